@@ -1,0 +1,11 @@
+//! drover: a team pushes to a branch, and what it describes there becomes a running system on Kubernetes.
+//!
+//! The rooms, from the outside in; each knows only those after it (`docs/architecture.md` tells the rest):
+//! `run` → `driver`, `reconcile`, `cli` → `git`, `registry`, `cluster` → `render`, `plan`, `health` → the crate `drover_crds`.
+
+pub mod cluster;
+pub mod git;
+pub mod health;
+pub mod plan;
+pub mod registry;
+pub mod render;

@@ -1,0 +1,108 @@
+//! Conditions as kstatus reads them: `Ready`, `Reconciling`, `Stalled`, and drover's own.
+//!
+//! `Ready` says whether what the spec asks for is there. `Reconciling` and `Stalled` are "abnormal is true" conditions:
+//! the first says that drover is working on it, the second that it will not get there until a person changes something.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// The object is as its spec asks.
+pub const READY: &str = "Ready";
+/// Work is in progress; absent when there is none.
+pub const RECONCILING: &str = "Reconciling";
+/// Nothing more happens until a person changes something; absent otherwise.
+pub const STALLED: &str = "Stalled";
+/// Drift is seen by events; `False` where drover may not watch a kind and says so.
+pub const DRIFT_WATCH: &str = "DriftWatch";
+
+/// What one reconcile concluded about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As the spec asks.
+    Ready {
+        /// One CamelCase word.
+        reason: String,
+        /// One sentence for a person.
+        message: String,
+    },
+    /// On the way; drover goes on by itself.
+    InProgress {
+        /// One CamelCase word.
+        reason: String,
+        /// One sentence for a person.
+        message: String,
+    },
+    /// Not as asked; drover tries again by itself.
+    Failed {
+        /// One CamelCase word.
+        reason: String,
+        /// One sentence: what, which, why, what to do.
+        message: String,
+    },
+    /// Not as asked, and only a person can change that.
+    Stalled {
+        /// One CamelCase word.
+        reason: String,
+        /// One sentence: what, which, why, what to do.
+        message: String,
+    },
+}
+
+/// Writes `outcome` into `conditions` as `Ready`, `Reconciling` and `Stalled`. A condition keeps its transition time while
+/// its status stays the same, so that an unchanged outcome leaves the list unchanged. Messages are cut to the 32,768 bytes
+/// that the API server allows.
+pub fn record(conditions: &mut Vec<Condition>, outcome: &Outcome, generation: Option<i64>, now: &Time) {
+    let (ready, extra, reason, message) = match outcome {
+        Outcome::Ready { reason, message } => ("True", None, reason, message),
+        Outcome::InProgress { reason, message } => ("Unknown", Some(RECONCILING), reason, message),
+        Outcome::Failed { reason, message } => ("False", Some(RECONCILING), reason, message),
+        Outcome::Stalled { reason, message } => ("False", Some(STALLED), reason, message),
+    };
+    set(conditions, READY, ready, reason, message, generation, now);
+    for kind in [RECONCILING, STALLED] {
+        if extra == Some(kind) {
+            set(conditions, kind, "True", reason, message, generation, now);
+        } else {
+            conditions.retain(|c| c.type_ != kind);
+        }
+    }
+}
+
+/// Sets one condition, keeping its transition time while its status stays the same.
+pub fn set(
+    conditions: &mut Vec<Condition>,
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: &Time,
+) {
+    let mut message = message.to_owned();
+    if message.len() > 32_000 {
+        let end = (0..=32_000).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
+        message.truncate(end);
+        message.push('…');
+    }
+    let existing = conditions.iter().position(|c| c.type_ == kind);
+    let since = match existing {
+        Some(i) if conditions[i].status == status => conditions[i].last_transition_time.clone(),
+        _ => now.clone(),
+    };
+    let condition = Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message,
+        observed_generation: generation,
+        last_transition_time: since,
+    };
+    match existing {
+        Some(i) => conditions[i] = condition,
+        None => conditions.push(condition),
+    }
+}
+
+/// The condition of that type, if there is one.
+pub fn get<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|c| c.type_ == kind)
+}

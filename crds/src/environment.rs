@@ -1,0 +1,265 @@
+//! `Environment`: a branch that a namespace follows.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Duration, LocalObjectReference};
+
+/// A git branch, tag or commit whose manifests drover keeps applied in this namespace.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "drover.dev",
+    version = "v1alpha1",
+    kind = "Environment",
+    plural = "environments",
+    shortname = "env",
+    category = "drover",
+    namespaced,
+    status = "EnvironmentStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Commit", type_ = "string", json_path = ".status.applied.short"),
+    printcolumn(name = "Objects", type_ = "integer", json_path = ".status.applied.objects"),
+    printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#),
+    printcolumn(name = "URL", type_ = "string", json_path = ".spec.source.url", priority = "1"),
+    printcolumn(name = "Path", type_ = "string", json_path = ".spec.source.path", priority = "1"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("!has(self.suspendReason) || (has(self.suspend) && self.suspend)")
+    .message("suspendReason says why `suspend: true` is set: set suspend, or remove suspendReason"))]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentSpec {
+    /// Where the manifests are.
+    pub source: Source,
+
+    /// The service account of this namespace that drover acts as: it can read and change only what this account can. Default
+    /// `drover`, which `drover allow NAMESPACE` creates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account_name: Option<String>,
+
+    /// What happens to objects that are no longer in git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<Prune>,
+
+    /// What happens to the applied objects when this Environment is deleted. Default `Orphan`: they stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+
+    /// What happens when somebody else changes or deletes an applied object. Default `Correct`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftPolicy>,
+
+    /// While true nothing is fetched or changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+
+    /// Why it is suspended; shown in the status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 500))]
+    pub suspend_reason: Option<String>,
+}
+
+/// A folder of a git repository, at a branch, tag or commit.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// Address of the repository: `https://host/path.git`, `ssh://user@host/path.git` or `user@host:path.git`. Passwords do
+    /// not belong here: use secretRef.
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new(
+        r"self.matches('^(https?|ssh)://[^/@:]+(:[0-9]+)?/.+$') || self.matches('^ssh://[^/@:]+@[^/@:]+(:[0-9]+)?/.+$') || self.matches('^[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^:].*$')")
+        .message("url must be https://host/path, ssh://user@host/path or user@host:path, without a password: put the password into a Secret and name it in secretRef"))]
+    pub url: String,
+
+    /// What to follow: exactly one of branch, tag, semver or commit.
+    #[serde(rename = "ref")]
+    pub reference: Reference,
+
+    /// Folder in the repository that holds the YAML files, read recursively. Default: the whole repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = Rule::new(r"!self.startsWith('/') && !self.split('/').exists(p, p == '..')")
+        .message("path is relative to the repository's root and stays inside it: write it without a leading / and without .."))]
+    pub path: Option<String>,
+
+    /// How often the repository is asked for new commits; a webhook makes it instant. Default `1m`, at least `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s')").message("interval must be 5s or more: use the webhook for instant updates"))]
+    pub interval: Option<Duration>,
+
+    /// Secret with what the repository asks for: `username` and `password`, or `bearerToken`, or `identity` (an SSH private
+    /// key) with `known_hosts`; and `ca.crt` for a private certificate authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalObjectReference>,
+
+    /// Accept the repository's push webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
+}
+
+/// What to follow in the repository.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(x, x).size() == 1")
+    .message("ref must name exactly one of branch, tag, semver or commit"))]
+pub struct Reference {
+    /// A branch; its newest commit is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub branch: Option<String>,
+    /// A tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub tag: Option<String>,
+    /// A range of versions, such as `>=1.2, <2`: the highest tag in it, with or without a leading `v`, is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    pub semver: Option<String>,
+    /// A commit, as its full 40 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-f]{40}$"))]
+    pub commit: Option<String>,
+}
+
+/// The push webhook of the repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// Secret whose key `token` is the secret that the git host was given for this webhook.
+    pub secret_ref: LocalObjectReference,
+}
+
+/// What happens to objects that are no longer in git.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Prune {
+    /// Whether they are deleted. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The largest part of the applied objects that one commit may remove, as a percentage. More is refused until the
+    /// annotation `drover.dev/confirm-prune` names the commit. Fewer than three objects are never refused, except all of them.
+    /// Default `50%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^(100|[1-9]?[0-9])%$"))]
+    pub max_fraction: Option<String>,
+}
+
+/// What happens to the applied objects when their Environment is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// They stay, with nobody looking after them.
+    #[default]
+    Orphan,
+    /// They are deleted.
+    Delete,
+}
+
+/// What happens when somebody else changes or deletes an applied object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DriftPolicy {
+    /// It is put back at once.
+    #[default]
+    Correct,
+    /// It is said in the status, and put back with the next commit.
+    Report,
+    /// It is left alone until the next commit.
+    Ignore,
+}
+
+/// What drover last saw and did for an Environment.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Reconciling`, `Stalled` and `DriftWatch`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The commit at the head of what is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceStatus>,
+    /// The commit whose objects were last applied in full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<AppliedStatus>,
+    /// Address path of this repository's webhook on drover's webhook service; give it to the git host with the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_path: Option<String>,
+    /// What is wrong now, newest first, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub failures: Vec<ObjectFailure>,
+    /// The last 20 commits that were applied, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub history: Vec<HistoryEntry>,
+}
+
+/// The commit at the head of what is followed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// The commit's full id.
+    pub commit: String,
+    /// First line of its message.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Its author's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub author: String,
+    /// When drover fetched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_at: Option<Time>,
+}
+
+/// The commit whose objects were last applied in full.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedStatus {
+    /// The commit's full id.
+    pub commit: String,
+    /// The commit's first 12 digits.
+    pub short: String,
+    /// The id of the tree at `path`: a commit with the same tree has nothing to apply.
+    pub tree: String,
+    /// When it was applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+    /// How many objects it has.
+    pub objects: i64,
+    /// How many of them it changed.
+    pub changed: i64,
+}
+
+/// Something that is wrong with one object or file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectFailure {
+    /// Which: `Kind namespace/name`, or `file:line`.
+    pub object: String,
+    /// One CamelCase word.
+    pub reason: String,
+    /// One sentence: what, why, and what to do.
+    pub message: String,
+}
+
+/// A commit that was applied.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The commit's full id.
+    pub commit: String,
+    /// First line of its message.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When its objects were applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_at: Option<Time>,
+    /// When all of them were first healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_at: Option<Time>,
+}

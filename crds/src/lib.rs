@@ -1,0 +1,28 @@
+//! The custom resources of drover, `drover.dev/v1alpha1`: types, schemas, validation rules and names.
+//!
+//! This crate describes; it does nothing. It knows no client, no clock and no I/O, so that any program may use it to read
+//! or write drover's objects.
+
+pub mod condition;
+mod duration;
+mod environment;
+mod names;
+mod reference;
+mod web_app;
+
+pub use duration::Duration;
+pub use environment::*;
+pub use names::{
+    ANNOTATION_APPLIED, ANNOTATION_COMMIT, ANNOTATION_CONFIRM_PRUNE, ANNOTATION_FORCE, ANNOTATION_RESTARTED_AT,
+    DEFAULT_SERVICE_ACCOUNT, GROUP, LABEL_OWNER, Owner, OwnerKind, bounded_name,
+};
+pub use reference::{LocalObjectReference, SecretKeyReference};
+pub use web_app::*;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// Every custom resource definition of drover, in the order in which they are documented.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![Environment::crd(), WebApp::crd()]
+}
