@@ -202,7 +202,8 @@ impl Builder<'_> {
 
     /// Whether a plain `<<` stands where a key is due; then what follows is merged into the mapping.
     fn merge_begins(&mut self, line: usize) -> Result<bool, Problem> {
-        let Some(Frame { open: Open::Mapping { key: key @ None, merges, lines, .. }, .. }) = self.stack.last_mut() else {
+        let Some(Frame { open: Open::Mapping { key: key @ None, merges, lines, .. }, .. }) = self.stack.last_mut()
+        else {
             return Ok(false);
         };
         if merges.is_some() {

@@ -82,7 +82,9 @@ pub enum Problem {
         key: String,
     },
     /// `<<` with something that cannot be merged.
-    #[error("`<<` merges a mapping or a list of mappings, and this is neither: name an anchored mapping, as in `<<: *base`")]
+    #[error(
+        "`<<` merges a mapping or a list of mappings, and this is neither: name an anchored mapping, as in `<<: *base`"
+    )]
     BadMerge,
     /// A value that its explicit tag does not allow, or that JSON does not have.
     #[error("{0}")]

@@ -100,12 +100,15 @@ mod tests {
     }
 
     fn config_map() -> Object {
-        object(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1", "y": "2"}}))
+        object(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1", "y": "2"}}),
+        )
     }
 
     #[test]
     fn the_order_of_keys_does_not_matter_and_every_value_does() {
-        let text = r#"{"data": {"y": "2", "x": "1"}, "metadata": {"name": "a"}, "kind": "ConfigMap", "apiVersion": "v1"}"#;
+        let text =
+            r#"{"data": {"y": "2", "x": "1"}, "metadata": {"name": "a"}, "kind": "ConfigMap", "apiVersion": "v1"}"#;
         let other_order = object(serde_json::from_str(text).expect("JSON"));
         let hash = applied_hash(&[1; 32], &config_map());
         assert_eq!(hash, applied_hash(&[1; 32], &other_order));

@@ -83,8 +83,8 @@ mod tests {
     use super::*;
 
     fn object(api_version: &str, kind: &str, namespace: Option<&str>) -> Object {
-        let mut object =
-            Object::new(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}}), None).expect("valid");
+        let mut object = Object::new(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}}), None)
+            .expect("valid");
         object.set_namespace(namespace);
         object
     }

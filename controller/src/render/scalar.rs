@@ -74,7 +74,9 @@ fn number(value: f64) -> Option<Number> {
 fn natural(text: &str) -> Natural {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Natural::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Natural::Bool(true),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Natural::Bool(true);
+        }
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             return Natural::Bool(false);
         }
@@ -253,7 +255,9 @@ mod tests {
     #[test]
     fn keys_become_text_as_in_json() {
         let as_key = |text| key(&resolve(text, true, None).expect("a scalar"));
-        for (text, expected) in [("1", "1"), ("010", "8"), ("1e3", "1000"), ("yes", "true"), ("1.5", "1.5"), ("1.0", "1")] {
+        for (text, expected) in
+            [("1", "1"), ("010", "8"), ("1e3", "1000"), ("yes", "true"), ("1.5", "1.5"), ("1.0", "1")]
+        {
             assert_eq!(as_key(text).as_deref(), Some(expected), "{text}");
         }
         assert_eq!(as_key("~"), None);

@@ -48,8 +48,15 @@ impl Stage {
             | ("resource.k8s.io", "DeviceClass") => Self::Definitions,
             (
                 "",
-                "ConfigMap" | "Secret" | "ServiceAccount" | "Service" | "Endpoints" | "PersistentVolume"
-                | "PersistentVolumeClaim" | "ResourceQuota" | "LimitRange",
+                "ConfigMap"
+                | "Secret"
+                | "ServiceAccount"
+                | "Service"
+                | "Endpoints"
+                | "PersistentVolume"
+                | "PersistentVolumeClaim"
+                | "ResourceQuota"
+                | "LimitRange",
             )
             | ("rbac.authorization.k8s.io", _)
             | ("networking.k8s.io", "NetworkPolicy")
