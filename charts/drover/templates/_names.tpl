@@ -40,14 +40,23 @@ app.kubernetes.io/part-of: drover
 {{- end -}}
 {{- end -}}
 
-{{/* Whether a custom resource definition of that name is somebody else's: there, and not of this release. Without a cluster
-     (`helm template`) nothing is there. Prints "true" or nothing. */}}
+{{/* Whether a custom resource definition of that name is somebody else's: there, and not of this release, or with a spec that
+     somebody besides Helm has written since (`kubectl apply`). Helm would refuse the whole release because of it. Without a
+     cluster (`helm template`) nothing is there. Prints something or nothing. */}}
 {{- define "drover.crdIsForeign" -}}
 {{- $live := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" .name -}}
 {{- if $live -}}
 {{- $notes := default dict $live.metadata.annotations -}}
 {{- $release := get $notes "meta.helm.sh/release-name" -}}
 {{- $namespace := get $notes "meta.helm.sh/release-namespace" -}}
-{{- if not (and (eq $release .release.Name) (eq $namespace .release.Namespace)) -}}true{{- end -}}
+{{- if not (and (eq $release .release.Name) (eq $namespace .release.Namespace)) -}}
+another owner
+{{- else -}}
+{{- range $live.metadata.managedFields -}}
+{{- if and (hasKey (default dict .fieldsV1) "f:spec") (not (hasPrefix "helm" .manager)) -}}
+another writer
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
