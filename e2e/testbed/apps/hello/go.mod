@@ -1,0 +1,3 @@
+module drover.dev/testbed/hello
+
+go 1.24

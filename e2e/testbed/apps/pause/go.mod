@@ -1,0 +1,3 @@
+module drover.dev/testbed/pause
+
+go 1.24
