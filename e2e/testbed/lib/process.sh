@@ -21,17 +21,21 @@ running() {
   [ -n "$since" ] && [ "$(started_at "$pid")" = "$since" ]
 }
 
-# stop NAME…: ask them to end, all at once, and insist after five seconds.
+# stop NAME…: end them and see them gone. At once: nothing of a cluster is kept, so there is nothing to finish.
 stop() {
   local name pid
-  for name in "$@"; do if running "$name"; then read -r pid _ <"$STATE/pid/$name"; kill -TERM "$pid" 2>/dev/null || true; fi; done
-  for _ in $(seq 50); do
-    local left=0
-    for name in "$@"; do if running "$name"; then left=1; fi; done
-    [ $left = 0 ] && return
-    sleep 0.1
+  for name in "$@"; do
+    if running "$name"; then
+      read -r pid _ <"$STATE/pid/$name"
+      kill -KILL "$pid" 2>/dev/null || true
+    fi
   done
-  for name in "$@"; do if running "$name"; then read -r pid _ <"$STATE/pid/$name"; kill -KILL "$pid" 2>/dev/null || true; fi; done
+  for name in "$@"; do
+    for _ in $(seq 100); do
+      if ! running "$name"; then break; fi
+      sleep 0.05
+    done
+  done
 }
 
 # wait_for SECONDS WHAT COMMAND…: until the command succeeds.
@@ -48,9 +52,9 @@ wait_for() {
 # Ends everything of this cluster and removes its traces, in the order in which nothing starts anything again.
 tear_down() {
   addresses
-  stop kubelet proxy scheduler controller-manager
+  stop kubelet containerd
   cgroup_kill
-  stop containerd registry apiserver etcd
+  stop proxy scheduler controller-manager registry apiserver etcd
   # Shims outlive containerd, and pods on the host's network share our namespace: both are the processes left inside it.
   for _ in $(seq 50); do
     local left
