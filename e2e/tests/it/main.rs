@@ -1,0 +1,3 @@
+//! End-to-end tests of drover, one file per room.
+
+mod chart;
