@@ -1,0 +1,9 @@
+//! drover on a real cluster: a git server, a push, pods, an Ingress; and everything that goes wrong on the way.
+
+mod apply;
+mod git;
+mod isolation;
+mod quickstart;
+mod spine;
+mod testbed;
+mod webapp;
