@@ -4,8 +4,11 @@
 //! `run` → `driver`, `reconcile`, `cli` → `git`, `registry`, `cluster` → `render`, `plan`, `health` → the crate `drover_crds`.
 
 pub mod cluster;
+pub mod driver;
 pub mod git;
 pub mod health;
+pub mod metrics;
 pub mod plan;
 pub mod registry;
 pub mod render;
+pub mod web;

@@ -18,6 +18,9 @@ pub const ANNOTATION_APPLIED: &str = "drover.dev/applied";
 /// Annotation on drover's own kinds when an `Environment` applies them: the commit that last changed the object.
 pub const ANNOTATION_COMMIT: &str = "drover.dev/commit";
 
+/// Annotation on an object in git: `"true"` lets drover take an object over that another tool applied before.
+pub const ANNOTATION_ADOPT: &str = "drover.dev/adopt";
+
 /// Annotation by which a person confirms a removal that the prune guard refused; its value is the commit.
 pub const ANNOTATION_CONFIRM_PRUNE: &str = "drover.dev/confirm-prune";
 

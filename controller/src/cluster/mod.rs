@@ -1,1 +1,141 @@
-//! cluster
+//! I/O: everything that talks to the Kubernetes API.
+//!
+//! Invariants: every call ends; nothing is written by a process that is not the leader; objects of a team are read and
+//! written only as a service account of their namespace; what is unknown is never treated as absent.
+
+mod apply;
+pub mod client;
+pub mod crds;
+pub mod discovery;
+mod error;
+mod index;
+pub mod inventory;
+pub mod lease;
+mod status;
+mod watch;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+pub use apply::{Acting, Applied};
+pub use error::ApiError;
+pub use index::{GroupKind, Index, Live};
+pub use status::{crd_is_being_deleted, patch_status};
+pub use watch::Sight;
+
+use drover_crds::{Environment, Owner, OwnerKind, WebApp};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Applies under way at the same time, for all owners together.
+const SLOTS: usize = 32;
+/// The Secret in drover's own namespace that holds the key of the applied hashes.
+const HASH_KEY: &str = "drover-hash-key";
+
+/// The cluster, as all rooms above see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    shared: Arc<apply::Shared>,
+    client: Client,
+}
+
+impl Cluster {
+    /// `client` carries drover's own rights; owner labels of changed objects are told on `changed`.
+    pub fn new(client: Client, hash_key: [u8; 32], changed: UnboundedSender<String>) -> Self {
+        let index = Index::new(changed);
+        let shared = apply::Shared {
+            kinds: discovery::Kinds::new(client.clone()),
+            watches: watch::Watches::new(client.clone(), index.clone()),
+            index,
+            hash_key,
+            slots: Semaphore::new(SLOTS),
+        };
+        Self { shared: Arc::new(shared), client }
+    }
+
+    /// A client with drover's own rights.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// drover, acting as that service account.
+    pub fn acting_as(&self, namespace: &str, service_account: &str) -> Acting {
+        Acting {
+            shared: self.shared.clone(),
+            client: client::impersonating(self.client.clone(), namespace, service_account),
+            namespace: namespace.to_owned(),
+            account: service_account.to_owned(),
+        }
+    }
+
+    /// What the watches know.
+    pub fn index(&self) -> &Index {
+        &self.shared.index
+    }
+
+    /// Whether an Environment or WebApp with that owner label exists. Asked of the API server, because a label can be cut and
+    /// so cannot be read back; only needed when an object's owner may have been deleted.
+    pub async fn owner_exists(&self, label: &str) -> Result<bool, kube::Error> {
+        let environments = labels_of::<Environment>(&self.client, OwnerKind::Environment).await?;
+        let apps = labels_of::<WebApp>(&self.client, OwnerKind::WebApp).await?;
+        Ok(environments.contains(label) || apps.contains(label))
+    }
+
+    /// The kinds that the cluster serves.
+    pub fn kinds(&self) -> &discovery::Kinds {
+        &self.shared.kinds
+    }
+}
+
+async fn labels_of<K>(client: &Client, kind: OwnerKind) -> Result<HashSet<String>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let mut params = ListParams::default().limit(500);
+    let mut labels = HashSet::new();
+    loop {
+        let page = api.list_metadata(&params).await?;
+        labels.extend(page.items.into_iter().map(|object| {
+            let (namespace, name) = (object.metadata.namespace, object.metadata.name);
+            Owner::new(kind, namespace.unwrap_or_default(), name.unwrap_or_default()).label()
+        }));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(labels),
+        }
+    }
+}
+
+/// The key under which applied hashes are made: random, made once per installation, so that a hash tells nothing of a Secret's
+/// content to who reads the annotation.
+pub async fn hash_key(client: Client, namespace: &str) -> Result<[u8; 32], kube::Error> {
+    let api: Api<Secret> = Api::namespaced(client, namespace);
+    let mut key = read_hash_key(&api).await?;
+    if key.is_none() {
+        let secret = Secret {
+            metadata: ObjectMeta { name: Some(HASH_KEY.to_owned()), ..ObjectMeta::default() },
+            data: Some([("key".to_owned(), ByteString(rand::random::<[u8; 32]>().to_vec()))].into()),
+            ..Secret::default()
+        };
+        match api.create(&PostParams::default(), &secret).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => return Err(error),
+        }
+        key = read_hash_key(&api).await?;
+    }
+    key.ok_or_else(|| {
+        kube::Error::Service(format!("Secret {namespace}/{HASH_KEY} has no 32 bytes under `key`: delete it").into())
+    })
+}
+
+async fn read_hash_key(api: &Api<Secret>) -> Result<Option<[u8; 32]>, kube::Error> {
+    let secret = api.get_opt(HASH_KEY).await?;
+    Ok(secret.and_then(|s| s.data?.get("key")?.0.as_slice().try_into().ok()))
+}

@@ -1,1 +1,14 @@
-//! health
+//! Pure: a live object → whether it does what it should, and the most telling trouble among its pods.
+//! Knows no client and no clock; time is a value.
+
+mod assess;
+mod builtin;
+mod container;
+mod fields;
+mod pods;
+mod probe;
+#[cfg(test)]
+mod tests;
+
+pub use assess::{Health, assess};
+pub use pods::{Finding, Patience, diagnose, replica_failure};

@@ -1,1 +1,18 @@
-//! plan
+//! Pure: what is wanted × what is live × what was applied → what to do, or a sentence that refuses it.
+//! Knows no client, no clock; being unable to ask is an input of its own ([`Knowledge::Unknown`]).
+
+mod action;
+mod forbidden;
+mod guards;
+mod inventory;
+mod live;
+mod planning;
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, Conflict, Why, owner_of};
+pub use forbidden::forbidden;
+pub use guards::{ANNOTATION_PRUNE, DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
+pub use inventory::InventoryEntry;
+pub use live::{Knowledge, LiveView};
+pub use planning::{Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};

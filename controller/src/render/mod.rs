@@ -1,5 +1,23 @@
 //! Pure: bytes of a commit → objects. Knows no client, no git, no clock.
 
+mod document;
+mod error;
+mod hash;
+mod limits;
+mod manifests;
+mod namespace;
 mod object;
+mod scalar;
+mod source_file;
+mod stage;
+#[cfg(test)]
+mod tests;
 
-pub use object::{Object, ObjectKey, Origin};
+pub use error::{Problem, RenderError};
+pub use hash::applied_hash;
+pub use limits::Limits;
+pub use manifests::{MAX_ERRORS, is_manifest, render};
+pub use namespace::{ScopeError, scope};
+pub use object::{NotAnObject, Object, ObjectKey, Origin};
+pub use source_file::SourceFile;
+pub use stage::Stage;

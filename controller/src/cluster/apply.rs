@@ -1,0 +1,211 @@
+//! Server-side apply and deletion, as the service account of a namespace.
+
+use std::sync::Arc;
+
+use drover_crds::{ANNOTATION_ADOPT, ANNOTATION_APPLIED, LABEL_OWNER, Owner};
+use futures::StreamExt as _;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::core::DynamicObject;
+use kube::{Api, Client};
+use tokio::sync::Semaphore;
+
+use super::discovery::{Kind, Kinds};
+use super::error::ApiError;
+use super::index::{Index, Live};
+use super::watch::{Sight, Watches};
+use crate::render::{Object, ObjectKey, Stage, applied_hash};
+
+/// How many applies one owner has under way.
+const PARALLEL: usize = 16;
+
+/// What all acting clients share.
+pub(super) struct Shared {
+    pub(super) kinds: Kinds,
+    pub(super) watches: Watches,
+    pub(super) index: Arc<Index>,
+    pub(super) hash_key: [u8; 32],
+    /// Applies under way for all owners together: a burst of work must not starve status updates and leases.
+    pub(super) slots: Semaphore,
+}
+
+/// drover, acting as one service account of one namespace.
+#[derive(Clone)]
+pub struct Acting {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: Client,
+    pub(super) namespace: String,
+    pub(super) account: String,
+}
+
+/// What [`Acting::apply_set`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Objects that were sent.
+    pub changed: Vec<ObjectKey>,
+    /// How many were as last sent already.
+    pub unchanged: usize,
+}
+
+impl Acting {
+    /// A client whose every request acts as the account.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Reads kube's error in the light of this account.
+    pub fn error(&self, error: kube::Error, verb: &'static str, key: &ObjectKey) -> ApiError {
+        ApiError::of(error, verb, key, Some((&self.namespace, &self.account)))
+    }
+
+    /// The kind of `object`, asked for again when it is not known: its CRD may have just come.
+    pub async fn kind(&self, object: &Object) -> Result<Kind, ApiError> {
+        let key = object.key();
+        let ask = |error| self.error(error, "discover", &key);
+        let known = self.shared.kinds.known().await.map_err(ask)?;
+        if let Some(kind) = known.exact(object.api_version(), object.kind()) {
+            return Ok(kind.clone());
+        }
+        let known = self.shared.kinds.refresh().await.map_err(ask)?;
+        known.exact(object.api_version(), object.kind()).cloned().ok_or_else(|| ApiError::UnknownKind {
+            object: key.to_string(),
+            api_version: object.api_version().to_owned(),
+        })
+    }
+
+    /// The hash that [`Acting::apply`] leaves on `object`.
+    pub fn hash(&self, object: &Object) -> String {
+        applied_hash(&self.shared.hash_key, object)
+    }
+
+    /// Makes sure that the index shows objects of this kind.
+    pub async fn watch(&self, kind: &Kind) -> Sight {
+        self.shared.watches.ensure(kind).await
+    }
+
+    /// Sends one object, labelled as `owner`'s. With `force` fields that others took are taken back; without it their holders
+    /// keep them and the answer is [`ApiError::Conflict`], except for an object that asks to be adopted
+    /// (`drover.dev/adopt: "true"`) and belongs to no other of drover's owners.
+    pub async fn apply(&self, owner: &Owner, object: &Object, force: bool) -> Result<Live, ApiError> {
+        let kind = self.kind(object).await?;
+        let hash = self.hash(object);
+        let mut sent = object.clone();
+        sent.set_label(LABEL_OWNER, &owner.label());
+        sent.set_annotation(ANNOTATION_APPLIED, &hash);
+        match self.send(owner, &kind, &sent, force).await {
+            Err(ApiError::Conflict { owned: false, .. }) if object.annotation(ANNOTATION_ADOPT) == Some("true") => {
+                self.send(owner, &kind, &sent, true).await
+            }
+            other => other,
+        }
+    }
+
+    async fn send(&self, owner: &Owner, kind: &Kind, object: &Object, force: bool) -> Result<Live, ApiError> {
+        let key = object.key();
+        let _slot = self.shared.slots.acquire().await.ok();
+        let manager = owner.field_manager();
+        let params = PatchParams { field_manager: Some(manager), force, ..PatchParams::default() };
+        let answer = self.api(kind, key.namespace.as_deref()).patch(&key.name, &params, &Patch::Apply(object.json())).await;
+        match answer {
+            Ok(answer) => {
+                let live = Live::of(&answer);
+                self.shared.index.applied(key, live.clone());
+                Ok(live)
+            }
+            Err(error) => match self.error(error, "patch", &key) {
+                ApiError::Conflict { owned: true, object, by, .. } => {
+                    let by = self.shared.index.live(&key).map_or(by, |live| live.owner);
+                    Err(ApiError::Owned { object, by })
+                }
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Applies all of an owner's objects, in stages, those of a stage in parallel, passing over what is live as it was last
+    /// sent. Stops after the stage in which something failed.
+    pub async fn apply_set(&self, owner: &Owner, objects: Vec<Object>) -> Result<Applied, ApiError> {
+        let mut done = Applied::default();
+        let mut objects = objects;
+        objects.sort_by_key(Stage::of);
+        let label = owner.label();
+        for stage in objects.chunk_by(|a, b| Stage::of(a) == Stage::of(b)) {
+            let results: Vec<_> = futures::stream::iter(stage)
+                .map(|object| self.apply_unless_live(owner, &label, object))
+                .buffer_unordered(PARALLEL)
+                .collect()
+                .await;
+            for result in results {
+                match result? {
+                    Some(key) => done.changed.push(key),
+                    None => done.unchanged += 1,
+                }
+            }
+        }
+        done.changed.sort();
+        Ok(done)
+    }
+
+    async fn apply_unless_live(
+        &self,
+        owner: &Owner,
+        label: &str,
+        object: &Object,
+    ) -> Result<Option<ObjectKey>, ApiError> {
+        let kind = self.kind(object).await?;
+        let key = object.key();
+        let sight = self.watch(&kind).await;
+        let live = self.shared.index.live(&key);
+        let ours = live.as_ref().is_some_and(|live| live.owner == label);
+        if let Some(live) = &live {
+            let as_sent = live.applied.as_deref() == Some(&self.hash(object)) && live.sent == Some(live.fields);
+            if ours && as_sent && sight == Sight::Complete {
+                return Ok(None);
+            }
+        }
+        self.apply(owner, object, ours).await?;
+        Ok(Some(key))
+    }
+
+    /// Deletes the object of that key and uid. An object that is gone, or is another one by now, counts as done.
+    pub async fn delete(&self, key: &ObjectKey, uid: &str) -> Result<(), ApiError> {
+        let ask = |error| self.error(error, "delete", key);
+        let known = self.shared.kinds.known().await.map_err(ask)?;
+        let Some(kind) = known.preferred(&key.group, &key.kind) else {
+            // The kind went away, and its objects with it. Only a fresh reading says so: "cannot ask" is an error above.
+            let known = self.shared.kinds.refresh().await.map_err(ask)?;
+            return match known.preferred(&key.group, &key.kind) {
+                None => Ok(()),
+                Some(kind) => self.delete_of(kind, key, uid).await,
+            };
+        };
+        self.delete_of(kind, key, uid).await
+    }
+
+    async fn delete_of(&self, kind: &Kind, key: &ObjectKey, uid: &str) -> Result<(), ApiError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        let api = self.api(kind, key.namespace.as_deref());
+        match api.delete(&key.name, &params).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(self.error(error, "delete", key)),
+        }
+    }
+
+    /// Reads one object as it is now: for kinds that drover may not watch. `None` when it is absent.
+    pub async fn look(&self, kind: &Kind, key: &ObjectKey) -> Result<Option<Live>, ApiError> {
+        let api = self.api(kind, key.namespace.as_deref());
+        let found = api.get_opt(&key.name).await.map_err(|error| self.error(error, "get", key))?;
+        Ok(found.map(|object| Live::of(&object)))
+    }
+
+    fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace.filter(|_| kind.namespaced) {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind.resource),
+            None => Api::all_with(self.client.clone(), &kind.resource),
+        }
+    }
+}

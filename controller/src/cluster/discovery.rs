@@ -1,0 +1,100 @@
+//! Which kinds the cluster serves. Read once, and again when a kind is asked for that was not there: a CRD may have come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::core::discovery::ApiResource;
+use kube::core::gvk::GroupVersionKind;
+use kube::discovery::{Discovery, Scope};
+use tokio::sync::{Mutex, RwLock};
+use tokio::time::Instant;
+
+/// The shortest time between two readings.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A kind that the cluster serves.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// How it is addressed.
+    pub resource: ApiResource,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+}
+
+/// What the API server answered when it was asked for its kinds.
+#[derive(Default)]
+pub struct Known {
+    exact: HashMap<(String, String, String), Kind>,
+    preferred: HashMap<(String, String), Kind>,
+}
+
+impl Known {
+    /// The kind in that very version.
+    pub fn exact(&self, api_version: &str, kind: &str) -> Option<&Kind> {
+        let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+        self.exact.get(&(group.to_owned(), version.to_owned(), kind.to_owned()))
+    }
+
+    /// The kind in the version that the API server prefers.
+    pub fn preferred(&self, group: &str, kind: &str) -> Option<&Kind> {
+        self.preferred.get(&(group.to_owned(), kind.to_owned()))
+    }
+
+    fn read(discovery: &Discovery) -> Self {
+        let mut known = Self::default();
+        for group in discovery.groups() {
+            for (resource, capabilities) in group.recommended_resources() {
+                let kind = Kind { namespaced: capabilities.scope == Scope::Namespaced, resource };
+                known.preferred.insert((group.name().to_owned(), kind.resource.kind.clone()), kind);
+            }
+            for version in group.versions() {
+                for (resource, capabilities) in group.versioned_resources(version) {
+                    let kind = Kind { namespaced: capabilities.scope == Scope::Namespaced, resource };
+                    let GroupVersionKind { group, version, kind: name } = GroupVersionKind::gvk(
+                        &kind.resource.group,
+                        &kind.resource.version,
+                        &kind.resource.kind,
+                    );
+                    known.preferred.entry((group.clone(), name.clone())).or_insert_with(|| kind.clone());
+                    known.exact.insert((group, version, name), kind);
+                }
+            }
+        }
+        known
+    }
+}
+
+/// The kinds of a cluster, shared by everybody.
+pub struct Kinds {
+    client: Client,
+    known: RwLock<Arc<Known>>,
+    read_at: Mutex<Option<Instant>>,
+}
+
+impl Kinds {
+    /// Nothing is read yet.
+    pub fn new(client: Client) -> Self {
+        Self { client, known: RwLock::default(), read_at: Mutex::default() }
+    }
+
+    /// What is known, read now if it never was.
+    pub async fn known(&self) -> Result<Arc<Known>, kube::Error> {
+        if self.read_at.lock().await.is_none() {
+            return self.refresh().await;
+        }
+        Ok(self.known.read().await.clone())
+    }
+
+    /// Reads again, unless that was done a moment ago. Calls at the same time share one reading.
+    pub async fn refresh(&self) -> Result<Arc<Known>, kube::Error> {
+        let mut read_at = self.read_at.lock().await;
+        if read_at.is_none_or(|at| at.elapsed() >= SETTLE) {
+            let discovery = Discovery::new(self.client.clone()).run_aggregated().await?;
+            *self.known.write().await = Arc::new(Known::read(&discovery));
+            *read_at = Some(Instant::now());
+        }
+        Ok(self.known.read().await.clone())
+    }
+}

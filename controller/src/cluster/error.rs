@@ -1,0 +1,245 @@
+//! What can go wrong between drover and the API server, as a person reads it.
+
+use kube::core::Status;
+
+use super::client::{NotLeader, TimedOut};
+use crate::render::ObjectKey;
+
+/// Why the API server did not do what drover asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Somebody else's field manager holds fields that this object sets.
+    #[error("{object} is already managed by {by}, so drover does not touch it ({fields}): remove it from git, or delete it in the cluster, or annotate it in git with drover.dev/adopt: \"true\" to take it over")]
+    Conflict {
+        /// The object.
+        object: String,
+        /// The other managers.
+        by: String,
+        /// The first fields in question.
+        fields: String,
+        /// Whether the owner label is among the fields: another of drover's owners has it.
+        owned: bool,
+    },
+    /// Another of drover's owners applies this object.
+    #[error("{object} already belongs to {by}: one object has one owner, so remove it from one of the two")]
+    Owned {
+        /// The object.
+        object: String,
+        /// The owner label's value.
+        by: String,
+    },
+    /// The acting account lacks a right.
+    #[error("{account} may not {verb} {object}: grant it that right with a RoleBinding in that namespace, or remove the object from git")]
+    Forbidden {
+        /// The account.
+        account: String,
+        /// What it tried.
+        verb: &'static str,
+        /// The object.
+        object: String,
+    },
+    /// drover may not act as the account: nobody opted the namespace in.
+    #[error("namespace {namespace} has not let drover act as its service account {account}: run `drover allow {namespace}`, or create that account and its RoleBindings")]
+    NotAllowed {
+        /// The namespace.
+        namespace: String,
+        /// The service account.
+        account: String,
+    },
+    /// The namespace of an object does not exist.
+    #[error("{object} cannot be applied because its namespace does not exist: create the namespace, or add it to git")]
+    NoNamespace {
+        /// The object.
+        object: String,
+    },
+    /// The API server finds the object wrong, or an admission webhook or policy refuses it.
+    #[error("{object} was refused by the API server: {message}")]
+    Refused {
+        /// The object.
+        object: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// The cluster does not serve this kind.
+    #[error("{object} has a kind that the cluster does not know ({api_version}): install its CustomResourceDefinition, add that to git, or correct apiVersion and kind")]
+    UnknownKind {
+        /// The object.
+        object: String,
+        /// Its `apiVersion`.
+        api_version: String,
+    },
+    /// The object changed between reading and writing.
+    #[error("{object} was changed by somebody else at the same moment; drover looks again")]
+    Changed {
+        /// The object.
+        object: String,
+    },
+    /// Another replica may write now.
+    #[error(transparent)]
+    NotLeader(NotLeader),
+    /// The API server is slow, busy or gone.
+    #[error("the API server did not take {object}: {message}; drover tries again")]
+    Unavailable {
+        /// The object.
+        object: String,
+        /// Why.
+        message: String,
+    },
+}
+
+impl ApiError {
+    /// Whether trying again cannot help before a person changes something.
+    pub fn is_terminal(&self) -> bool {
+        !matches!(self, Self::Changed { .. } | Self::NotLeader(_) | Self::Unavailable { .. })
+    }
+
+    /// One word for conditions and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "Conflict",
+            Self::Owned { .. } => "OwnedByAnother",
+            Self::Forbidden { .. } => "Forbidden",
+            Self::NotAllowed { .. } => "NamespaceNotAllowed",
+            Self::NoNamespace { .. } => "NamespaceMissing",
+            Self::Refused { .. } => "Refused",
+            Self::UnknownKind { .. } => "UnknownKind",
+            Self::Changed { .. } => "Changed",
+            Self::NotLeader(_) => "NotLeader",
+            Self::Unavailable { .. } => "ApiUnavailable",
+        }
+    }
+
+    /// Reads kube's error. `account` is `NAMESPACE/NAME` of the service account that asked, if it was one.
+    pub fn of(error: kube::Error, verb: &'static str, object: &ObjectKey, account: Option<(&str, &str)>) -> Self {
+        let object = object.to_string();
+        match error {
+            kube::Error::Api(status) => Self::of_status(&status, verb, object, account),
+            kube::Error::Service(inner) => match inner.downcast::<NotLeader>() {
+                Ok(not_leader) => Self::NotLeader(*not_leader),
+                Err(inner) => match inner.downcast::<TimedOut>() {
+                    Ok(late) => Self::Unavailable { object, message: late.to_string() },
+                    Err(inner) => Self::Unavailable { object, message: root_cause(&*inner) },
+                },
+            },
+            other => Self::Unavailable { object, message: root_cause(&other) },
+        }
+    }
+
+    fn of_status(status: &Status, verb: &'static str, object: String, account: Option<(&str, &str)>) -> Self {
+        let message = status.message.clone();
+        match status.code {
+            409 if status.reason == "Conflict" && !causes(status).is_empty() => {
+                let causes = causes(status);
+                let by: Vec<String> = causes.iter().map(|(by, _)| by.clone()).collect();
+                Self::Conflict {
+                    object,
+                    by: shortened(by),
+                    owned: causes.iter().any(|(_, field)| field.contains("drover.dev/owner")),
+                    fields: shortened(causes.into_iter().map(|(_, field)| field).collect()),
+                }
+            }
+            409 => Self::Changed { object },
+            403 if message.contains("cannot impersonate") => {
+                let (namespace, account) = account.unwrap_or_default();
+                Self::NotAllowed { namespace: namespace.to_owned(), account: account.to_owned() }
+            }
+            // An admission plugin answers 403 as well; RBAC's own sentence says what the user cannot do.
+            403 if message.contains(" cannot ") => {
+                let account = account.map_or_else(
+                    || "drover's own account".to_owned(),
+                    |(namespace, name)| format!("service account {namespace}/{name}"),
+                );
+                Self::Forbidden { account, verb, object }
+            }
+            404 if message.starts_with("namespaces ") => Self::NoNamespace { object },
+            400..=428 | 430..=499 => Self::Refused { object, message: first_line(&message) },
+            _ => Self::Unavailable { object, message: first_line(&message) },
+        }
+    }
+}
+
+/// Who holds which field, from the causes of a server-side apply conflict.
+fn causes(status: &Status) -> Vec<(String, String)> {
+    let causes = status.details.as_ref().map(|d| d.causes.as_slice()).unwrap_or_default();
+    let conflicts = causes.iter().filter(|c| c.reason == "FieldManagerConflict");
+    conflicts
+        .map(|c| {
+            // "conflict with "kubectl" using apps/v1"
+            let by = c.message.split('"').nth(1).unwrap_or(&c.message).to_owned();
+            (by, c.field.clone())
+        })
+        .collect()
+}
+
+/// The distinct words of a list, at most three.
+fn shortened(mut words: Vec<String>) -> String {
+    words.sort();
+    words.dedup();
+    let more = words.len().saturating_sub(3);
+    words.truncate(3);
+    let list = words.join(", ");
+    if more > 0 { format!("{list} and {more} more") } else { list }
+}
+
+fn first_line(message: &str) -> String {
+    let mut line: String = message.lines().next().unwrap_or_default().chars().take(600).collect();
+    if line.is_empty() {
+        line.push_str("no reason given");
+    }
+    line
+}
+
+/// The innermost error: kube's outer ones only say that something went wrong.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(status: serde_json::Value) -> ApiError {
+        let key = ObjectKey {
+            group: "apps".into(),
+            kind: "Deployment".into(),
+            namespace: Some("shop".into()),
+            name: "web".into(),
+        };
+        let status: Status = serde_json::from_value(status).expect("a status");
+        ApiError::of(kube::Error::Api(status.boxed()), "patch", &key, Some(("shop", "drover")))
+    }
+
+    #[test]
+    fn a_conflict_names_the_other_and_the_way_out() {
+        let error = of(json!({"status": "Failure", "reason": "Conflict", "code": 409, "message": "Apply failed with 1 conflict",
+            "details": {"causes": [{"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\" using apps/v1", "field": ".spec.replicas"}]}}));
+        assert!(matches!(error, ApiError::Conflict { owned: false, .. }));
+        let text = error.to_string();
+        assert!(text.contains("Deployment shop/web") && text.contains("kubectl") && text.contains(".spec.replicas"), "{text}");
+        assert!(error.is_terminal());
+    }
+
+    #[test]
+    fn a_namespace_that_did_not_opt_in_is_told_apart_from_a_missing_right() {
+        let error = of(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message":
+            "serviceaccounts \"drover\" is forbidden: User \"system:serviceaccount:drover-system:drover\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"shop\""}));
+        assert!(error.to_string().contains("drover allow shop"), "{error}");
+        let error = of(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message":
+            "deployments.apps \"web\" is forbidden: User \"system:serviceaccount:shop:drover\" cannot patch resource \"deployments\" in API group \"apps\" in the namespace \"shop\""}));
+        assert!(error.to_string().starts_with("service account shop/drover may not patch Deployment shop/web"), "{error}");
+        let error = of(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message":
+            "pods \"web\" is forbidden: violates PodSecurity \"restricted\": …"}));
+        assert!(matches!(error, ApiError::Refused { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_server_that_is_busy_is_no_verdict() {
+        let error = of(json!({"status": "Failure", "reason": "InternalError", "code": 500, "message": "etcd is gone"}));
+        assert!(!error.is_terminal());
+    }
+}

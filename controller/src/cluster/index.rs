@@ -1,0 +1,338 @@
+//! What the watches know of every object that drover applied: a few hundred bytes each, never the object itself.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use drover_crds::{ANNOTATION_APPLIED, LABEL_OWNER};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::DynamicObject;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::health::{self, Health};
+use crate::plan::ANNOTATION_PRUNE;
+use crate::render::ObjectKey;
+
+/// One object as it was last seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// Its uid.
+    pub uid: String,
+    /// Its resource version. The API server promises since Kubernetes 1.35 that these compare as integers.
+    pub resource_version: u64,
+    /// The value of its owner label; empty where it has none.
+    pub owner: String,
+    /// The hash of what was last sent, from its annotation.
+    pub applied: Option<String>,
+    /// Hash of the fields that the owner's field manager holds; 0 when it holds none. Somebody else's change takes the field
+    /// out, so a change here is drift, whatever the values.
+    pub fields: u64,
+    /// What `fields` was right after drover's last apply, where this process made it.
+    pub sent: Option<u64>,
+    /// Its health.
+    pub health: Health,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether it is annotated as never to be pruned.
+    pub prune_disabled: bool,
+}
+
+impl Live {
+    /// Reads what is kept from the whole object, which is dropped after that.
+    pub fn of(object: &DynamicObject) -> Self {
+        let meta = &object.metadata;
+        let owner = meta.labels.as_ref().and_then(|l| l.get(LABEL_OWNER)).cloned().unwrap_or_default();
+        let whole = serde_json::to_value(object).unwrap_or_default();
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
+            applied: meta.annotations.as_ref().and_then(|a| a.get(ANNOTATION_APPLIED)).cloned(),
+            fields: fields_of(meta, &owner),
+            sent: None,
+            health: health::assess(&whole),
+            deleting: meta.deletion_timestamp.is_some(),
+            prune_disabled: meta
+                .annotations
+                .as_ref()
+                .is_some_and(|a| a.get(ANNOTATION_PRUNE).is_some_and(|value| value == "disabled")),
+            owner,
+        }
+    }
+
+    /// Whether a reconcile of its owner could come to another conclusion than before.
+    fn matters(&self, before: &Self) -> bool {
+        let Self { uid, resource_version: _, owner, applied, fields, sent: _, health, deleting, prune_disabled: _ } =
+            before;
+        (uid, owner, applied, fields, health, deleting)
+            != (&self.uid, &self.owner, &self.applied, &self.fields, &self.health, &self.deleting)
+    }
+}
+
+fn fields_of(meta: &ObjectMeta, owner: &str) -> u64 {
+    let manager = format!("drover-{owner}");
+    let entry = meta.managed_fields.iter().flatten().find(|entry| {
+        entry.manager.as_deref() == Some(&manager)
+            && entry.operation.as_deref() == Some("Apply")
+            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+    });
+    let Some(fields) = entry.and_then(|entry| entry.fields_v1.as_ref()) else { return 0 };
+    let digest = Sha256::digest(fields.0.to_string().as_bytes());
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+/// Group and kind of objects that are watched together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupKind {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+}
+
+impl GroupKind {
+    /// The group and kind of `key`.
+    pub fn of(key: &ObjectKey) -> Self {
+        Self { group: key.group.clone(), kind: key.kind.clone() }
+    }
+
+    fn holds(&self, key: &ObjectKey) -> bool {
+        key.kind == self.kind && key.group == self.group
+    }
+}
+
+#[derive(Default)]
+struct Objects {
+    live: HashMap<ObjectKey, Live>,
+    by_owner: HashMap<String, HashSet<ObjectKey>>,
+    /// Objects that drover applied since a listing of their kind began: that listing may not show them yet.
+    fresh: HashSet<ObjectKey>,
+}
+
+impl Objects {
+    fn insert(&mut self, key: ObjectKey, live: Live) -> Option<Live> {
+        let before = self.live.insert(key.clone(), live.clone());
+        if before.as_ref().is_none_or(|before| before.owner != live.owner) {
+            if let Some(before) = &before {
+                self.forget_owner(&before.owner, &key);
+            }
+            self.by_owner.entry(live.owner).or_default().insert(key);
+        }
+        before
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> Option<Live> {
+        self.fresh.remove(key);
+        let before = self.live.remove(key)?;
+        self.forget_owner(&before.owner, key);
+        Some(before)
+    }
+
+    fn forget_owner(&mut self, owner: &str, key: &ObjectKey) {
+        if let Some(keys) = self.by_owner.get_mut(owner) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_owner.remove(owner);
+            }
+        }
+    }
+}
+
+/// All that the watches know. Every change that matters is told with the owner label it concerns.
+pub struct Index {
+    objects: RwLock<Objects>,
+    changed: UnboundedSender<String>,
+}
+
+impl Index {
+    /// An empty index that tells changes on `changed`.
+    pub fn new(changed: UnboundedSender<String>) -> Arc<Self> {
+        Arc::new(Self { objects: RwLock::default(), changed })
+    }
+
+    /// The object of that key, as it was last seen.
+    pub fn live(&self, key: &ObjectKey) -> Option<Live> {
+        self.read().live.get(key).cloned()
+    }
+
+    /// All objects with that owner label, in the order of their keys.
+    pub fn of_owner(&self, label: &str) -> Vec<(ObjectKey, Live)> {
+        let objects = self.read();
+        let keys = objects.by_owner.get(label).into_iter().flatten();
+        let mut found: Vec<_> =
+            keys.filter_map(|key| Some((key.clone(), objects.live.get(key)?.clone()))).collect();
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
+    /// All owner labels that some object carries.
+    pub fn owners(&self) -> Vec<String> {
+        self.read().by_owner.keys().cloned().collect()
+    }
+
+    /// How many objects are known.
+    pub fn len(&self) -> usize {
+        self.read().live.len()
+    }
+
+    /// Whether no object is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in an object that a watch reported. An older version than the one known is passed over: watches lag behind
+    /// the answers to drover's own writes.
+    pub fn observed(&self, key: ObjectKey, live: Live) {
+        let mut objects = self.write();
+        let mut live = live;
+        if let Some(known) = objects.live.get(&key) {
+            if known.uid == live.uid && known.resource_version > live.resource_version {
+                return;
+            }
+            if known.uid == live.uid {
+                live.sent = known.sent;
+            }
+        }
+        let owner = live.owner.clone();
+        let before = objects.insert(key, live.clone());
+        drop(objects);
+        match before {
+            Some(before) if !live.matters(&before) => {}
+            Some(before) if before.owner != owner => {
+                self.tell(before.owner);
+                self.tell(owner);
+            }
+            _ => self.tell(owner),
+        }
+    }
+
+    /// Takes in the answer to an apply of drover's own, so that the next look does not see an older state.
+    pub fn applied(&self, key: ObjectKey, mut live: Live) {
+        live.sent = Some(live.fields);
+        let mut objects = self.write();
+        if objects.live.get(&key).is_some_and(|k| k.uid == live.uid && k.resource_version > live.resource_version) {
+            return;
+        }
+        objects.fresh.insert(key.clone());
+        objects.insert(key, live);
+    }
+
+    /// A new listing of this kind begins.
+    pub fn listing(&self, kind: &GroupKind) {
+        self.write().fresh.retain(|key| !kind.holds(key));
+    }
+
+    /// An object is gone from the watch: deleted, or its label was taken off.
+    pub fn gone(&self, key: &ObjectKey, uid: Option<&str>) {
+        let mut objects = self.write();
+        if uid.is_some_and(|uid| objects.live.get(key).is_some_and(|live| live.uid != uid)) {
+            return; // an older object of that name
+        }
+        let before = objects.remove(key);
+        drop(objects);
+        if let Some(before) = before {
+            self.tell(before.owner);
+        }
+    }
+
+    /// A listing ended: whatever of its kind it did not show is gone, except what drover applied since it began.
+    pub fn keep_only(&self, kind: &GroupKind, seen: &HashSet<ObjectKey>) {
+        let gone: Vec<ObjectKey> = {
+            let objects = self.read();
+            let missing = |key: &&ObjectKey| kind.holds(key) && !seen.contains(*key) && !objects.fresh.contains(*key);
+            objects.live.keys().filter(missing).cloned().collect()
+        };
+        for key in gone {
+            self.gone(&key, None);
+        }
+    }
+
+    fn tell(&self, owner: String) {
+        // The receiver ends with the process.
+        let _ = self.changed.send(owner);
+    }
+
+    // The locks guard plain maps that no panic can leave half-written.
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Objects> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Objects> {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey { group: String::new(), kind: "Service".into(), namespace: Some("shop".into()), name: name.into() }
+    }
+
+    fn object(name: &str, version: u64, owner: &str, held: &serde_json::Value) -> Live {
+        let object = json!({"apiVersion": "v1", "kind": "Service", "metadata": {
+            "name": name, "namespace": "shop", "uid": format!("uid-{name}"), "resourceVersion": version.to_string(),
+            "labels": {LABEL_OWNER: owner}, "annotations": {ANNOTATION_APPLIED: "hash"},
+            "managedFields": [
+                {"manager": format!("drover-{owner}"), "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": held},
+                {"manager": "kubectl", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:x": {}}},
+            ]}, "spec": {}});
+        Live::of(&serde_json::from_value(object).expect("an object"))
+    }
+
+    fn index() -> (Arc<Index>, UnboundedReceiver<String>) {
+        let (sender, receiver) = unbounded_channel();
+        (Index::new(sender), receiver)
+    }
+
+    #[test]
+    fn a_field_that_another_took_over_is_told_and_a_status_change_is_not() {
+        let (index, mut told) = index();
+        let both = json!({"f:spec": {"f:a": {}, "f:b": {}}});
+        index.observed(key("web"), object("web", 5, "env.shop.prod", &both));
+        assert_eq!(told.try_recv().expect("told"), "env.shop.prod");
+        index.observed(key("web"), object("web", 6, "env.shop.prod", &both));
+        assert!(told.try_recv().is_err(), "nothing that matters changed");
+        index.observed(key("web"), object("web", 7, "env.shop.prod", &json!({"f:spec": {"f:a": {}}})));
+        assert_eq!(told.try_recv().expect("told"), "env.shop.prod");
+    }
+
+    #[test]
+    fn a_watch_that_lags_does_not_undo_what_an_apply_answered() {
+        let (index, _told) = index();
+        let held = json!({"f:spec": {}});
+        index.applied(key("web"), object("web", 9, "env.shop.prod", &held));
+        index.observed(key("web"), object("web", 8, "env.shop.prod", &json!({"f:old": {}})));
+        let live = index.live(&key("web")).expect("known");
+        assert_eq!(live.resource_version, 9);
+        assert_eq!(live.sent, Some(live.fields));
+    }
+
+    #[test]
+    fn a_new_listing_drops_what_is_gone_but_not_what_was_just_applied() {
+        let (index, _told) = index();
+        let held = json!({"f:spec": {}});
+        let kind = GroupKind { group: String::new(), kind: "Service".into() };
+        index.applied(key("old"), object("old", 3, "env.shop.prod", &held));
+        index.observed(key("kept"), object("kept", 4, "env.shop.prod", &held));
+        index.listing(&kind);
+        index.applied(key("new"), object("new", 2, "env.shop.prod", &held));
+        index.keep_only(&kind, &HashSet::from([key("kept")]));
+        let left: Vec<_> = index.of_owner("env.shop.prod").into_iter().map(|(key, _)| key.name).collect();
+        assert_eq!(left, ["kept", "new"]);
+    }
+
+    #[test]
+    fn an_object_that_changes_hands_is_told_to_both() {
+        let (index, mut told) = index();
+        let held = json!({"f:spec": {}});
+        index.observed(key("web"), object("web", 5, "env.shop.prod", &held));
+        let _ = told.try_recv();
+        index.observed(key("web"), object("web", 6, "env.shop.other", &held));
+        let both: HashSet<_> = [told.try_recv().expect("one"), told.try_recv().expect("two")].into();
+        assert_eq!(both, HashSet::from(["env.shop.prod".to_owned(), "env.shop.other".to_owned()]));
+        assert!(index.of_owner("env.shop.prod").is_empty());
+    }
+}

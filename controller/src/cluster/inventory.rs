@@ -1,0 +1,308 @@
+//! What each Environment has applied: written ahead of the first apply, in drover's own namespace, where no tenant writes.
+//!
+//! An inventory is named by the Environment's namespace and name, not its uid, so that it survives a restore of the cluster. It
+//! is kept in ConfigMaps of at most [`CHUNK`] entries. An entry stays in the chunk where it once was, so that no crash between
+//! the writes of two chunks can lose one. Every write is bound to the version that was read.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use drover_crds::{DeletionPolicy, bounded_name};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::{Api, Client};
+use tokio::sync::Mutex;
+
+use super::error::ApiError;
+use crate::plan::InventoryEntry;
+use crate::render::ObjectKey;
+
+/// Entries per ConfigMap: some 250 bytes each, and a ConfigMap holds 1 MiB.
+const CHUNK: usize = 2000;
+const LABEL: &str = "drover.dev/inventory";
+const ENVIRONMENT: &str = "drover.dev/environment";
+const POLICY: &str = "drover.dev/deletion-policy";
+const ACCOUNT: &str = "drover.dev/service-account";
+const DATA: &str = "objects.json";
+
+/// Namespace and name of an Environment.
+pub type Key = (String, String);
+
+/// What an Environment has applied, and what its deletion means.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The objects.
+    pub entries: Vec<InventoryEntry>,
+    /// What happens to them when the Environment is deleted.
+    pub on_deletion: DeletionPolicy,
+    /// The service account that they were applied as.
+    pub account: String,
+}
+
+#[derive(Clone, Default)]
+struct Stored {
+    record: Arc<Record>,
+    chunks: Vec<Chunk>,
+}
+
+#[derive(Clone, Default)]
+struct Chunk {
+    version: Option<String>,
+    entries: Vec<InventoryEntry>,
+}
+
+/// All inventories. Only the leader writes them, so what was read at the start stays true.
+pub struct Inventories {
+    api: Api<ConfigMap>,
+    stored: Mutex<HashMap<Key, Stored>>,
+}
+
+impl Inventories {
+    /// Reads all inventories of `namespace`.
+    pub async fn load(client: Client, namespace: &str) -> Result<Self, kube::Error> {
+        let api: Api<ConfigMap> = Api::namespaced(client, namespace);
+        let mut maps = Vec::new();
+        let mut params = ListParams::default().labels(LABEL).limit(200);
+        loop {
+            let page = api.list(&params).await?;
+            maps.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => break,
+            }
+        }
+        let mut stored: HashMap<Key, BTreeMap<usize, (Chunk, Record)>> = HashMap::new();
+        for map in maps {
+            match read(&map) {
+                Some((key, number, chunk, record)) => {
+                    stored.entry(key).or_default().insert(number, (chunk, record));
+                }
+                None => tracing::error!(name = ?map.metadata.name, "an inventory cannot be read and is left as it is"),
+            }
+        }
+        let stored = stored.into_iter().map(|(key, chunks)| (key, assemble(chunks))).collect();
+        Ok(Self { api, stored: Mutex::new(stored) })
+    }
+
+    /// The inventory of an Environment, where it has one.
+    pub async fn get(&self, key: &Key) -> Option<Arc<Record>> {
+        self.stored.lock().await.get(key).map(|stored| stored.record.clone())
+    }
+
+    /// All Environments that have an inventory.
+    pub async fn keys(&self) -> Vec<Key> {
+        self.stored.lock().await.keys().cloned().collect()
+    }
+
+    /// Writes an inventory: only the chunks that differ.
+    pub async fn put(&self, key: &Key, record: Record) -> Result<(), ApiError> {
+        let mut stored = self.stored.lock().await.get(key).cloned().unwrap_or_default();
+        let meta_changed = stored.record.on_deletion != record.on_deletion || stored.record.account != record.account;
+        for number in spread(&mut stored.chunks, &record.entries) {
+            self.write(key, number, &mut stored.chunks[number], &record).await?;
+        }
+        if meta_changed && let Some(first) = stored.chunks.first_mut() {
+            self.write(key, 0, first, &record).await?;
+        }
+        stored.record = Arc::new(record);
+        self.stored.lock().await.insert(key.clone(), stored);
+        Ok(())
+    }
+
+    /// Removes an inventory.
+    pub async fn remove(&self, key: &Key) -> Result<(), ApiError> {
+        let chunks = self.stored.lock().await.get(key).map_or(0, |stored| stored.chunks.len());
+        // Backwards: the first chunk carries the policy and is needed as long as any other is there.
+        for number in (0..chunks).rev() {
+            match self.api.delete(&name(key, number), &DeleteParams::default()).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(ApiError::of(error, "delete", &object_key(key, number), None)),
+            }
+        }
+        self.stored.lock().await.remove(key);
+        Ok(())
+    }
+
+    async fn write(&self, key: &Key, number: usize, chunk: &mut Chunk, record: &Record) -> Result<(), ApiError> {
+        let map = config_map(key, number, chunk, record);
+        let params = PostParams::default();
+        let written = match chunk.version {
+            Some(_) => self.api.replace(&name(key, number), &params, &map).await,
+            None => self.api.create(&params, &map).await,
+        };
+        match written {
+            Ok(map) => {
+                chunk.version = map.metadata.resource_version;
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(&error, kube::Error::Api(status) if status.code == 409 || status.code == 404) {
+                    self.reload(key).await;
+                }
+                Err(ApiError::of(error, "write", &object_key(key, number), None))
+            }
+        }
+    }
+
+    /// Reads one inventory again after a write that met another version: a person restored it, or a write whose answer was
+    /// lost had in fact succeeded.
+    async fn reload(&self, key: &Key) {
+        let mut chunks = BTreeMap::new();
+        for number in 0.. {
+            match self.api.get_opt(&name(key, number)).await {
+                Ok(Some(map)) => {
+                    if let Some((_, _, chunk, record)) = read(&map) {
+                        chunks.insert(number, (chunk, record));
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read an inventory again");
+                    return;
+                }
+            }
+        }
+        self.stored.lock().await.insert(key.clone(), assemble(chunks));
+    }
+}
+
+fn assemble(chunks: BTreeMap<usize, (Chunk, Record)>) -> Stored {
+    let mut stored = Stored::default();
+    let mut record = Record::default();
+    for (number, (chunk, of_chunk)) in chunks {
+        if number == 0 {
+            record.on_deletion = of_chunk.on_deletion;
+            record.account = of_chunk.account;
+        }
+        record.entries.extend(chunk.entries.iter().cloned());
+        stored.chunks.resize_with(number, Chunk::default);
+        stored.chunks.push(chunk);
+    }
+    stored.record = Arc::new(record);
+    stored
+}
+
+/// Lays `wanted` out over the chunks, each entry where it already is, new ones where there is room. Returns the numbers of
+/// the chunks that changed, those that grew first.
+fn spread(chunks: &mut Vec<Chunk>, wanted: &[InventoryEntry]) -> Vec<usize> {
+    let by_key: HashMap<&ObjectKey, &InventoryEntry> = wanted.iter().map(|entry| (&entry.key, entry)).collect();
+    let mut placed: HashSet<ObjectKey> = HashSet::new();
+    let mut changed: BTreeMap<usize, bool> = BTreeMap::new();
+    for (number, chunk) in chunks.iter_mut().enumerate() {
+        let kept: Vec<InventoryEntry> = chunk
+            .entries
+            .iter()
+            .filter(|entry| placed.insert(entry.key.clone()))
+            .filter_map(|entry| by_key.get(&entry.key).map(|&entry| entry.clone()))
+            .collect();
+        if kept != chunk.entries {
+            chunk.entries = kept;
+            changed.insert(number, false);
+        }
+    }
+    let mut number = 0;
+    for entry in wanted.iter().filter(|entry| !placed.contains(&entry.key)) {
+        while chunks.get(number).is_some_and(|chunk| chunk.entries.len() >= CHUNK) {
+            number += 1;
+        }
+        if number == chunks.len() {
+            chunks.push(Chunk::default());
+        }
+        chunks[number].entries.push(entry.clone());
+        changed.insert(number, true);
+    }
+    if chunks.is_empty() {
+        chunks.push(Chunk::default());
+        changed.insert(0, true);
+    }
+    let (grown, shrunk): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, grew)| *grew);
+    grown.into_iter().chain(shrunk).map(|(number, _)| number).collect()
+}
+
+fn name((namespace, environment): &Key, number: usize) -> String {
+    format!("inventory-{}-{number}", bounded_name(&format!("{namespace}.{environment}")))
+}
+
+fn object_key(key: &Key, number: usize) -> ObjectKey {
+    ObjectKey { group: String::new(), kind: "ConfigMap".into(), namespace: None, name: name(key, number) }
+}
+
+fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> ConfigMap {
+    let policy = match record.on_deletion {
+        DeletionPolicy::Orphan => "Orphan",
+        DeletionPolicy::Delete => "Delete",
+    };
+    let annotations = [
+        (ENVIRONMENT.to_owned(), format!("{}/{}", key.0, key.1)),
+        (POLICY.to_owned(), policy.to_owned()),
+        (ACCOUNT.to_owned(), record.account.clone()),
+    ];
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name(key, number)),
+            resource_version: chunk.version.clone(),
+            labels: Some([(LABEL.to_owned(), number.to_string())].into()),
+            annotations: Some(annotations.into()),
+            ..ObjectMeta::default()
+        },
+        data: Some(
+            [(DATA.to_owned(), serde_json::to_string(&chunk.entries).expect("inventory entries are plain data"))].into(),
+        ),
+        ..ConfigMap::default()
+    }
+}
+
+fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
+    let annotations = map.metadata.annotations.as_ref()?;
+    let (namespace, environment) = annotations.get(ENVIRONMENT)?.split_once('/')?;
+    let number = map.metadata.labels.as_ref()?.get(LABEL)?.parse().ok()?;
+    let entries: Vec<InventoryEntry> = serde_json::from_str(map.data.as_ref()?.get(DATA)?).ok()?;
+    let record = Record {
+        entries: Vec::new(),
+        on_deletion: match annotations.get(POLICY).map(String::as_str) {
+            Some("Delete") => DeletionPolicy::Delete,
+            _ => DeletionPolicy::Orphan,
+        },
+        account: annotations.get(ACCOUNT).cloned().unwrap_or_default(),
+    };
+    let chunk = Chunk { version: map.metadata.resource_version.clone(), entries };
+    Some(((namespace.to_owned(), environment.to_owned()), number, chunk, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str) -> InventoryEntry {
+        let key = ObjectKey { group: String::new(), kind: "Service".into(), namespace: None, name: name.into() };
+        InventoryEntry { key, uid: None, fields: None }
+    }
+
+    #[test]
+    fn an_entry_stays_in_its_chunk_and_only_changed_chunks_are_written() {
+        let many: Vec<_> = (0..CHUNK + 10).map(|i| entry(&format!("s{i}"))).collect();
+        let mut chunks = Vec::new();
+        assert_eq!(spread(&mut chunks, &many), [0, 1]);
+        assert_eq!(chunks[1].entries.len(), 10);
+        assert!(spread(&mut chunks, &many).is_empty(), "nothing changed");
+        // One leaves the first chunk: nothing of the second moves there.
+        assert_eq!(spread(&mut chunks, &many[1..]), [0]);
+        assert_eq!(chunks[1].entries.len(), 10);
+        // A new one fills the gap.
+        let mut more = many[1..].to_vec();
+        more.push(entry("new"));
+        assert_eq!(spread(&mut chunks, &more), [0]);
+        assert_eq!(chunks[0].entries.len(), CHUNK);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let key = ("shop".to_owned(), "prod".to_owned());
+        let record = Record { entries: Vec::new(), on_deletion: DeletionPolicy::Delete, account: "deployer".into() };
+        let chunk = Chunk { version: Some("7".into()), entries: vec![entry("web")] };
+        let (read_key, number, read_chunk, read_record) = read(&config_map(&key, 3, &chunk, &record)).expect("readable");
+        assert_eq!((read_key, number, read_record), (key, 3, record));
+        assert_eq!(read_chunk.entries, chunk.entries);
+    }
+}

@@ -1,0 +1,53 @@
+//! Status subresources of drover's own kinds, and the question whether those kinds are on their way out.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::error::ApiError;
+use crate::render::ObjectKey;
+
+/// The field manager of all statuses.
+const MANAGER: &str = "drover-status";
+
+/// Writes the whole status of one of drover's objects: what is not in `status` any more is removed. An object that is gone
+/// counts as done.
+pub async fn patch_status<K>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    status: &impl Serialize,
+) -> Result<(), ApiError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let body = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "status": status,
+    });
+    let params = PatchParams::apply(MANAGER).force();
+    match api.patch_status(name, &params, &Patch::Apply(&body)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(error)) if error.code == 404 => Ok(()),
+        Err(error) => {
+            let key = ObjectKey {
+                group: K::group(&()).into_owned(),
+                kind: K::kind(&()).into_owned(),
+                namespace: Some(namespace.to_owned()),
+                name: name.to_owned(),
+            };
+            Err(ApiError::of(error, "patch the status of", &key, None))
+        }
+    }
+}
+
+/// Whether a CustomResourceDefinition is absent or being deleted: then its objects vanish without anybody having meant them,
+/// and nothing that they stand for may be deleted.
+pub async fn crd_is_being_deleted(client: &Client, name: &str) -> Result<bool, kube::Error> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let found = api.get_metadata_opt(name).await?;
+    Ok(found.is_none_or(|crd| crd.metadata.deletion_timestamp.is_some()))
+}

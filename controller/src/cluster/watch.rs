@@ -1,0 +1,164 @@
+//! One watch per kind that drover applies, for all controllers together: label-selected, paged, restarted for ever.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_crds::LABEL_OWNER;
+use futures::StreamExt as _;
+use kube::core::DynamicObject;
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use super::discovery::Kind;
+use super::index::{GroupKind, Index, Live};
+use crate::metrics;
+use crate::render::ObjectKey;
+
+/// How long a caller waits for the first listing of a kind.
+const FIRST_LISTING: Duration = Duration::from_secs(20);
+/// Objects per page of a listing.
+const PAGE: u32 = 500;
+/// Pauses between tries of a watch that fails: the first and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long the API server's refusal of a watch is believed before it is asked again.
+const REFUSED_FOR: Duration = Duration::from_secs(300);
+
+/// What is known of a kind's objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The first listing is under way.
+    Starting,
+    /// The index is complete, but for the events on their way.
+    Complete,
+    /// drover may not watch this kind, or cannot now: ask as the acting account instead.
+    Blind,
+}
+
+/// All watches of the process.
+pub struct Watches {
+    client: Client,
+    index: Arc<Index>,
+    running: Mutex<HashMap<GroupKind, watch::Receiver<Sight>>>,
+}
+
+impl Watches {
+    /// No watch runs yet.
+    pub fn new(client: Client, index: Arc<Index>) -> Self {
+        Self { client, index, running: Mutex::default() }
+    }
+
+    /// Makes sure that the kind is watched, and waits for its first listing.
+    pub async fn ensure(&self, kind: &Kind) -> Sight {
+        let group_kind = GroupKind { group: kind.resource.group.clone(), kind: kind.resource.kind.clone() };
+        let mut sight = {
+            let mut running = self.running.lock().await;
+            // A watch whose kind went away has ended: begin anew.
+            running.retain(|_, sight| sight.has_changed().is_ok());
+            match running.get(&group_kind) {
+                Some(sight) => sight.clone(),
+                None => {
+                    let (sender, receiver) = watch::channel(Sight::Starting);
+                    let watch = Watch {
+                        api: Api::all_with(self.client.clone(), &kind.resource),
+                        kind: group_kind.clone(),
+                        index: self.index.clone(),
+                        sight: sender,
+                    };
+                    tokio::spawn(watch.run());
+                    running.insert(group_kind, receiver.clone());
+                    receiver
+                }
+            }
+        };
+        let known = tokio::time::timeout(FIRST_LISTING, sight.wait_for(|sight| *sight != Sight::Starting)).await;
+        match known {
+            Ok(Ok(sight)) => *sight,
+            _ => Sight::Blind,
+        }
+    }
+}
+
+struct Watch {
+    api: Api<DynamicObject>,
+    kind: GroupKind,
+    index: Arc<Index>,
+    sight: watch::Sender<Sight>,
+}
+
+impl Watch {
+    async fn run(self) {
+        let config = watcher::Config::default().labels(LABEL_OWNER).page_size(PAGE);
+        let mut pause = PAUSE.0;
+        loop {
+            let began = Instant::now();
+            // A stream is used until its first error and then made anew: after a 410 at the start of a watch kube's own
+            // stream would ask for the same expired version for ever.
+            let error = self.follow(std::pin::pin!(watcher(self.api.clone(), config.clone()))).await;
+            let status = match &error {
+                watcher::Error::InitialListFailed(kube::Error::Api(status))
+                | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code,
+                _ => 0,
+            };
+            metrics::watch_restarted(&self.kind.kind);
+            tracing::warn!(kind = %self.kind.kind, group = %self.kind.group, %error, "watch ended; starting it anew");
+            match status {
+                404 => {
+                    // The kind is gone: so are its objects. Who needs the kind again asks again.
+                    self.index.keep_only(&self.kind, &HashSet::new());
+                    return;
+                }
+                403 => {
+                    self.sight.send_replace(Sight::Blind);
+                    tokio::time::sleep(REFUSED_FOR).await;
+                }
+                _ => {
+                    pause = if began.elapsed() > Duration::from_secs(60) { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
+                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.8..1.2))).await;
+                }
+            }
+        }
+    }
+
+    async fn follow(
+        &self,
+        mut events: std::pin::Pin<&mut impl futures::Stream<Item = watcher::Result<watcher::Event<DynamicObject>>>>,
+    ) -> watcher::Error {
+        let mut seen = HashSet::new();
+        loop {
+            match events.next().await {
+                Some(Ok(watcher::Event::Init)) => {
+                    seen.clear();
+                    self.index.listing(&self.kind);
+                }
+                Some(Ok(watcher::Event::InitApply(object))) => {
+                    let key = self.key(&object);
+                    seen.insert(key.clone());
+                    self.index.observed(key, Live::of(&object));
+                }
+                Some(Ok(watcher::Event::InitDone)) => {
+                    self.index.keep_only(&self.kind, &seen);
+                    seen = HashSet::new();
+                    self.sight.send_replace(Sight::Complete);
+                }
+                Some(Ok(watcher::Event::Apply(object))) => self.index.observed(self.key(&object), Live::of(&object)),
+                Some(Ok(watcher::Event::Delete(object))) => {
+                    self.index.gone(&self.key(&object), object.metadata.uid.as_deref());
+                }
+                Some(Err(error)) => return error,
+                None => return watcher::Error::NoResourceVersion,
+            }
+        }
+    }
+
+    fn key(&self, object: &DynamicObject) -> ObjectKey {
+        ObjectKey {
+            group: self.kind.group.clone(),
+            kind: self.kind.kind.clone(),
+            namespace: object.metadata.namespace.clone(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+        }
+    }
+}

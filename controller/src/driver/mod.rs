@@ -1,0 +1,274 @@
+//! Turns a kind's reconcile into a running controller: the watch on the kind itself, a fair queue, bounded concurrency, a
+//! deadline, back-off per object. A reconcile that fails, panics or hangs never delays another object's.
+
+mod primaries;
+mod queue;
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+pub use queue::{Next, Queue};
+
+use crate::metrics;
+
+/// The longest that one reconcile may take before it is cut off and tried again.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+/// Namespace and name of an object.
+pub type Key = (String, String);
+
+/// What a kind brings along to be driven.
+pub trait Reconciler: Send + Sync + 'static {
+    /// The kind.
+    type Kind: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + Sync
+        + 'static;
+
+    /// Brings the cluster closer to what the object asks for. Called again whenever something that concerns it changes.
+    fn reconcile(&self, object: Arc<Self::Kind>) -> impl Future<Output = Next> + Send;
+
+    /// The object does not exist (any more): looks after what it left.
+    fn gone(&self, namespace: &str, name: &str) -> impl Future<Output = Next> + Send;
+
+    /// Objects that left something behind, although they may be gone: asked once, when all that exist are known.
+    fn left_behind(&self) -> impl Future<Output = Vec<Key>> + Send;
+
+    /// The object exists but cannot be read: what a person is told, as its status.
+    fn unreadable(&self, namespace: &str, name: &str, error: &str) -> impl Future<Output = ()> + Send;
+}
+
+/// Asks a controller to look at an object. Cheap to clone.
+#[derive(Clone)]
+pub struct Trigger {
+    work: Arc<Work>,
+}
+
+#[derive(Default)]
+struct Work {
+    queue: Mutex<Queue<Key>>,
+    wake: Notify,
+}
+
+impl Work {
+    // The queue is plain data that no panic can leave half-written.
+    fn queue(&self) -> MutexGuard<'_, Queue<Key>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, key: &Key) {
+        self.queue().push(key);
+        self.wake.notify_one();
+    }
+}
+
+impl Trigger {
+    /// Asks for a reconcile as soon as possible.
+    pub fn push(&self, namespace: &str, name: &str) {
+        self.work.push(&(namespace.to_owned(), name.to_owned()));
+    }
+}
+
+/// The objects of a kind, as its watch last showed them.
+struct Store<K> {
+    objects: RwLock<HashMap<Key, Arc<K>>>,
+}
+
+impl<K> Store<K> {
+    fn get(&self, key: &Key) -> Option<Arc<K>> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+}
+
+/// A running controller of one kind.
+pub struct Controller<R: Reconciler> {
+    reconciler: Arc<R>,
+    store: Arc<Store<R::Kind>>,
+    work: Arc<Work>,
+    concurrency: usize,
+    kind: String,
+}
+
+impl<R: Reconciler> Controller<R> {
+    /// A controller that runs at most `concurrency` reconciles at once.
+    pub fn new(reconciler: R, concurrency: usize) -> Self {
+        Self {
+            reconciler: Arc::new(reconciler),
+            store: Arc::new(Store { objects: RwLock::default() }),
+            work: Arc::default(),
+            concurrency,
+            kind: R::Kind::kind(&()).into_owned(),
+        }
+    }
+
+    /// How others ask this controller to look at an object.
+    pub fn trigger(&self) -> Trigger {
+        Trigger { work: self.work.clone() }
+    }
+
+    /// Runs until `stop` becomes true, then lets what is under way end for at most `grace`.
+    pub async fn run(self, client: Client, mut stop: watch::Receiver<bool>, grace: Duration) {
+        let watching = tokio::spawn(primaries::follow(
+            client,
+            self.store.clone(),
+            self.work.clone(),
+            self.reconciler.clone(),
+        ));
+        let mut running: JoinSet<(Key, Next)> = JoinSet::new();
+        let mut keys: HashMap<tokio::task::Id, (Key, Instant)> = HashMap::new();
+        let slots = Arc::new(Semaphore::new(self.concurrency));
+        loop {
+            self.start_due(&mut running, &mut keys, &slots);
+            let timer = self.work.queue().next_timer();
+            tokio::select! {
+                () = self.work.wake.notified() => {}
+                () = tokio::time::sleep_until(timer.unwrap_or_else(far_away)), if timer.is_some() => {}
+                Some(ended) = running.join_next_with_id() => self.ended(ended, &mut keys),
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        watching.abort();
+        let rest = async {
+            while running.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(grace, rest).await.is_err() {
+            tracing::warn!(kind = %self.kind, "some reconciles did not end in time and were cut off");
+        }
+    }
+
+    fn start_due(
+        &self,
+        running: &mut JoinSet<(Key, Next)>,
+        keys: &mut HashMap<tokio::task::Id, (Key, Instant)>,
+        slots: &Arc<Semaphore>,
+    ) {
+        while let Ok(slot) = slots.clone().try_acquire_owned() {
+            let (key, waiting) = {
+                let mut queue = self.work.queue();
+                let key = queue.pop(Instant::now());
+                (key, queue.waiting())
+            };
+            metrics::waiting(&self.kind, waiting);
+            let Some(key) = key else { return };
+            let (reconciler, object) = (self.reconciler.clone(), self.store.get(&key));
+            let of = key.clone();
+            let task = running.spawn(async move {
+                let _slot = slot;
+                let work = async {
+                    match object {
+                        Some(object) => reconciler.reconcile(object).await,
+                        None => reconciler.gone(&of.0, &of.1).await,
+                    }
+                };
+                let next = tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| {
+                    tracing::error!(namespace = %of.0, name = %of.1, deadline = ?DEADLINE, "a reconcile was cut off at its deadline");
+                    Next::Retry
+                });
+                (of, next)
+            });
+            keys.insert(task.id(), (key, Instant::now()));
+        }
+    }
+
+    fn ended(
+        &self,
+        ended: Result<(tokio::task::Id, (Key, Next)), JoinError>,
+        keys: &mut HashMap<tokio::task::Id, (Key, Instant)>,
+    ) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let Some((key, began)) = keys.remove(&id) else { return };
+        let (next, outcome) = match ended {
+            Ok((_, (_, next @ Next::Retry))) => (next, "retry"),
+            Ok((_, (_, next))) => (next, "done"),
+            Err(error) => {
+                // The panic's own message went to the panic hook, with its place in the source.
+                tracing::error!(kind = %self.kind, namespace = %key.0, name = %key.1, %error, "a reconcile panicked");
+                (Next::Retry, "panic")
+            }
+        };
+        metrics::reconciled(&self.kind, outcome, began.elapsed());
+        self.work.queue().done(&key, next, Instant::now(), rand::random());
+    }
+}
+
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(86_400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use tokio::sync::mpsc;
+
+    /// Panics for one name, hangs for another, works for the rest.
+    struct Moody {
+        seen: mpsc::UnboundedSender<String>,
+    }
+
+    impl Reconciler for Moody {
+        type Kind = ConfigMap;
+
+        async fn reconcile(&self, _: Arc<ConfigMap>) -> Next {
+            Next::Await
+        }
+
+        async fn gone(&self, _: &str, name: &str) -> Next {
+            let _ = self.seen.send(name.to_owned());
+            assert_ne!(name, "panics", "as asked");
+            if name == "hangs" {
+                std::future::pending::<()>().await;
+            }
+            Next::Await
+        }
+
+        async fn left_behind(&self) -> Vec<Key> {
+            Vec::new()
+        }
+
+        async fn unreadable(&self, _: &str, _: &str, _: &str) {}
+    }
+
+    fn unanswered_client() -> (Client, impl Sized) {
+        let (service, handle) =
+            tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
+        (Client::new(service, "default"), handle)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_and_a_hang_delay_nobody_else_and_are_tried_again() {
+        let (seen, mut told) = mpsc::unbounded_channel();
+        let controller = Controller::new(Moody { seen }, 2);
+        let trigger = controller.trigger();
+        let (client, _handle) = unanswered_client();
+        let (stop, stopped) = watch::channel(false);
+        let running = tokio::spawn(controller.run(client, stopped, Duration::from_secs(1)));
+        for name in ["panics", "hangs", "works"] {
+            trigger.push("shop", name);
+        }
+        let mut names = Vec::new();
+        while names.len() < 5 {
+            names.push(told.recv().await.expect("alive"));
+        }
+        assert_eq!(names[..3], ["panics", "hangs", "works"]);
+        assert!(names[3..].contains(&"panics".to_owned()), "{names:?}");
+        stop.send_replace(true);
+        running.await.expect("stops");
+    }
+}

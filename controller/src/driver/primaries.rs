@@ -1,0 +1,115 @@
+//! The watch on a controller's own kind.
+
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::core::{DeserializeGuard, ObjectMeta};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource as _};
+
+use super::{Key, Reconciler, Store, Work};
+use crate::metrics;
+
+/// Pauses between tries: the first and the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// Follows all objects of the kind for ever, keeps `store` current and asks for a reconcile of what changed.
+pub(super) async fn follow<R: Reconciler>(
+    client: Client,
+    store: Arc<Store<R::Kind>>,
+    work: Arc<Work>,
+    reconciler: Arc<R>,
+) {
+    let kind = R::Kind::kind(&()).into_owned();
+    let api: Api<DeserializeGuard<R::Kind>> = Api::all(client);
+    let mut pause = PAUSE.0;
+    let mut swept = false;
+    loop {
+        // Made anew after each error, see the watch of the children: kube's own stream never recovers from some 410s.
+        let mut events = std::pin::pin!(watcher(api.clone(), watcher::Config::default()));
+        let mut seen = HashSet::new();
+        let error = loop {
+            match events.next().await {
+                Some(Ok(watcher::Event::Init)) => seen.clear(),
+                Some(Ok(watcher::Event::InitApply(object))) => {
+                    seen.insert(key_of(object.meta()));
+                    take_in(object, &store, &work, &reconciler).await;
+                }
+                Some(Ok(watcher::Event::InitDone)) => {
+                    forget_all_but(&seen, &store, &work);
+                    if !swept {
+                        swept = true;
+                        for key in reconciler.left_behind().await.iter().filter(|key| !seen.contains(*key)) {
+                            work.push(key);
+                        }
+                    }
+                    pause = PAUSE.0;
+                }
+                Some(Ok(watcher::Event::Apply(object))) => take_in(object, &store, &work, &reconciler).await,
+                Some(Ok(watcher::Event::Delete(object))) => forget(&key_of(object.meta()), &store, &work),
+                Some(Err(error)) => break error,
+                None => break watcher::Error::NoResourceVersion,
+            }
+        };
+        metrics::watch_restarted(&kind);
+        tracing::warn!(%kind, %error, "watch ended; starting it anew");
+        tokio::time::sleep(pause.mul_f64(rand::random_range(0.8..1.2))).await;
+        pause = (pause * 2).min(PAUSE.1);
+    }
+}
+
+async fn take_in<R: Reconciler>(
+    object: DeserializeGuard<R::Kind>,
+    store: &Store<R::Kind>,
+    work: &Work,
+    reconciler: &Arc<R>,
+) {
+    match object.0 {
+        Ok(object) => {
+            let key = key_of(object.meta());
+            let object = Arc::new(object);
+            let before = {
+                let mut objects = store.objects.write().unwrap_or_else(PoisonError::into_inner);
+                objects.insert(key.clone(), object.clone())
+            };
+            if before.is_none_or(|before| asks_for_more(before.meta(), object.meta())) {
+                work.push(&key);
+            }
+        }
+        Err(invalid) => {
+            let (namespace, name) = key_of(&invalid.metadata);
+            tracing::error!(%namespace, %name, error = %invalid.error, "an object cannot be read");
+            // Its last readable form stays in the store: what runs goes on running.
+            reconciler.unreadable(&namespace, &name, &invalid.error).await;
+        }
+    }
+}
+
+/// Whether a change of the object is more than a status that drover itself wrote.
+fn asks_for_more(before: &ObjectMeta, after: &ObjectMeta) -> bool {
+    before.uid != after.uid
+        || before.generation != after.generation
+        || before.annotations != after.annotations
+        || before.deletion_timestamp != after.deletion_timestamp
+}
+
+fn forget_all_but<K>(seen: &HashSet<Key>, store: &Store<K>, work: &Work) {
+    let gone: Vec<Key> = {
+        let objects = store.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects.keys().filter(|key| !seen.contains(*key)).cloned().collect()
+    };
+    for key in gone {
+        forget(&key, store, work);
+    }
+}
+
+fn forget<K>(key: &Key, store: &Store<K>, work: &Work) {
+    store.objects.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    work.push(key);
+}
+
+fn key_of(meta: &ObjectMeta) -> Key {
+    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+}

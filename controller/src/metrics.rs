@@ -1,0 +1,94 @@
+//! What drover counts, in the text format of Prometheus. No label has unbounded values: kinds, verbs and outcomes only.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    kind: String,
+    outcome: String,
+}
+
+struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    watch_restarts: Family<KindLabels, Counter>,
+    reconciles: Family<OutcomeLabels, Counter>,
+    seconds: Family<KindLabels, Histogram>,
+    waiting: Family<KindLabels, Gauge>,
+    leading: Gauge,
+}
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
+    let mut registry = Registry::with_prefix("drover");
+    let requests = Family::default();
+    registry.register("api_requests", "Requests to the Kubernetes API that were answered", requests.clone());
+    let watch_restarts = Family::default();
+    registry.register("watch_restarts", "Watches that ended with an error and began anew", watch_restarts.clone());
+    let reconciles = Family::default();
+    registry.register("reconciles", "Reconciles by how they ended", reconciles.clone());
+    let seconds = Family::<KindLabels, Histogram>::new_with_constructor(|| {
+        Histogram::new(exponential_buckets(0.001, 4.0, 9))
+    });
+    registry.register_with_unit("reconcile_duration", "Time of one reconcile", Unit::Seconds, seconds.clone());
+    let waiting = Family::default();
+    registry.register("queue_depth", "Objects waiting to be reconciled", waiting.clone());
+    let leading = Gauge::default();
+    registry.register("leading", "1 while this replica writes", leading.clone());
+    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading }
+});
+
+/// Counts an answered request.
+pub fn request(method: &Method, code: StatusCode) {
+    let labels = RequestLabels { method: method.to_string(), code: code.as_u16() };
+    METRICS.requests.get_or_create(&labels).inc();
+}
+
+/// Counts a watch that began anew.
+pub fn watch_restarted(kind: &str) {
+    METRICS.watch_restarts.get_or_create(&KindLabels { kind: kind.to_owned() }).inc();
+}
+
+/// Counts a reconcile. `outcome` is a fixed word.
+pub fn reconciled(kind: &str, outcome: &str, took: Duration) {
+    let labels = OutcomeLabels { kind: kind.to_owned(), outcome: outcome.to_owned() };
+    METRICS.reconciles.get_or_create(&labels).inc();
+    METRICS.seconds.get_or_create(&KindLabels { kind: kind.to_owned() }).observe(took.as_secs_f64());
+}
+
+/// Notes how many objects of a kind wait.
+pub fn waiting(kind: &str, count: usize) {
+    let gauge = METRICS.waiting.get_or_create(&KindLabels { kind: kind.to_owned() }).clone();
+    gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+/// Notes whether this replica writes.
+pub fn leading(leads: bool) {
+    METRICS.leading.set(leads.into());
+}
+
+/// All of it as text.
+pub fn text() -> String {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &METRICS.registry).expect("a string takes all text");
+    text
+}

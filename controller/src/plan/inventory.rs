@@ -1,0 +1,26 @@
+//! What an Environment applied, as it is written down.
+
+use serde::{Deserialize, Serialize};
+
+use crate::render::ObjectKey;
+
+/// One object that an Environment applied, or is about to apply.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InventoryEntry {
+    /// Which object.
+    #[serde(flatten)]
+    pub key: ObjectKey,
+    /// Its uid. `None` was written ahead: the object may have been created, but nobody has seen the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Hash of the set of fields that the Environment's field manager held after the last apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<u64>,
+}
+
+impl InventoryEntry {
+    /// An entry for an object that is about to be applied for the first time.
+    pub fn ahead(key: ObjectKey) -> Self {
+        Self { key, uid: None, fields: None }
+    }
+}

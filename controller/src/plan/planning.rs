@@ -1,0 +1,356 @@
+//! Desired × live × inventory → what to do.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+use drover_crds::DriftPolicy;
+
+use super::action::{Action, Conflict, Why};
+use super::guards::{FEW, Guards, Occasion, Refusal};
+use super::inventory::InventoryEntry;
+use super::live::{Knowledge, LiveView};
+use crate::render::{ObjectKey, Stage};
+
+/// An object as it is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// Which.
+    pub key: ObjectKey,
+    /// [`crate::render::applied_hash`] of it.
+    pub hash: String,
+    /// When it is applied.
+    pub stage: Stage,
+}
+
+/// A wanted object and what to do with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Which object.
+    pub key: ObjectKey,
+    /// What to do.
+    pub action: Action,
+}
+
+/// An object to delete, with the uid that must still be its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Which object.
+    pub key: ObjectKey,
+    /// Its uid, the precondition of the deletion.
+    pub uid: String,
+}
+
+/// An object that left git and is not deleted for now; it stays in the inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which object.
+    pub key: ObjectKey,
+    /// Why it is still there.
+    pub why: HeldBecause,
+}
+
+/// Why an object that left git is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeldBecause {
+    /// Deleting it deletes more than itself, and nobody confirmed that. The command that does is inside.
+    NeedsConfirmation(String),
+    /// It could not be asked whether it is there and ours.
+    CannotAsk,
+    /// Another owner has an object of this commit; nothing is removed until that is settled.
+    Conflicts,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        match &self.why {
+            HeldBecause::NeedsConfirmation(command) => write!(
+                f,
+                "{key} is no longer in git and was left, because {}: delete it with `{command}`, or give it the annotation \
+                 {}=disabled to keep it",
+                loss(&key.group, &key.kind).unwrap_or("its deletion was not confirmed"),
+                super::ANNOTATION_PRUNE,
+            ),
+            HeldBecause::CannotAsk => {
+                write!(
+                    f,
+                    "{key} is no longer in git and will be removed once drover can ask the API server about it again"
+                )
+            }
+            HeldBecause::Conflicts => write!(
+                f,
+                "{key} is no longer in git and will be removed once no object of this commit belongs to another owner"
+            ),
+        }
+    }
+}
+
+/// What is lost with an object of this kind beside the object itself. Flux and Argo CD prune these like any other, and
+/// people lost data by it: a renamed folder, a bundle that dropped its definitions. So a person has to say so.
+fn loss(group: &str, kind: &str) -> Option<&'static str> {
+    match (group, kind) {
+        ("", "Namespace") => Some("deleting a namespace deletes everything in it"),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            Some("deleting a definition deletes every object of its kind in the cluster")
+        }
+        ("", "PersistentVolumeClaim") => Some("deleting a claim can delete its data"),
+        ("", "PersistentVolume") => Some("deleting a volume can lose its data"),
+        _ => None,
+    }
+}
+
+/// What an apply answered about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its uid.
+    pub uid: String,
+    /// Hash of the set of fields that our field manager holds now.
+    pub fields: Option<u64>,
+}
+
+/// What to do for one commit, or after a change in the cluster. Order: write [`Plan::write_ahead`], apply the stages, and
+/// only when every apply succeeded delete what is in [`Plan::prune`]; then write [`Plan::finished`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The wanted objects by stage, in the order of applying; a stage without objects is left out.
+    pub stages: Vec<(Stage, Vec<Step>)>,
+    /// What to delete, in order.
+    pub prune: Vec<Removal>,
+    /// What left git and stays for now, with the reason.
+    pub held: Vec<Held>,
+    /// The inventory to write before the first apply: everything that may exist afterwards. `None` when the current one
+    /// says that already.
+    pub write_ahead: Option<Vec<InventoryEntry>>,
+    /// The inventory that is stored when the applies begin.
+    stored: BTreeMap<ObjectKey, InventoryEntry>,
+    /// Objects that were not to be sent, as they were seen.
+    kept: BTreeMap<ObjectKey, Seen>,
+    /// Entries of objects that left git and need no deletion: gone, going, or not ours.
+    forget: HashSet<ObjectKey>,
+}
+
+impl Plan {
+    /// Every wanted object with what to do, in the order of applying.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.stages.iter().flat_map(|(_, steps)| steps)
+    }
+
+    /// The wanted objects that another owner has.
+    pub fn conflicts(&self) -> impl Iterator<Item = &Conflict> {
+        self.steps().filter_map(|step| match &step.action {
+            Action::Conflict(conflict) => Some(conflict),
+            _ => None,
+        })
+    }
+
+    /// The wanted objects that are to be sent.
+    pub fn applies(&self) -> impl Iterator<Item = &Step> {
+        self.steps().filter(|step| matches!(step.action, Action::Apply { .. }))
+    }
+
+    /// Whether there is nothing to send, delete or write.
+    pub fn is_empty(&self) -> bool {
+        self.applies().next().is_none()
+            && self.prune.is_empty()
+            && self.write_ahead.is_none()
+            && self.finished(|_| None, |_| false).is_none()
+    }
+
+    /// The inventory to write when the work is over, also when part of it failed: `applied` tells what the API server
+    /// answered for an object that was sent, `None` where it was not accepted; `pruned` tells whether a deletion was
+    /// accepted. `None` when the stored inventory says the same.
+    pub fn finished(
+        &self,
+        applied: impl Fn(&ObjectKey) -> Option<Seen>,
+        pruned: impl Fn(&ObjectKey) -> bool,
+    ) -> Option<Vec<InventoryEntry>> {
+        let removals: HashSet<&ObjectKey> = self.prune.iter().map(|removal| &removal.key).collect();
+        let entries = self.stored.values().filter_map(|entry| {
+            let key = &entry.key;
+            if self.forget.contains(key) || (removals.contains(key) && pruned(key)) {
+                return None;
+            }
+            Some(match applied(key).or_else(|| self.kept.get(key).cloned()) {
+                Some(seen) => InventoryEntry { key: key.clone(), uid: Some(seen.uid), fields: seen.fields },
+                None => entry.clone(),
+            })
+        });
+        let entries: Vec<InventoryEntry> = entries.collect();
+        if entries.iter().eq(self.stored.values()) { None } else { Some(entries) }
+    }
+}
+
+/// Plans one Environment. `live` answers for any key of `desired` and `inventory`.
+///
+/// Live values are never compared with desired ones, because defaulting and webhooks change them: an object is sent when the
+/// hash of what is wanted differs from the hash of what was last sent, or when our set of fields changed since (drift).
+pub fn plan(
+    desired: &[Desired],
+    live: impl Fn(&ObjectKey) -> Knowledge,
+    inventory: &[InventoryEntry],
+    guards: &Guards,
+) -> Result<Plan, Refusal> {
+    if desired.is_empty() && !inventory.is_empty() && !guards.confirmed() {
+        return Err(Refusal::Empty {
+            commit: guards.short_commit(),
+            applied: inventory.len(),
+            command: guards.confirm_command(),
+        });
+    }
+    let current: BTreeMap<ObjectKey, InventoryEntry> = inventory.iter().map(|e| (e.key.clone(), e.clone())).collect();
+    let wanted: HashSet<&ObjectKey> = desired.iter().map(|object| &object.key).collect();
+
+    let mut stored = current.clone();
+    let mut kept = BTreeMap::new();
+    let mut by_stage: HashMap<Stage, Vec<Step>> = HashMap::new();
+    for object in desired {
+        let entry = current.get(&object.key);
+        let knowledge = live(&object.key);
+        let action = decide(object, &knowledge, entry, guards);
+        if matches!(action, Action::Apply { .. } | Action::Keep | Action::Await) {
+            stored.entry(object.key.clone()).or_insert_with(|| InventoryEntry::ahead(object.key.clone()));
+        }
+        if let (Action::Keep, Knowledge::Present(view)) = (&action, knowledge)
+            && !has_drifted(&view, entry, guards)
+        {
+            kept.insert(object.key.clone(), Seen { uid: view.uid, fields: view.fields });
+        }
+        by_stage.entry(object.stage).or_default().push(Step { key: object.key.clone(), action });
+    }
+    let stages: Vec<_> = Stage::ALL.into_iter().filter_map(|stage| Some((stage, by_stage.remove(&stage)?))).collect();
+
+    let left = current.values().filter(|entry| !wanted.contains(&entry.key));
+    let Leaving { mut prune, mut held, forget } = leaving(left, live, guards);
+    guard_fraction(&prune, &held, current.len(), guards)?;
+    if stages.iter().flat_map(|(_, steps)| steps).any(|step| matches!(step.action, Action::Conflict(_))) {
+        held.extend(prune.drain(..).map(|removal| Held { key: removal.key, why: HeldBecause::Conflicts }));
+    }
+    prune.sort_by_cached_key(|removal| (std::cmp::Reverse(Stage::of_key(&removal.key)), removal.key.clone()));
+
+    let write_ahead = (stored.len() != current.len()).then(|| stored.values().cloned().collect());
+    Ok(Plan { stages, prune, held, write_ahead, stored, kept, forget })
+}
+
+/// What to do with one wanted object.
+fn decide(object: &Desired, knowledge: &Knowledge, entry: Option<&InventoryEntry>, guards: &Guards) -> Action {
+    let view = match knowledge {
+        Knowledge::Present(view) => view,
+        // An entry without a uid was written ahead of an apply that may never have happened: that is no deletion.
+        Knowledge::Absent if entry.is_some_and(|entry| entry.uid.is_some()) => {
+            return on_drift(Action::Apply { force: false, why: Why::Drifted }, guards);
+        }
+        Knowledge::Absent => return Action::Apply { force: false, why: Why::New },
+        // Without force: what cannot be seen may belong to somebody else by now.
+        Knowledge::Unknown => return Action::Apply { force: false, why: Why::Unknown },
+    };
+    let ours = view.owner_label.as_deref() == Some(guards.owner_label.as_str());
+    if let Some(other) = view.owner_label.as_ref().filter(|_| !ours) {
+        return Action::Conflict(Conflict { key: object.key.clone(), owner_label: other.clone() });
+    }
+    if view.deleting {
+        return Action::Await;
+    }
+    let same_object = entry.is_some_and(|entry| entry.uid.as_deref() == Some(view.uid.as_str()));
+    if !ours && !same_object {
+        // Somebody else made it, or made it anew: the API server's conflict says what differs.
+        return Action::Apply { force: false, why: Why::New };
+    }
+    if view.applied.as_deref() != Some(object.hash.as_str()) {
+        let why = if view.applied.is_some() { Why::Changed } else { Why::Drifted };
+        return match guards.occasion {
+            Occasion::Commit => Action::Apply { force: true, why },
+            // The commit was applied in full, so it is the annotation that somebody changed.
+            Occasion::Watch => on_drift(Action::Apply { force: true, why: Why::Drifted }, guards),
+        };
+    }
+    if has_drifted(view, entry, guards) {
+        return on_drift(Action::Apply { force: true, why: Why::Drifted }, guards);
+    }
+    Action::Keep
+}
+
+/// Whether somebody else changed what we hold of a live object that was last sent as it is wanted.
+fn has_drifted(view: &LiveView, entry: Option<&InventoryEntry>, guards: &Guards) -> bool {
+    let recorded = entry.and_then(|entry| entry.fields);
+    (recorded.is_some() && view.fields != recorded) || view.owner_label.as_deref() != Some(guards.owner_label.as_str())
+}
+
+fn on_drift(put_back: Action, guards: &Guards) -> Action {
+    match (guards.occasion, guards.drift) {
+        (Occasion::Commit, _) | (Occasion::Watch, DriftPolicy::Correct) => put_back,
+        (Occasion::Watch, DriftPolicy::Report) => Action::Drifted,
+        (Occasion::Watch, DriftPolicy::Ignore) => Action::Keep,
+    }
+}
+
+#[derive(Default)]
+struct Leaving {
+    prune: Vec<Removal>,
+    held: Vec<Held>,
+    forget: HashSet<ObjectKey>,
+}
+
+/// What becomes of the entries that are no longer wanted.
+fn leaving<'a>(
+    left: impl Iterator<Item = &'a InventoryEntry>,
+    live: impl Fn(&ObjectKey) -> Knowledge,
+    guards: &Guards,
+) -> Leaving {
+    let mut leaving = Leaving::default();
+    for entry in left {
+        let key = entry.key.clone();
+        let own_namespace = key.group.is_empty() && key.kind == "Namespace" && key.name == guards.namespace;
+        if !guards.prune || own_namespace {
+            leaving.forget.insert(key);
+            continue;
+        }
+        let view = match live(&key) {
+            Knowledge::Present(view) => view,
+            Knowledge::Unknown => {
+                leaving.held.push(Held { key, why: HeldBecause::CannotAsk });
+                continue;
+            }
+            Knowledge::Absent => {
+                leaving.forget.insert(key);
+                continue;
+            }
+        };
+        // Ours is what carries our label, or what lost every owner's label and still is the object that we applied.
+        let ours = match &view.owner_label {
+            Some(label) => *label == guards.owner_label,
+            None => entry.uid.as_ref() == Some(&view.uid),
+        };
+        if !ours || view.deleting || view.prune_disabled {
+            leaving.forget.insert(key);
+        } else if loss(&key.group, &key.kind).is_some() && !guards.confirmed() {
+            leaving.held.push(Held { key, why: HeldBecause::NeedsConfirmation(guards.confirm_command()) });
+        } else {
+            leaving.prune.push(Removal { key, uid: view.uid });
+        }
+    }
+    leaving
+}
+
+/// Refuses the removal of too large a part of the inventory. What could not be asked counts, or a removal could come in
+/// slices.
+fn guard_fraction(prune: &[Removal], held: &[Held], applied: usize, guards: &Guards) -> Result<(), Refusal> {
+    let unasked = held.iter().filter(|held| held.why == HeldBecause::CannotAsk).map(|held| &held.key);
+    let going: Vec<&ObjectKey> = prune.iter().map(|removal| &removal.key).chain(unasked).collect();
+    let removed = going.len();
+    let many = removed >= FEW || removed == applied;
+    if !many || removed * 100 <= usize::from(guards.max_percent) * applied || guards.confirmed() {
+        return Ok(());
+    }
+    let mut examples = going.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if removed > 3 {
+        examples.push_str(", …");
+    }
+    Err(Refusal::TooMany {
+        commit: guards.short_commit(),
+        removed,
+        applied,
+        examples,
+        max_percent: guards.max_percent,
+        command: guards.confirm_command(),
+    })
+}

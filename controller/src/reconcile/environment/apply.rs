@@ -1,0 +1,405 @@
+//! Step 4: the plan carried out. The inventory first, then the stages, then the pruning, then what is known of the outcome.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, ObjectFailure, Owner};
+use futures::StreamExt as _;
+use tokio::time::Instant;
+
+use super::dereference::account;
+use super::desired::Desired;
+use super::Failure;
+use crate::cluster::discovery::Kind;
+use crate::cluster::inventory::{Inventories, Record};
+use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
+use crate::driver::Key;
+use crate::git::{Commit, Repositories};
+use crate::health::Health;
+use crate::plan::{self, Action, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why};
+use crate::render::{Object, ObjectKey, Stage};
+
+/// Applies of one Environment under way at once.
+const PARALLEL: usize = 16;
+/// How long a new definition may take until its kind is served.
+const DEFINITION_SERVED: Duration = Duration::from_secs(20);
+
+/// What is to be carried out, and with what.
+pub(super) struct Work<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) repositories: &'a Repositories,
+    pub(super) inventories: &'a Inventories,
+    pub(super) acting: &'a Acting,
+    pub(super) environment: &'a Environment,
+    pub(super) key: &'a Key,
+    pub(super) owner: &'a Owner,
+    pub(super) commit: &'a Commit,
+    pub(super) desired: &'a Desired,
+    /// Whether this commit was applied in full before.
+    pub(super) occasion: Occasion,
+    /// Whether the commit still is the one to apply.
+    pub(super) newest: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// What was done.
+pub(super) struct Done {
+    /// How many objects were sent or removed.
+    pub(super) changed: usize,
+    /// Kinds that drover may not watch.
+    pub(super) blind: Vec<String>,
+    /// The health of each object.
+    pub(super) health: Vec<(ObjectKey, Health)>,
+    /// Objects that others changed, left as the drift policy says.
+    pub(super) drifted: Vec<String>,
+    /// Objects that others had changed, put back.
+    pub(super) corrected: Vec<String>,
+    /// Objects that left git and stay for now, each with a sentence.
+    pub(super) held: Vec<String>,
+}
+
+/// Carries the plan out. `None` when a newer commit came meanwhile: what was not done yet is left to it.
+pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
+    let record = work.inventories.get(work.key).await.unwrap_or_default();
+    let sights = sights(work, &record.entries).await?;
+    let known = look(work, &sights, &record.entries).await;
+    let plan = plan::plan(
+        &work.desired.objects,
+        |key| known.get(key).cloned().unwrap_or(Knowledge::Unknown),
+        &record.entries,
+        &guards(work),
+    )
+    .map_err(|refusal| Failure::terminal("PruneRefused", refusal.to_string()))?;
+
+    if plan.applies().next().is_none() && plan.prune.is_empty() {
+        // Nothing to send: the usual case. The rest tells whether anything is to be written.
+        finish(work, &record, plan.finished(|_| None, |_| false)).await?;
+        conflicts(&plan)?;
+        return Ok(Some(done(work, &sights, &plan, &Outcome::default())));
+    }
+
+    let bodies = bodies(work).await?;
+    if let Some(ahead) = &plan.write_ahead {
+        write(work, ahead.clone()).await?;
+    }
+    let mut outcome = Outcome::default();
+    let mut superseded = false;
+    for (stage, steps) in &plan.stages {
+        superseded = superseded || !(work.newest)();
+        if superseded || !outcome.failures.is_empty() {
+            break;
+        }
+        superseded = send(work, &bodies, &record.entries, steps, &mut outcome).await;
+        if *stage == Stage::Definitions && outcome.failures.is_empty() {
+            served(work, &bodies, steps).await;
+        }
+    }
+    let complete = !superseded && outcome.failures.is_empty() && plan.conflicts().next().is_none();
+    if complete && (work.newest)() {
+        for removal in &plan.prune {
+            match work.acting.delete(&removal.key, &removal.uid).await {
+                Ok(()) => {
+                    tracing::info!(namespace = %work.key.0, environment = %work.key.1, object = %removal.key, "pruned");
+                    outcome.pruned.insert(removal.key.clone());
+                }
+                Err(error) => outcome.fail(&removal.key, &error),
+            }
+        }
+    }
+    let seen = |key: &ObjectKey| outcome.seen.get(key).cloned();
+    finish(work, &record, plan.finished(seen, |key| outcome.pruned.contains(key))).await?;
+    if let Some(failure) = outcome.failure() {
+        return Err(failure);
+    }
+    if superseded {
+        return Ok(None);
+    }
+    conflicts(&plan)?;
+    // A kind whose first object was just made is watched from now on.
+    let sights = self::sights(work, &[]).await?;
+    Ok(Some(done(work, &sights, &plan, &outcome)))
+}
+
+/// What the applies and deletions came to.
+#[derive(Default)]
+struct Outcome {
+    seen: HashMap<ObjectKey, Seen>,
+    pruned: HashSet<ObjectKey>,
+    corrected: Vec<String>,
+    failures: Vec<ObjectFailure>,
+    waits: bool,
+}
+
+impl Outcome {
+    fn fail(&mut self, key: &ObjectKey, error: &ApiError) {
+        self.waits |= !error.is_terminal();
+        self.failures.push(ObjectFailure {
+            object: key.to_string(),
+            reason: error.label().to_owned(),
+            message: error.to_string(),
+        });
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let first = self.failures.first()?;
+        let more = self.failures.len() - 1;
+        let message =
+            if more == 0 { first.message.clone() } else { format!("{} (and {more} more)", first.message) };
+        // Tried again in any case: rights, quotas and webhooks are mended without a commit.
+        Some(Failure { reason: first.reason.clone(), message, terminal: false, failures: self.failures.clone() })
+    }
+}
+
+fn guards(work: &Work<'_>) -> Guards {
+    let prune = work.environment.spec.prune.clone().unwrap_or_default();
+    let percent = prune.max_fraction.as_deref().and_then(plan::percent).unwrap_or(plan::DEFAULT_MAX_PERCENT);
+    let annotations = work.environment.metadata.annotations.as_ref();
+    Guards {
+        namespace: work.key.0.clone(),
+        name: work.key.1.clone(),
+        owner_label: work.owner.label(),
+        commit: work.commit.id.clone(),
+        confirmation: annotations.and_then(|a| a.get(ANNOTATION_CONFIRM_PRUNE)).cloned(),
+        prune: prune.enabled.unwrap_or(true),
+        max_percent: percent,
+        drift: work.environment.spec.drift.unwrap_or_default(),
+        occasion: work.occasion,
+    }
+}
+
+/// What can be seen of a kind.
+type Sights = HashMap<(String, String), (Kind, Sight)>;
+
+/// Makes sure that every kind in question is watched.
+async fn sights(work: &Work<'_>, entries: &[InventoryEntry]) -> Result<Sights, Failure> {
+    let unavailable = |error: kube::Error| Failure {
+        reason: "ApiUnavailable".into(),
+        message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),
+        terminal: false,
+        failures: Vec::new(),
+    };
+    let known = work.cluster.kinds().known().await.map_err(unavailable)?;
+    let mut kinds: HashMap<(String, String), Kind> = HashMap::new();
+    for (api_version, kind) in work.desired.kinds.iter() {
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        if let Some(found) = known.exact(api_version, kind) {
+            kinds.insert((group.to_owned(), kind.clone()), found.clone());
+        }
+    }
+    for entry in entries {
+        let name = (entry.key.group.clone(), entry.key.kind.clone());
+        if !kinds.contains_key(&name)
+            && let Some(found) = known.preferred(&name.0, &name.1)
+        {
+            kinds.insert(name, found.clone());
+        }
+    }
+    let watched = kinds.into_iter().map(|(name, kind)| async move {
+        let sight = work.acting.watch(&kind).await;
+        (name, (kind, sight))
+    });
+    Ok(futures::future::join_all(watched).await.into_iter().collect())
+}
+
+/// What is known of every object in question: from the index, or asked as the account where drover may not watch.
+async fn look(work: &Work<'_>, sights: &Sights, entries: &[InventoryEntry]) -> HashMap<ObjectKey, Knowledge> {
+    let wanted = work.desired.objects.iter().map(|object| &object.key);
+    let keys: BTreeSet<&ObjectKey> = wanted.chain(entries.iter().map(|entry| &entry.key)).collect();
+    let looks = keys.into_iter().map(|key| async move {
+        let name = (key.group.clone(), key.kind.clone());
+        let knowledge = match sights.get(&name) {
+            Some((_, Sight::Complete)) => knowledge(work.cluster.index().live(key)),
+            Some((kind, Sight::Blind | Sight::Starting)) => match work.acting.look(kind, key).await {
+                Ok(live) => {
+                    if let Some(live) = &live {
+                        work.cluster.index().observed(key.clone(), live.clone());
+                    }
+                    knowledge(live)
+                }
+                Err(_) => Knowledge::Unknown,
+            },
+            // The kind is not served: it may come with this very commit.
+            None => Knowledge::Unknown,
+        };
+        (key.clone(), knowledge)
+    });
+    futures::stream::iter(looks).buffer_unordered(PARALLEL).collect().await
+}
+
+fn knowledge(live: Option<Live>) -> Knowledge {
+    live.map_or(Knowledge::Absent, |live| {
+        Knowledge::Present(LiveView {
+            uid: live.uid,
+            applied: live.applied,
+            fields: Some(live.fields).filter(|fields| *fields != 0),
+            owner_label: Some(live.owner).filter(|owner| !owner.is_empty()),
+            deleting: live.deleting,
+            prune_disabled: live.prune_disabled,
+        })
+    })
+}
+
+/// The objects themselves: at hand after a rendering, else read again from the copy of the repository.
+async fn bodies(work: &Work<'_>) -> Result<HashMap<ObjectKey, Object>, Failure> {
+    let rendered = match &work.desired.bodies {
+        Some(bodies) => bodies.clone(),
+        None => {
+            let again =
+                super::desired::desired(work.cluster, work.repositories, work.acting, work.environment, work.commit, None)
+                    .await?;
+            again.bodies.unwrap_or_default()
+        }
+    };
+    Ok(rendered.iter().map(|object| (object.key(), object.clone())).collect())
+}
+
+/// Sends the objects of a stage. True when a newer commit came meanwhile.
+async fn send(
+    work: &Work<'_>,
+    bodies: &HashMap<ObjectKey, Object>,
+    entries: &[InventoryEntry],
+    steps: &[Step],
+    outcome: &mut Outcome,
+) -> bool {
+    let superseded = Mutex::new(false);
+    let uids: HashMap<&ObjectKey, &str> =
+        entries.iter().filter_map(|entry| Some((&entry.key, entry.uid.as_deref()?))).collect();
+    let applies = steps.iter().filter_map(|step| match step.action {
+        Action::Apply { force, why } => Some((&step.key, bodies.get(&step.key)?, force, why)),
+        _ => None,
+    });
+    let answers: Vec<_> = futures::stream::iter(applies)
+        .map(|(key, object, force, why)| {
+            let (superseded, uid) = (&superseded, uids.get(key).copied());
+            async move {
+                if !(work.newest)() {
+                    if let Ok(mut superseded) = superseded.lock() {
+                        *superseded = true;
+                    }
+                    return None;
+                }
+                let answer = match work.acting.apply(work.owner, object, force).await {
+                    Err(ApiError::Conflict { owned: false, .. }) if still_ours(work, object, uid).await => {
+                        work.acting.apply(work.owner, object, true).await
+                    }
+                    Err(ApiError::Owned { .. }) if abandoned(work, object).await => {
+                        work.acting.apply(work.owner, object, true).await
+                    }
+                    answer => answer,
+                };
+                Some((key, why, answer))
+            }
+        })
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
+    for (key, why, answer) in answers.into_iter().flatten() {
+        match answer {
+            Ok(live) => {
+                tracing::debug!(namespace = %work.key.0, environment = %work.key.1, object = %key, ?why, "sent");
+                if why == Why::Drifted {
+                    outcome.corrected.push(key.to_string());
+                }
+                let fields = Some(live.fields).filter(|fields| *fields != 0);
+                outcome.seen.insert(key.clone(), Seen { uid: live.uid, fields });
+            }
+            Err(error) => outcome.fail(key, &error),
+        }
+    }
+    superseded.into_inner().unwrap_or(true)
+}
+
+/// Whether an object that vanished from the watch is in truth the one that was applied, with its label taken off.
+async fn still_ours(work: &Work<'_>, object: &Object, uid: Option<&str>) -> bool {
+    let (Some(uid), Ok(kind)) = (uid, work.acting.kind(object).await) else { return false };
+    let live = work.acting.look(&kind, &object.key()).await.ok().flatten();
+    live.is_some_and(|live| live.uid == uid && (live.owner.is_empty() || live.owner == work.owner.label()))
+}
+
+/// Whether the owner that an object is labelled with does not exist any more: it was deleted, and its objects stayed.
+async fn abandoned(work: &Work<'_>, object: &Object) -> bool {
+    let Ok(kind) = work.acting.kind(object).await else { return false };
+    match work.acting.look(&kind, &object.key()).await {
+        Ok(Some(live)) => matches!(work.cluster.owner_exists(&live.owner).await, Ok(false)),
+        _ => false,
+    }
+}
+
+/// Waits until the kinds of new definitions are served, so that their first objects can be in the same commit.
+async fn served(work: &Work<'_>, bodies: &HashMap<ObjectKey, Object>, steps: &[Step]) {
+    let sent = steps.iter().filter(|step| matches!(step.action, Action::Apply { .. }));
+    if !sent.clone().any(|step| step.key.kind == "CustomResourceDefinition") {
+        return;
+    }
+    let deadline = Instant::now() + DEFINITION_SERVED;
+    while Instant::now() < deadline {
+        let Ok(known) = work.cluster.kinds().refresh().await else { return };
+        let all = bodies.values().all(|object| known.exact(object.api_version(), object.kind()).is_some());
+        if all {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn write(work: &Work<'_>, entries: Vec<InventoryEntry>) -> Result<(), Failure> {
+    let record = Record {
+        entries,
+        on_deletion: work.environment.spec.deletion_policy.unwrap_or_default(),
+        account: account(work.environment).to_owned(),
+    };
+    work.inventories.put(work.key, record).await.map_err(|error| Failure::of(&error))
+}
+
+/// Writes the inventory where it changed, or where the spec now says something else about the Environment's deletion.
+async fn finish(work: &Work<'_>, before: &Record, entries: Option<Vec<InventoryEntry>>) -> Result<(), Failure> {
+    let policy = work.environment.spec.deletion_policy.unwrap_or_default();
+    let same_meta = before.on_deletion == policy && before.account == account(work.environment);
+    match entries {
+        Some(entries) => write(work, entries).await,
+        None if same_meta || before.entries.is_empty() => Ok(()),
+        None => {
+            let current = work.inventories.get(work.key).await.unwrap_or_default();
+            write(work, current.entries.clone()).await
+        }
+    }
+}
+
+fn conflicts(plan: &plan::Plan) -> Result<(), Failure> {
+    let failures: Vec<ObjectFailure> = plan
+        .conflicts()
+        .map(|conflict| ObjectFailure {
+            object: conflict.key.to_string(),
+            reason: "OwnedByAnother".into(),
+            message: conflict.to_string(),
+        })
+        .collect();
+    let Some(first) = failures.first() else { return Ok(()) };
+    // Looked at again: the other owner may give it up without drover being told.
+    Err(Failure { reason: first.reason.clone(), message: first.message.clone(), terminal: false, failures })
+}
+
+fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) -> Done {
+    let mut blind: Vec<String> = sights
+        .iter()
+        .filter(|(_, (_, sight))| *sight == Sight::Blind)
+        .map(|((_, kind), _)| kind.clone())
+        .collect();
+    blind.sort();
+    let health = work.desired.objects.iter().map(|object| {
+        let health = work.cluster.index().live(&object.key).map_or_else(
+            || Health::InProgress { message: "it is not there yet".into() },
+            |live| live.health,
+        );
+        (object.key.clone(), health)
+    });
+    let drifted = plan.steps().filter(|step| step.action == Action::Drifted).map(|step| step.key.to_string());
+    Done {
+        changed: outcome.seen.len() + outcome.pruned.len(),
+        blind,
+        health: health.collect(),
+        drifted: drifted.collect(),
+        corrected: outcome.corrected.clone(),
+        held: plan.held.iter().map(ToString::to_string).collect(),
+    }
+}

@@ -1,0 +1,137 @@
+//! Step 1: everything that the spec names elsewhere, read as the namespace's service account.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Environment, LocalObjectReference};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use tokio::time::Instant;
+
+use super::Failure;
+use crate::cluster::{Acting, ApiError};
+use crate::git::{Credential, Subscription};
+use crate::render::ObjectKey;
+
+/// How long the Secrets are believed before a reconcile reads them again.
+const FRESH: Duration = Duration::from_secs(300);
+/// How often a repository is asked by default.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the spec names, and when it was read.
+#[derive(Clone)]
+pub(super) struct Dereferenced {
+    generation: Option<i64>,
+    asked: Option<String>,
+    at: Instant,
+    pub(super) subscription: Arc<Subscription>,
+}
+
+impl Dereferenced {
+    /// Whether this still holds for `environment`: same spec, no new request by a person, not too old.
+    pub(super) fn holds(&self, environment: &Environment) -> bool {
+        self.generation == environment.metadata.generation
+            && self.asked == asked(environment)
+            && self.at.elapsed() < FRESH
+    }
+}
+
+/// The service account that an Environment acts as.
+pub(super) fn account(environment: &Environment) -> &str {
+    environment.spec.service_account_name.as_deref().unwrap_or(DEFAULT_SERVICE_ACCOUNT)
+}
+
+/// Reads the Secrets.
+pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> Result<Dereferenced, Failure> {
+    let source = &environment.spec.source;
+    let namespace = environment.metadata.namespace.as_deref().unwrap_or_default();
+    let data = match &source.secret_ref {
+        Some(reference) => secret(acting, namespace, reference, "spec.source.secretRef").await?,
+        None => BTreeMap::new(),
+    };
+    let credential = Credential::from_secret(&source.url, &data).map_err(|error| Failure {
+        reason: error.label().to_owned(),
+        message: match &source.secret_ref {
+            Some(reference) => format!("Secret {namespace}/{}: {error}", reference.name),
+            None => error.to_string(),
+        },
+        terminal: true,
+        failures: Vec::new(),
+    })?;
+    let webhook_token = match &source.webhook {
+        Some(webhook) => {
+            let data = secret(acting, namespace, &webhook.secret_ref, "spec.source.webhook.secretRef").await?;
+            let token = data.get("token").filter(|token| !token.is_empty()).cloned();
+            Some(token.ok_or_else(|| {
+                Failure::terminal(
+                    "WebhookSecretInvalid",
+                    format!(
+                        "Secret {namespace}/{} has no key `token`, so the webhook of {} cannot be checked: put the secret that the git host was given under `token`",
+                        webhook.secret_ref.name, source.url
+                    ),
+                )
+            })?)
+        }
+        None => None,
+    };
+    Ok(Dereferenced {
+        generation: environment.metadata.generation,
+        asked: asked(environment),
+        at: Instant::now(),
+        subscription: Arc::new(Subscription {
+            url: source.url.clone(),
+            reference: source.reference.clone(),
+            credential,
+            interval: source.interval.map_or(INTERVAL, Duration::from),
+            webhook_token,
+        }),
+    })
+}
+
+async fn secret(
+    acting: &Acting,
+    namespace: &str,
+    reference: &LocalObjectReference,
+    field: &str,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let api: Api<Secret> = Api::namespaced(acting.client(), namespace);
+    let key = ObjectKey {
+        group: String::new(),
+        kind: "Secret".into(),
+        namespace: Some(namespace.to_owned()),
+        name: reference.name.clone(),
+    };
+    match api.get_opt(&reference.name).await {
+        Ok(Some(secret)) => Ok(secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect()),
+        Ok(None) => Err(Failure {
+            reason: "SecretMissing".into(),
+            message: format!("{key}, which {field} names, does not exist: create it, or correct {field}"),
+            terminal: false,
+            failures: Vec::new(),
+        }),
+        Err(error) => Err(Failure::of(&acting.error(error, "read", &key))),
+    }
+}
+
+fn asked(environment: &Environment) -> Option<String> {
+    environment.metadata.annotations.as_ref()?.get(drover_crds::ANNOTATION_FORCE).cloned()
+}
+
+impl Failure {
+    /// A failure that only a person can mend.
+    pub(super) fn terminal(reason: &str, message: String) -> Self {
+        Self { reason: reason.to_owned(), message, terminal: true, failures: Vec::new() }
+    }
+
+    /// What the API server answered. Rights and namespaces are mended outside git, without drover being told: those are tried
+    /// again, too.
+    pub(super) fn of(error: &ApiError) -> Self {
+        Self {
+            reason: error.label().to_owned(),
+            message: error.to_string(),
+            terminal: false,
+            failures: Vec::new(),
+        }
+    }
+}

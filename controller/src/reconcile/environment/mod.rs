@@ -1,0 +1,408 @@
+//! `Environment`: a branch that a namespace follows.
+//!
+//! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account;
+//! 2. [`desired`]: the objects of the commit;
+//! 3. [`mod@plan`](crate::plan): what to send, what to prune, what to refuse (pure);
+//! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
+//! 5. [`status`]: what a person reads (pure).
+//!
+//! A reconcile never waits: not for the network of a git host (that is [`Repositories`]' own work), not for pods to become
+//! healthy. It looks at what is known, does what is to be done, and is called again by the event that changes something.
+
+mod apply;
+mod deletion;
+mod dereference;
+mod desired;
+mod status;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use drover_crds::condition::Outcome;
+use drover_crds::{DriftPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Resource as _, ResourceExt as _};
+
+use self::apply::{Done, apply};
+use self::dereference::{Dereferenced, account, dereference};
+use self::desired::{Desired, desired};
+use self::status::{AppliedNow, Findings, short};
+use super::Owners;
+use crate::cluster::inventory::Inventories;
+use crate::cluster::{Cluster, patch_status};
+use crate::driver::{Key, Next, Reconciler};
+use crate::git::{Commit, Head, Repositories, webhook_id};
+use crate::health::Health;
+use crate::plan::Occasion;
+
+/// How often objects of kinds that drover may not watch are looked at.
+const BLIND_POLL: Duration = Duration::from_secs(300);
+/// The same while they are not healthy yet.
+const BLIND_WAIT: Duration = Duration::from_secs(15);
+
+/// Why an Environment is not as its spec asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Failure {
+    /// One CamelCase word.
+    reason: String,
+    /// One sentence.
+    message: String,
+    /// Only a new commit or a changed spec can help, and either is an event: trying again is useless.
+    terminal: bool,
+    /// Each thing that is wrong, where there are several.
+    failures: Vec<ObjectFailure>,
+}
+
+/// What is remembered of an Environment between two reconciles. All of it can be found again.
+#[derive(Clone, Default)]
+struct Memory {
+    dereferenced: Option<Dereferenced>,
+    desired: Option<Arc<Desired>>,
+    status: Option<EnvironmentStatus>,
+}
+
+/// Reconciles Environments.
+pub struct EnvironmentReconciler {
+    cluster: Cluster,
+    repositories: Arc<Repositories>,
+    inventories: Arc<Inventories>,
+    owners: Arc<Owners>,
+    recorder: Recorder,
+    memories: Mutex<HashMap<Key, Memory>>,
+}
+
+impl EnvironmentReconciler {
+    /// Nothing is remembered yet.
+    pub fn new(
+        cluster: Cluster,
+        repositories: Arc<Repositories>,
+        inventories: Arc<Inventories>,
+        owners: Arc<Owners>,
+    ) -> Self {
+        let reporter = Reporter { controller: "drover".into(), instance: None };
+        let recorder = Recorder::new(cluster.client(), reporter);
+        Self { cluster, repositories, inventories, owners, recorder, memories: Mutex::default() }
+    }
+
+    // A plain map that no panic can leave half-written.
+    fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reconciler for EnvironmentReconciler {
+    type Kind = Environment;
+
+    async fn reconcile(&self, environment: Arc<Environment>) -> Next {
+        if environment.metadata.deletion_timestamp.is_some() {
+            return Next::Await;
+        }
+        let key = (environment.namespace().unwrap_or_default(), environment.name_any());
+        let owner = Owner::new(OwnerKind::Environment, &key.0, &key.1);
+        self.owners.note(&owner);
+        let mut memory = self.memories().remove(&key).unwrap_or_default();
+        let mut findings = Findings::default();
+        let result = self.work(&environment, &key, &owner, &mut memory, &mut findings).await;
+        let (outcome, next) = conclude(&environment, &result, &findings);
+        if let Err(failure) = &result {
+            findings.failures.clone_from(&failure.failures);
+            if findings.failures.is_empty() {
+                findings.failures.push(ObjectFailure {
+                    object: format!("Environment {}/{}", key.0, key.1),
+                    reason: failure.reason.clone(),
+                    message: failure.message.clone(),
+                });
+            }
+        }
+        let written = self.write_status(&environment, &key, &mut memory, &findings, &outcome).await;
+        self.memories().insert(key, memory);
+        if written { next } else { Next::Retry }
+    }
+
+    async fn gone(&self, namespace: &str, name: &str) -> Next {
+        let key = (namespace.to_owned(), name.to_owned());
+        let owner = Owner::new(OwnerKind::Environment, namespace, name);
+        self.memories().remove(&key);
+        self.repositories.unsubscribe(namespace, name);
+        match deletion::clean_up(&self.cluster, &self.inventories, &key).await {
+            Ok(()) => {
+                self.owners.forget(&owner);
+                Next::Await
+            }
+            Err(error) => {
+                tracing::warn!(%namespace, %name, %error, "cannot clean up after a deleted Environment yet");
+                Next::Retry
+            }
+        }
+    }
+
+    async fn left_behind(&self) -> Vec<Key> {
+        self.inventories.keys().await
+    }
+
+    async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
+        let message = format!("Environment {namespace}/{name} cannot be read by this version of drover: {error}");
+        let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
+        let status =
+            status::next(&EnvironmentStatus::default(), &Findings::default(), &outcome, None, &Time(jiff::Timestamp::now()));
+        if let Err(error) = patch_status::<Environment>(&self.cluster.client(), namespace, name, &status).await {
+            tracing::warn!(%namespace, %name, %error, "cannot write a status");
+        }
+    }
+}
+
+/// What a reconcile that met no failure came to.
+enum Reached {
+    /// The first commit is on its way.
+    Fetching,
+    /// `suspend: true`.
+    Suspended,
+    /// A newer commit came while this one was being applied.
+    Superseded,
+    /// Everything is applied.
+    Applied {
+        /// The first object that is not healthy.
+        unhealthy: Option<(String, Health)>,
+        /// Objects that others changed, and that are left alone as the drift policy says.
+        drifted: Vec<String>,
+        /// Objects that left git and stay until a person decides, each with a sentence.
+        held: Vec<String>,
+    },
+}
+
+/// Whether the commit was applied in full before: then whatever differs now was changed by others, and the drift policy decides.
+fn occasion(environment: &Environment, memory: &Memory, commit: &Commit) -> Occasion {
+    let status = memory.status.as_ref().or(environment.status.as_ref());
+    let applied = status.and_then(|status| status.applied.as_ref()).map(|applied| applied.commit.as_str());
+    let same_spec = status.and_then(|status| status.observed_generation) == environment.metadata.generation;
+    if applied == Some(commit.id.as_str()) && same_spec { Occasion::Watch } else { Occasion::Commit }
+}
+
+impl EnvironmentReconciler {
+    async fn work(
+        &self,
+        environment: &Environment,
+        key: &Key,
+        owner: &Owner,
+        memory: &mut Memory,
+        findings: &mut Findings,
+    ) -> Result<Reached, Failure> {
+        if environment.spec.suspend == Some(true) {
+            self.repositories.unsubscribe(&key.0, &key.1);
+            memory.dereferenced = None;
+            return Ok(Reached::Suspended);
+        }
+        let acting = self.cluster.acting_as(&key.0, account(environment));
+        if !memory.dereferenced.as_ref().is_some_and(|d| d.holds(environment)) {
+            let dereferenced = dereference(&acting, environment).await?;
+            self.repositories.subscribe(&key.0, &key.1, dereferenced.subscription.as_ref().clone());
+            memory.dereferenced = Some(dereferenced);
+        }
+        if environment.spec.source.webhook.is_some() {
+            findings.webhook_path = Some(format!("/webhook/{}", webhook_id(&environment.spec.source.url)));
+        }
+        // While the repository cannot be reached, the last commit that is known stays in force: drift is still put back.
+        let (commit, unreachable) = match self.repositories.head(&key.0, &key.1) {
+            Head::Pending => return Ok(Reached::Fetching),
+            Head::At { commit, fetched_at } => {
+                findings.head = Some((commit.clone(), Time(fetched_at)));
+                (commit, None)
+            }
+            Head::Failed { error, last, .. } => {
+                let failure = Failure {
+                    reason: error.label().to_owned(),
+                    message: error.to_string(),
+                    terminal: true, // the poll tries again, and tells
+                    failures: Vec::new(),
+                };
+                match last {
+                    Some(commit) => (commit, Some(failure)),
+                    None => return Err(failure),
+                }
+            }
+        };
+        let known = memory.desired.as_deref();
+        let desired =
+            Arc::new(desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await?);
+        memory.desired = Some(Arc::new(desired.without_objects()));
+        let newest = || match self.repositories.head(&key.0, &key.1) {
+            Head::At { commit: newest, .. } => newest.id == commit.id,
+            Head::Pending | Head::Failed { .. } => true,
+        };
+        let done = apply(&apply::Work {
+            cluster: &self.cluster,
+            repositories: &self.repositories,
+            inventories: &self.inventories,
+            acting: &acting,
+            environment,
+            key,
+            owner,
+            commit: &commit,
+            desired: &desired,
+            occasion: occasion(environment, memory, &commit),
+            newest: &newest,
+        })
+        .await?;
+        let Some(Done { changed, blind, health, drifted, corrected, held }) = done else { return Ok(Reached::Superseded) };
+        if !corrected.is_empty() {
+            let note = format!("Put back what others had changed: {}", listed(&corrected));
+            self.publish(environment, EventType::Normal, "DriftCorrected", note).await;
+        }
+        findings.blind = blind;
+        let unhealthy = health.into_iter().find(|(_, health)| *health != Health::Current);
+        findings.applied = Some(AppliedNow {
+            tree: desired.tree.clone(),
+            objects: desired.objects.len(),
+            changed,
+            healthy: unhealthy.is_none(),
+            commit,
+        });
+        match unreachable {
+            Some(failure) => Err(failure),
+            None => {
+                let unhealthy = unhealthy.map(|(key, health)| (key.to_string(), health));
+                Ok(Reached::Applied { unhealthy, drifted, held })
+            }
+        }
+    }
+
+    async fn write_status(
+        &self,
+        environment: &Environment,
+        key: &Key,
+        memory: &mut Memory,
+        findings: &Findings,
+        outcome: &Outcome,
+    ) -> bool {
+        // What the watch shows can be older than what was written last.
+        let before = memory.status.clone().or_else(|| environment.status.clone()).unwrap_or_default();
+        let now = Time(jiff::Timestamp::now());
+        let after = status::next(&before, findings, outcome, environment.metadata.generation, &now);
+        if after == before {
+            memory.status = Some(after);
+            return true;
+        }
+        self.tell(environment, &before, &after, outcome).await;
+        match patch_status::<Environment>(&self.cluster.client(), &key.0, &key.1, &after).await {
+            Ok(()) => {
+                memory.status = Some(after);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(namespace = %key.0, name = %key.1, %error, "cannot write a status");
+                false
+            }
+        }
+    }
+
+    /// Events and log lines for what a person should see: a commit that was applied, a failure that is new.
+    async fn tell(
+        &self,
+        environment: &Environment,
+        before: &EnvironmentStatus,
+        after: &EnvironmentStatus,
+        outcome: &Outcome,
+    ) {
+        let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
+        if let Some(applied) = after.applied.as_ref()
+            && before.applied.as_ref().map(|a| &a.commit) != Some(&applied.commit)
+        {
+            tracing::info!(%namespace, %name, commit = %applied.short, changed = applied.changed, "applied");
+            let note = format!("Applied {}: {} of {} objects changed", applied.short, applied.changed, applied.objects);
+            self.publish(environment, EventType::Normal, "Applied", note).await;
+        }
+        let message = |status: &EnvironmentStatus| {
+            drover_crds::condition::get(&status.conditions, drover_crds::condition::READY).map(|c| c.message.clone())
+        };
+        if let Outcome::Failed { reason, message: text } | Outcome::Stalled { reason, message: text } = outcome
+            && message(before).as_deref() != Some(text)
+        {
+            tracing::warn!(%namespace, %name, %reason, message = %text, "not as asked");
+            self.publish(environment, EventType::Warning, reason, text.clone()).await;
+        }
+    }
+
+    async fn publish(&self, environment: &Environment, kind: EventType, reason: &str, mut note: String) {
+        // The API server takes at most 1 kB.
+        if let Some((end, _)) = note.char_indices().find(|(at, _)| *at > 1000) {
+            note.truncate(end);
+        }
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: "Reconcile".into(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &environment.object_ref(&())).await {
+            tracing::warn!(%error, "cannot write an event");
+        }
+    }
+}
+
+/// Pure: what the status says, and when to look again.
+fn conclude(environment: &Environment, result: &Result<Reached, Failure>, findings: &Findings) -> (Outcome, Next) {
+    let wait = |poll| if findings.blind.is_empty() { Next::Await } else { Next::After(poll) };
+    match result {
+        Ok(Reached::Fetching) => {
+            let message = format!("Fetching {}", environment.spec.source.url);
+            (Outcome::InProgress { reason: "Fetching".into(), message }, Next::Await)
+        }
+        Ok(Reached::Superseded) => {
+            let message = "A newer commit came while one was being applied".to_owned();
+            (Outcome::InProgress { reason: "Superseded".into(), message }, Next::After(Duration::ZERO))
+        }
+        Ok(Reached::Suspended) => {
+            let why = environment.spec.suspend_reason.as_deref();
+            let message = format!(
+                "Suspended{}: nothing is fetched or changed until `suspend` is removed",
+                why.map(|why| format!(" ({why})")).unwrap_or_default()
+            );
+            (Outcome::Ready { reason: "Suspended".into(), message }, Next::Await)
+        }
+        Ok(Reached::Applied { unhealthy, drifted, held }) => {
+            let commit = findings.applied.as_ref().map(|a| short(&a.commit.id)).unwrap_or_default();
+            let objects = findings.applied.as_ref().map_or(0, |a| a.objects);
+            match unhealthy {
+                Some((object, Health::Failed { message, .. })) => {
+                    let message = format!("Applied {commit}, but {object} failed: {message}");
+                    (Outcome::Failed { reason: "Unhealthy".into(), message }, wait(BLIND_WAIT))
+                }
+                Some((object, Health::InProgress { message })) => {
+                    let message = format!("Applied {commit}; waiting for {object}: {message}");
+                    (Outcome::InProgress { reason: "Progressing".into(), message }, wait(BLIND_WAIT))
+                }
+                _ if !held.is_empty() => {
+                    let message = format!("Applied {commit}, but {}", listed(held));
+                    (Outcome::Ready { reason: "RemovalHeld".into(), message }, wait(BLIND_POLL))
+                }
+                _ if !drifted.is_empty() && environment.spec.drift == Some(DriftPolicy::Report) => {
+                    let message = format!("Applied {commit}, but others changed {}", listed(drifted));
+                    (Outcome::Ready { reason: "Drifted".into(), message }, wait(BLIND_POLL))
+                }
+                _ => {
+                    let message = format!("Applied {commit}: all {objects} objects are there and healthy");
+                    (Outcome::Ready { reason: "Applied".into(), message }, wait(BLIND_POLL))
+                }
+            }
+        }
+        Err(failure) => {
+            let (reason, message) = (failure.reason.clone(), failure.message.clone());
+            if failure.terminal {
+                (Outcome::Stalled { reason, message }, wait(BLIND_POLL))
+            } else {
+                (Outcome::Failed { reason, message }, Next::Retry)
+            }
+        }
+    }
+}
+
+/// The first few words of a list.
+fn listed(words: &[String]) -> String {
+    match words {
+        [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
+        words => words.join(", "),
+    }
+}

@@ -1,0 +1,183 @@
+//! Step 5: what a person reads. Pure: the time comes in.
+
+use drover_crds::condition::{self, Outcome};
+use drover_crds::{AppliedStatus, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::git::Commit;
+
+/// How many failures and releases a status holds.
+const FAILURES: usize = 10;
+const HISTORY: usize = 20;
+/// Digits of a commit that people compare.
+const SHORT: usize = 12;
+
+/// What a reconcile came to know, for the status.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Findings {
+    /// The commit at the head of what is followed.
+    pub(super) head: Option<(Commit, Time)>,
+    /// The commit that is applied in full now.
+    pub(super) applied: Option<AppliedNow>,
+    /// Everything that is wrong.
+    pub(super) failures: Vec<ObjectFailure>,
+    /// Kinds that drover may not watch.
+    pub(super) blind: Vec<String>,
+    /// Where this repository's webhook is taken.
+    pub(super) webhook_path: Option<String>,
+}
+
+/// A commit that is applied in full.
+#[derive(Clone, Debug)]
+pub(super) struct AppliedNow {
+    pub(super) commit: Commit,
+    pub(super) tree: String,
+    pub(super) objects: usize,
+    pub(super) changed: usize,
+    pub(super) healthy: bool,
+}
+
+/// The next status after `before`.
+pub(super) fn next(
+    before: &EnvironmentStatus,
+    findings: &Findings,
+    outcome: &Outcome,
+    generation: Option<i64>,
+    now: &Time,
+) -> EnvironmentStatus {
+    let mut status = before.clone();
+    status.observed_generation = generation;
+    condition::record(&mut status.conditions, outcome, generation, now);
+    if findings.blind.is_empty() {
+        status.conditions.retain(|c| c.type_ != condition::DRIFT_WATCH);
+    } else {
+        let kinds = findings.blind.join(", ");
+        let message = format!(
+            "drover may not watch {kinds}, so changes of these are seen only every five minutes: an administrator can add them to the ClusterRole drover-watch"
+        );
+        condition::set(
+            &mut status.conditions,
+            condition::DRIFT_WATCH,
+            "False",
+            "MayNotWatch",
+            &message,
+            generation,
+            now,
+        );
+    }
+    if let Some((commit, fetched_at)) = &findings.head {
+        status.source = Some(SourceStatus {
+            commit: commit.id.clone(),
+            message: commit.message.clone(),
+            author: commit.author.clone(),
+            fetched_at: Some(fetched_at.clone()),
+        });
+    }
+    status.webhook_path.clone_from(&findings.webhook_path);
+    status.failures = findings.failures.iter().take(FAILURES).cloned().collect();
+    if let Some(applied) = &findings.applied {
+        apply(&mut status, applied, now);
+    }
+    status
+}
+
+fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
+    let commit = &applied.commit;
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let same = status.applied.as_ref().filter(|a| a.commit == commit.id && a.tree == applied.tree);
+    match same {
+        // Drift that was put back is no new release.
+        Some(same) if same.objects == count(applied.objects) => {}
+        _ => {
+            status.applied = Some(AppliedStatus {
+                commit: commit.id.clone(),
+                short: commit.id.chars().take(SHORT).collect(),
+                tree: applied.tree.clone(),
+                at: Some(now.clone()),
+                objects: count(applied.objects),
+                changed: count(applied.changed),
+            });
+        }
+    }
+    if status.history.first().is_none_or(|newest| newest.commit != commit.id) {
+        let entry = HistoryEntry {
+            commit: commit.id.clone(),
+            message: commit.message.clone(),
+            applied_at: Some(now.clone()),
+            healthy_at: None,
+        };
+        status.history.insert(0, entry);
+        status.history.truncate(HISTORY);
+    }
+    if let Some(newest) = status.history.first_mut()
+        && applied.healthy
+        && newest.healthy_at.is_none()
+    {
+        newest.healthy_at = Some(now.clone());
+    }
+}
+
+/// A commit as it is named in sentences.
+pub(super) fn short(commit: &str) -> &str {
+    commit.get(..SHORT).unwrap_or(commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Time {
+        Time(jiff::Timestamp::from_second(seconds).expect("a time"))
+    }
+
+    fn commit(id: char) -> Commit {
+        Commit { id: id.to_string().repeat(40), message: "Ship it".into(), author: "Ada".into(), ..Commit::default() }
+    }
+
+    fn findings(id: char, healthy: bool) -> Findings {
+        Findings {
+            head: Some((commit(id), at(1))),
+            applied: Some(AppliedNow {
+                commit: commit(id),
+                tree: format!("tree-{id}"),
+                objects: 4,
+                changed: 2,
+                healthy,
+            }),
+            ..Findings::default()
+        }
+    }
+
+    fn ready() -> Outcome {
+        Outcome::Ready { reason: "Applied".into(), message: "all well".into() }
+    }
+
+    #[test]
+    fn the_same_findings_give_the_same_status() {
+        let first = next(&EnvironmentStatus::default(), &findings('a', true), &ready(), Some(1), &at(10));
+        let second = next(&first, &findings('a', true), &ready(), Some(1), &at(99));
+        assert_eq!(first, second, "nothing is written while nothing changes");
+    }
+
+    #[test]
+    fn history_notes_when_a_commit_was_applied_and_when_it_became_healthy() {
+        let applied = next(&EnvironmentStatus::default(), &findings('a', false), &ready(), Some(1), &at(10));
+        let healthy = next(&applied, &findings('a', true), &ready(), Some(1), &at(20));
+        assert_eq!(healthy.history.len(), 1);
+        assert_eq!(healthy.history[0].applied_at, Some(at(10)));
+        assert_eq!(healthy.history[0].healthy_at, Some(at(20)));
+        let newer = next(&healthy, &findings('b', false), &ready(), Some(1), &at(30));
+        assert_eq!(newer.history.iter().map(|h| &h.commit[..1]).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(newer.applied.expect("applied").short.len(), 12);
+    }
+
+    #[test]
+    fn failures_are_bounded_and_leave_when_mended() {
+        let failure = ObjectFailure { object: "a".into(), reason: "b".into(), message: "c".into() };
+        let many = Findings { failures: vec![failure; 50], ..Findings::default() };
+        let failed = Outcome::Failed { reason: "Refused".into(), message: "no".into() };
+        let status = next(&EnvironmentStatus::default(), &many, &failed, Some(1), &at(1));
+        assert_eq!(status.failures.len(), 10);
+        assert!(next(&status, &findings('a', true), &ready(), Some(1), &at(2)).failures.is_empty());
+    }
+}

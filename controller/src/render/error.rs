@@ -1,0 +1,139 @@
+//! Why a commit cannot be rendered, with file and line.
+
+use super::{NotAnObject, ObjectKey, Origin};
+
+/// One thing that is wrong with a file of the commit. Its text is one sentence that begins with `file:line`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {problem}")]
+pub struct RenderError {
+    /// Where: the line is counted in the file, not in the document.
+    pub origin: Origin,
+    /// What.
+    pub problem: Problem,
+}
+
+impl RenderError {
+    pub(super) fn new(file: &str, line: usize, problem: Problem) -> Self {
+        Self { origin: Origin { file: file.to_owned(), line }, problem }
+    }
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// More than [`super::Limits::file_bytes`].
+    #[error("the file has {bytes} bytes and at most {limit} are read: split it, or move data out of the manifests")]
+    FileTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Some other encoding, or not text at all.
+    #[error("the file is not UTF-8 text: save it as UTF-8")]
+    NotUtf8,
+    /// More than [`super::Limits::documents`].
+    #[error("the commit has more than {limit} objects: spread them over several Environments")]
+    TooManyDocuments {
+        /// The limit.
+        limit: usize,
+    },
+    /// The YAML reader stopped.
+    #[error("{what}{hint}")]
+    Syntax {
+        /// In the reader's words.
+        what: String,
+        /// What it most often means; begins with `: ` or is empty.
+        hint: &'static str,
+    },
+    /// More than [`super::Limits::depth`].
+    #[error("lists and mappings are nested more than {limit} deep here: no Kubernetes object needs that")]
+    TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// More than [`super::Limits::alias_bytes`].
+    #[error("aliases (`*name`) expand to more than {limit} bytes here: write the values out, or use fewer aliases")]
+    AliasBomb {
+        /// The limit.
+        limit: usize,
+    },
+    /// `&a [*a]`.
+    #[error("an alias stands inside the very value that it repeats: no value can contain itself")]
+    AliasInsideItself,
+    /// The same key twice in one mapping.
+    #[error("the key `{key}` is written twice in this mapping, first in line {first}: keep one of them")]
+    DuplicateKey {
+        /// The key as text.
+        key: String,
+        /// Line of the first.
+        first: usize,
+    },
+    /// A mapping or a list as key, most often an unquoted template.
+    #[error(
+        "a mapping or a list cannot be a key: put a text that begins with `{{` or `[` in quotes (templates such as \
+         `{{{{ … }}}}` are not filled in here)"
+    )]
+    ComplexKey,
+    /// `null` or a number that no two programs write alike, as key.
+    #[error("`{key}` cannot be a key: put it in quotes")]
+    KeyNotText {
+        /// The key as written.
+        key: String,
+    },
+    /// `<<` with something that cannot be merged.
+    #[error(
+        "`<<` merges a mapping or a list of mappings, and this is neither: name an anchored mapping, as in `<<: *base`"
+    )]
+    BadMerge,
+    /// A value that its explicit tag does not allow, or that JSON does not have.
+    #[error("{0}")]
+    Scalar(String),
+    /// The document is not a Kubernetes object.
+    #[error("this is not a Kubernetes object: {0}")]
+    NotAnObject(#[from] NotAnObject),
+    /// `metadata.generateName` without a name.
+    #[error("{kind} has metadata.generateName and no name: objects in git need a fixed metadata.name")]
+    GenerateName {
+        /// Its kind.
+        kind: String,
+    },
+    /// A label or annotation that is not text; the API server would refuse the whole object.
+    #[error("metadata.{map}.{key} of {object} is {found}, and must be text: put the value in quotes")]
+    NotText {
+        /// `labels` or `annotations`.
+        map: &'static str,
+        /// The key.
+        key: String,
+        /// Which object.
+        object: ObjectKey,
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// A kustomization.
+    #[error(
+        "this is a kustomization, which is not built here: commit what `kustomize build` prints, or set spec.source.path to \
+         a folder of plain manifests"
+    )]
+    Kustomization,
+    /// A chart.
+    #[error(
+        "this is a Helm chart, which is not rendered here: commit what `helm template` prints, or set spec.source.path to \
+         a folder of plain manifests"
+    )]
+    Chart,
+    /// An encrypted file.
+    #[error(
+        "this file is encrypted with SOPS, which is not decrypted here: applying it would store the encrypted text, so \
+         nothing is applied; create the Secret in the cluster and remove the file"
+    )]
+    Encrypted,
+    /// The same object twice.
+    #[error("{object} is already defined in {first}: remove one of the two")]
+    Twice {
+        /// Which.
+        object: ObjectKey,
+        /// The other place.
+        first: Origin,
+    },
+}

@@ -1,0 +1,161 @@
+//! The files of a commit → its objects.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::document::{Document, documents};
+use super::error::{Problem, RenderError};
+use super::limits::Limits;
+use super::{Object, ObjectKey, Origin, SourceFile};
+
+/// At most this many errors are told at once: a person mends the first few and pushes again.
+pub const MAX_ERRORS: usize = 20;
+
+/// Whether drover reads a file as manifests. `path` is relative to the folder that the Environment follows: YAML and JSON
+/// files, except hidden ones and those in hidden folders (`.github/…`, `.sops.yaml`).
+pub fn is_manifest(path: &str) -> bool {
+    let hidden = path.split('/').any(|part| part.starts_with('.'));
+    let extension = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
+    !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
+}
+
+/// Reads every document of every file, as kubectl does, into objects, in the order of files and documents. Everything that
+/// is wrong in any file is collected, up to [`MAX_ERRORS`]; with one error nothing is rendered.
+pub fn render(files: &[SourceFile], limits: &Limits) -> Result<Vec<Object>, Vec<RenderError>> {
+    let mut objects = Vec::new();
+    let mut errors = Vec::new();
+    'files: for file in files {
+        let (found, mut wrong) = documents(&file.path, &file.bytes, limits);
+        for document in found {
+            for (line, item) in flatten(document) {
+                match object(&file.path, line, item) {
+                    Ok(object) => objects.push(object),
+                    Err(problem) => wrong.push(RenderError::new(&file.path, line, problem)),
+                }
+                if objects.len() > limits.documents {
+                    let problem = Problem::TooManyDocuments { limit: limits.documents };
+                    errors.push(RenderError::new(&file.path, line, problem));
+                    break 'files;
+                }
+            }
+        }
+        wrong.sort_by_key(|error| error.origin.line);
+        errors.append(&mut wrong);
+        if errors.len() >= MAX_ERRORS {
+            break;
+        }
+    }
+    errors.extend(twice(&objects));
+    errors.truncate(MAX_ERRORS);
+    if errors.is_empty() { Ok(objects) } else { Err(errors) }
+}
+
+/// An error for each object that is defined a second time, naming both places.
+pub(super) fn twice(objects: &[Object]) -> Vec<RenderError> {
+    let mut places: HashMap<ObjectKey, &Object> = HashMap::with_capacity(objects.len());
+    let mut errors = Vec::new();
+    for object in objects {
+        let key = object.key();
+        if let Some(first) = places.get(&key) {
+            let first = first.origin.clone().unwrap_or_default();
+            let origin = object.origin.clone().unwrap_or_default();
+            errors.push(RenderError { origin, problem: Problem::Twice { object: key, first } });
+        } else {
+            places.insert(key, object);
+        }
+    }
+    errors
+}
+
+/// A document's objects, each with its line: the items of a `List` or `…List`, of lists in it too, or the document itself.
+fn flatten(document: Document) -> Vec<(usize, Value)> {
+    let Document { value, line, item_lines } = document;
+    let items = match into_items(value) {
+        Ok(items) => items,
+        Err(value) => return vec![(line, value)],
+    };
+    let mut flat = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let line = item_lines.get(index).copied().unwrap_or(line);
+        flat.extend(flatten(Document { value: item, line, item_lines: Vec::new() }));
+    }
+    flat
+}
+
+/// The items of a list of objects, with the kind and version that a typed list leaves out of its items.
+fn into_items(value: Value) -> Result<Vec<Value>, Value> {
+    let text = |field: &str| value.get(field).and_then(Value::as_str);
+    let Some(item_kind) = text("kind").and_then(|kind| kind.strip_suffix("List")).map(str::to_owned) else {
+        return Err(value);
+    };
+    let api_version = text("apiVersion").unwrap_or_default().to_owned();
+    // A kind that only ends like one has a name, and no list has.
+    if value.get("metadata").and_then(|metadata| metadata.get("name")).is_some() {
+        return Err(value);
+    }
+    let Value::Object(mut list) = value else { return Err(value) };
+    let items = match list.remove("items") {
+        Some(Value::Array(items)) => items,
+        Some(Value::Null) | None if item_kind.is_empty() => Vec::new(),
+        Some(other) => {
+            list.insert("items".into(), other);
+            return Err(Value::Object(list));
+        }
+        None => return Err(Value::Object(list)),
+    };
+    let complete = |item: Value| match item {
+        Value::Object(mut item) if !item_kind.is_empty() => {
+            item.entry("apiVersion").or_insert_with(|| api_version.clone().into());
+            item.entry("kind").or_insert_with(|| item_kind.clone().into());
+            Value::Object(item)
+        }
+        item => item,
+    };
+    Ok(items.into_iter().map(complete).collect())
+}
+
+fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
+    let fields = value.as_object();
+    let text = |field: &str| fields.and_then(|f| f.get(field)).and_then(Value::as_str).unwrap_or_default();
+    let metadata = fields.and_then(|f| f.get("metadata")).and_then(Value::as_object);
+    if text("apiVersion").starts_with("kustomize.config.k8s.io/") {
+        return Err(Problem::Kustomization);
+    }
+    if matches!(file.rsplit('/').next(), Some("Chart.yaml" | "Chart.yml")) && text("kind").is_empty() {
+        return Err(Problem::Chart);
+    }
+    if fields.and_then(|f| f.get("sops")).and_then(|sops| sops.get("mac")).is_some() {
+        return Err(Problem::Encrypted);
+    }
+    if let Some(metadata) = metadata
+        && metadata.contains_key("generateName")
+        && !metadata.contains_key("name")
+        && !text("kind").is_empty()
+    {
+        return Err(Problem::GenerateName { kind: text("kind").to_owned() });
+    }
+    let object = Object::new(value, Some(Origin { file: file.to_owned(), line }))?;
+    match object.json().get("metadata").and_then(Value::as_object).and_then(not_text) {
+        Some((map, key, found)) => Err(Problem::NotText { map, key, object: object.key(), found }),
+        None => Ok(object),
+    }
+}
+
+/// The first label or annotation whose value is not text, and what it is.
+fn not_text(metadata: &Map<String, Value>) -> Option<(&'static str, String, &'static str)> {
+    for map in ["labels", "annotations"] {
+        for (key, value) in metadata.get(map).and_then(Value::as_object).into_iter().flatten() {
+            let found = match value {
+                Value::String(_) => continue,
+                Value::Null => "empty",
+                Value::Bool(_) => "a boolean",
+                Value::Number(_) => "a number",
+                Value::Array(_) => "a list",
+                Value::Object(_) => "a mapping",
+            };
+            return Some((map, key.clone(), found));
+        }
+    }
+    None
+}

@@ -1,0 +1,259 @@
+//! The controller process from start to end: client, leader election, servers, controllers, graceful stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::{Client, Config};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::cluster::lease::{Election, Leadership, Role};
+use crate::cluster::{self, Cluster, client, crds, inventory::Inventories};
+use crate::driver::{Controller, Trigger};
+use crate::git::{self, Repositories};
+use crate::metrics;
+use crate::reconcile::Owners;
+use crate::reconcile::environment::EnvironmentReconciler;
+use crate::reconcile::web_app::WebAppReconciler;
+use crate::registry::Registry;
+use crate::web::{self, Readiness};
+
+/// How long work under way may go on after the signal to stop. Kubernetes' own grace period is 30 s by default.
+const GRACE: Duration = Duration::from_secs(20);
+/// Pause before the start is tried again while the API server cannot be reached.
+const START_PAUSE: Duration = Duration::from_secs(2);
+
+/// What the command line sets.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where probes and metrics are served.
+    pub http_addr: SocketAddr,
+    /// Where the git hosts' webhooks arrive.
+    pub webhook_addr: SocketAddr,
+    /// Folder for copies of repositories; may vanish at any time.
+    pub cache_dir: PathBuf,
+    /// drover's own namespace: the lease, the inventories, the hash key.
+    pub namespace: String,
+    /// Name of this replica in the election.
+    pub identity: String,
+    /// `HOST:PORT` under which the other replicas reach this one's webhook receiver.
+    pub advertise: Option<String>,
+    /// Take plain `http://` repositories: for tests on loopback.
+    pub allow_http_git: bool,
+    /// Registries that are spoken to without TLS.
+    pub insecure_registries: Vec<String>,
+    /// Reconciles of one kind at the same time.
+    pub concurrency: usize,
+    /// Whether several replicas may run.
+    pub leader_election: bool,
+}
+
+/// Why the controller ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address is taken, or may not be used.
+    #[error("cannot listen on {address} for {what}: {source}")]
+    Listen {
+        /// What for.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The client cannot be made from this configuration.
+    #[error("cannot use this Kubernetes configuration: {0}")]
+    Config(kube::Error),
+    /// The cluster's definitions do not fit.
+    #[error(transparent)]
+    Crds(#[from] crds::CrdError),
+    /// Signals cannot be received.
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+    /// Another replica leads now. A new process starts clean.
+    #[error("leadership was lost, so this process ends; its successor starts clean")]
+    LeadershipLost,
+    /// The path of this very program is not known.
+    #[error("cannot find this program's own file, which runs git as a child: {0}")]
+    OwnPath(std::io::Error),
+}
+
+/// Runs the controller until a signal asks it to stop, or leadership is lost.
+pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
+    // Bounded by this program's own rules instead, see `cluster::client`.
+    config.default_retry = false;
+    let api_server = config.cluster_url.clone();
+    let raw = Client::try_from(config).map_err(Error::Config)?;
+    let (stop, stopped) = watch::channel(false);
+    let stopping = tokio::spawn(stop_on_signal(stop.clone())?);
+
+    let readiness = Readiness::default();
+    let http = listen("probes and metrics", options.http_addr).await?;
+    let webhooks = listen("webhooks", options.webhook_addr).await?;
+    let mut servers =
+        vec![tokio::spawn(web::serve(http, web::router(readiness.clone()), until(stopped.clone())))];
+
+    // The lease is given up last, when nothing is being written any more.
+    let (retire, retired) = watch::channel(false);
+    let (leadership, mut role, election) = if options.leader_election {
+        let (election, leadership, role) =
+            Election::new(raw.clone(), &options.namespace, &options.identity, options.advertise.as_deref());
+        (leadership, role, Some(tokio::spawn(election.run(retired))))
+    } else {
+        let (_, role) = watch::channel(Role::Leader);
+        (Leadership::sole(), role, None)
+    };
+    let client = client::with_policy(raw, leadership);
+
+    let (heads_changed, mut heads) = mpsc::unbounded_channel();
+    let repositories = Arc::new(Repositories::new(
+        git::Config {
+            cache_dir: options.cache_dir.clone(),
+            child: std::env::current_exe().map_err(Error::OwnPath)?,
+            limits: git::Limits::default(),
+            allow_http: options.allow_http_git,
+            max_children: options.concurrency,
+        },
+        heads_changed,
+    ));
+    let (leads, forward) = watch::channel(git::Leadership::Standby { forward_to: None });
+    servers.push(tokio::spawn(web::serve(
+        webhooks,
+        git::router(repositories.clone(), forward),
+        until(stopped.clone()),
+    )));
+
+    // A standby is ready when it can see the lease.
+    loop {
+        readiness.set(true);
+        let now = role.borrow_and_update().clone();
+        metrics::leading(now == Role::Leader);
+        leads.send_replace(match &now {
+            Role::Leader => git::Leadership::Leader,
+            Role::Standby { forward_to } => git::Leadership::Standby { forward_to: forward_to.clone() },
+        });
+        if now == Role::Leader {
+            break;
+        }
+        let mut stopped = stopped.clone();
+        tokio::select! {
+            changed = role.changed() => if changed.is_err() { return finish(stopping, servers).await },
+            _ = stopped.wait_for(|stop| *stop) => {
+                retire.send_replace(true);
+                return finish(stopping, servers).await;
+            }
+        }
+    }
+
+    let work = lead(&options, &client, repositories, &mut heads, &api_server, stopped.clone());
+    let lost = match election {
+        None => {
+            work.await?;
+            false
+        }
+        Some(mut election) => tokio::select! {
+            ended = work => {
+                ended?;
+                retire.send_replace(true);
+                let _ = election.await;
+                false
+            }
+            _ = &mut election => true,
+        },
+    };
+    if lost {
+        return Err(Error::LeadershipLost);
+    }
+    finish(stopping, servers).await
+}
+
+/// Everything that only the leader does.
+async fn lead(
+    options: &Options,
+    client: &Client,
+    repositories: Arc<Repositories>,
+    heads: &mut mpsc::UnboundedReceiver<(String, String)>,
+    api_server: &http::Uri,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    crds::check(client.clone()).await?;
+    let hash_key = again("the hash key", || cluster::hash_key(client.clone(), &options.namespace)).await;
+    let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
+    let (changed, mut changes) = mpsc::unbounded_channel();
+    let cluster = Cluster::new(client.clone(), hash_key, changed);
+    let owners = Arc::new(Owners::default());
+    let environments = Controller::new(
+        EnvironmentReconciler::new(cluster.clone(), repositories, Arc::new(inventories), owners.clone()),
+        options.concurrency,
+    );
+    let registry = Registry::new(options.insecure_registries.clone(), api_server);
+    let web_apps =
+        Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
+    let (environment, web_app) = (environments.trigger(), web_apps.trigger());
+    let running = futures::future::join(
+        environments.run(client.clone(), stopped.clone(), GRACE),
+        web_apps.run(client.clone(), stopped, GRACE),
+    );
+    tokio::pin!(running);
+    loop {
+        tokio::select! {
+            _ = &mut running => return Ok(()),
+            Some((namespace, name)) = heads.recv() => environment.push(&namespace, &name),
+            Some(label) = changes.recv() => tell(&owners, &label, &environment, &web_app),
+        }
+    }
+}
+
+/// Passes a change of an object on to the controller of its owner.
+fn tell(owners: &Owners, label: &str, environment: &Trigger, web_app: &Trigger) {
+    let Some(owner) = owners.get(label) else { return };
+    let trigger = match owner.kind {
+        drover_crds::OwnerKind::Environment => environment,
+        drover_crds::OwnerKind::WebApp => web_app,
+    };
+    trigger.push(&owner.namespace, &owner.name);
+}
+
+/// Tries until it succeeds: at the start an API server may not be there yet.
+async fn again<T, F: Future<Output = Result<T, kube::Error>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => tracing::warn!(%error, "cannot read {what}; trying again"),
+        }
+        tokio::time::sleep(START_PAUSE).await;
+    }
+}
+
+async fn listen(what: &'static str, address: SocketAddr) -> Result<tokio::net::TcpListener, Error> {
+    web::bind(what, address).await.map_err(|source| Error::Listen { what, address, source })
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+fn stop_on_signal(stop: watch::Sender<bool>) -> Result<impl Future<Output = ()>, Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.send_replace(true);
+    })
+}
+
+async fn finish(stopping: JoinHandle<()>, servers: Vec<JoinHandle<()>>) -> Result<(), Error> {
+    stopping.abort();
+    for server in servers {
+        // A client that keeps its connection open does not keep the process.
+        let _ = tokio::time::timeout(Duration::from_secs(2), server).await;
+    }
+    Ok(())
+}

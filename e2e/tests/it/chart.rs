@@ -1,0 +1,415 @@
+//! The chart, judged by the real helm and a real API server.
+//!
+//! A release claims names that exist once per cluster, so each test here that needs a cluster starts a control plane of its
+//! own (no node: nothing has to run). `UPDATE_GOLDEN=1` writes the recorded rights anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// Numbers of the control planes that these tests start: one per test, so that they may run at the same time.
+const FRESH: u8 = 41;
+const AFTER_KUBECTL: u8 = 42;
+const RIGHTS: u8 = 43;
+const ACTING: u8 = 44;
+
+const CONTROLLER: &str = "system:serviceaccount:drover-system:drover";
+
+#[test]
+fn helm_finds_nothing_to_say_about_the_chart() {
+    for values in value_files() {
+        let lint = run(helm().arg("lint").arg("--strict").arg(chart()).arg("--values").arg(&values));
+        assert!(lint.contains("0 chart(s) failed"), "{lint}");
+    }
+}
+
+#[test]
+fn every_generated_file_is_current() {
+    run(Command::new(repository().join("packaging/generate")).arg("--check"));
+}
+
+#[test]
+fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
+    let read = |text: &str| -> Vec<Value> {
+        text.split("\n---")
+            .map(|document| serde_saphyr::from_str::<Value>(document.trim_start_matches("---")).expect("YAML"))
+            .map(whole_numbers)
+            .filter(|document| document["kind"] == "CustomResourceDefinition")
+            .collect()
+    };
+    let wanted = read(&std::fs::read_to_string(repository().join("manifests/crds.yaml")).expect("the definitions"));
+    let mut rendered = read(&run(helm().args(["template", "drover"]).arg(chart())));
+    for definition in &mut rendered {
+        let annotations = definition["metadata"].as_object_mut().and_then(|metadata| metadata.remove("annotations"));
+        assert_eq!(annotations, Some(json!({"helm.sh/resource-policy": "keep"})));
+    }
+    let kinds: Vec<_> = wanted.iter().map(|definition| definition["spec"]["names"]["kind"].clone()).collect();
+    assert_eq!(kinds, ["Environment", "WebApp"]);
+    assert!(rendered == wanted, "`helm template` changes the definitions: compare it with manifests/crds.yaml");
+    let without = run(helm().args(["template", "drover", "--set", "crds.install=false"]).arg(chart()));
+    assert_eq!(read(&without), Vec::<Value>::new());
+}
+
+#[test]
+fn a_mistyped_value_is_refused_by_name() {
+    for (set, complaint) in [
+        ("replica=2", "additional properties 'replica' not allowed"),
+        ("crds.instal=false", "at '/crds': additional properties 'instal' not allowed"),
+        ("replicas=two", "at '/replicas': got string, want integer"),
+        ("namespaces={Shop}", "at '/namespaces/0': 'Shop' does not match pattern"),
+        ("image.digest=sha256:12", "at '/image/digest'"),
+        ("ingress.enabled=true", "ingress.host must name the host"),
+        ("serviceAccount.create=false", "serviceAccount.name must name an existing service account"),
+    ] {
+        let output = output(helm().args(["template", "drover", "--set", set]).arg(chart()));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(complaint), "--set {set}: {said}");
+    }
+}
+
+#[test]
+fn a_release_is_installed_upgraded_and_uninstalled() {
+    let cluster = ControlPlane::start(FRESH);
+    cluster.kubectl(&["create", "namespace", "shop"]);
+    cluster.kubectl(&["create", "namespace", "drover-system"]);
+    // The strictest of Kubernetes' own rules for pods applies where drover runs.
+    cluster.kubectl(&["label", "namespace", "drover-system", "pod-security.kubernetes.io/enforce=restricted"]);
+
+    cluster.helm(&["install", "--set", "namespaces={shop}"]);
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd/environments.drover.dev", "crd/webapps.drover.dev"]);
+    cluster.eventually("the controller's pod is admitted", || {
+        cluster.names("pods", "drover-system").iter().any(|name| name.starts_with("pod/drover-"))
+    });
+    assert_eq!(cluster.names("poddisruptionbudgets", "drover-system"), [""; 0]);
+    assert_eq!(cluster.names("serviceaccounts", "shop"), ["serviceaccount/default", "serviceaccount/drover"]);
+
+    cluster.helm(&["upgrade", "--set", "namespaces={shop}", "--set", "replicas=2"]);
+    assert_eq!(cluster.names("poddisruptionbudgets", "drover-system"), ["poddisruptionbudget.policy/drover"]);
+    let replicas = ["get", "deployment", "drover", "-n", "drover-system", "-o", "jsonpath={.spec.replicas}"];
+    assert_eq!(cluster.kubectl(&replicas), "2");
+
+    let environment = r#"{"apiVersion": "drover.dev/v1alpha1", "kind": "Environment", "metadata": {"name": "prod"},
+        "spec": {"source": {"url": "https://git.example.org/shop.git", "ref": {"branch": "prod"}}}}"#;
+    cluster.create("shop", environment);
+    cluster.helm(&["uninstall", "--wait"]);
+    assert_eq!(cluster.names("deployments,services,roles,rolebindings", "drover-system"), [""; 0]);
+    assert_eq!(cluster.names("rolebindings", "shop"), [""; 0]);
+    let left = cluster.names("clusterroles,clusterrolebindings", "drover-system");
+    assert_eq!(left.iter().filter(|name| name.contains("drover")).count(), 0, "{left:?}");
+    assert_eq!(cluster.names("environments", "shop"), ["environment.drover.dev/prod"]);
+
+    cluster.helm(&["install"]);
+    assert_eq!(cluster.names("environments", "shop"), ["environment.drover.dev/prod"]);
+}
+
+#[test]
+fn definitions_that_kubectl_applied_are_left_to_kubectl() {
+    let cluster = ControlPlane::start(AFTER_KUBECTL);
+    let definitions = repository().join("manifests/crds.yaml");
+    let definitions = definitions.to_str().expect("a path in UTF-8");
+    for _ in 0..2 {
+        cluster.kubectl(&["apply", "-f", definitions]);
+    }
+    let uids = || cluster.kubectl(&["get", "crd", "-o", "jsonpath={.items[*].metadata.uid}"]);
+    let before = uids();
+
+    let notes = cluster.helm(&["install", "--create-namespace"]);
+    assert!(notes.contains("environments.drover.dev and webapps.drover.dev came from elsewhere"), "{notes}");
+    cluster.helm(&["upgrade"]);
+    cluster.helm(&["uninstall", "--wait"]);
+    assert_eq!(uids(), before);
+
+    // The other way round: a release brought them, then somebody applied other ones with kubectl.
+    cluster.kubectl(&["delete", "crd", "--all"]);
+    cluster.helm(&["install"]);
+    let before = uids();
+    let newer = std::fs::read_to_string(definitions).expect("the definitions");
+    let newer = newer.replacen("Where the manifests are.", "Where the manifests are to be found.", 1);
+    cluster.pipe("kubectl", &["apply", "-f", "-"], &newer);
+    let notes = cluster.helm(&["upgrade"]);
+    assert!(notes.contains("environments.drover.dev came from elsewhere"), "{notes}");
+    assert_eq!(uids(), before);
+    let explained = cluster.kubectl(&["explain", "environment.spec.source"]);
+    assert!(explained.contains("are to be found"), "{explained}");
+}
+
+#[test]
+fn the_accounts_can_do_what_is_listed_and_no_more() {
+    let cluster = ControlPlane::start(RIGHTS);
+    cluster.kubectl(&["create", "namespace", "shop"]);
+    cluster.kubectl(&["create", "namespace", "foreign"]);
+    cluster.helm(&["install", "--create-namespace", "--set", "namespaces={shop}"]);
+    let tenant = "system:serviceaccount:shop:drover";
+    // Aggregated roles are filled a moment after they were created.
+    cluster.eventually("the roles are aggregated", || {
+        cluster.can(CONTROLLER, &["list", "deployments", "-n", "foreign"])
+            && cluster.can(tenant, &["patch", "deployments", "-n", "shop"])
+    });
+
+    let mut listed =
+        String::from("# What the accounts may do, as the API server says. Written by the chart's tests.\n");
+    for (account, namespace) in [
+        (CONTROLLER, "drover-system"),
+        (CONTROLLER, "shop"),
+        (CONTROLLER, "foreign"),
+        (tenant, "shop"),
+        (tenant, "drover-system"),
+        (tenant, "foreign"),
+    ] {
+        let everybody = cluster.rights("system:serviceaccount:foreign:nobody", namespace);
+        let rights = cluster.rights(account, namespace);
+        listed += &format!("\n{account} in {namespace}\n");
+        for line in rights.difference(&everybody) {
+            assert!(!line.contains('*'), "{account} holds a wildcard in {namespace}: {line}");
+            listed += &format!("  {line}\n");
+        }
+    }
+    let golden = chart().join("tests/rights.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &listed).expect("the recorded rights");
+    }
+    let recorded = std::fs::read_to_string(&golden).expect("the recorded rights");
+    assert_eq!(listed, recorded, "{} differs: run the test with UPDATE_GOLDEN=1 and review it", golden.display());
+
+    // The same from the other side: what matters most, asked one by one.
+    for refused in [
+        &["get", "secrets", "-n", "shop"][..],
+        &["list", "secrets", "-A"],
+        &["get", "secrets/somebody-elses", "-n", "drover-system"],
+        &["impersonate", "serviceaccounts", "-A"],
+        &["impersonate", "serviceaccounts/default", "-n", "shop"],
+        &["impersonate", "users"],
+        &["impersonate", "groups"],
+        &["patch", "deployments", "-n", "shop"],
+        &["create", "pods", "-n", "drover-system"],
+        &["patch", "clusterroles"],
+    ] {
+        assert!(!cluster.can(CONTROLLER, refused), "the controller may {refused:?}");
+    }
+}
+
+#[test]
+fn the_controller_acts_as_the_account_of_an_opted_in_namespace_only() {
+    let cluster = ControlPlane::start(ACTING);
+    cluster.kubectl(&["create", "namespace", "shop"]);
+    cluster.kubectl(&["create", "namespace", "foreign"]);
+    cluster.kubectl(&["create", "serviceaccount", "drover", "-n", "foreign"]);
+    cluster.helm(&["install", "--create-namespace", "--set", "namespaces={shop}"]);
+    let token = cluster.kubectl(&["create", "token", "drover", "-n", "drover-system"]);
+    let acting = |account: &str, namespace: &str| {
+        cluster.with_token(&token, &["get", "secrets", "-n", namespace, "--as", account])
+    };
+    cluster.eventually("drover reads a Secret as the account of shop", || {
+        acting("system:serviceaccount:shop:drover", "shop").is_ok()
+    });
+    for (account, namespace, refusal) in [
+        ("system:serviceaccount:shop:drover", "foreign", "cannot list resource \"secrets\""),
+        ("system:serviceaccount:shop:default", "shop", "cannot impersonate resource \"serviceaccounts\""),
+        ("system:serviceaccount:foreign:drover", "foreign", "cannot impersonate resource \"serviceaccounts\""),
+        ("admin", "shop", "cannot impersonate resource \"users\""),
+    ] {
+        let said = acting(account, namespace).expect_err(account);
+        assert!(said.contains(refusal), "as {account} in {namespace}: {said}");
+    }
+}
+
+/// A control plane of its own, gone when the test ends, however it ends.
+struct ControlPlane {
+    number: u8,
+    kubeconfig: PathBuf,
+}
+
+impl ControlPlane {
+    fn start(number: u8) -> Self {
+        let mut cluster = Self { number, kubeconfig: PathBuf::new() };
+        run(&mut cluster.script("up"));
+        let environment = run(&mut cluster.script("env"));
+        let kubeconfig = environment.lines().find_map(|line| line.strip_prefix("export KUBECONFIG="));
+        cluster.kubeconfig = PathBuf::from(kubeconfig.expect("`cluster env` names the kubeconfig"));
+        cluster
+    }
+
+    fn script(&self, verb: &str) -> Command {
+        let mut command = Command::new(repository().join("e2e/testbed/cluster"));
+        command.arg(verb).env("TESTBED", self.number.to_string());
+        command
+    }
+
+    /// A verb of helm on the release `drover`, with the chart where the verb takes one.
+    fn helm(&self, arguments: &[&str]) -> String {
+        let mut command = helm();
+        command.env("KUBECONFIG", &self.kubeconfig).args([arguments[0], "drover", "--namespace", "drover-system"]);
+        if arguments[0] != "uninstall" {
+            command.arg(chart());
+        }
+        run(command.args(&arguments[1..]))
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = program(name);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        run(self.command("kubectl").args(arguments))
+    }
+
+    fn pipe(&self, name: &str, arguments: &[&str], input: &str) -> String {
+        use std::io::Write as _;
+        let mut command = self.command(name);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the program reads its input");
+        succeeded(&command, child.wait_with_output().expect("the program ends"))
+    }
+
+    fn create(&self, namespace: &str, object: &str) {
+        self.pipe("kubectl", &["create", "-n", namespace, "-f", "-"], object);
+    }
+
+    /// `kind/name` of all objects of the kinds, sorted.
+    fn names(&self, kinds: &str, namespace: &str) -> Vec<String> {
+        let listed = self.kubectl(&["get", kinds, "-n", namespace, "-o", "name"]);
+        let mut names: Vec<_> = listed.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    fn can(&self, account: &str, question: &[&str]) -> bool {
+        let output = output(self.command("kubectl").args(["auth", "can-i", "--as", account]).args(question));
+        match String::from_utf8_lossy(&output.stdout).trim() {
+            "yes" => true,
+            "no" => false,
+            _ => panic!("kubectl auth can-i {question:?}: {}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    /// What an account may do in a namespace, a line per resource.
+    fn rights(&self, account: &str, namespace: &str) -> BTreeSet<String> {
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace}});
+        let arguments = ["create", "--validate=false", "--as", account, "-f", "-", "-o", "json"];
+        let answer = self.pipe("kubectl", &arguments, &review.to_string());
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!(answer["status"]["incomplete"], json!(false), "{answer}");
+        let mut verbs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for rule in answer["status"]["resourceRules"].as_array().into_iter().flatten() {
+            let names = texts(&rule["resourceNames"]);
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    let mut target = if group.is_empty() { resource } else { format!("{resource}.{group}") };
+                    if !names.is_empty() {
+                        target += &format!(" named {}", names.join(", "));
+                    }
+                    verbs.entry(target).or_default().extend(texts(&rule["verbs"]));
+                }
+            }
+        }
+        verbs
+            .into_iter()
+            .map(|(target, verbs)| format!("{target}: {}", verbs.into_iter().collect::<Vec<_>>().join(" ")))
+            .collect()
+    }
+
+    /// kubectl with nothing but a token; what it says on failure is the error.
+    fn with_token(&self, token: &str, arguments: &[&str]) -> Result<String, String> {
+        let config = self.kubectl(&["config", "view", "--raw", "-o", "json"]);
+        let config: Value = serde_json::from_str(&config).expect("JSON");
+        let cluster = &config["clusters"][0]["cluster"];
+        let bare = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "bare",
+            "clusters": [{"name": "bare", "cluster": cluster}],
+            "users": [{"name": "bare", "user": {"token": token}}],
+            "contexts": [{"name": "bare", "context": {"cluster": "bare", "user": "bare"}}],
+        });
+        let file = self.kubeconfig.with_file_name("bare.kubeconfig");
+        std::fs::write(&file, bare.to_string()).expect("a kubeconfig");
+        let output = output(program("kubectl").env("KUBECONFIG", &file).args(arguments));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    fn eventually(&self, what: &str, mut condition: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !condition() {
+            assert!(
+                Instant::now() < deadline,
+                "after a minute it is still not so that {what} (cluster {})",
+                self.number
+            );
+        }
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        // A second panic here would hide the first.
+        let _ = self.script("down").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+/// `511.0` and `511` are the same number in a schema; programs that print YAML differ in which they write.
+fn whole_numbers(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),
+        Value::Array(items) => items.into_iter().map(whole_numbers).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, field)| (name, whole_numbers(field))).collect(),
+        other => other,
+    }
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    let mut texts: Vec<_> =
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    texts.sort();
+    texts
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository")
+}
+
+fn chart() -> PathBuf {
+    repository().join("charts/drover")
+}
+
+fn value_files() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(chart().join("tests/values")).expect("the chart's value files");
+    let files: Vec<_> = folder.map(|entry| entry.expect("a file").path()).collect();
+    assert!(!files.is_empty());
+    files
+}
+
+/// One of the testbed's programs.
+fn program(name: &str) -> Command {
+    let folder = std::env::var_os("TESTBED_BIN").map_or_else(
+        || Path::new(&std::env::var_os("HOME").expect("HOME is set")).join(".cache/drover/testbed/bin"),
+        PathBuf::from,
+    );
+    let file = folder.join(name);
+    assert!(file.exists(), "{} is not there: run `e2e/testbed/cluster build`", file.display());
+    Command::new(file)
+}
+
+fn helm() -> Command {
+    program("helm")
+}
+
+fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
+}
+
+fn run(command: &mut Command) -> String {
+    let output = output(command);
+    succeeded(command, output)
+}
+
+fn succeeded(command: &Command, output: Output) -> String {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
+    assert!(output.status.success(), "{command:?} failed:\n{}\n{}", text(output.stdout), text(output.stderr));
+    text(output.stdout)
+}
