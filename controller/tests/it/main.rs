@@ -1,0 +1,3 @@
+//! Integration tests: the library against real servers on loopback.
+
+mod git;
