@@ -51,17 +51,29 @@ impl Fixture {
     }
 }
 
-fn truncate(path: &Path) {
-    let mut permissions = fs::metadata(path).expect("file").permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
-    fs::set_permissions(path, permissions).expect("set");
-    fs::OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(40)).expect("cut");
+fn damage(path: &Path, change: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).expect("read");
+    change(&mut bytes);
+    fs::remove_file(path).expect("removed");
+    fs::write(path, bytes).expect("written");
 }
 
 #[tokio::test]
 async fn a_truncated_pack_is_fetched_anew() {
     let mut fixture = Fixture::new().await;
-    fixture.packs().iter().for_each(|pack| truncate(pack));
+    fixture.packs().iter().for_each(|pack| damage(pack, |bytes| bytes.truncate(40)));
+    fixture.heals("MissingCommit").await;
+}
+
+#[tokio::test]
+async fn a_garbled_pack_is_fetched_anew() {
+    let mut fixture = Fixture::new().await;
+    fixture.packs().iter().for_each(|pack| {
+        damage(pack, |bytes| {
+            let end = bytes.len() - 20;
+            bytes[12..end].fill(0xff);
+        });
+    });
     fixture.heals("DamagedCache").await;
 }
 
@@ -107,5 +119,5 @@ async fn each_push_brings_only_what_is_new_and_packs_do_not_pile_up() {
     }
     assert!((30..=51).contains(&most), "{most} packs");
     assert!(fixture.packs().len() < 10);
-    assert!(fixture.server.requests("POST") <= 60);
+    assert!(fixture.server.requests("GET") <= 60, "one connection per push, and one to fetch anew");
 }

@@ -137,7 +137,7 @@ async fn finds_a_commit_that_no_name_points_to() {
     let mut pool = Pool::new();
     pool.follow("old", &url, commit(&old), credential);
     pool.until_at("old", &old).await;
-    assert_eq!(server.requests("POST"), posts + 1);
+    assert_eq!(server.requests("POST"), posts + 2);
 }
 
 #[tokio::test]
@@ -154,11 +154,11 @@ async fn a_poll_without_news_is_one_request_however_many_follow() {
         pool.until_at(name, &head).await;
     }
     let counts = || (server.requests("GET /demo.git/info/refs"), server.requests("POST"), server.requests(""));
-    assert_eq!(counts(), (1, 1, 2), "one connection lists and fetches");
+    assert_eq!(counts(), (1, 2, 3), "the references are listed once, and fetching without history takes two steps");
     for polls in 1..=3 {
         pool.repositories.sync_now("team", names[polls % 3]);
-        eventually("the server was asked", || server.requests("") >= 2 + polls).await;
-        assert_eq!(counts(), (1 + polls, 1, 2 + polls));
+        eventually("the server was asked", || server.requests("") >= 3 + polls).await;
+        assert_eq!(counts(), (1 + polls, 2, 3 + polls));
     }
 
     // Who shows another credential gets a cache and a poll of their own.
