@@ -4,8 +4,10 @@
 //! `run` → `driver`, `reconcile`, `cli` → `git`, `registry`, `cluster` → `render`, `plan`, `health` → the crate `drover_crds`.
 
 pub mod cluster;
+pub mod driver;
 pub mod git;
 pub mod health;
 pub mod plan;
+pub mod reconcile;
 pub mod registry;
 pub mod render;
