@@ -73,7 +73,9 @@ pub fn read(body: &[u8]) -> Result<Manifest, String> {
         (Some(entries), _) => Manifest::Index(entries.into_iter().filter(|e| is_digest(&e.digest)).collect()),
         (None, Some(config)) if is_digest(&config.digest) => Manifest::Image { config: config.digest },
         _ => {
-            return Err("its manifest names no configuration (images of Docker's first format are not supported)".into());
+            return Err(
+                "its manifest names no configuration (images of Docker's first format are not supported)".into()
+            );
         }
     };
     Ok(found)

@@ -63,7 +63,9 @@ impl ApplyError {
     pub fn is_terminal(&self) -> bool {
         match self {
             Self::Api(error) => error.is_terminal(),
-            Self::Foreign { .. } | Self::ForeignRecord { .. } => true,
+            Self::Foreign { .. } => true,
+            // It may be left from a deleted WebApp of this name, and about to go.
+            Self::ForeignRecord { .. } => false,
         }
     }
 
@@ -136,7 +138,8 @@ async fn refuse_foreign(
     let Some(found) = found else { return Ok(()) };
     let theirs = found.metadata.labels.as_ref().and_then(|l| l.get(drover_crds::LABEL_OWNER)).cloned();
     let controller = found.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true));
-    let ours = controller.is_none_or(|c| Some(&c.uid) == app.uid.as_ref());
+    // A child that is left from a deleted WebApp of this name passes to this one.
+    let ours = controller.is_none_or(|c| c.kind == "WebApp" && c.name == app.name);
     if theirs.as_deref() == Some(label.as_str()) && ours {
         return Ok(());
     }

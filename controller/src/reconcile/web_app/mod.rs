@@ -214,6 +214,7 @@ impl Reconciler for WebAppReconciler {
             Ok(Ended { outcome, url, next }) => (outcome, url, next),
             Err(failure) => {
                 let (outcome, next) = failure.verdict();
+                status::stuck(&mut after, &failure);
                 (outcome, after.url.clone(), next)
             }
         };
@@ -254,3 +255,6 @@ fn ending(outcome: ReleaseOutcome) -> (EventType, &'static str) {
         ReleaseOutcome::Superseded => (EventType::Normal, "ReleaseSuperseded"),
     }
 }
+
+#[cfg(test)]
+mod tests;

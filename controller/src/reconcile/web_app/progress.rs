@@ -183,14 +183,7 @@ impl Work<'_> {
         // A spec that cannot be built begins no release, and what was applied before stays.
         validate(&self.app, wanted.spec, &facts)?;
         status::begin(&mut self.status, number, wanted.commit, &wanted.spec.image, &self.now);
-        let image = self.image().await.inspect_err(|failure| {
-            let problem = crds::Problem {
-                reason: failure.label().to_owned(),
-                message: failure.to_string(),
-                ..Default::default()
-            };
-            status::hinder(&mut self.status, Some(problem));
-        })?;
+        let image = self.image().await?;
         status::hinder(&mut self.status, None);
         let facts = Facts { image: &image, ..facts };
         validate(&self.app, wanted.spec, &facts)?;

@@ -115,6 +115,16 @@ pub fn hinder(status: &mut WebAppStatus, problem: Option<Problem>) {
     }
 }
 
+/// A release that is on its way cannot go on. One that ended keeps what is said of it.
+pub fn stuck(status: &mut WebAppStatus, failure: &super::Failure) {
+    let ended = status.release.as_ref().is_none_or(|r| outcome_of(status, r.number).is_some());
+    if !ended {
+        let problem =
+            Problem { reason: failure.label().to_owned(), message: failure.to_string(), ..Default::default() };
+        hinder(status, Some(problem));
+    }
+}
+
 /// The release failed in `step`; `restore` is put back.
 pub fn fail(status: &mut WebAppStatus, step: ReleaseStep, problem: Problem, restore: Option<i64>, now: &Time) {
     remember(status, ReleaseOutcome::Failed, now);
@@ -307,3 +317,6 @@ pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<(EventType, Stri
     }
     news
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,11 @@ const ROLLING_ALLOWANCE: i64 = 120;
 const RECREATE_ALLOWANCE: i64 = 30;
 
 pub fn deployment(app: &ValidatedWebApp) -> Deployment {
-    let allowance = if app.strategy == Strategy::Recreate { RECREATE_ALLOWANCE } else { ROLLING_ALLOWANCE };
+    // Where the old pod stops first, the time it takes is part of the rollout.
+    let allowance = match app.strategy {
+        Strategy::Recreate => app.drain_seconds + RECREATE_ALLOWANCE,
+        Strategy::Rolling | Strategy::RollingBeside => ROLLING_ALLOWANCE,
+    };
     Deployment {
         metadata: metadata::owned(&app.app, app.app.object_name()),
         spec: Some(DeploymentSpec {
