@@ -51,8 +51,8 @@ struct DockerConfig {
 
 #[derive(Deserialize)]
 struct Auth {
-    #[serde(default)]
-    auth: Option<String>,
+    #[serde(default, rename = "auth")]
+    encoded: Option<String>,
     #[serde(default)]
     username: Option<String>,
     #[serde(default)]
@@ -107,7 +107,7 @@ fn login(auth: Auth) -> Option<(String, String)> {
     {
         return Some((user, password));
     }
-    let decoded = String::from_utf8(STANDARD.decode(auth.auth?.trim()).ok()?).ok()?;
+    let decoded = String::from_utf8(STANDARD.decode(auth.encoded?.trim()).ok()?).ok()?;
     let (user, password) = decoded.split_once(':')?;
     Some((user.to_owned(), password.trim_end_matches('\0').to_owned()))
 }

@@ -1,4 +1,5 @@
 //! The container of a `WebApp`: who it runs as, what it runs, its ports, environment and resources.
+#![expect(clippy::struct_field_names, reason = "fields are named as in a pod")]
 
 use std::collections::BTreeMap;
 

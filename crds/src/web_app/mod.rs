@@ -244,7 +244,7 @@ mod tests {
             match schema["type"].as_str() {
                 Some("array") if schema["maxItems"].is_null() => found.push(path.to_owned()),
                 Some("string") if schema["maxLength"].is_null() && schema["enum"].is_null() => {
-                    found.push(path.to_owned())
+                    found.push(path.to_owned());
                 }
                 Some("object") if schema["additionalProperties"].is_object() && schema["maxProperties"].is_null() => {
                     found.push(path.to_owned());

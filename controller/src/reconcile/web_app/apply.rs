@@ -84,10 +84,7 @@ pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Resul
     let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
     let record = release.to_record(app);
     let name = Release::record_name(app, release.number);
-    let error = match api.create(&PostParams::default(), &record).await {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
-    };
+    let Err(error) = api.create(&PostParams::default(), &record).await else { return Ok(()) };
     let key = key("apps", "ControllerRevision", &app.namespace, &name);
     if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
         return Err(acting.error(error, "create", &key).into());

@@ -51,12 +51,12 @@ pub async fn claims(
     specs: &[&crds::WebAppSpec],
 ) -> Result<BTreeMap<String, LiveClaim>, ApiError> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(acting.client(), &app.namespace);
-    let named = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim) {
+    let mounted = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim) {
         (Some(_), _) => Some(app.child_name(&v.name)),
         (None, Some(existing)) => Some(existing.claim_name.clone()),
         (None, None) => None,
     };
-    let names: BTreeSet<String> = specs.iter().flat_map(|s| &s.volumes).filter_map(named).collect();
+    let names: BTreeSet<String> = specs.iter().flat_map(|s| &s.volumes).filter_map(mounted).collect();
     let mut claims = BTreeMap::new();
     for name in names {
         let key = key("", "PersistentVolumeClaim", &app.namespace, &name);

@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_log_is_cut_from_the_top() {
-        let log: String = (0..50).map(|i| format!("line {i}\n")).collect();
+        let log = (0..50).map(|i| format!("line {i}")).collect::<Vec<_>>().join("\n");
         let lines = last_lines(&log, &[]);
         assert_eq!((lines.len(), lines[0].as_str(), lines[9].as_str()), (10, "line 40", "line 49"));
     }

@@ -40,7 +40,7 @@ use crate::render::Object;
 
 /// How long to wait after a refusal that only a person or an event outside of drover's sight can lift, such as a role that is
 /// granted or an image that is pushed.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
@@ -100,12 +100,11 @@ impl Failure {
             Self::Registry(registry::Error::NotFound { .. } | registry::Error::Unauthorised { .. }) => {
                 (Outcome::Failed { reason, message }, Next::After(LOOK_AGAIN))
             }
-            Self::Registry(_) => (Outcome::Failed { reason, message }, Next::Retry),
             Self::Read(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
             Self::Apply(error) if error.is_terminal() => {
                 (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN))
             }
-            Self::Read(_) | Self::Apply(_) => (Outcome::Failed { reason, message }, Next::Retry),
+            Self::Registry(_) | Self::Read(_) | Self::Apply(_) => (Outcome::Failed { reason, message }, Next::Retry),
         }
     }
 }

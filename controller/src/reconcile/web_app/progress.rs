@@ -13,7 +13,7 @@ use super::release::{
 };
 use super::status::Reached;
 use super::validate::{
-    App, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
+    App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
 };
 use super::{Failure, apply, dereference, status};
 use crate::cluster::{Acting, Cluster};
@@ -226,7 +226,7 @@ impl Work<'_> {
     }
 
     /// A release with every default filled in.
-    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Failure> {
+    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Invalid> {
         let image = release.data.image();
         let facts = Facts {
             image: &image,
@@ -235,7 +235,7 @@ impl Work<'_> {
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
         };
-        Ok(validate(&self.app, &release.data.spec, &facts)?)
+        validate(&self.app, &release.data.spec, &facts)
     }
 
     async fn start_pull(&self, known: &Known, node: String) -> Result<(), Failure> {

@@ -132,6 +132,9 @@ pub fn fail(status: &mut WebAppStatus, step: ReleaseStep, problem: Problem, rest
         release.step = if restore.is_some() { ReleaseStep::Restore } else { step };
         release.problem = Some(problem);
     }
+    if restore.is_some() {
+        status.serving = None;
+    }
 }
 
 /// The release serves.
@@ -184,6 +187,9 @@ pub struct Reached<'a> {
 
 /// What is said of the app.
 pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
+    // Where a release was live before, the user is not what is wrong.
+    let assumed_user = reached.assumed_user && !status.history.iter().any(|r| r.outcome == ReleaseOutcome::Live);
+    let reached = Reached { assumed_user, ..reached };
     let Some(release) = &status.release else {
         return Outcome::InProgress { reason: "Starting".into(), message: "The first release begins".into() };
     };
@@ -206,6 +212,12 @@ pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
                 Outcome::Ready { reason: "SwitchedOff".into(), message }
             } else if *reached.rollout == Rollout::Complete {
                 Outcome::Ready { reason: "Live".into(), message: format!("Release {number}{commit} is live: {pods}") }
+            } else if replicas.ready >= replicas.desired {
+                let message = format!(
+                    "Release {number}{commit} is live; its pods are being replaced: {} of {} new{hindrance}",
+                    replicas.updated, replicas.desired
+                );
+                Outcome::InProgress { reason: "Replacing".into(), message }
             } else if replicas.ready > 0 {
                 let message = format!("Release {number}{commit} is live, but only {pods}{hindrance}");
                 Outcome::InProgress { reason: "Degraded".into(), message }
@@ -246,8 +258,14 @@ fn failure(status: &WebAppStatus, release: &ReleaseStatus, reached: Reached<'_>)
         (step, Some(good)) => (format!("{step:?}"), format!("; release {good} goes on serving")),
         (step, None) => (format!("{step:?}"), "; no earlier release can be put back".to_owned()),
     };
-    let message = format!("Release {number} failed in step {step}{why}{serving}{gap}; push a correction");
+    // A pull's own sentence says what to do.
+    let advice = if release.step == ReleaseStep::PullImage { "" } else { "; push a correction" };
+    let message = format!("Release {number} failed in step {step}{why}{serving}{gap}{advice}");
     let reason = release.problem.as_ref().map_or_else(|| "ReleaseFailed".to_owned(), |p| p.reason.clone());
+    if release.step == ReleaseStep::Restore {
+        // drover is still at work.
+        return Outcome::Failed { reason, message };
+    }
     Outcome::Stalled { reason, message }
 }
 
@@ -281,7 +299,7 @@ pub fn conclude(
 /// How long to wait before looking at pods again while a release is on its way: often at first, then seldom.
 pub fn pace(status: &WebAppStatus, failed: bool, now: &Time) -> Duration {
     if failed && status.release.as_ref().is_none_or(|r| r.step != ReleaseStep::Restore) {
-        return Duration::from_secs(60);
+        return Duration::from_mins(1);
     }
     let began =
         status.release.as_ref().and_then(|r| r.started_at.as_ref()).map_or(now.0.as_second(), |t| t.0.as_second());

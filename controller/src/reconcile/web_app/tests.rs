@@ -77,7 +77,7 @@ fn compare(file: &Path, actual: &str) {
 fn similar(expected: &str, actual: &str) -> String {
     let pairs = expected.lines().map(Some).chain(std::iter::repeat(None)).zip(actual.lines());
     let differing = pairs.filter(|(e, a)| *e != Some(*a)).take(5);
-    differing.map(|(e, a)| format!("- {}\n+ {a}\n", e.unwrap_or_default())).collect()
+    differing.map(|(e, a)| format!("- {}\n+ {a}", e.unwrap_or_default())).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

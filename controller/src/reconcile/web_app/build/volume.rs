@@ -81,7 +81,6 @@ fn volume(volume: &ValidatedVolume) -> Volume {
             built.empty_dir = Some(EmptyDirVolumeSource {
                 medium: empty.medium.map(|_| "Memory".to_owned()),
                 size_limit: empty.size_limit.as_ref().map(|s| Quantity(s.to_string())),
-                ..Default::default()
             });
         }
     }

@@ -158,7 +158,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::{Value, json};
 
-    fn deployment(status: Value) -> Deployment {
+    fn deployment(status: &Value) -> Deployment {
         serde_json::from_value(json!({
             "metadata": {"generation": 2},
             "spec": {"replicas": 1, "selector": {}, "template": {}},
@@ -180,30 +180,30 @@ mod tests {
     #[test]
     fn a_rollout_is_complete_when_only_new_pods_are_left_and_serve() {
         let done = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
-        assert_eq!(observe(Some(&deployment(done.clone())), None), Rollout::Complete);
+        assert_eq!(observe(Some(&deployment(&done)), None), Rollout::Complete);
         for (field, value) in
             [("observedGeneration", 1), ("replicas", 2), ("updatedReplicas", 0), ("availableReplicas", 0)]
         {
             let mut status = done.clone();
             status[field] = value.into();
-            assert_eq!(observe(Some(&deployment(status)), None), Rollout::Progressing(None), "{field}");
+            assert_eq!(observe(Some(&deployment(&status)), None), Rollout::Progressing(None), "{field}");
         }
     }
 
     #[test]
     fn only_a_definite_problem_or_the_deadline_ends_it() {
         let status = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1});
-        let running = deployment(status.clone());
+        let running = deployment(&status);
         assert!(matches!(observe(Some(&running), Some(&crash(false))), Rollout::Progressing(Some(_))));
         assert!(matches!(observe(Some(&running), Some(&crash(true))), Rollout::Failing(_)));
         let mut late = status;
         late["conditions"] = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
         assert!(
-            matches!(observe(Some(&deployment(late.clone())), None), Rollout::Failing(p) if p.message.contains("startupTimeout"))
+            matches!(observe(Some(&deployment(&late)), None), Rollout::Failing(p) if p.message.contains("startupTimeout"))
         );
         // The verdict on the previous generation says nothing about this one.
         late["observedGeneration"] = 1.into();
-        assert_eq!(observe(Some(&deployment(late)), None), Rollout::Progressing(None));
+        assert_eq!(observe(Some(&deployment(&late)), None), Rollout::Progressing(None));
     }
 
     #[rstest]
@@ -240,7 +240,7 @@ mod tests {
     fn an_image_that_does_not_come_is_a_failure(#[case] status: Value, #[case] now: i64, #[case] word: &str) {
         match pull_state(&pod(&status), "web:2", now) {
             Pull::Failed(problem) => {
-                assert!(problem.message.contains(word) && problem.message.contains("web:2"), "{problem:?}")
+                assert!(problem.message.contains(word) && problem.message.contains("web:2"), "{problem:?}");
             }
             other => panic!("{other:?}"),
         }

@@ -62,7 +62,7 @@ fn a_release_that_was_taken_back_says_why_and_for_how_long_nothing_served() {
     count(&mut status, &down, &at(207));
     fail(&mut status, ReleaseStep::Rollout, crash(), Some(1), &at(215));
     match said(&status, true, &Rollout::Progressing(None)) {
-        Outcome::Stalled { message, .. } => assert!(message.contains("release 1 is being put back"), "{message}"),
+        Outcome::Failed { message, .. } => assert!(message.contains("release 1 is being put back"), "{message}"),
         other => panic!("{other:?}"),
     }
     let up = Observation { up_since: Some(225), ..seen(1) };
@@ -135,12 +135,16 @@ fn an_image_that_cannot_be_resolved_is_a_problem_of_the_new_release_and_keeps_wh
 
 #[test]
 fn a_crash_of_an_image_of_root_hints_at_the_user() {
-    let mut status = one_live();
-    begin(&mut status, 2, None, "web:2", &at(200));
-    fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(215));
-    let reached = Reached { failed: true, rollout: &Rollout::Failing(crash()), assumed_user: true };
-    let Outcome::Stalled { message, .. } = outcome(&status, reached) else { panic!("stalled") };
-    assert!(message.contains("runAs.user"), "{message}");
+    let told = |mut status: WebAppStatus| {
+        begin(&mut status, 2, None, "web:2", &at(200));
+        fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(215));
+        let reached = Reached { failed: true, rollout: &Rollout::Failing(crash()), assumed_user: true };
+        let Outcome::Stalled { message, .. } = outcome(&status, reached) else { panic!("stalled") };
+        message
+    };
+    assert!(told(WebAppStatus::default()).contains("runAs.user"));
+    // The same user served before.
+    assert!(!told(one_live()).contains("runAs.user"));
 }
 
 #[test]
@@ -163,4 +167,27 @@ fn an_unchanged_conclusion_changes_nothing_and_news_are_told_once() {
     assert!(news(&after, &again).is_empty());
     let told: Vec<String> = news(&WebAppStatus::default(), &after).into_iter().map(|(_, reason, _)| reason).collect();
     assert_eq!(told, ["ReleaseLive"]);
+}
+
+#[test]
+fn a_live_release_whose_pods_are_replaced_or_gone_says_so() {
+    let mut status = one_live();
+    let on_its_way = Rollout::Progressing(Some(crash()));
+    match said(&status, false, &on_its_way) {
+        Outcome::InProgress { reason, .. } => assert_eq!(reason, "Replacing"),
+        other => panic!("{other:?}"),
+    }
+    count(&mut status, &seen(0), &at(300));
+    assert_eq!(status.release.as_ref().and_then(|r| r.unavailable_since.clone()), Some(at(300)));
+    match said(&status, false, &on_its_way) {
+        Outcome::Failed { reason, message } => {
+            assert_eq!(reason, "Unavailable");
+            assert!(message.contains("pod web-1"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // That is no gap of the release: it was live.
+    count(&mut status, &seen(1), &at(310));
+    let release = status.release.expect("a release");
+    assert_eq!((release.unavailable_since, release.unavailable_seconds), (None, None));
 }

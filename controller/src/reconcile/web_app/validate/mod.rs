@@ -160,7 +160,7 @@ pub fn validate(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result
     name(app)?;
     let main_port = main_port(&spec.ports)?.clone();
     let identity = identity::identity(spec, facts.image)?;
-    let (command, args) = program(spec, main_port.port)?;
+    let command = command(spec, main_port.port)?;
     let volumes = volumes::volumes(app, spec, facts)?;
     let replicas = spec.replicas.unwrap_or(1).max(0);
     let strategy = volumes::strategy(&volumes, replicas)?;
@@ -178,7 +178,7 @@ pub fn validate(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result
         pull_secrets: spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
         identity,
         command,
-        args,
+        args: spec.args.clone(),
         metrics_port: spec.ports.iter().find(|p| p.is_metrics()).map(|p| p.port),
         ports: spec.ports.clone(),
         env: spec.env.clone(),
@@ -253,9 +253,9 @@ fn unique<'a>(list: &'static str, names: impl Iterator<Item = &'a str>) -> Resul
     Ok(())
 }
 
-/// The container's command and arguments.
-fn program(spec: &crds::WebAppSpec, port: i32) -> Result<(Option<Vec<String>>, Option<Vec<String>>), Invalid> {
-    let Some(gunicorn) = &spec.gunicorn else { return Ok((spec.command.clone(), spec.args.clone())) };
+/// The container's command.
+fn command(spec: &crds::WebAppSpec, port: i32) -> Result<Option<Vec<String>>, Invalid> {
+    let Some(gunicorn) = &spec.gunicorn else { return Ok(spec.command.clone()) };
     if spec.command.is_some() {
         return Err(Invalid::CommandAndGunicorn);
     }
@@ -270,7 +270,7 @@ fn program(spec: &crds::WebAppSpec, port: i32) -> Result<(Option<Vec<String>>, O
     if let Some(drain) = spec.drain.as_ref().and_then(|d| d.timeout).or(gunicorn.timeout) {
         command.extend(["--graceful-timeout".into(), drain.as_secs().to_string()]);
     }
-    Ok((Some(command), spec.args.clone()))
+    Ok(Some(command))
 }
 
 /// The number of gunicorn's workers: as written, or two per CPU and one, as far as the memory limit allows.
