@@ -47,9 +47,14 @@ impl GitServer {
         tool(self.testbed, &self.address, &["down"]);
     }
 
-    /// Makes an empty repository.
+    /// Makes an empty repository, in place of one that an earlier run left. As on most hosts its default branch is `main`, so that `prod` may be deleted.
     pub fn create(&self, name: &str) {
+        let folder = Path::new(self.variable("GIT_REPOSITORIES")).join(format!("{name}.git"));
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("the git server's folder is ours");
+        }
         tool(self.testbed, &self.address, &["repo", name]);
+        run(Command::new("git").arg("-C").arg(folder).args(["symbolic-ref", "HEAD", "refs/heads/main"]));
     }
 
     /// The address of a repository over TLS.
