@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kube::{Client, Config};
@@ -16,7 +16,7 @@ use crate::driver::{Controller, Trigger};
 use crate::git::{self, Repositories};
 use crate::metrics;
 use crate::reconcile::Owners;
-use crate::reconcile::environment::EnvironmentReconciler;
+use crate::reconcile::environment::{self, EnvironmentReconciler};
 use crate::reconcile::web_app::WebAppReconciler;
 use crate::registry::Registry;
 use crate::web::{self, Readiness};
@@ -109,7 +109,7 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
     let client = client::with_policy(raw, leadership);
 
     let (heads_changed, mut heads) = mpsc::unbounded_channel();
-    let repositories = Arc::new(Repositories::new(
+    let repositories = Repositories::new(
         git::Config {
             cache_dir: options.cache_dir.clone(),
             child: std::env::current_exe().map_err(Error::OwnPath)?,
@@ -118,22 +118,24 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
             max_children: options.concurrency,
         },
         heads_changed,
-    ));
-    let (leads, forward) = watch::channel(git::Leadership::Standby { forward_to: None });
+    );
+    let cluster = Arc::new(OnceLock::new());
+    let (leads, forward) = watch::channel(git::webhook::Leadership::Standby { forward_to: None });
     servers.push(tokio::spawn(web::serve(
         webhooks,
-        git::router(repositories.clone(), forward),
+        git::webhook::router(git::webhook::Receiver::new(repositories.clone(), forward, refresh(repositories.clone(), cluster.clone()))),
         until(stopped.clone()),
     )));
 
     // A standby is ready when it can see the lease.
     loop {
-        readiness.set(true);
         let now = role.borrow_and_update().clone();
+        readiness.set(now != Role::Unknown);
         metrics::leading(now == Role::Leader);
         leads.send_replace(match &now {
-            Role::Leader => git::Leadership::Leader,
-            Role::Standby { forward_to } => git::Leadership::Standby { forward_to: forward_to.clone() },
+            Role::Leader => git::webhook::Leadership::Leader,
+            Role::Unknown => git::webhook::Leadership::Standby { forward_to: None },
+            Role::Standby { forward_to } => git::webhook::Leadership::Standby { forward_to: forward_to.clone() },
         });
         if now == Role::Leader {
             break;
@@ -148,7 +150,7 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
         }
     }
 
-    let work = lead(&options, &client, repositories, &mut heads, &api_server, stopped.clone());
+    let work = lead(&options, &client, repositories, &cluster, &mut heads, &api_server, stopped.clone());
     let lost = match election {
         None => {
             work.await?;
@@ -174,7 +176,8 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
 async fn lead(
     options: &Options,
     client: &Client,
-    repositories: Arc<Repositories>,
+    repositories: Repositories,
+    shared: &OnceLock<Cluster>,
     heads: &mut mpsc::UnboundedReceiver<(String, String)>,
     api_server: &http::Uri,
     stopped: watch::Receiver<bool>,
@@ -184,6 +187,7 @@ async fn lead(
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
     let (changed, mut changes) = mpsc::unbounded_channel();
     let cluster = Cluster::new(client.clone(), hash_key, changed);
+    let cluster = shared.get_or_init(|| cluster);
     let owners = Arc::new(Owners::default());
     let environments = Controller::new(
         EnvironmentReconciler::new(cluster.clone(), repositories, Arc::new(inventories), owners.clone()),
@@ -192,7 +196,7 @@ async fn lead(
     let registry = Registry::new(options.insecure_registries.clone(), api_server);
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
-    let (environment, web_app) = (environments.trigger(), web_apps.trigger());
+    let (environment_trigger, web_app_trigger) = (environments.trigger(), web_apps.trigger());
     let running = futures::future::join(
         environments.run(client.clone(), stopped.clone(), GRACE),
         web_apps.run(client.clone(), stopped, GRACE),
@@ -201,10 +205,22 @@ async fn lead(
     loop {
         tokio::select! {
             _ = &mut running => return Ok(()),
-            Some((namespace, name)) = heads.recv() => environment.push(&namespace, &name),
-            Some(label) = changes.recv() => tell(&owners, &label, &environment, &web_app),
+            Some((namespace, name)) = heads.recv() => environment_trigger.push(&namespace, &name),
+            Some(label) = changes.recv() => tell(&owners, &label, &environment_trigger, &web_app_trigger),
         }
     }
+}
+
+/// How the webhook receiver has tokens read again; nothing before this process leads.
+fn refresh(repositories: Repositories, cluster: Arc<OnceLock<Cluster>>) -> git::webhook::Refresh {
+    Arc::new(move |names| {
+        let (repositories, cluster) = (repositories.clone(), cluster.clone());
+        Box::pin(async move {
+            let Some(cluster) = cluster.get() else { return };
+            let refreshed = names.iter().map(|(namespace, name)| environment::refresh(cluster, &repositories, namespace, name));
+            futures::future::join_all(refreshed).await;
+        })
+    })
 }
 
 /// Passes a change of an object on to the controller of its owner.

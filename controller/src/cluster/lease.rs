@@ -58,6 +58,8 @@ impl Leadership {
 /// What becomes of the election, for the rest of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
+    /// The lease was not seen yet.
+    Unknown,
     /// This process writes.
     Leader,
     /// Another one does, and takes webhooks there.
@@ -86,7 +88,7 @@ impl Election {
         advertise: Option<&str>,
     ) -> (Self, Leadership, watch::Receiver<Role>) {
         let (until, until_seen) = watch::channel(None);
-        let (role, role_seen) = watch::channel(Role::Standby { forward_to: None });
+        let (role, role_seen) = watch::channel(Role::Unknown);
         let election = Self {
             client,
             namespace: namespace.to_owned(),
@@ -130,15 +132,13 @@ impl Election {
             if held && last_renewal.elapsed() > RENEW_WITHIN {
                 return self.lose("the lease could not be renewed in time");
             }
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                _ = stop.wait_for(|stop| *stop) => {
-                    if held {
-                        self.until.send_replace(None);
-                        self.release(&leases).await;
-                    }
-                    return;
+            let stopping = async { stop.wait_for(|stop| *stop).await.is_ok() };
+            if tokio::time::timeout(PAUSE, stopping).await.is_ok() {
+                if held {
+                    self.until.send_replace(None);
+                    self.release(&leases).await;
                 }
+                return;
             }
         }
     }
@@ -146,7 +146,7 @@ impl Election {
     fn lose(&self, why: &str) {
         tracing::error!(why, "leadership lost");
         self.until.send_replace(None);
-        self.role.send_replace(Role::Standby { forward_to: None });
+        self.role.send_replace(Role::Unknown);
     }
 
     /// Reads the lease and, where it is ours, free or expired, writes it.

@@ -1,1 +1,34 @@
-//! git
+//! Git: follows repositories and reads their files. Everything that touches a repository happens in a child process with
+//! limits; what others ask is answered from memory.
+//!
+//! Knows neither Kubernetes nor what is in the files.
+
+mod address;
+mod cache;
+mod child;
+mod commit;
+mod credential;
+mod error;
+mod head;
+mod known_hosts;
+mod limits;
+mod poller;
+mod pools;
+mod process;
+mod protocol;
+mod reader;
+mod references;
+mod registry;
+mod repositories;
+mod schedule;
+pub mod webhook;
+
+pub use address::{Address, Scheme};
+pub use child::child_main;
+pub use commit::{CommitId, CommitInfo, Tree, TreeId};
+pub use credential::Credential;
+pub use error::Error;
+pub use head::Head;
+pub use limits::Limits;
+pub use registry::{Name, Subscription};
+pub use repositories::{Config, Repositories};

@@ -65,9 +65,8 @@ pub fn assess(object: &Value) -> Health {
             Health::in_progress("its controller has not seen the latest change yet")
         }
         Some(ready) if !ready.is("True") => Health::in_progress(ready.message()),
-        Some(_) => Health::Current,
         // drover always writes a status.
         None if group == drover_crds::GROUP => Health::in_progress("drover has not looked at it yet"),
-        None => Health::Current,
+        Some(_) | None => Health::Current,
     }
 }

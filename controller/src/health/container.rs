@@ -95,14 +95,10 @@ impl Subject<'_> {
             | "StartError"
             | "PreStartHookError"
             | "PostStartHookError") => blocked(self.not_started(reason, said)),
-            "CrashLoopBackOff" => match last {
-                Some(last) => Some((Weight::Ended, self.ended(last))),
-                None => {
-                    let restarts = self.status.restart_count;
-                    let message = format!("{self} ends again and again, {restarts} restarts so far: look at its log");
-                    Some((Weight::Ended, self.finding("CrashLoopBackOff", message, self.gave_up())))
-                }
-            },
+            "CrashLoopBackOff" => {
+                let finding = last.map_or_else(|| self.ends_again(), |last| self.ended(last));
+                Some((Weight::Ended, finding))
+            }
             reason @ "ContainerCreating" if self.age > self.patience.creating => {
                 let message = format!(
                     "{self} has not been created for {} s, most often because a volume cannot be attached or mounted, or a \
@@ -153,6 +149,13 @@ impl Subject<'_> {
         };
         let message = format!("{self} cannot be started, the node says {}: {advice}", quote(said));
         self.finding(reason, message, missing || self.gave_up())
+    }
+
+    /// A container that ended, and nobody knows how.
+    fn ends_again(&self) -> Finding {
+        let restarts = self.status.restart_count;
+        let message = format!("{self} ends again and again, {restarts} restarts so far: its log says why");
+        self.finding("CrashLoopBackOff", message, self.gave_up())
     }
 
     /// A container that ran and ended.

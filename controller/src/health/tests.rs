@@ -56,7 +56,7 @@ mod pods {
     /// Seconds since 1970 at which the pods below were started.
     const START: i64 = 1_767_225_600;
 
-    fn pod(status: serde_json::Value) -> Pod {
+    fn pod(status: &serde_json::Value) -> Pod {
         let json = json!({
             "metadata": {"name": "web-1"},
             "spec": {"containers": [{
@@ -71,21 +71,21 @@ mod pods {
     }
 
     /// A pod whose only container has that status.
-    fn container(status: serde_json::Value) -> Pod {
+    fn container(status: &serde_json::Value) -> Pod {
         let mut full =
             json!({"name": "web", "image": "registry.test/web:1", "imageID": "", "ready": false, "restartCount": 0});
         for (field, value) in status.as_object().expect("a mapping") {
             full[field] = value.clone();
         }
-        pod(json!({"phase": "Pending", "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [full]}))
+        pod(&json!({"phase": "Pending", "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [full]}))
     }
 
     fn waiting(reason: &str, message: &str) -> Pod {
-        container(json!({"state": {"waiting": {"reason": reason, "message": message}}}))
+        container(&json!({"state": {"waiting": {"reason": reason, "message": message}}}))
     }
 
     fn crashed(restarts: i32, last: &serde_json::Value) -> Pod {
-        container(json!({
+        container(&json!({
             "restartCount": restarts,
             "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
             "lastState": {"terminated": last},
@@ -132,7 +132,7 @@ mod pods {
 
     #[test]
     fn between_two_restarts_the_last_end_is_told() {
-        let pod = container(json!({
+        let pod = container(&json!({
             "restartCount": 1, "state": {"running": {"startedAt": "2026-01-01T00:00:20Z"}},
             "lastState": {"terminated": {"exitCode": 3, "reason": "Error"}},
         }));
@@ -159,7 +159,7 @@ mod pods {
 
     #[test]
     fn a_container_that_is_not_ready_names_its_probe() {
-        let pod = container(json!({"started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}));
+        let pod = container(&json!({"started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}));
         assert_eq!(at(&pod, 30), None, "it may still be starting");
         let finding = found(&pod, 45);
         assert_eq!((finding.reason.as_str(), finding.definite), ("ProbeFailing", false));
@@ -170,7 +170,7 @@ mod pods {
 
     #[test]
     fn trouble_of_the_whole_pod() {
-        let unschedulable = pod(json!({"phase": "Pending", "conditions": [{
+        let unschedulable = pod(&json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/1 nodes are available: 1 Insufficient memory.",
         }]}));
@@ -178,7 +178,7 @@ mod pods {
         assert_eq!((finding.reason.as_str(), finding.definite), ("Unschedulable", false));
         assert!(finding.message.contains("“0/1 nodes are available: 1 Insufficient memory”"), "{}", finding.message);
 
-        let evicted = pod(json!({"phase": "Failed", "reason": "Evicted", "message": "low on resource: memory."}));
+        let evicted = pod(&json!({"phase": "Failed", "reason": "Evicted", "message": "low on resource: memory."}));
         assert_eq!(found(&evicted, 1).reason, "Evicted");
 
         let creating = waiting("ContainerCreating", "");
@@ -210,13 +210,13 @@ mod pods {
 
     #[test]
     fn the_most_telling_pod_wins_and_pods_that_go_do_not_count() {
-        let unready = container(json!({"started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}));
+        let unready = container(&json!({"started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}));
         let crash = crashed(5, &json!({"exitCode": 1}));
         let mut going = waiting("InvalidImageName", "");
         going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time");
         let finding = diagnose(&[unready, going, crash], START + 100, Patience::default()).expect("a finding");
         assert_eq!(finding.reason, "CrashLoopBackOff");
-        let healthy = container(json!({"ready": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}));
+        let healthy = container(&json!({"ready": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}));
         assert_eq!(diagnose(&[healthy], START + 100, Patience::default()), None);
     }
 }

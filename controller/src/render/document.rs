@@ -33,7 +33,7 @@ pub(super) fn documents(file: &str, bytes: &[u8], limits: &Limits) -> (Vec<Docum
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(bad) => {
-            let line = 1 + bytes[..bad.valid_up_to()].iter().filter(|&&b| b == b'\n').count();
+            let line = bytes[..bad.valid_up_to()].split(|&byte| byte == b'\n').count();
             return (found, vec![RenderError::new(file, line, Problem::NotUtf8)]);
         }
     };
@@ -95,8 +95,10 @@ fn hint(kind: &ErrorKind) -> &'static str {
         ErrorKind::UnknownAnchor => ": an alias `*name` needs an anchor `&name` above it in the same document",
         ErrorKind::UnclosedQuotedScalar
         | ErrorKind::InvalidTrailingSingleQuotedScalar
-        | ErrorKind::InvalidTrailingDoubleQuotedScalar
-        | ErrorKind::InvalidQuotedScalarIndent => ": check that the quotes are closed where they should be",
+        | ErrorKind::InvalidTrailingDoubleQuotedScalar => ": check that the quotes are closed where they should be",
+        ErrorKind::InvalidQuotedScalarIndent => {
+            ": close the quotes, or indent the further lines of the text more than its key"
+        }
         ErrorKind::UnknownQuotedScalarEscape => ": in double quotes write a backslash twice, or use single quotes",
         ErrorKind::UnexpectedCharacter { .. } => ": put a text that begins with this character in quotes",
         ErrorKind::UnclosedFlowCollection { .. }

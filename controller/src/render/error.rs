@@ -106,7 +106,7 @@ pub enum Problem {
         /// The key.
         key: String,
         /// Which object.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// What it is instead.
         found: &'static str,
     },
@@ -132,7 +132,7 @@ pub enum Problem {
     #[error("{object} is already defined in {first}: remove one of the two")]
     Twice {
         /// Which.
-        object: ObjectKey,
+        object: Box<ObjectKey>,
         /// The other place.
         first: Origin,
     },

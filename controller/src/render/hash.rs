@@ -14,6 +14,9 @@ const DIGITS: usize = 32;
 /// annotation that anybody who may read the object can see; without the key nobody can try out the values of a Secret on it.
 /// What drover itself adds to every object (the owner's label, this annotation, the commit's) is left out, and so is a map of
 /// labels or annotations that has nothing else in it.
+///
+/// # Panics
+/// Never: HMAC takes a key of any length.
 pub fn applied_hash(key: &[u8; 32], object: &Object) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mapping(object.json(), Place::Object, &mut |text| mac.update(text.as_bytes()));

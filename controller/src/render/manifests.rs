@@ -60,7 +60,7 @@ pub(super) fn twice(objects: &[Object]) -> Vec<RenderError> {
         if let Some(first) = places.get(&key) {
             let first = first.origin.clone().unwrap_or_default();
             let origin = object.origin.clone().unwrap_or_default();
-            errors.push(RenderError { origin, problem: Problem::Twice { object: key, first } });
+            errors.push(RenderError { origin, problem: Problem::Twice { object: Box::new(key), first } });
         } else {
             places.insert(key, object);
         }
@@ -119,10 +119,12 @@ fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
     let fields = value.as_object();
     let text = |field: &str| fields.and_then(|f| f.get(field)).and_then(Value::as_str).unwrap_or_default();
     let metadata = fields.and_then(|f| f.get("metadata")).and_then(Value::as_object);
-    if text("apiVersion").starts_with("kustomize.config.k8s.io/") {
+    // kustomize takes a file of that name without apiVersion, too.
+    let file_name = file.rsplit('/').next().unwrap_or_default();
+    if text("apiVersion").starts_with("kustomize.config.k8s.io/") || file_name.starts_with("kustomization.") {
         return Err(Problem::Kustomization);
     }
-    if matches!(file.rsplit('/').next(), Some("Chart.yaml" | "Chart.yml")) && text("kind").is_empty() {
+    if matches!(file_name, "Chart.yaml" | "Chart.yml") && text("kind").is_empty() {
         return Err(Problem::Chart);
     }
     if fields.and_then(|f| f.get("sops")).and_then(|sops| sops.get("mac")).is_some() {
@@ -137,7 +139,7 @@ fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
     }
     let object = Object::new(value, Some(Origin { file: file.to_owned(), line }))?;
     match object.json().get("metadata").and_then(Value::as_object).and_then(not_text) {
-        Some((map, key, found)) => Err(Problem::NotText { map, key, object: object.key(), found }),
+        Some((map, key, found)) => Err(Problem::NotText { map, key, object: Box::new(object.key()), found }),
         None => Ok(object),
     }
 }

@@ -1,5 +1,7 @@
 //! What a commit's files become, and the sentences that refuse them.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -170,6 +172,9 @@ fn labels_and_annotations_must_be_text() {
 fn what_cannot_be_built_here_says_so() {
     let kustomization = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [web.yaml]\n";
     assert!(refused_once(kustomization).contains("kustomize build"));
+    let bare =
+        render(&[file("x/kustomization.yaml", "resources: [web.yaml]\n")], &Limits::default()).expect_err("refused");
+    assert!(bare[0].to_string().contains("kustomize build"));
     let chart = render(&[file("Chart.yaml", "apiVersion: v2\nname: a\n")], &Limits::default()).expect_err("refused");
     assert!(chart[0].to_string().contains("helm template"));
     let sops =
@@ -208,7 +213,8 @@ fn an_alias_bomb_is_refused_before_it_grows() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..30 {
         let alias = format!("*a{}", level - 1);
-        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 9].join(", ")));
+        let aliases = vec![alias; 9].join(", ");
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").expect("a String takes everything");
     }
     assert!(refused_once(bomb).contains("expand to more than 4194304 bytes"));
 

@@ -1,3 +1,4 @@
-//! Tests of the crate as a whole, in one binary.
+//! Integration tests of the controller crate, in one binary.
 
+mod git;
 mod purity;

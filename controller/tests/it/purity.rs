@@ -81,6 +81,7 @@ fn the_check_would_catch_what_it_looks_for() {
     assert_eq!(caught("let now = chrono::Utc::now();"), at(1, "chrono::Utc::now"));
     assert_eq!(caught("let now = jiff::Timestamp::now();"), at(1, "jiff::Timestamp::now"));
     assert_eq!(caught("let x = std::env::var(\"HOME\");"), at(1, "std::env::var"));
+    assert_eq!(caught("let c = ['\\n','\"', '\\'']; tokio::spawn(x);"), at(1, "tokio::spawn"));
     assert_eq!(caught("let s = \"//\"; tokio::spawn(x);"), at(1, "tokio::spawn"));
 
     assert!(
@@ -205,11 +206,10 @@ fn without_comments_and_strings(text: &str) -> String {
                 let mut ahead = chars.clone();
                 let inner = ahead.next();
                 if inner == Some('\\') {
-                    chars.next();
-                    chars.next();
+                    chars.nth(1);
+                    chars.by_ref().find(|&c| c == '\'');
                 } else if ahead.next() == Some('\'') {
-                    chars.next();
-                    chars.next();
+                    chars.nth(1);
                 }
             }
             // A raw string ends at a quote with as many signs as it began with; all in this crate use one.
@@ -230,11 +230,7 @@ fn without_comments_and_strings(text: &str) -> String {
                     match inner {
                         '"' => break,
                         '\n' => out.push('\n'),
-                        '\\' => {
-                            if chars.next() == Some('\n') {
-                                out.push('\n');
-                            }
-                        }
+                        '\\' if chars.next() == Some('\n') => out.push('\n'),
                         _ => {}
                     }
                 }

@@ -1,7 +1,6 @@
 //! Step 4: the plan carried out. The inventory first, then the stages, then the pruning, then what is known of the outcome.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, ObjectFailure, Owner};
@@ -15,7 +14,7 @@ use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
 use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
 use crate::driver::Key;
-use crate::git::{Commit, Repositories};
+use crate::git::{CommitInfo, Repositories};
 use crate::health::Health;
 use crate::plan::{self, Action, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why};
 use crate::render::{Object, ObjectKey, Stage};
@@ -34,7 +33,7 @@ pub(super) struct Work<'a> {
     pub(super) environment: &'a Environment,
     pub(super) key: &'a Key,
     pub(super) owner: &'a Owner,
-    pub(super) commit: &'a Commit,
+    pub(super) commit: &'a CommitInfo,
     pub(super) desired: &'a Desired,
     /// Whether this commit was applied in full before.
     pub(super) occasion: Occasion,
@@ -158,7 +157,7 @@ fn guards(work: &Work<'_>) -> Guards {
         namespace: work.key.0.clone(),
         name: work.key.1.clone(),
         owner_label: work.owner.label(),
-        commit: work.commit.id.clone(),
+        commit: work.commit.id.to_string(),
         confirmation: annotations.and_then(|a| a.get(ANNOTATION_CONFIRM_PRUNE)).cloned(),
         prune: prune.enabled.unwrap_or(true),
         max_percent: percent,
@@ -203,27 +202,41 @@ async fn sights(work: &Work<'_>, entries: &[InventoryEntry]) -> Result<Sights, F
 
 /// What is known of every object in question: from the index, or asked as the account where drover may not watch.
 async fn look(work: &Work<'_>, sights: &Sights, entries: &[InventoryEntry]) -> HashMap<ObjectKey, Knowledge> {
-    let wanted = work.desired.objects.iter().map(|object| &object.key);
-    let keys: BTreeSet<&ObjectKey> = wanted.chain(entries.iter().map(|entry| &entry.key)).collect();
-    let looks = keys.into_iter().map(|key| async move {
-        let name = (key.group.clone(), key.kind.clone());
-        let knowledge = match sights.get(&name) {
-            Some((_, Sight::Complete)) => knowledge(work.cluster.index().live(key)),
-            Some((kind, Sight::Blind | Sight::Starting)) => match work.acting.look(kind, key).await {
-                Ok(live) => {
-                    if let Some(live) = &live {
-                        work.cluster.index().observed(key.clone(), live.clone());
-                    }
-                    knowledge(live)
-                }
-                Err(_) => Knowledge::Unknown,
-            },
+    let wanted = work.desired.objects.iter().map(|object| object.key.clone());
+    let keys: BTreeSet<ObjectKey> = wanted.chain(entries.iter().map(|entry| entry.key.clone())).collect();
+    let mut known = HashMap::with_capacity(keys.len());
+    let mut looks = Vec::new();
+    for key in keys {
+        match sights.get(&(key.group.clone(), key.kind.clone())) {
+            Some((_, Sight::Complete)) => {
+                let live = knowledge(work.cluster.index().live(&key));
+                known.insert(key, live);
+            }
+            Some((kind, Sight::Blind | Sight::Starting)) => looks.push(ask(work, kind, key)),
             // The kind is not served: it may come with this very commit.
-            None => Knowledge::Unknown,
-        };
-        (key.clone(), knowledge)
-    });
-    futures::stream::iter(looks).buffer_unordered(PARALLEL).collect().await
+            None => {
+                known.insert(key, Knowledge::Unknown);
+            }
+        }
+    }
+    let mut looks = futures::stream::iter(looks).buffer_unordered(PARALLEL);
+    while let Some((key, knowledge)) = looks.next().await {
+        known.insert(key, knowledge);
+    }
+    known
+}
+
+async fn ask(work: &Work<'_>, kind: &Kind, key: ObjectKey) -> (ObjectKey, Knowledge) {
+    let knowledge = match work.acting.look(kind, &key).await {
+        Ok(live) => {
+            if let Some(live) = &live {
+                work.cluster.index().observed(key.clone(), live.clone());
+            }
+            knowledge(live)
+        }
+        Err(_) => Knowledge::Unknown,
+    };
+    (key, knowledge)
 }
 
 fn knowledge(live: Option<Live>) -> Knowledge {
@@ -261,39 +274,21 @@ async fn send(
     steps: &[Step],
     outcome: &mut Outcome,
 ) -> bool {
-    let superseded = Mutex::new(false);
     let uids: HashMap<&ObjectKey, &str> =
         entries.iter().filter_map(|entry| Some((&entry.key, entry.uid.as_deref()?))).collect();
-    let applies = steps.iter().filter_map(|step| match step.action {
-        Action::Apply { force, why } => Some((&step.key, bodies.get(&step.key)?, force, why)),
-        _ => None,
-    });
-    let answers: Vec<_> = futures::stream::iter(applies)
-        .map(|(key, object, force, why)| {
-            let (superseded, uid) = (&superseded, uids.get(key).copied());
-            async move {
-                if !(work.newest)() {
-                    if let Ok(mut superseded) = superseded.lock() {
-                        *superseded = true;
-                    }
-                    return None;
-                }
-                let answer = match work.acting.apply(work.owner, object, force).await {
-                    Err(ApiError::Conflict { owned: false, .. }) if still_ours(work, object, uid).await => {
-                        work.acting.apply(work.owner, object, true).await
-                    }
-                    Err(ApiError::Owned { .. }) if abandoned(work, object).await => {
-                        work.acting.apply(work.owner, object, true).await
-                    }
-                    answer => answer,
-                };
-                Some((key, why, answer))
-            }
-        })
-        .buffer_unordered(PARALLEL)
-        .collect()
-        .await;
-    for (key, why, answer) in answers.into_iter().flatten() {
+    let mut sending = Vec::new();
+    for step in steps {
+        if let (Action::Apply { force, why }, Some(object)) = (&step.action, bodies.get(&step.key)) {
+            sending.push(send_one(work, &step.key, object, *force, *why, uids.get(&step.key).copied()));
+        }
+    }
+    let mut superseded = false;
+    let mut answers = futures::stream::iter(sending).buffer_unordered(PARALLEL);
+    while let Some(answer) = answers.next().await {
+        let Some((key, why, answer)) = answer else {
+            superseded = true;
+            continue;
+        };
         match answer {
             Ok(live) => {
                 tracing::debug!(namespace = %work.key.0, environment = %work.key.1, object = %key, ?why, "sent");
@@ -306,7 +301,31 @@ async fn send(
             Err(error) => outcome.fail(key, &error),
         }
     }
-    superseded.into_inner().unwrap_or(true)
+    superseded
+}
+
+/// Sends one object, unless a newer commit came.
+async fn send_one<'a>(
+    work: &Work<'_>,
+    key: &'a ObjectKey,
+    object: &Object,
+    force: bool,
+    why: Why,
+    uid: Option<&str>,
+) -> Option<(&'a ObjectKey, Why, Result<Live, ApiError>)> {
+    if !(work.newest)() {
+        return None;
+    }
+    let answer = match work.acting.apply(work.owner, object, force).await {
+        Err(ApiError::Conflict { owned: false, .. }) if still_ours(work, object, uid).await => {
+            work.acting.apply(work.owner, object, true).await
+        }
+        Err(ApiError::Owned { .. }) if abandoned(work, object).await => {
+            work.acting.apply(work.owner, object, true).await
+        }
+        answer => answer,
+    };
+    Some((key, why, answer))
 }
 
 /// Whether an object that vanished from the watch is in truth the one that was applied, with its label taken off.

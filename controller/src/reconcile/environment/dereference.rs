@@ -10,8 +10,8 @@ use kube::Api;
 use tokio::time::Instant;
 
 use super::Failure;
-use crate::cluster::{Acting, ApiError};
-use crate::git::{Credential, Subscription};
+use crate::cluster::{Acting, ApiError, Cluster};
+use crate::git::{Credential, Repositories, Subscription};
 use crate::render::ObjectKey;
 
 /// How long the Secrets are believed before a reconcile reads them again.
@@ -42,6 +42,21 @@ pub(super) fn account(environment: &Environment) -> &str {
     environment.spec.service_account_name.as_deref().unwrap_or(DEFAULT_SERVICE_ACCOUNT)
 }
 
+/// Reads the Secrets of an Environment again and follows its repository with what they say now: a webhook came whose proof the
+/// known token does not make, and the token may have been changed since.
+pub async fn refresh(cluster: &Cluster, repositories: &Repositories, namespace: &str, name: &str) {
+    let api: Api<Environment> = Api::namespaced(cluster.client(), namespace);
+    let Ok(Some(environment)) = api.get_opt(name).await else { return };
+    if environment.spec.suspend == Some(true) {
+        return;
+    }
+    let acting = cluster.acting_as(namespace, account(&environment));
+    match dereference(&acting, &environment).await {
+        Ok(found) => repositories.subscribe(namespace, name, found.subscription.as_ref().clone()),
+        Err(failure) => tracing::debug!(%namespace, %name, reason = %failure.reason, "cannot read a webhook's token again"),
+    }
+}
+
 /// Reads the Secrets.
 pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> Result<Dereferenced, Failure> {
     let source = &environment.spec.source;
@@ -50,27 +65,27 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
         Some(reference) => secret(acting, namespace, reference, "spec.source.secretRef").await?,
         None => BTreeMap::new(),
     };
-    let credential = Credential::from_secret(&source.url, &data).map_err(|error| Failure {
-        reason: error.label().to_owned(),
-        message: match &source.secret_ref {
-            Some(reference) => format!("Secret {namespace}/{}: {error}", reference.name),
-            None => error.to_string(),
-        },
-        terminal: true,
-        failures: Vec::new(),
+    let credential = Credential::from_secret(&data).map_err(|wrong| {
+        let name = source.secret_ref.as_ref().map(|reference| reference.name.as_str()).unwrap_or_default();
+        Failure {
+            reason: "SecretInvalid".into(),
+            message: format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}"),
+            terminal: false,
+            failures: Vec::new(),
+        }
     })?;
     let webhook_token = match &source.webhook {
         Some(webhook) => {
             let data = secret(acting, namespace, &webhook.secret_ref, "spec.source.webhook.secretRef").await?;
             let token = data.get("token").filter(|token| !token.is_empty()).cloned();
-            Some(token.ok_or_else(|| {
-                Failure::terminal(
-                    "WebhookSecretInvalid",
-                    format!(
-                        "Secret {namespace}/{} has no key `token`, so the webhook of {} cannot be checked: put the secret that the git host was given under `token`",
-                        webhook.secret_ref.name, source.url
-                    ),
-                )
+            Some(token.ok_or_else(|| Failure {
+                reason: "SecretInvalid".into(),
+                message: format!(
+                    "Secret {namespace}/{} has no key `token`, so the webhook of {} cannot be checked: put the secret that the git host was given under `token`",
+                    webhook.secret_ref.name, source.url
+                ),
+                terminal: false,
+                failures: Vec::new(),
             })?)
         }
         None => None,

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use super::Failure;
 use crate::cluster::discovery::{Kind, Known};
 use crate::cluster::{Acting, Cluster};
-use crate::git::{Commit, Repositories};
+use crate::git::{CommitId, CommitInfo, Repositories, TreeId};
 use crate::plan;
 use crate::render::{self, Object, SourceFile, Stage};
 
@@ -16,8 +16,10 @@ use crate::render::{self, Object, SourceFile, Stage};
 /// would fill the memory, and the copy of the repository has them.
 #[derive(Clone, Debug)]
 pub(super) struct Desired {
-    /// Id of the tree at the Environment's path.
-    pub(super) tree: String,
+    /// The commit that this was read from.
+    commit: CommitId,
+    /// Id of the tree at the Environment's path: a commit with the same tree wants the same.
+    pub(super) tree: TreeId,
     /// The spec's generation: another namespace or path makes other objects of the same tree.
     generation: Option<i64>,
     /// What the plan needs of each object.
@@ -41,13 +43,16 @@ pub(super) async fn desired(
     repositories: &Repositories,
     acting: &Acting,
     environment: &Environment,
-    commit: &Commit,
+    commit: &CommitInfo,
     known: Option<&Desired>,
 ) -> Result<Desired, Failure> {
     let known = known.filter(|known| known.generation == environment.metadata.generation);
+    if let Some(known) = known.filter(|known| known.commit == commit.id) {
+        return Ok(known.clone());
+    }
     let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
     let path = environment.spec.source.path.as_deref().unwrap_or_default();
-    let tree = repositories.read(&namespace, &name, &commit.id, path, known.map(|known| known.tree.as_str())).await;
+    let tree = repositories.read(&namespace, &name, &commit.id, path, known.map(|known| &known.tree)).await;
     let tree = match tree {
         Ok(tree) => tree,
         Err(error) => {
@@ -60,7 +65,7 @@ pub(super) async fn desired(
         }
     };
     match (tree.files, known) {
-        (None, Some(known)) => Ok(known.clone()),
+        (None, Some(known)) => Ok(Desired { commit: commit.id.clone(), ..known.clone() }),
         (None, None) => unreachable!("a tree is left out only when it is the known one"),
         (Some(files), _) => render(cluster, acting, environment, commit, tree.id, &files).await,
     }
@@ -70,11 +75,11 @@ async fn render(
     cluster: &Cluster,
     acting: &Acting,
     environment: &Environment,
-    commit: &Commit,
-    tree: String,
+    commit: &CommitInfo,
+    tree: TreeId,
     files: &[SourceFile],
 ) -> Result<Desired, Failure> {
-    let at = super::short(&commit.id);
+    let at = commit.id.short();
     let objects = render::render(files, &render::Limits::default())
         .map_err(|errors| several("RenderFailed", at, errors.iter().map(|e| (e.origin.to_string(), e.to_string()))))?;
     let known =
@@ -89,10 +94,10 @@ async fn render(
         scoped => scoped,
     };
     let mut objects = scoped.map_err(|errors| {
-        several("UnknownKind", at, errors.iter().map(|e| (commit.id.clone(), e.to_string())))
+        several("UnknownKind", at, errors.iter().map(|e| (commit.id.to_string(), e.to_string())))
     })?;
     for object in objects.iter_mut().filter(|object| object.group() == GROUP) {
-        object.set_annotation(ANNOTATION_COMMIT, &commit.id);
+        object.set_annotation(ANNOTATION_COMMIT, commit.id.as_str());
     }
     let wanted = objects
         .iter()
@@ -102,6 +107,7 @@ async fn render(
     kinds.sort();
     kinds.dedup();
     Ok(Desired {
+        commit: commit.id.clone(),
         tree,
         generation: environment.metadata.generation,
         objects: wanted,

@@ -26,14 +26,16 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
 
 use self::apply::{Done, apply};
+pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, desired};
-use self::status::{AppliedNow, Findings, short};
+use self::status::{AppliedNow, Findings};
 use super::Owners;
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{Cluster, patch_status};
 use crate::driver::{Key, Next, Reconciler};
-use crate::git::{Commit, Head, Repositories, webhook_id};
+use crate::git::webhook::webhook_id;
+use crate::git::{CommitInfo, Head, Repositories};
 use crate::health::Health;
 use crate::plan::Occasion;
 
@@ -66,7 +68,7 @@ struct Memory {
 /// Reconciles Environments.
 pub struct EnvironmentReconciler {
     cluster: Cluster,
-    repositories: Arc<Repositories>,
+    repositories: Repositories,
     inventories: Arc<Inventories>,
     owners: Arc<Owners>,
     recorder: Recorder,
@@ -77,7 +79,7 @@ impl EnvironmentReconciler {
     /// Nothing is remembered yet.
     pub fn new(
         cluster: Cluster,
-        repositories: Arc<Repositories>,
+        repositories: Repositories,
         inventories: Arc<Inventories>,
         owners: Arc<Owners>,
     ) -> Self {
@@ -173,7 +175,7 @@ enum Reached {
 }
 
 /// Whether the commit was applied in full before: then whatever differs now was changed by others, and the drift policy decides.
-fn occasion(environment: &Environment, memory: &Memory, commit: &Commit) -> Occasion {
+fn occasion(environment: &Environment, memory: &Memory, commit: &CommitInfo) -> Occasion {
     let status = memory.status.as_ref().or(environment.status.as_ref());
     let applied = status.and_then(|status| status.applied.as_ref()).map(|applied| applied.commit.as_str());
     let same_spec = status.and_then(|status| status.observed_generation) == environment.metadata.generation;
@@ -201,7 +203,7 @@ impl EnvironmentReconciler {
             memory.dereferenced = Some(dereferenced);
         }
         if environment.spec.source.webhook.is_some() {
-            findings.webhook_path = Some(format!("/webhook/{}", webhook_id(&environment.spec.source.url)));
+            findings.webhook_path = webhook_id(&environment.spec.source.url).map(|id| format!("/webhook/{id}"));
         }
         // While the repository cannot be reached, the last commit that is known stays in force: drift is still put back.
         let (commit, unreachable) = match self.repositories.head(&key.0, &key.1) {
@@ -210,14 +212,14 @@ impl EnvironmentReconciler {
                 findings.head = Some((commit.clone(), Time(fetched_at)));
                 (commit, None)
             }
-            Head::Failed { error, last, .. } => {
+            Head::Failed { error, last_good, .. } => {
                 let failure = Failure {
                     reason: error.label().to_owned(),
                     message: error.to_string(),
                     terminal: true, // the poll tries again, and tells
                     failures: Vec::new(),
                 };
-                match last {
+                match last_good {
                     Some(commit) => (commit, Some(failure)),
                     None => return Err(failure),
                 }
@@ -253,7 +255,7 @@ impl EnvironmentReconciler {
         findings.blind = blind;
         let unhealthy = health.into_iter().find(|(_, health)| *health != Health::Current);
         findings.applied = Some(AppliedNow {
-            tree: desired.tree.clone(),
+            tree: desired.tree.to_string(),
             objects: desired.objects.len(),
             changed,
             healthy: unhealthy.is_none(),
@@ -363,7 +365,7 @@ fn conclude(environment: &Environment, result: &Result<Reached, Failure>, findin
             (Outcome::Ready { reason: "Suspended".into(), message }, Next::Await)
         }
         Ok(Reached::Applied { unhealthy, drifted, held }) => {
-            let commit = findings.applied.as_ref().map(|a| short(&a.commit.id)).unwrap_or_default();
+            let commit = findings.applied.as_ref().map(|a| a.commit.id.short()).unwrap_or_default();
             let objects = findings.applied.as_ref().map_or(0, |a| a.objects);
             match unhealthy {
                 Some((object, Health::Failed { message, .. })) => {

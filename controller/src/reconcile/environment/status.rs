@@ -4,19 +4,17 @@ use drover_crds::condition::{self, Outcome};
 use drover_crds::{AppliedStatus, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::git::Commit;
+use crate::git::CommitInfo;
 
 /// How many failures and releases a status holds.
 const FAILURES: usize = 10;
 const HISTORY: usize = 20;
-/// Digits of a commit that people compare.
-const SHORT: usize = 12;
 
 /// What a reconcile came to know, for the status.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings {
     /// The commit at the head of what is followed.
-    pub(super) head: Option<(Commit, Time)>,
+    pub(super) head: Option<(CommitInfo, Time)>,
     /// The commit that is applied in full now.
     pub(super) applied: Option<AppliedNow>,
     /// Everything that is wrong.
@@ -30,7 +28,7 @@ pub(super) struct Findings {
 /// A commit that is applied in full.
 #[derive(Clone, Debug)]
 pub(super) struct AppliedNow {
-    pub(super) commit: Commit,
+    pub(super) commit: CommitInfo,
     pub(super) tree: String,
     pub(super) objects: usize,
     pub(super) changed: usize,
@@ -67,7 +65,7 @@ pub(super) fn next(
     }
     if let Some((commit, fetched_at)) = &findings.head {
         status.source = Some(SourceStatus {
-            commit: commit.id.clone(),
+            commit: commit.id.to_string(),
             message: commit.message.clone(),
             author: commit.author.clone(),
             fetched_at: Some(fetched_at.clone()),
@@ -84,14 +82,14 @@ pub(super) fn next(
 fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
     let commit = &applied.commit;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let same = status.applied.as_ref().filter(|a| a.commit == commit.id && a.tree == applied.tree);
+    let same = status.applied.as_ref().filter(|a| a.commit == commit.id.as_str() && a.tree == applied.tree);
     match same {
         // Drift that was put back is no new release.
         Some(same) if same.objects == count(applied.objects) => {}
         _ => {
             status.applied = Some(AppliedStatus {
-                commit: commit.id.clone(),
-                short: commit.id.chars().take(SHORT).collect(),
+                commit: commit.id.to_string(),
+                short: commit.id.short().to_owned(),
                 tree: applied.tree.clone(),
                 at: Some(now.clone()),
                 objects: count(applied.objects),
@@ -99,9 +97,9 @@ fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
             });
         }
     }
-    if status.history.first().is_none_or(|newest| newest.commit != commit.id) {
+    if status.history.first().is_none_or(|newest| newest.commit != commit.id.as_str()) {
         let entry = HistoryEntry {
-            commit: commit.id.clone(),
+            commit: commit.id.to_string(),
             message: commit.message.clone(),
             applied_at: Some(now.clone()),
             healthy_at: None,
@@ -117,21 +115,24 @@ fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
     }
 }
 
-/// A commit as it is named in sentences.
-pub(super) fn short(commit: &str) -> &str {
-    commit.get(..SHORT).unwrap_or(commit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::{CommitId, TreeId};
 
     fn at(seconds: i64) -> Time {
         Time(jiff::Timestamp::from_second(seconds).expect("a time"))
     }
 
-    fn commit(id: char) -> Commit {
-        Commit { id: id.to_string().repeat(40), message: "Ship it".into(), author: "Ada".into(), ..Commit::default() }
+    fn commit(id: char) -> CommitInfo {
+        let id = id.to_string().repeat(40);
+        CommitInfo {
+            id: CommitId::parse(&id).expect("40 digits"),
+            tree: TreeId::parse(&id).expect("40 digits"),
+            message: "Ship it".into(),
+            author: "Ada".into(),
+            time: jiff::Timestamp::UNIX_EPOCH,
+        }
     }
 
     fn findings(id: char, healthy: bool) -> Findings {

@@ -1,0 +1,101 @@
+//! The child process: everything that touches a repository happens here, under limits, and can be killed at any moment.
+
+mod files;
+mod remote;
+mod sync;
+
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use git2::{ErrorClass, Repository, RepositoryInitOptions, RepositoryOpenFlags};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::error::Error;
+use super::limits::Limits;
+use super::protocol::{self, Operation, Request, Response};
+
+/// The main function of `drover child git`: one request from stdin, one response to stdout.
+pub fn child_main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "drover child git: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> io::Result<()> {
+    let mut input = io::stdin();
+    let request: Request = protocol::read(&mut input)?;
+    confine(&request)?;
+    // The parent keeps the pipe open while it lives. When it is gone nobody wants the answer, nor would anybody end us.
+    std::thread::spawn(move || {
+        let _ = input.read(&mut [0]);
+        std::process::exit(1);
+    });
+    let mut output = io::stdout().lock();
+    match answer(&request) {
+        Ok((response, bytes)) => {
+            protocol::write(&mut output, &response)?;
+            for part in bytes {
+                output.write_all(&part)?;
+            }
+        }
+        Err(error) => protocol::write(&mut output, &Response::Failed(error))?,
+    }
+    output.flush()
+}
+
+fn answer(request: &Request) -> Result<(Response, Vec<Vec<u8>>), Error> {
+    match &request.operation {
+        Operation::Sync { host, port, user, auth, references } => {
+            let connection =
+                remote::Connection { url: &request.url, host, port: *port, user, auth, limits: &request.limits };
+            Ok((sync::sync(&request.repository, &connection, references)?, Vec::new()))
+        }
+        Operation::Read { reads } => files::read(&request.repository, reads, &request.limits),
+    }
+}
+
+fn confine(request: &Request) -> io::Result<()> {
+    let Limits { sync_timeout, read_timeout, memory, download, .. } = &request.limits;
+    let seconds = match request.operation {
+        Operation::Sync { .. } => sync_timeout.as_secs(),
+        Operation::Read { .. } => read_timeout.as_secs(),
+    };
+    for (resource, limit) in [
+        (Resource::Core, 0), // a core dump would hold the credential
+        (Resource::As, *memory),
+        (Resource::Fsize, download.saturating_mul(2)), // a pack and, for thin packs, what is added to it
+        (Resource::Cpu, seconds + 2),
+    ] {
+        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
+    }
+    Ok(())
+}
+
+/// Opens the cache, or makes it. `FROM_ENV` is what makes libgit2 honour `GIT_CONFIG_NOSYSTEM`, so that no setting of the
+/// machine, such as `url.insteadOf`, changes where we connect to.
+fn open(path: &Path) -> Result<Repository, Error> {
+    let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::FROM_ENV;
+    let opened = Repository::open_ext(path, flags, &[] as &[&Path]);
+    match opened {
+        Ok(repository) => Ok(repository),
+        Err(error) if error.code() == git2::ErrorCode::NotFound && !path.join("HEAD").exists() => {
+            let mut options = RepositoryInitOptions::new();
+            options.bare(true).no_reinit(true).external_template(false);
+            Repository::init_opts(path, &options).map_err(|error| damaged(&error))?;
+            Repository::open_ext(path, flags, &[] as &[&Path]).map_err(|error| damaged(&error))
+        }
+        Err(error) => Err(damaged(&error)),
+    }
+}
+
+fn damaged(error: &git2::Error) -> Error {
+    if error.class() == ErrorClass::NoMemory {
+        return Error::TooMuch { path: String::new(), limit: "the memory that the git process may use".into() };
+    }
+    Error::DamagedCache { detail: error.message().to_owned() }
+}

@@ -1,0 +1,162 @@
+//! What can go wrong between a repository and its files, each as one sentence for a person.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a repository could not be followed or read. Crosses the pipe from the child process, and holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[allow(missing_docs)] // of the fields: each is explained by the sentence it stands in
+pub enum Error {
+    /// The address is not one that drover connects to.
+    #[error(
+        "the address {url} cannot be used because {reason}: write https://host/path, ssh://user@host/path or user@host:path, without a password"
+    )]
+    BadAddress { url: String, reason: String },
+    /// The Secret does not fit the address.
+    #[error("the Secret of secretRef cannot be used for {url} because {reason}")]
+    UnsuitableCredential { url: String, reason: String },
+    /// DNS does not know the host.
+    #[error("the host {host} of {url} cannot be resolved: check spec.source.url and the cluster's DNS")]
+    UnresolvedHost { url: String, host: String },
+    /// No connection.
+    #[error(
+        "no connection to {url} could be made ({detail}): check that the git server runs and that the network lets drover reach it"
+    )]
+    Unreachable { url: String, detail: String },
+    /// TLS failed.
+    #[error(
+        "the TLS certificate of {host} is not trusted ({detail}): put the certificate authority that signed it into the key ca.crt of the Secret that secretRef names"
+    )]
+    UntrustedCertificate { host: String, detail: String },
+    /// The server refused who we are.
+    #[error("authentication failed for {url}: {advice}")]
+    AuthenticationFailed { url: String, advice: String },
+    /// The server knows who we are and says no.
+    #[error(
+        "access to {url} is forbidden: give the account of the credential in secretRef the right to read the repository"
+    )]
+    Forbidden { url: String },
+    /// SSH: nothing in known_hosts has the server's key.
+    #[error(
+        "the SSH host key of {host} is not in known_hosts (it has {fingerprint}): compare this fingerprint with the one that the git host publishes, and if it is the same add the line `{line}` to the key known_hosts of the Secret that secretRef names"
+    )]
+    UnknownHostKey { host: String, fingerprint: String, line: String },
+    /// SSH: known_hosts has another key, or revokes this one.
+    #[error(
+        "the SSH host key of {host} differs from the one in known_hosts (it now has {fingerprint}): somebody may stand between drover and the server; if the git host changed its key, replace its line in the key known_hosts of the Secret that secretRef names"
+    )]
+    ChangedHostKey { host: String, fingerprint: String },
+    /// The wall clock ran out.
+    #[error(
+        "{url} did not answer in full within {seconds} s, so drover gave up: check the git server and the size of the repository"
+    )]
+    TimedOut { url: String, seconds: u64 },
+    /// The server sent more than is allowed.
+    #[error("{url} is too large: {detail}")]
+    TooLarge { url: String, detail: String },
+    /// A redirect that would carry the credential to somebody else.
+    #[error(
+        "{url} redirects to another host ({detail}), which drover does not follow because it would send the credential there: write the final address into spec.source.url"
+    )]
+    Redirected { url: String, detail: String },
+    /// There is no such repository, or this credential may not see it.
+    #[error(
+        "there is no git repository at {url}, or the credential may not see it: check spec.source.url and secretRef"
+    )]
+    NotARepository { url: String },
+    /// The server answered with an error.
+    #[error("the git server of {url} answered with an error ({detail}); drover tries again")]
+    Server { url: String, detail: String },
+    /// The branch is not there.
+    #[error("the branch {branch} does not exist in {url}: {advice}")]
+    NoSuchBranch { url: String, branch: String, advice: String },
+    /// The tag is not there.
+    #[error("the tag {tag} does not exist in {url}: {advice}")]
+    NoSuchTag { url: String, tag: String, advice: String },
+    /// The range is not one.
+    #[error("`{range}` in spec.source.ref.semver is not a range of versions ({detail}): write one such as `>=1.2, <2`")]
+    BadRange { range: String, detail: String },
+    /// No tag is in the range.
+    #[error("no tag of {url} is a version in the range {range}: {advice}")]
+    NoMatchingVersion { url: String, range: String, advice: String },
+    /// No such commit anywhere in the branches and tags.
+    #[error("the commit {commit} is in no branch or tag of {url}: push it, or name another in spec.source.ref.commit")]
+    NoSuchCommit { url: String, commit: String },
+    /// A tag of a tree or a file.
+    #[error("{name} of {url} does not point to a commit: name a branch or a tag of a commit in spec.source.ref")]
+    NotACommit { url: String, name: String },
+    /// None of branch, tag, semver and commit, or several.
+    #[error("spec.source.ref must name exactly one of branch, tag, semver and commit")]
+    BadReference,
+    /// The folder is not in the commit.
+    #[error("the path {path} does not exist in commit {commit}: check spec.source.path{advice}")]
+    NoSuchPath { path: String, commit: String, advice: String },
+    /// One file is over the limit.
+    #[error("the file {path} has {size} bytes and the limit is {limit}: split it, or keep it out of spec.source.path")]
+    FileTooLarge { path: String, size: u64, limit: u64 },
+    /// Too many files, or too many bytes in all.
+    #[error("the path {path} holds more than {limit}: narrow spec.source.path")]
+    TooMuch { path: String, limit: String },
+    /// The commit is not in the cache (any more); it is being fetched again.
+    #[error("the commit {commit} is not in the cache; drover fetches it again")]
+    MissingCommit { commit: String },
+    /// The cache is damaged; it is being fetched anew.
+    #[error("the cache of the repository is damaged ({detail}); drover fetches it anew")]
+    DamagedCache { detail: String },
+    /// Nobody follows a repository under that name.
+    #[error("no repository is followed for {name}")]
+    NotSubscribed { name: String },
+    /// The child process ended without an answer.
+    #[error("the git process for {url} ended without an answer ({detail}); drover tries again")]
+    Child { url: String, detail: String },
+}
+
+impl Error {
+    /// Whether only a person can change it. Such a failure is still polled, because the change may be made at the git host.
+    pub fn is_terminal(&self) -> bool {
+        !matches!(
+            self,
+            Self::UnresolvedHost { .. }
+                | Self::Unreachable { .. }
+                | Self::TimedOut { .. }
+                | Self::Server { .. }
+                | Self::MissingCommit { .. }
+                | Self::DamagedCache { .. }
+                | Self::NotSubscribed { .. }
+                | Self::Child { .. }
+        )
+    }
+
+    /// One CamelCase word: the reason of a condition and the label of a metric.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::BadAddress { .. } => "BadAddress",
+            Self::UnsuitableCredential { .. } => "UnsuitableCredential",
+            Self::UnresolvedHost { .. } => "UnresolvedHost",
+            Self::Unreachable { .. } => "Unreachable",
+            Self::UntrustedCertificate { .. } => "UntrustedCertificate",
+            Self::AuthenticationFailed { .. } => "AuthenticationFailed",
+            Self::Forbidden { .. } => "Forbidden",
+            Self::UnknownHostKey { .. } => "UnknownHostKey",
+            Self::ChangedHostKey { .. } => "ChangedHostKey",
+            Self::TimedOut { .. } => "TimedOut",
+            Self::TooLarge { .. } => "RepositoryTooLarge",
+            Self::Redirected { .. } => "Redirected",
+            Self::NotARepository { .. } => "NotARepository",
+            Self::Server { .. } => "GitServerError",
+            Self::NoSuchBranch { .. } => "NoSuchBranch",
+            Self::NoSuchTag { .. } => "NoSuchTag",
+            Self::BadRange { .. } => "BadRange",
+            Self::NoMatchingVersion { .. } => "NoMatchingVersion",
+            Self::NoSuchCommit { .. } => "NoSuchCommit",
+            Self::NotACommit { .. } => "NotACommit",
+            Self::BadReference => "BadReference",
+            Self::NoSuchPath { .. } => "NoSuchPath",
+            Self::FileTooLarge { .. } => "FileTooLarge",
+            Self::TooMuch { .. } => "TooManyFiles",
+            Self::MissingCommit { .. } => "MissingCommit",
+            Self::DamagedCache { .. } => "DamagedCache",
+            Self::NotSubscribed { .. } => "NotSubscribed",
+            Self::Child { .. } => "GitProcessFailed",
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! How much of everything a repository may use.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds for one child process and for what it hands back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Wall clock for one sync; the child is killed then.
+    pub sync_timeout: Duration,
+    /// Wall clock for one reading of files; the child is killed then.
+    pub read_timeout: Duration,
+    /// Address space of the child, in bytes.
+    pub memory: u64,
+    /// Bytes received in one fetch, and the size of any file the child writes.
+    pub download: u64,
+    /// Git objects received in one fetch.
+    pub objects: usize,
+    /// Manifest files below a path.
+    pub files: usize,
+    /// Bytes in one manifest file.
+    pub file_bytes: u64,
+    /// Bytes in all manifest files below a path.
+    pub total_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sync_timeout: Duration::from_mins(1),
+            read_timeout: Duration::from_secs(30),
+            memory: 4 << 30,
+            download: 512 << 20,
+            objects: 1_000_000,
+            files: 2_000,
+            file_bytes: 1 << 20,
+            total_bytes: 16 << 20,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Who may run a child now: healthy repositories never wait for those that fail or hang.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Two pools for syncs and one for readings. A sync that takes longer than `grace` moves over to the small pool, or, when
+/// that is full, is dropped and started again there: so a place in the large pool is never held longer than `grace`.
+pub(super) struct Pools {
+    quick: Semaphore,
+    slow: Semaphore,
+    readers: Semaphore,
+    grace: Duration,
+}
+
+impl Pools {
+    pub(super) fn new(max_children: usize, grace: Duration) -> Self {
+        let most = max_children.max(1);
+        Self {
+            quick: Semaphore::new(most),
+            slow: Semaphore::new(most.div_ceil(4)),
+            readers: Semaphore::new(most),
+            grace,
+        }
+    }
+
+    /// Runs a sync; `suspect` are those whose last one failed.
+    pub(super) async fn sync<F: Future>(&self, suspect: bool, start: impl Fn() -> F) -> F::Output {
+        if !suspect {
+            let permit = take(&self.quick).await;
+            let mut running = Box::pin(start());
+            if let Ok(result) = tokio::time::timeout(self.grace, &mut running).await {
+                return result;
+            }
+            if let Ok(_slow) = self.slow.try_acquire() {
+                drop(permit);
+                return running.await;
+            }
+        }
+        let _slow = take(&self.slow).await;
+        start().await
+    }
+
+    /// A place for one reading.
+    pub(super) async fn reader(&self) -> SemaphorePermit<'_> {
+        take(&self.readers).await
+    }
+}
+
+async fn take(semaphore: &Semaphore) -> SemaphorePermit<'_> {
+    semaphore.acquire().await.expect("the semaphores are never closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn hanging_syncs_leave_the_places_of_healthy_ones() {
+        let pools = Arc::new(Pools::new(4, Duration::from_secs(5)));
+        for suspect in [false, false, false, false, false, false, true, true] {
+            let pools = pools.clone();
+            tokio::spawn(async move { pools.sync(suspect, pending::<()>).await });
+        }
+        tokio::task::yield_now().await;
+        let healthy = || pools.sync(false, || async { 1 });
+        assert!(timeout(Duration::from_secs(4), healthy()).await.is_err(), "all places are taken at first");
+        // Six hang, four at a time, each for five seconds at most.
+        assert_eq!(timeout(Duration::from_secs(7), healthy()).await, Ok(1));
+        for _ in 0..20 {
+            assert_eq!(timeout(Duration::from_millis(1), healthy()).await, Ok(1));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Starts the child, waits for it no longer than it may take, and reads its answer.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+
+use super::cache::Cache;
+use super::commit::Tree;
+use super::error::Error;
+use super::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
+use crate::render::SourceFile;
+
+/// What a child answered: the message, and the files of each tree in it.
+pub(super) struct Answer {
+    pub response: Response,
+    input: Vec<u8>,
+}
+
+/// Where OpenSSL finds the certificate authorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Those of the machine.
+    System,
+    /// Only those in the cache's `ca.crt`; none where that is empty, which also spares reading the machine's.
+    Cache,
+}
+
+/// Runs one request in a child of its own. Dropping the future kills the child.
+pub(super) async fn run(program: &Path, cache: &Cache, trust: Trust, request: &Request) -> Result<Answer, Error> {
+    let timeout = match request.operation {
+        Operation::Sync { .. } => request.limits.sync_timeout,
+        Operation::Read { .. } => request.limits.read_timeout,
+    };
+    let url = &request.url;
+    tokio::time::timeout(timeout, exchange(program, cache, trust, request))
+        .await
+        .unwrap_or_else(|_| Err(Error::TimedOut { url: url.clone(), seconds: timeout.as_secs() }))
+}
+
+async fn exchange(program: &Path, cache: &Cache, trust: Trust, request: &Request) -> Result<Answer, Error> {
+    let failed = |what: &str, error: std::io::Error| Error::Child {
+        url: request.url.clone(),
+        detail: format!("{what}: {error}"),
+    };
+    let message = protocol::encode(request).map_err(|error| failed("its request", error))?;
+    let mut child = Command::new(program)
+        .args(["child", "git"])
+        .env_clear()
+        .envs(environment(cache, trust))
+        .current_dir(cache.home())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| failed("it could not be started", error))?;
+    let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(failed("its pipes", std::io::ErrorKind::BrokenPipe.into()));
+    };
+    // A child that died already says more by its status than by the broken pipe.
+    let _ = stdin.write_all(&message).await;
+    let most = u64::from(MAX_MESSAGE) + bytes_at_most(request);
+    let (mut stdout, mut stderr) = (stdout.take(most), stderr.take(4096));
+    let (mut output, mut complaint) = (Vec::new(), Vec::new());
+    let (read, _) = tokio::join!(stdout.read_to_end(&mut output), stderr.read_to_end(&mut complaint));
+    read.map_err(|error| failed("its answer", error))?;
+    let status = child.wait().await.map_err(|error| failed("its end", error))?;
+    drop(stdin); // not before: the child ends when this pipe does
+    if !status.success() {
+        return Err(ended(request, status, &complaint));
+    }
+    let mut rest = output.as_slice();
+    let response = protocol::read(&mut rest).map_err(|error| failed("its answer", error))?;
+    let input = rest.to_vec();
+    match response {
+        Response::Failed(error) => Err(error),
+        response => Ok(Answer { response, input }),
+    }
+}
+
+fn bytes_at_most(request: &Request) -> u64 {
+    match &request.operation {
+        Operation::Sync { .. } => 0,
+        Operation::Read { reads } => request.limits.total_bytes.saturating_mul(reads.len() as u64),
+    }
+}
+
+/// The signals of the limits on processor time and on the size of a file.
+const SIGXCPU: i32 = 24;
+const SIGXFSZ: i32 = 25;
+
+/// What the end of a child that gave no answer means.
+fn ended(request: &Request, status: std::process::ExitStatus, complaint: &[u8]) -> Error {
+    let url = request.url.clone();
+    match status.signal() {
+        Some(SIGXFSZ) => Error::TooLarge { url, detail: "a pack is larger than the git process may write".into() },
+        Some(SIGXCPU) => {
+            Error::TooLarge { url, detail: "it needs more processor time than the git process may use".into() }
+        }
+        _ => {
+            let said = String::from_utf8_lossy(complaint);
+            let detail = said.lines().last().map_or(status.to_string(), |line| format!("{status}: {line}"));
+            Error::Child { url, detail }
+        }
+    }
+}
+
+/// The child's whole environment. Nothing of the machine's git, SSH or TLS settings reaches it except the proxy and, where the
+/// credential brings no authority of its own, the certificate authorities.
+fn environment(cache: &Cache, trust: Trust) -> Vec<(&'static str, OsString)> {
+    let home = cache.home().into_os_string();
+    let mut environment = vec![
+        ("HOME", home.clone()),
+        ("XDG_CONFIG_HOME", home),
+        ("PATH", OsString::new()),
+        ("GIT_CONFIG_NOSYSTEM", "1".into()),
+    ];
+    let inherited: &[&str] = match trust {
+        Trust::System => &[
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "https_proxy",
+            "HTTPS_PROXY",
+            "http_proxy",
+            "HTTP_PROXY",
+            "no_proxy",
+            "NO_PROXY",
+        ],
+        Trust::Cache => {
+            environment.push(("SSL_CERT_FILE", cache.authority().into_os_string()));
+            environment.push(("SSL_CERT_DIR", cache.no_certificates().into_os_string()));
+            &["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"]
+        }
+    };
+    environment.extend(inherited.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
+    environment
+}
+
+impl Answer {
+    /// The trees of a reading, with their files in the order of their paths.
+    pub(super) fn trees(self, url: &str) -> Result<Vec<Result<Tree, Error>>, Error> {
+        let short = || Error::Child { url: url.to_owned(), detail: "its answer is too short".to_owned() };
+        let Response::Read(listings) = self.response else { return Err(short()) };
+        let mut input = self.input.as_slice();
+        let mut trees = Vec::with_capacity(listings.len());
+        for listing in listings {
+            let listing = match listing {
+                Ok(listing) => listing,
+                Err(error) => {
+                    trees.push(Err(error));
+                    continue;
+                }
+            };
+            let files = listing.files.map(|files| {
+                let mut read = Vec::with_capacity(files.len());
+                for (path, size) in files {
+                    let size = usize::try_from(size).map_err(|_| short())?;
+                    let (bytes, rest) = input.split_at_checked(size).ok_or_else(short)?;
+                    input = rest;
+                    read.push(SourceFile { path, bytes: bytes.to_vec() });
+                }
+                read.sort_by(|a, b| a.path.cmp(&b.path));
+                Ok(read)
+            });
+            trees.push(Ok(Tree { id: listing.id, files: files.transpose()?, skipped: listing.skipped }));
+        }
+        Ok(trees)
+    }
+}

@@ -1,0 +1,94 @@
+//! Reads files of one repository's cache: what is asked for while a child runs goes together into the next one.
+
+use std::sync::Weak;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+
+use super::cache::CacheId;
+use super::commit::Tree;
+use super::error::Error;
+use super::process::{self, Trust};
+use super::protocol::{Operation, ReadRequest, Request};
+use super::repositories::Shared;
+
+/// Readings in one child: enough to spread the cost of a process, few enough to bound the memory of an answer.
+const BATCH: usize = 8;
+
+/// One reading that somebody waits for.
+pub(super) struct Job {
+    pub request: ReadRequest,
+    pub reply: oneshot::Sender<Result<Tree, Error>>,
+}
+
+/// Runs until the pool or the repository's last subscriber is gone.
+pub(super) async fn run(shared: Weak<Shared>, id: CacheId, mut jobs: tokio::sync::mpsc::UnboundedReceiver<Job>) {
+    while let Some(first) = jobs.recv().await {
+        let Some(shared) = shared.upgrade() else { return };
+        let _place = shared.pools.reader().await;
+        let mut batch = vec![first];
+        fill(&mut batch, &mut jobs);
+        batch.retain(|job| !job.reply.is_closed());
+        match read(&shared, &id, &batch).await {
+            Ok(trees) => batch.into_iter().zip(trees).for_each(|(job, tree)| answer(&shared, &id, job, tree)),
+            // One reading may have brought the child down: each gets a child of its own.
+            Err(_) if batch.len() > 1 => {
+                for job in batch {
+                    let tree = read(&shared, &id, std::slice::from_ref(&job)).await;
+                    answer(&shared, &id, job, tree.and_then(one));
+                }
+            }
+            Err(error) => batch.into_iter().for_each(|job| answer(&shared, &id, job, Err(error.clone()))),
+        }
+    }
+}
+
+fn fill(batch: &mut Vec<Job>, jobs: &mut UnboundedReceiver<Job>) {
+    while batch.len() < BATCH {
+        let Ok(job) = jobs.try_recv() else { return };
+        batch.push(job);
+    }
+}
+
+fn one(mut trees: Vec<Result<Tree, Error>>) -> Result<Tree, Error> {
+    trees.pop().unwrap_or_else(|| Err(Error::Child { url: String::new(), detail: "its answer is empty".to_owned() }))
+}
+
+/// Answers one reading; what the cache lacks is fetched again.
+fn answer(shared: &Shared, id: &CacheId, job: Job, tree: Result<Tree, Error>) {
+    let damaged = matches!(tree, Err(Error::DamagedCache { .. }));
+    if damaged || matches!(tree, Err(Error::MissingCommit { .. })) {
+        let mut registry = shared.registry();
+        let comes_back = registry.lacks(id, &job.request.commit);
+        if let Some(running) = registry.running_of(id).filter(|_| comes_back || damaged) {
+            if damaged {
+                running.rebuild.ask();
+            }
+            running.wake.notify_one();
+        }
+    }
+    let _ = job.reply.send(tree);
+}
+
+async fn read(shared: &Shared, id: &CacheId, batch: &[Job]) -> Result<Vec<Result<Tree, Error>>, Error> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cache = shared.cache(id);
+    let url = shared.registry().url(id).unwrap_or_default();
+    if !cache.is_prepared() {
+        let lacking = |job: &Job| Err(Error::MissingCommit { commit: job.request.commit.to_string() });
+        return Ok(batch.iter().map(lacking).collect());
+    }
+    let reads = batch.iter().map(|job| job.request.clone()).collect();
+    let limits = shared.config.limits.clone();
+    let request =
+        Request { repository: cache.repository(), url: url.clone(), limits, operation: Operation::Read { reads } };
+    // Trust::Cache, because the certificates of the machine are not needed to read files, and reading them takes time.
+    let trees = process::run(&shared.config.child, &cache, Trust::Cache, &request).await?.trees(&url)?;
+    if trees.len() == batch.len() {
+        Ok(trees)
+    } else {
+        Err(Error::Child { url, detail: "its answer is too short".to_owned() })
+    }
+}

@@ -1,0 +1,206 @@
+//! The repositories that Environments follow: one poller and one reader per repository × credential, shared by all who follow it.
+//!
+//! What others ask (`head`) is answered from memory; no worker waits for the network.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+
+use super::cache::{Cache, CacheId, leftovers};
+use super::commit::{CommitId, Tree, TreeId};
+use super::error::Error;
+use super::head::Head;
+use super::limits::Limits;
+use super::pools::Pools;
+use super::protocol::ReadRequest;
+use super::registry::{Change, Hooked, Name, Registry, Subscription};
+use super::{poller, reader};
+
+/// A sync that takes longer leaves its place to others.
+const GRACE: Duration = Duration::from_secs(5);
+/// After a start everybody has subscribed again by then, and what is left in the cache folder is nobody's.
+const LEFTOVERS_AFTER: Duration = Duration::from_mins(10);
+
+/// How repositories are fetched.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where caches are kept; only drover writes there.
+    pub cache_dir: PathBuf,
+    /// The program that has the subcommand `child git`: drover itself.
+    pub child: PathBuf,
+    /// How much one repository may use.
+    pub limits: Limits,
+    /// Whether `http://` addresses are accepted; meant for loopback.
+    pub allow_http: bool,
+    /// How many child processes of one sort run at a time.
+    pub max_children: usize,
+}
+
+/// The pool; cheap to clone.
+#[derive(Clone)]
+pub struct Repositories {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub config: Config,
+    pub pools: Pools,
+    notify: UnboundedSender<Name>,
+    registry: Mutex<Registry<Running>>,
+    runtime: Handle,
+}
+
+/// What runs for one repository × credential; it ends when this is dropped.
+pub(super) struct Running {
+    pub wake: Arc<Notify>,
+    pub reads: UnboundedSender<reader::Job>,
+    pub rebuild: Arc<poller::Rebuild>,
+    tasks: [AbortHandle; 2],
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Repositories {
+    /// A pool without subscribers. `notify` gets namespace and name of a subscriber whenever its head is another, or fails
+    /// otherwise. Must be called within a tokio runtime.
+    pub fn new(config: Config, notify: UnboundedSender<Name>) -> Self {
+        let runtime = Handle::current();
+        let pools = Pools::new(config.max_children, GRACE);
+        let shared = Arc::new(Shared { config, pools, notify, registry: Mutex::default(), runtime });
+        let watched = Arc::downgrade(&shared);
+        shared.runtime.spawn(async move {
+            tokio::time::sleep(LEFTOVERS_AFTER).await;
+            if let Some(shared) = watched.upgrade() {
+                let left = leftovers(&shared.config.cache_dir, |id| shared.registry().is_used(id));
+                for path in left {
+                    shared.delete(path);
+                }
+            }
+        });
+        Self { shared }
+    }
+
+    /// Follows what `subscription` says under this name, instead of what was followed under it before. Calling it again with
+    /// the same does nothing.
+    pub fn subscribe(&self, namespace: &str, name: &str, subscription: Subscription) {
+        let name = (namespace.to_owned(), name.to_owned());
+        let allow_http = self.shared.config.allow_http;
+        let mut registry = self.shared.registry();
+        let start = |id: &CacheId| self.shared.start(id);
+        let change = registry.subscribe(name.clone(), subscription, allow_http, Timestamp::now(), start);
+        match change {
+            Change::Nothing => {}
+            Change::Look => self.shared.tell([name]),
+            Change::Ask(id) => {
+                if let Some(running) = registry.running_of(&id) {
+                    running.wake.notify_one();
+                }
+            }
+        }
+        self.shared.retire(&mut registry);
+    }
+
+    /// Follows nothing under this name any more. The cache goes with its last subscriber.
+    pub fn unsubscribe(&self, namespace: &str, name: &str) {
+        let mut registry = self.shared.registry();
+        registry.unsubscribe(&(namespace.to_owned(), name.to_owned()));
+        self.shared.retire(&mut registry);
+    }
+
+    /// What is known about the head of what is followed under this name; `Pending` when nothing is.
+    pub fn head(&self, namespace: &str, name: &str) -> Head {
+        self.shared.registry().head(&(namespace.to_owned(), name.to_owned()))
+    }
+
+    /// Asks the server now instead of at the next interval.
+    pub fn sync_now(&self, namespace: &str, name: &str) {
+        if let Ok((_, running)) = self.shared.registry().running(&(namespace.to_owned(), name.to_owned())) {
+            running.wake.notify_one();
+        }
+    }
+
+    /// The manifests below `path` of a commit, from the cache; without files where its content is `known_tree`. After
+    /// `Error::MissingCommit` and `Error::DamagedCache` the cache is fetched again, and then the subscriber is notified.
+    pub async fn read(
+        &self,
+        namespace: &str,
+        name: &str,
+        commit: &CommitId,
+        path: &str,
+        known_tree: Option<&TreeId>,
+    ) -> Result<Tree, Error> {
+        let (reply, answer) = oneshot::channel();
+        let name = (namespace.to_owned(), name.to_owned());
+        let gone = || Error::NotSubscribed { name: format!("{namespace}/{}", name.1) };
+        let request = ReadRequest { commit: commit.clone(), path: path.to_owned(), known_tree: known_tree.cloned() };
+        {
+            let registry = self.shared.registry();
+            let (_, running) = registry.running(&name)?;
+            running.reads.send(reader::Job { request, reply }).map_err(|_| gone())?;
+        }
+        answer.await.map_err(|_| gone())?
+    }
+
+    pub(super) fn hooked(&self, webhook: &str) -> Vec<Hooked> {
+        self.shared.registry().hooked(webhook)
+    }
+}
+
+impl Shared {
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry<Running>> {
+        // Nothing that panics while it holds the lock leaves half a change behind.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cache(&self, id: &CacheId) -> Cache {
+        Cache::new(&self.config.cache_dir, id)
+    }
+
+    /// Tells subscribers that there is news.
+    pub(super) fn tell(&self, names: impl IntoIterator<Item = Name>) {
+        for name in names {
+            // Nobody listens only while the controller stops.
+            let _ = self.notify.send(name);
+        }
+    }
+
+    fn start(self: &Arc<Self>, id: &CacheId) -> Running {
+        let (wake, rebuild) = (Arc::new(Notify::new()), Arc::default());
+        let (reads, jobs) = unbounded_channel();
+        let poller = poller::run(Arc::downgrade(self), id.clone(), Arc::clone(&wake), Arc::clone(&rebuild));
+        let reader = reader::run(Arc::downgrade(self), id.clone(), jobs);
+        let tasks = [self.runtime.spawn(poller).abort_handle(), self.runtime.spawn(reader).abort_handle()];
+        Running { wake, reads, rebuild, tasks }
+    }
+
+    /// Stops what nobody follows any more and deletes its cache.
+    fn retire(&self, registry: &mut Registry<Running>) {
+        for (id, running) in registry.unused() {
+            drop(running);
+            tracing::info!(repository = id.short(), "no longer followed");
+            if let Some(path) = self.cache(&id).retire() {
+                self.delete(path);
+            }
+        }
+    }
+
+    fn delete(&self, path: PathBuf) {
+        self.runtime.spawn_blocking(move || remove(&path));
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(path) {
+        tracing::warn!(path = %path.display(), %error, "a cache folder could not be deleted");
+    }
+}

@@ -1,0 +1,10 @@
+//! The git room against the testbed's real git server.
+
+mod caching;
+mod following;
+mod hostile;
+mod pool;
+mod reading;
+mod refusals;
+mod server;
+mod webhooks;

@@ -1,0 +1,123 @@
+//! A cache that was damaged, emptied or grew old.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use drover::git::{CommitId, Error};
+
+use super::pool::{Pool, branch};
+use super::server::{GitServer, Repo};
+
+struct Fixture {
+    server: GitServer,
+    repo: Repo,
+    pool: Pool,
+    head: CommitId,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let server = GitServer::start();
+        let repo = server.repo("demo");
+        let head = repo.git(&["rev-parse", "HEAD"]);
+        let mut pool = Pool::new();
+        pool.follow("app", &server.https("demo"), branch("prod"), server.password());
+        pool.until_at("app", &head).await;
+        Self { server, repo, pool, head: CommitId::parse(&head).expect("id") }
+    }
+
+    fn repository(&self) -> PathBuf {
+        let mut folders = fs::read_dir(self.pool.cache.path()).expect("folder");
+        folders.next().expect("one").expect("readable").path().join("repository")
+    }
+
+    fn packs(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.repository().join("objects/pack")).expect("folder").flatten();
+        files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "pack")).collect()
+    }
+
+    async fn read(&self) -> Result<usize, Error> {
+        let tree = self.pool.repositories.read("team", "app", &self.head, "", None).await?;
+        Ok(tree.files.expect("files").len())
+    }
+
+    /// The reading fails, the cache is fetched anew, the subscriber is told, and then it works.
+    async fn heals(&mut self, label: &str) {
+        while self.pool.news.try_recv().is_ok() {}
+        assert_eq!(self.read().await.expect_err("damaged").label(), label);
+        let told = tokio::time::timeout(super::pool::DEADLINE, self.pool.news.recv()).await.expect("in time");
+        assert_eq!(told, Some(("team".to_owned(), "app".to_owned())));
+        assert_eq!(self.read().await, Ok(1));
+    }
+}
+
+fn damage(path: &Path, change: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).expect("read");
+    change(&mut bytes);
+    fs::remove_file(path).expect("removed");
+    fs::write(path, bytes).expect("written");
+}
+
+#[tokio::test]
+async fn a_truncated_pack_is_fetched_anew() {
+    let mut fixture = Fixture::new().await;
+    fixture.packs().iter().for_each(|pack| damage(pack, |bytes| bytes.truncate(40)));
+    fixture.heals("MissingCommit").await;
+}
+
+#[tokio::test]
+async fn a_garbled_pack_is_fetched_anew() {
+    let mut fixture = Fixture::new().await;
+    fixture.packs().iter().for_each(|pack| {
+        damage(pack, |bytes| {
+            let end = bytes.len() - 20;
+            bytes[12..end].fill(0xff);
+        });
+    });
+    fixture.heals("DamagedCache").await;
+}
+
+#[tokio::test]
+async fn an_emptied_cache_is_fetched_anew() {
+    let mut fixture = Fixture::new().await;
+    fs::remove_dir_all(fixture.repository()).expect("removed");
+    fixture.heals("MissingCommit").await;
+    let folder = fixture.repository().parent().expect("folder").to_owned();
+    fs::remove_dir_all(folder).expect("removed");
+    fixture.heals("MissingCommit").await;
+}
+
+#[tokio::test]
+async fn a_half_made_cache_is_fetched_anew() {
+    let mut fixture = Fixture::new().await;
+    fs::remove_dir_all(fixture.repository().join("objects")).expect("removed");
+    let next = fixture.repo.push("prod", &[("deploy/app.yaml", "a: 2")], "next");
+    fixture.pool.repositories.sync_now("team", "app");
+    fixture.pool.until_at("app", &next).await;
+    fixture.head = CommitId::parse(&next).expect("id");
+    assert_eq!(fixture.read().await, Ok(1));
+}
+
+#[tokio::test]
+async fn each_push_brings_only_what_is_new_and_packs_do_not_pile_up() {
+    let mut fixture = Fixture::new().await;
+    // Much that stays, so that a whole tree is told from a change.
+    let noise: String =
+        (0..40_000u32).map(|n| format!("{:08x}", n.wrapping_mul(2_654_435_761).rotate_left(n % 31))).collect();
+    fixture.repo.push("prod", &[("other/stays.txt", &noise)], "much");
+    let mut most = 0;
+    for n in 0..55 {
+        let next = fixture.repo.push("prod", &[("deploy/app.yaml", &format!("n: {n}"))], "next");
+        fixture.pool.repositories.sync_now("team", "app");
+        fixture.pool.until_at("app", &next).await;
+        fixture.head = CommitId::parse(&next).expect("id");
+        assert_eq!(fixture.read().await, Ok(1));
+        let packs = fixture.packs();
+        most = most.max(packs.len());
+        let large = packs.iter().filter(|pack| fs::metadata(pack).is_ok_and(|file| file.len() > 50_000)).count();
+        assert_eq!(large, 1, "what stays was sent once");
+    }
+    assert!((30..=51).contains(&most), "{most} packs");
+    assert!(fixture.packs().len() < 10);
+    assert!(fixture.server.requests("GET") <= 60, "one connection per push, and one to fetch anew");
+}
