@@ -103,11 +103,18 @@ impl Controller {
     }
 }
 
-impl Drop for Controller {
-    fn drop(&mut self) {
+impl Controller {
+    /// Asks it to end and waits until it has.
+    pub fn stop(&self) {
         let mut keeper = self.keeper.lock().expect("no holder of this lock panics");
         drop(keeper.stdin.take());
         let _ = keeper.wait();
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -14,15 +14,19 @@ pub type Commit = String;
 
 /// A repository and a clone of it.
 pub struct GitRepo {
-    server: &'static GitServer,
+    server: GitServer,
     name: String,
     clone: TempDir,
 }
 
 impl GitRepo {
-    /// A new, empty repository; `name` must be new too.
+    /// A new, empty repository on the shared server; `name` must be new too.
     pub fn create(name: &str) -> Self {
-        let server = GitServer::shared();
+        Self::create_on(GitServer::shared().clone(), name)
+    }
+
+    /// The same, on that server.
+    pub fn create_on(server: GitServer, name: &str) -> Self {
         server.create(name);
         let clone = tempfile::tempdir().expect("the temporary folder is ours to write");
         let repo = Self { server, name: name.to_owned(), clone };

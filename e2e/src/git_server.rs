@@ -16,6 +16,7 @@ use crate::testbed::{Testbed, repository};
 pub struct GitServer {
     variables: BTreeMap<String, String>,
     testbed: u32,
+    address: String,
 }
 
 impl GitServer {
@@ -27,58 +28,68 @@ impl GitServer {
 
     /// The server that the pods of that testbed reach.
     pub fn beside(bed: &Testbed) -> Self {
-        let testbed = bed.number();
-        tool(testbed, &["up"]);
-        let variables = tool(testbed, &["env"])
+        let (testbed, address) = (bed.number(), bed.host_ip().to_owned());
+        tool(testbed, &address, &["up"]);
+        let variables = tool(testbed, &address, &["env"])
             .lines()
-            .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.trim_matches(['\'', '"']).to_owned()))
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        Self { variables, testbed }
+        Self { variables, testbed, address }
     }
 
     fn variable(&self, name: &str) -> &str {
         self.variables.get(name).unwrap_or_else(|| panic!("`gitserver env` prints no {name}: {:?}", self.variables))
     }
 
-    /// Makes an empty repository.
+    /// Ends it and deletes its repositories.
+    pub fn down(&self) {
+        tool(self.testbed, &self.address, &["down"]);
+    }
+
+    /// Makes an empty repository, in place of one that an earlier run left. As on most hosts its default branch is `main`, so that `prod` may be deleted.
     pub fn create(&self, name: &str) {
-        tool(self.testbed, &["repo", name]);
+        let folder = Path::new(self.variable("GIT_REPOSITORIES")).join(format!("{name}.git"));
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("the git server's folder is ours");
+        }
+        tool(self.testbed, &self.address, &["repo", name]);
+        run(Command::new("git").arg("-C").arg(folder).args(["symbolic-ref", "HEAD", "refs/heads/main"]));
     }
 
     /// The address of a repository over TLS.
     pub fn https(&self, name: &str) -> String {
-        format!("{}/{name}.git", self.variable("GITSERVER_HTTPS"))
+        format!("{}/{name}.git", self.variable("GIT_HTTPS_URL"))
     }
 
     /// The address of a repository over SSH.
     pub fn ssh(&self, name: &str) -> String {
-        format!("{}/{name}.git", self.variable("GITSERVER_SSH"))
+        format!("{}/{name}.git", self.variable("GIT_SSH_URL"))
     }
 
     /// Who may read and write over TLS.
     pub fn username(&self) -> &str {
-        self.variable("GITSERVER_USER")
+        self.variable("GIT_USER")
     }
 
     /// The password of that user.
     pub fn password(&self) -> &str {
-        self.variable("GITSERVER_PASSWORD")
+        self.variable("GIT_PASSWORD")
     }
 
     /// The certificate authority that vouches for the server.
     pub fn authority(&self) -> &Path {
-        Path::new(self.variable("GITSERVER_CA"))
+        Path::new(self.variable("GIT_CA"))
     }
 
     /// The private key that may read and write over SSH.
     pub fn identity(&self) -> &Path {
-        Path::new(self.variable("GITSERVER_IDENTITY"))
+        Path::new(self.variable("GIT_IDENTITY"))
     }
 
     /// The server's SSH host key, as a line of a `known_hosts` file.
     pub fn known_hosts(&self) -> &Path {
-        Path::new(self.variable("GITSERVER_KNOWN_HOSTS"))
+        Path::new(self.variable("GIT_KNOWN_HOSTS"))
     }
 
     /// A Secret with what the server asks for over TLS.
@@ -123,8 +134,9 @@ impl GitServer {
     }
 }
 
-fn tool(testbed: u32, arguments: &[&str]) -> String {
-    run(Command::new(repository().join("e2e/testbed/gitserver")).args(arguments).env("TESTBED", testbed.to_string()))
+fn tool(testbed: u32, address: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(repository().join("e2e/testbed/gitserver"));
+    run(command.args(arguments).env("TESTBED", testbed.to_string()).env("GITSERVER_ADDR", address))
 }
 
 fn read(path: &Path) -> String {

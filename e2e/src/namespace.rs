@@ -21,6 +21,7 @@ pub struct Namespace {
     bed: &'static Testbed,
     client: Client,
     name: String,
+    kept: bool,
 }
 
 impl Namespace {
@@ -41,7 +42,12 @@ impl Namespace {
         bed.apply(&format!(
             "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{pod-security.kubernetes.io/enforce: restricted}}}}}}"
         ));
-        Self { bed, client: bed.client().await, name }
+        Self { bed, client: bed.client().await, name, kept: std::env::var_os("DROVER_E2E_KEEP").is_some() }
+    }
+
+    /// Leaves it there at the end.
+    pub fn keep(mut self) {
+        self.kept = true;
     }
 
     /// Its name.
@@ -124,7 +130,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        if std::env::var_os("DROVER_E2E_KEEP").is_none() {
+        if !self.kept {
             let _ = finish(self.bed.program("kubectl").args(["delete", "namespace", &self.name, "--wait=false"]), "");
         }
     }

@@ -22,24 +22,30 @@ pub struct Testbed {
     variables: BTreeMap<String, String>,
 }
 
+/// The cluster that [`Testbed::shared`] gives.
+static SHARED: OnceLock<Testbed> = OnceLock::new();
+
 impl Testbed {
     /// The cluster that tests share, with a node, DNS, volumes, Ingress and a registry. It is started when it is not up
     /// yet, and stays up for the next run: `make cluster-down` ends it. `TESTBED` in the environment chooses another.
     pub fn shared() -> &'static Self {
-        static SHARED: OnceLock<Testbed> = OnceLock::new();
         SHARED.get_or_init(|| Self::with_node(number()))
+    }
+
+    /// The same for a program that needs no pods: a new cluster of the given number with nothing but etcd, the API server and
+    /// the controller manager, which logs drover's requests. To be called before anything else uses the shared one.
+    pub fn share_control_plane(number: u32) -> &'static Self {
+        SHARED.get_or_init(|| {
+            cluster(number, &["down"]);
+            cluster(number, &["up", "--audit"]);
+            Self::describe(number)
+        })
     }
 
     /// A cluster of the given number, with a node and all of the above.
     pub fn with_node(number: u32) -> Self {
         cluster(number, &["up", "--node", "--audit"]);
         cluster(number, &["addons"]);
-        Self::describe(number)
-    }
-
-    /// A cluster of the given number with nothing but etcd, the API server and the controller manager.
-    pub fn control_plane(number: u32) -> Self {
-        cluster(number, &["up"]);
         Self::describe(number)
     }
 
@@ -50,6 +56,11 @@ impl Testbed {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         Self { variables }
+    }
+
+    /// Imports an image from an archive into the node.
+    pub fn load_image(&self, archive: &Path) {
+        cluster(self.number(), &["load", &archive.display().to_string()]);
     }
 
     /// Ends the cluster and removes all of it.

@@ -5,7 +5,9 @@ addons() {
   addresses
   running kubelet || fail "cluster $N has no node: run \`cluster up --node\` first"
   export KUBECONFIG=$STATE/kubeconfig
-  local name file
+  local name file stamp
+  stamp=$(cat "$here"/addons/* "$here/lib/addons.sh" "$here/image" "$here"/apps/hello/* "$BIN"/.built/* | sha256sum)
+  if [ "$(cat "$STATE/addons" 2>/dev/null)" = "$stamp" ]; then return; fi
   for name in coredns local-path traefik; do image "drover.test/$name:1" --entrypoint "/$name" "$BIN/$name:/$name" >/dev/null; done
   busybox_image
   for file in "$here"/addons/*.yaml; do fill "$file" | kubectl apply -f - >/dev/null; done
@@ -13,6 +15,7 @@ addons() {
   for name in kube-system/coredns local-path-storage/local-path traefik/traefik; do
     wait_for 90 "$name" kubectl -n "${name%/*}" wait --for=condition=Available "deployment/${name#*/}" --timeout=1s
   done
+  echo "$stamp" >"$STATE/addons"
   say "DNS, volumes, Ingress (http://$NODE_IP) and the registry ($NODE_IP:5000) are up"
 }
 

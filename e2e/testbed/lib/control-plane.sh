@@ -4,7 +4,7 @@
 control_plane() { # [audit]
   local d=$STATE/pki etcd=http://127.0.0.1:$ETCD_PORT peers=http://127.0.0.1:$ETCD_PEER_PORT extra=()
   if [ -n "${1:-}" ]; then
-    extra+=(--audit-policy-file "$here/config/audit-policy.yaml" --audit-log-path "$STATE/log/audit.log" --audit-log-mode blocking)
+    extra+=(--audit-policy-file "$here/config/audit-policy.yaml" --audit-log-path "$STATE/log/audit.log")
   fi
   # Loopback is no address for the `kubernetes` Service, and nothing in the cluster could reach it.
   if [ "$MODE" = loopback ]; then extra+=(--endpoint-reconciler-type none); fi

@@ -68,7 +68,9 @@ tear_down() {
   network_down
   # The kubelet leaves these links wherever its logs are.
   find /var/log/containers -lname "$STATE/*" -delete 2>/dev/null || true
-  rm -rf "$STATE"
+  # The git server of the same number keeps its folder here, and has a `down` of its own.
+  find "$STATE" -mindepth 1 -maxdepth 1 ! -name git -exec rm -rf {} + 2>/dev/null || true
+  rmdir "$STATE" 2>/dev/null || true
 }
 
 unmount_all() { # a mount may hide another one below it

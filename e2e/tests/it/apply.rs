@@ -96,7 +96,7 @@ async fn drift_is_put_back_at_once_after_an_edit_and_after_a_delete() {
     let commit = repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "one"))], "Maps");
     // Only an event can bring it back in time: nobody asks the repository for an hour.
     let environment = Environment::create(&namespace, "prod", &repo, |spec| {
-        spec.source.interval = Some(drover_crds::Duration::from_secs(3600))
+        spec.source.interval = Some(drover_crds::Duration::from_secs(3600));
     })
     .await;
     environment.is_ready_at(&commit).await;

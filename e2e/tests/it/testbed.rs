@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use drover_e2e::{Testbed, finish, run};
+use drover_e2e::{GitRepo, GitServer, Testbed, finish, run};
 
 /// A number that no other test and no person uses.
 const SPARE: u32 = 59;
@@ -26,6 +26,35 @@ fn a_second_cluster_stands_beside_the_first_and_leaves_nothing_behind() {
     second.down();
     assert_eq!(traces(&state, &node), Vec::<String>::new(), "`cluster down` left something behind");
     assert_eq!(first.kubectl(&["get", "--raw", "/readyz"]), "ok", "ending the second cluster hurt the first");
+}
+
+#[test]
+fn a_team_pushes_to_the_git_server_and_reads_over_both_protocols() {
+    let repo = GitRepo::create("testbed-team");
+    let first = repo.push(&[("a.yaml", "a: 1")], "First");
+    let second = repo.push(&[("b/b.yaml", "b: 1")], "Second");
+    repo.tag("v1.0.0");
+    let ssh = format!(
+        "ssh -i {} -o IdentitiesOnly=yes -o UserKnownHostsFile={}",
+        GitServer::shared().identity().display(),
+        GitServer::shared().known_hosts().display()
+    );
+    for (address, options) in
+        [(repo.https(), vec![]), (repo.ssh(), vec!["-c".to_owned(), format!("core.sshCommand={ssh}")])]
+    {
+        let mut arguments: Vec<&str> = options.iter().map(String::as_str).collect();
+        arguments.extend(["ls-remote", &address]);
+        let listed = repo.try_git(&arguments);
+        assert!(listed.stdout.contains(&format!("{second}\trefs/heads/prod")), "{address}: {}", listed.said());
+        assert!(listed.stdout.contains("refs/tags/v1.0.0"), "{address}: {}", listed.said());
+    }
+    assert!(!repo.folder().join("a.yaml").exists(), "a push holds its own files and no others");
+    let reverted = repo.revert(1);
+    assert!(repo.folder().join("a.yaml").exists());
+    let rewritten = repo.force_push(&[("c.yaml", "c: 1")], "Anew");
+    assert!(![&first, &second, &reverted].contains(&&rewritten));
+    repo.delete_branch("prod");
+    assert!(!repo.try_git(&["ls-remote", "origin"]).stdout.contains("refs/heads/prod"));
 }
 
 /// Processes, mounts, interfaces, namespaces and control groups of a cluster.

@@ -1,0 +1,48 @@
+# drover. `make` alone shows what can be made.
+
+# Outside the clone, so that a fresh clone builds fast; set it to choose another place.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/drover/target
+
+cluster := e2e/testbed/cluster
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build image demo test e2e bench docs cluster-up cluster-down
+
+help: ## show this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
+
+setup: ## install what builds and tests need from the system's packages
+	@packaging/setup
+
+build: setup ## build the release binary, and say where it is
+	@cargo build --release --locked --package drover
+	@echo "the release binary is $(CARGO_TARGET_DIR)/release/drover"
+
+image: build ## make the release image, as an archive that docker, ctr and kind load
+	@packaging/image
+
+demo: setup ## from nothing to a web app that answers, deployed by a git push; then two bad pushes
+	@e2e/demo
+
+test: setup ## run all tests: formatting, lints, units, chart, and end to end on a real cluster
+	@.ci/test
+
+e2e: setup ## run only the end-to-end tests; ONLY=name runs those whose name contains it
+	@cargo test --locked --package drover-e2e --test it -- $(ONLY)
+
+bench: setup ## measure the release build on a control plane, and print a table
+	@cargo run --quiet --release --locked --package drover-e2e --bin bench
+
+docs: setup ## write the generated files anew: definitions, plain install, reference
+	@$(cluster) build
+	@packaging/generate
+
+cluster-up: setup ## start a real cluster and a git server, and print how to use them
+	@$(cluster) up --node
+	@$(cluster) addons
+	@eval "$$($(cluster) env)" && GITSERVER_ADDR=$$TESTBED_HOST_IP e2e/testbed/gitserver up
+	@$(cluster) env
+
+cluster-down: ## stop both, and leave nothing behind
+	@e2e/testbed/gitserver down
+	@$(cluster) down

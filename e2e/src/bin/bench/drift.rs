@@ -1,0 +1,78 @@
+//! Somebody edits or deletes what drover applied; how long until it is back.
+
+use std::time::{Duration, Instant};
+
+use futures::TryStreamExt as _;
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
+use serde_json::json;
+
+use crate::figures::{Row, milliseconds, percentile};
+use crate::push::Apps;
+
+const SAMPLES: usize = 20;
+
+/// Half of the samples are edits, half are deletions.
+pub async fn put_back(apps: &Apps) -> Vec<Row> {
+    let services = apps.namespace.api::<Service>();
+    let mut samples = Vec::new();
+    for number in 0..SAMPLES {
+        let name = format!("web-{}", number + 1);
+        samples.push(if number % 2 == 0 {
+            after_an_edit(&services, &name).await
+        } else {
+            after_a_deletion(&services, &name).await
+        });
+    }
+    vec![Row::new("drift repair (10 edits, 10 deletions): p50 of 20", milliseconds(percentile(&samples, 50)))]
+}
+
+fn port_of(service: &Service) -> Option<i32> {
+    Some(service.spec.as_ref()?.ports.as_ref()?.first()?.port)
+}
+
+async fn after_an_edit(services: &Api<Service>, name: &str) -> Duration {
+    let before = services.get(name).await.expect("the app has a Service");
+    let port = port_of(&before).expect("a Service has a port");
+    let edit = Patch::Json::<()>(
+        serde_json::from_value(json!([{"op": "replace", "path": "/spec/ports/0/port", "value": port + 1}]))
+            .expect("a patch"),
+    );
+    let edited = services.patch(name, &PatchParams::default(), &edit).await.expect("a person may edit");
+    let began = Instant::now();
+    seen(
+        services,
+        name,
+        edited.metadata.resource_version,
+        |event| matches!(event, WatchEvent::Modified(service) if port_of(service) == Some(port)),
+    )
+    .await;
+    began.elapsed()
+}
+
+async fn after_a_deletion(services: &Api<Service>, name: &str) -> Duration {
+    let before = services.get(name).await.expect("the app has a Service");
+    let began = Instant::now();
+    services.delete(name, &DeleteParams::default()).await.expect("a person may delete");
+    seen(services, name, before.metadata.resource_version, |event| matches!(event, WatchEvent::Added(_))).await;
+    began.elapsed()
+}
+
+async fn seen(
+    services: &Api<Service>,
+    name: &str,
+    since: Option<String>,
+    wanted: impl Fn(&WatchEvent<Service>) -> bool,
+) {
+    let watch = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(60);
+    let since = since.expect("a stored object has a version");
+    let events = services.watch(&watch, &since).await.expect("a watch can be opened");
+    let mut events = std::pin::pin!(events);
+    loop {
+        let event = events.try_next().await.expect("the watch goes on");
+        if wanted(&event.unwrap_or_else(|| panic!("Service {name} was not put back within a minute"))) {
+            return;
+        }
+    }
+}
