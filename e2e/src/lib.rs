@@ -1,1 +1,38 @@
+//! What end-to-end tests are written with: a real cluster, a real git server, the real binary.
+//!
+//! A test reads like prose: it takes a [`Namespace`], makes a [`GitRepo`], lets the namespace follow it, pushes, and says with
+//! [`eventually`] what a person would then see. Nothing here knows how drover works inside; it talks to the API server, the
+//! git server, the Ingress and the command line as people do.
+//!
+//! Everything that goes wrong in here is a failed test, so functions panic with a sentence rather than return errors.
+#![allow(clippy::missing_panics_doc)]
 
+mod command;
+mod controller;
+mod environment;
+mod eventually;
+mod git_repo;
+mod git_server;
+mod hello;
+mod http;
+mod namespace;
+mod prober;
+mod quickstart;
+mod status;
+mod testbed;
+mod web_app;
+
+pub use command::{Finished, finish, run};
+pub use controller::Controller;
+pub use environment::Environment;
+pub use eventually::{eventually, steadily};
+pub use git_repo::{Commit, GitRepo};
+pub use git_server::GitServer;
+pub use hello::Hello;
+pub use http::{Response, get, post, signature};
+pub use namespace::Namespace;
+pub use prober::{Prober, Service};
+pub use quickstart::commands_of;
+pub use status::{Ready, ready};
+pub use testbed::{Testbed, repository};
+pub use web_app::App;

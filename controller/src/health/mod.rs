@@ -1,4 +1,14 @@
-//! health
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health { Current, InProgress { message: String }, Failed { reason: String, message: String } }
-pub fn assess(_: &serde_json::Value) -> Health { Health::Current }
+//! Pure: a live object → whether it does what it should, and the most telling trouble among its pods.
+//! Knows no client and no clock; time is a value.
+
+mod assess;
+mod builtin;
+mod container;
+mod fields;
+mod pods;
+mod probe;
+#[cfg(test)]
+mod tests;
+
+pub use assess::{Health, assess};
+pub use pods::{Finding, Patience, diagnose, replica_failure};

@@ -1,1 +1,253 @@
+//! What a commit's files become, and the sentences that refuse them.
 
+use serde_json::{Value, json};
+
+use super::*;
+
+fn file(path: &str, text: impl Into<Vec<u8>>) -> SourceFile {
+    SourceFile { path: path.into(), bytes: text.into() }
+}
+
+fn rendered(text: &str) -> Vec<Object> {
+    render(&[file("a.yaml", text)], &Limits::default())
+        .unwrap_or_else(|errors| panic!("{text}\n{}", sentences(&errors).join("\n")))
+}
+
+fn sentences(errors: &[RenderError]) -> Vec<String> {
+    errors.iter().map(ToString::to_string).collect()
+}
+
+/// The sentences that refuse a file.
+fn refused(text: impl Into<Vec<u8>>) -> Vec<String> {
+    sentences(&render(&[file("deploy/web.yaml", text)], &Limits::default()).expect_err("refused"))
+}
+
+fn refused_once(text: impl Into<Vec<u8>>) -> String {
+    let mut all = refused(text);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+/// The value of `data` in a ConfigMap with that text under `data:`.
+fn data(text: &str) -> Value {
+    rendered(&format!("{HEAD}data:\n{text}")).remove(0).json()["data"].clone()
+}
+
+const HEAD: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+
+fn places(objects: &[Object]) -> Vec<(String, usize)> {
+    objects.iter().map(|o| (o.name().to_owned(), o.origin.as_ref().expect("an origin").line)).collect()
+}
+
+fn config_map(name: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n")
+}
+
+#[test]
+fn documents_are_split_and_know_their_lines() {
+    let text = format!("# first\n---\n{}---\n\n# a comment only\n---\n---\n{}...\n", config_map("a"), config_map("b"));
+    assert_eq!(places(&rendered(&text)), [("a".into(), 3), ("b".into(), 12)]);
+    assert_eq!(rendered(""), []);
+    assert_eq!(rendered("---\n# nothing\n---\n~\n"), []);
+}
+
+#[test]
+fn a_separator_inside_a_block_of_text_is_text() {
+    let text = format!("{HEAD}data:\n  script: |\n    one\n    ---\n    two\n---\n{}", config_map("b"));
+    let objects = rendered(&text);
+    assert_eq!(objects[0].json()["data"]["script"], json!("one\n---\ntwo\n"));
+    assert_eq!(places(&objects), [("a".into(), 1), ("b".into(), 10)]);
+}
+
+#[test]
+fn windows_line_ends_and_a_byte_order_mark_change_nothing() {
+    let plain = format!("{}---\n{}", config_map("a"), config_map("b"));
+    let windows = format!("\u{feff}{}", plain.replace('\n', "\r\n"));
+    assert_eq!(rendered(&plain), rendered(&windows));
+    let block = format!("{HEAD}data:\n  x: |\n    one\n    two\n");
+    assert_eq!(rendered(&block)[0].json()["data"]["x"], rendered(&block.replace('\n', "\r\n"))[0].json()["data"]["x"]);
+}
+
+#[test]
+fn json_is_read_too_with_tabs_and_escapes() {
+    let text = "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\":\"ConfigMap\",\n\t\"metadata\": {\"name\": \"a\"},\n\t\"data\": \
+                {\"x\": \"\\u00e9\\/\\ud83d\\ude00\\n\", \"n\": 1.5e3, \"t\": true, \"o\": null}\n}\n";
+    let objects = render(&[file("a.json", text)], &Limits::default()).expect("valid");
+    assert_eq!(objects[0].json()["data"], json!({"x": "é/😀\n", "n": 1500, "t": true, "o": null}));
+}
+
+#[test]
+fn lists_are_flattened_and_each_item_keeps_its_line() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata:\n    name: a\n\
+                - apiVersion: v1\n  kind: List\n  items:\n  - {apiVersion: v1, kind: Secret, metadata: {name: b}}\n";
+    assert_eq!(places(&rendered(text)), [("a".into(), 4), ("b".into(), 8)]);
+
+    let typed = rendered("apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n");
+    assert_eq!((typed[0].api_version(), typed[0].kind()), ("v1", "ConfigMap"));
+
+    assert_eq!(rendered("apiVersion: v1\nkind: List\nitems: []\n"), []);
+    let named = rendered("apiVersion: example.org/v1\nkind: AllowList\nmetadata: {name: a}\nitems: [1]\n");
+    assert_eq!(named[0].kind(), "AllowList");
+}
+
+#[test]
+fn anchors_aliases_and_merges() {
+    let given = "  base: &base {a: 1, b: 2}\n  copy: *base\n  more:\n    b: 3\n    <<: *base\n  many:\n    <<: [{c: 1}, {c: 2, d: 4}]\n";
+    assert_eq!(
+        data(given),
+        json!({
+            "base": {"a": 1, "b": 2}, "copy": {"a": 1, "b": 2}, "more": {"a": 1, "b": 3}, "many": {"c": 1, "d": 4},
+        })
+    );
+    assert_eq!(data("  \"<<\": {a: 1}\n"), json!({"<<": {"a": 1}}), "a quoted key is no merge");
+}
+
+#[test]
+fn keys_that_are_not_text_become_text() {
+    assert_eq!(data("  1: a\n  true: b\n  0x10: c\n"), json!({"1": "a", "true": "b", "16": "c"}));
+}
+
+#[test]
+fn an_error_of_syntax_names_file_line_and_what_to_look_at() {
+    let text = format!("{}---\n{HEAD}data:\n  url: host: 8080\n", config_map("a"));
+    let sentence = refused_once(text);
+    assert!(sentence.starts_with("deploy/web.yaml:10: "), "{sentence}");
+    assert!(sentence.contains("quotes") && !sentence.contains('\n'), "{sentence}");
+}
+
+#[test]
+fn every_document_and_every_file_tells_its_errors() {
+    let text = "a: [1, 2\n---\nkind: ConfigMap\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: a-}\n";
+    let all = sentences(
+        &render(&[file("one.yaml", text), file("two.yaml", "apiVersion: v1\n")], &Limits::default())
+            .expect_err("refused"),
+    );
+    let begins: Vec<&str> = all.iter().map(|s| s.split(": ").next().unwrap_or_default()).collect();
+    assert_eq!(begins[1..], ["one.yaml:3", "one.yaml:5", "two.yaml:1"], "{all:?}");
+    assert!(all[1].contains("apiVersion is missing"), "{}", all[1]);
+    assert!(all[2].contains("ConfigMap has metadata.generateName and no name"), "{}", all[2]);
+    assert!(all[3].contains("kind is missing"), "{}", all[3]);
+}
+
+#[test]
+fn errors_are_bounded() {
+    let text = "a: 1\n---\n".repeat(100);
+    assert_eq!(refused(text).len(), MAX_ERRORS);
+}
+
+#[test]
+fn what_no_two_programs_read_alike_is_refused() {
+    let cases = [
+        ("x: 1\n  y: 2\n  x: 3\n", "`x` is written twice in this mapping, first in line 5"),
+        ("1: a\n  \"1\": b\n", "`1` is written twice"),
+        ("<<: {a: 1}\n  <<: {b: 1}\n", "`<<` is written twice"),
+        ("<<: 1\n", "`<<` merges a mapping"),
+        ("~: a\n", "`null` cannot be a key"),
+        ("x: {{ .Values.x }}\n", "a mapping or a list cannot be a key"),
+        ("? [a]\n  : b\n", "a mapping or a list cannot be a key"),
+        ("x: .inf\n", "`.inf` is a number that JSON does not have"),
+        ("x: !!int a\n", "`a` is not what its tag !!int says"),
+        ("x: *missing\n", "anchor"),
+        ("x: &x [*x]\n", "no value can contain itself"),
+        ("x: @a\n", "quotes"),
+        ("x: \"a\n", "quotes"),
+    ];
+    for (text, expected) in cases {
+        let sentence = refused_once(format!("{HEAD}data:\n  {text}"));
+        assert!(sentence.contains(expected) && !sentence.contains('\n'), "{text}: {sentence}");
+    }
+    let tab = refused_once(format!("{HEAD}data:\n\tx: 1\n"));
+    assert!(tab.starts_with("deploy/web.yaml:5: ") && tab.contains("spaces"), "{tab}");
+}
+
+#[test]
+fn labels_and_annotations_must_be_text() {
+    let sentence = refused_once("apiVersion: v1\nkind: Service\nmetadata: {name: a, annotations: {x: yes}}\n");
+    assert!(sentence.contains("metadata.annotations.x of Service a is a boolean"), "{sentence}");
+}
+
+#[test]
+fn what_cannot_be_built_here_says_so() {
+    let kustomization = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [web.yaml]\n";
+    assert!(refused_once(kustomization).contains("kustomize build"));
+    let chart = render(&[file("Chart.yaml", "apiVersion: v2\nname: a\n")], &Limits::default()).expect_err("refused");
+    assert!(chart[0].to_string().contains("helm template"));
+    let sops =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {x: \"ENC[AES256_GCM]\"}\nsops: {mac: \"ENC[x]\"}\n";
+    assert!(refused_once(sops).contains("encrypted with SOPS"));
+}
+
+#[test]
+fn an_object_is_defined_once_and_both_places_are_told() {
+    let files = [file("a.yaml", config_map("x")), file("b.yaml", format!("---\n{}", config_map("x")))];
+    let errors = sentences(&render(&files, &Limits::default()).expect_err("twice"));
+    assert_eq!(errors, ["b.yaml:2: ConfigMap x is already defined in a.yaml:1: remove one of the two"]);
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_refused_at_its_line() {
+    let sentence = refused_once(b"a: 1\nb: \xff\n".to_vec());
+    assert!(sentence.starts_with("deploy/web.yaml:2: the file is not UTF-8"), "{sentence}");
+}
+
+#[test]
+fn limits_hold() {
+    let small = Limits { file_bytes: 200, documents: 2, depth: 8, alias_bytes: 2000 };
+    let with = |text: String| sentences(&render(&[file("a.yaml", text)], &small).expect_err("refused"));
+    assert!(with("x".repeat(201))[0].contains("the file has 201 bytes and at most 200"));
+    assert!(
+        with(format!("{}---\n{}---\n{}", config_map("a"), config_map("b"), config_map("c")))[0].contains("more than 2")
+    );
+    assert!(with(format!("{}{}", "[".repeat(9), "]".repeat(9)))[0].contains("nested more than 8 deep"));
+    assert!(with(format!("{}x", "- ".repeat(9)))[0].contains("nested more than 8 deep"));
+    assert!(with("a: &a [[[[1]]]]\nb: [[[[*a]]]]\n".into())[0].contains("nested more than 8 deep"), "through an alias");
+}
+
+#[test]
+fn an_alias_bomb_is_refused_before_it_grows() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..30 {
+        let alias = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 9].join(", ")));
+    }
+    assert!(refused_once(bomb).contains("expand to more than 4194304 bytes"));
+
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1000].join(", "));
+    assert!(refused_once(long).contains("expand to more than"), "one long text, many times");
+}
+
+#[test]
+fn only_manifests_are_read() {
+    for path in ["web.yaml", "a/b/web.yml", "x.json"] {
+        assert!(is_manifest(path), "{path}");
+    }
+    for path in ["README.md", ".github/workflows/ci.yaml", "a/.sops.yaml", "yaml", "web.yaml.tpl", ".yaml"] {
+        assert!(!is_manifest(path), "{path}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_file_breaks_the_reader(bytes: Vec<u8>) {
+        let _ = render(&[file("a.yaml", bytes)], &Limits::default());
+    }
+
+    #[test]
+    fn no_text_of_yaml_signs_breaks_the_reader(text in "[ab:,\\-?&*!|>'\"%@`{}\\[\\]# \t\r\n<~0-9.]{0,60}") {
+        for error in render(&[file("a.yaml", text.clone())], &Limits::default()).err().into_iter().flatten() {
+            // YAML takes a lone carriage return for a line break too.
+            let lines = text.matches(['\r', '\n']).count() + 1;
+            proptest::prop_assert!((1..=lines).contains(&error.origin.line), "{error} in {text:?}");
+            proptest::prop_assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn json_in_is_json_out(data: std::collections::BTreeMap<String, String>) {
+        let json = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
+        let text = serde_json::to_string_pretty(&json).expect("JSON");
+        let objects = render(&[file("a.json", text)], &Limits::default());
+        let objects = objects.map_err(|errors| proptest::test_runner::TestCaseError::fail(sentences(&errors).join("; ")))?;
+        proptest::prop_assert_eq!(Value::Object(objects[0].json().clone()), json);
+    }
+}

@@ -1,3 +1,10 @@
-//! End-to-end tests of drover, one file per room.
+//! drover on a real cluster: a git server, a push, pods, an Ingress; and everything that goes wrong on the way.
 
+mod apply;
 mod chart;
+mod git;
+mod isolation;
+mod quickstart;
+mod spine;
+mod testbed;
+mod webapp;

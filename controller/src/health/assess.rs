@@ -1,0 +1,73 @@
+//! Whether an object does what it should, by the rules of kstatus (`sigs.k8s.io/cli-utils/pkg/kstatus`).
+
+use serde_json::Value;
+
+use super::builtin;
+use super::fields::{condition, number, text};
+
+/// What an object's status says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It is as its spec asks.
+    Current,
+    /// It is on the way.
+    InProgress {
+        /// What is still missing.
+        message: String,
+    },
+    /// It will not get there by itself.
+    Failed {
+        /// One CamelCase word.
+        reason: String,
+        /// What went wrong.
+        message: String,
+    },
+}
+
+impl Health {
+    pub(super) fn in_progress(message: impl Into<String>) -> Self {
+        Self::InProgress { message: message.into() }
+    }
+
+    pub(super) fn failed(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Failed { reason: reason.into(), message: message.into() }
+    }
+}
+
+/// Judges a live object of any kind. First what holds for every kind (being deleted, a status of an older generation, the
+/// conditions `Stalled` and `Reconciling`), then the rules of the built-in kinds, then the condition `Ready`. A kind that
+/// says nothing about itself is current.
+///
+/// It differs from kstatus in three places, each because an `Environment` waits for the answer: a Job that runs is in
+/// progress; a claim that waits for its first pod is current; a Deployment whose pods the API server refuses says so.
+pub fn assess(object: &Value) -> Health {
+    if !text(object, "/metadata/deletionTimestamp").is_empty() {
+        return Health::in_progress("being deleted");
+    }
+    let generation = number(object, "/metadata/generation");
+    let is_older = |observed: Option<i64>| matches!((observed, generation), (Some(seen), Some(now)) if seen < now);
+    if is_older(number(object, "/status/observedGeneration")) {
+        return Health::in_progress("its controller has not seen the latest change yet");
+    }
+    if let Some(stalled) = condition(object, "Stalled").filter(|stalled| stalled.is("True")) {
+        return Health::failed(stalled.reason(), stalled.message());
+    }
+    if let Some(reconciling) = condition(object, "Reconciling").filter(|reconciling| reconciling.is("True")) {
+        return Health::in_progress(reconciling.message());
+    }
+    let api_version = text(object, "/apiVersion");
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    if let Some(health) = builtin::assess(group, text(object, "/kind"), object) {
+        return health;
+    }
+    match condition(object, "Ready") {
+        Some(ready) if is_older(ready.observed_generation()) => {
+            Health::in_progress("its controller has not seen the latest change yet")
+        }
+        Some(ready) if !ready.is("True") => Health::in_progress(ready.message()),
+        Some(_) => Health::Current,
+        // drover always writes a status.
+        None if group == drover_crds::GROUP => Health::in_progress("drover has not looked at it yet"),
+        None => Health::Current,
+    }
+}

@@ -1,0 +1,45 @@
+//! Waiting for what a person would see, with a deadline instead of a sleep.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::controller::recent_log;
+
+/// How often is looked.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Looks until `look` gives a value, and returns it. When it has not within `deadline`, the test fails with what was looked
+/// for, what was seen last and the end of the controller's log.
+pub async fn eventually<T, Look, Seen>(what: &str, deadline: Duration, mut look: Look) -> T
+where
+    Look: FnMut() -> Seen,
+    Seen: Future<Output = Result<T, String>>,
+{
+    let end = Instant::now() + deadline;
+    let mut last = "nothing: the first look did not come back".to_owned();
+    while Instant::now() < end {
+        match timeout(end - Instant::now(), look()).await {
+            Ok(Ok(value)) => return value,
+            Ok(Err(seen)) => last = seen,
+            Err(_) => break,
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    panic!("{what}: not within {} s.\nLast seen: {last}\n{}", deadline.as_secs(), recent_log());
+}
+
+/// Looks again and again for the whole of `period`; the test fails at the first look that gives an error.
+pub async fn steadily<Look, Seen>(what: &str, period: Duration, mut look: Look)
+where
+    Look: FnMut() -> Seen,
+    Seen: Future<Output = Result<(), String>>,
+{
+    let end = Instant::now() + period;
+    while Instant::now() < end {
+        if let Err(seen) = look().await {
+            panic!("{what}: no longer.\nSeen: {seen}\n{}", recent_log());
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,79 @@
+//! The manifest of the web app that tests deploy: `e2e/testbed/apps/hello`, in the versions that are in the registry.
+
+use std::fmt::Write as _;
+
+use crate::testbed::Testbed;
+
+/// A `WebApp` that runs the test image, to be changed and written as YAML.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    name: String,
+    image: String,
+    host: String,
+    env: Vec<(String, String)>,
+    more: String,
+}
+
+impl Hello {
+    /// The app `name` in version `tag`, reached under `host`.
+    pub fn new(name: &str, tag: &str, host: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            image: format!("{}/hello:{tag}", Testbed::shared().registry()),
+            host: host.to_owned(),
+            env: Vec::new(),
+            more: String::new(),
+        }
+    }
+
+    /// The same app in another version.
+    #[must_use]
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.image = format!("{}/hello:{tag}", Testbed::shared().registry());
+        self
+    }
+
+    /// Sets an environment variable: see the app for those that it reads.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds fields to the spec, as YAML without indentation.
+    #[must_use]
+    pub fn spec(mut self, yaml: &str) -> Self {
+        for line in yaml.trim().lines() {
+            let _ = writeln!(self.more, "  {line}");
+        }
+        self
+    }
+
+    /// A volume of its own, in which it writes.
+    #[must_use]
+    pub fn with_volume(self, retention: &str) -> Self {
+        self.env("DATA_DIR", "/data").spec(&format!(
+            "volumes:\n- name: data\n  mounts: [{{mountPath: /data}}]\n  claim: {{resources: {{requests: {{storage: 16Mi}}}}, retentionPolicy: {retention}}}"
+        ))
+    }
+
+    /// The image.
+    pub fn image(&self) -> &str {
+        &self.image
+    }
+
+    /// The manifest.
+    pub fn yaml(&self) -> String {
+        let Self { name, image, host, env, more } = self;
+        let mut text = format!(
+            "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata:\n  name: {name}\nspec:\n  image: {image}\n  ports: [{{name: http, port: 8080}}]\n  routes:\n  - {{host: {host}, path: /, to: {{app: {{}}}}}}\n"
+        );
+        if !env.is_empty() {
+            text.push_str("  env:\n");
+            for (name, value) in env {
+                let _ = writeln!(text, "  - {{name: {name}, value: {value:?}}}");
+            }
+        }
+        text + more
+    }
+}

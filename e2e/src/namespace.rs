@@ -1,0 +1,131 @@
+//! A namespace for one test.
+
+use std::fmt::Debug;
+use std::process::Command;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::Api;
+use kube::{Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::command::{Finished, finish};
+use crate::controller::{Controller, binary};
+use crate::environment::Environment;
+use crate::git_repo::GitRepo;
+use crate::testbed::Testbed;
+use crate::web_app::App;
+
+/// A namespace that is deleted at the end of the test; `DROVER_E2E_KEEP` in the environment leaves it there to look at.
+pub struct Namespace {
+    bed: &'static Testbed,
+    client: Client,
+    name: String,
+}
+
+impl Namespace {
+    /// A new namespace that has opted in by `drover allow`, on the shared cluster, with the shared controller at work.
+    pub async fn new(topic: &str) -> Self {
+        let namespace = Self::not_allowed(topic).await;
+        let allowed = namespace.drover(&["allow", &namespace.name]);
+        assert_eq!(allowed.code, 0, "drover allow failed:\n{}", allowed.said());
+        namespace
+    }
+
+    /// The same, but it has not opted in.
+    pub async fn not_allowed(topic: &str) -> Self {
+        let bed = Testbed::shared();
+        Controller::shared().await;
+        let name = format!("e2e-{topic}-{:06x}", rand::random_range(0..0x100_0000_u32));
+        // What clusters that take care ask of all pods.
+        bed.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{pod-security.kubernetes.io/enforce: restricted}}}}}}"
+        ));
+        Self { bed, client: bed.client().await, name }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A client with all rights.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// A host name that no other test uses.
+    pub fn host(&self) -> String {
+        format!("{}.test", self.name)
+    }
+
+    /// `ip:port` under which Ingress answers.
+    pub fn ingress(&self) -> String {
+        format!("{}:80", self.bed.node_ip())
+    }
+
+    /// A new repository.
+    pub fn repository(&self, name: &str) -> GitRepo {
+        GitRepo::create(&format!("{}-{name}", self.name))
+    }
+
+    /// Lets this namespace follow the branch `prod` of `repo`, over TLS, looking every five seconds.
+    pub async fn follow(&self, repo: &GitRepo) -> Environment<'_> {
+        Environment::create(self, "prod", repo, |_| ()).await
+    }
+
+    /// The web app of that name.
+    pub fn app(&self, name: &str) -> App<'_> {
+        App::new(self, name)
+    }
+
+    /// Objects of one kind in here.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// The object of that kind and name, if it is there.
+    pub async fn get<K>(&self, name: &str) -> Option<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K::DynamicType: Default,
+    {
+        self.api::<K>()
+            .get_opt(name)
+            .await
+            .unwrap_or_else(|error| panic!("{name} in {} cannot be read: {error}", self.name))
+    }
+
+    /// Runs kubectl in here; it must succeed.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        self.bed.kubectl(&[&["--namespace", &self.name], arguments].concat())
+    }
+
+    /// Runs `kubectl apply` in here.
+    pub fn apply(&self, yaml: &str) {
+        let finished = finish(self.bed.program("kubectl").args(["--namespace", &self.name, "apply", "-f", "-"]), yaml);
+        assert_eq!(finished.code, 0, "kubectl did not apply:\n{yaml}\n{}", finished.said());
+    }
+
+    /// Runs drover's command line as a person with all rights would.
+    pub fn drover(&self, arguments: &[&str]) -> Finished {
+        self.drover_with_input(arguments, "")
+    }
+
+    /// The same, with something on standard input.
+    pub fn drover_with_input(&self, arguments: &[&str], input: &str) -> Finished {
+        finish(Command::new(binary()).args(arguments).env("KUBECONFIG", self.bed.kubeconfig()), input)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if std::env::var_os("DROVER_E2E_KEEP").is_none() {
+            let _ = finish(self.bed.program("kubectl").args(["delete", "namespace", &self.name, "--wait=false"]), "");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The cluster that tests run on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::command::{finish, run};
+
+/// The folder of the project.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is a folder of the project")
+}
+
+/// A running cluster, as `cluster env` describes it.
+#[derive(Clone, Debug)]
+pub struct Testbed {
+    variables: BTreeMap<String, String>,
+}
+
+impl Testbed {
+    /// The cluster that tests share, with a node, DNS, volumes, Ingress and a registry. It is started when it is not up
+    /// yet, and stays up for the next run: `make cluster-down` ends it. `TESTBED` in the environment chooses another.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Testbed> = OnceLock::new();
+        SHARED.get_or_init(|| Self::with_node(number()))
+    }
+
+    /// A cluster of the given number, with a node and all of the above.
+    pub fn with_node(number: u32) -> Self {
+        cluster(number, &["up", "--node", "--audit"]);
+        cluster(number, &["addons"]);
+        Self::describe(number)
+    }
+
+    /// A cluster of the given number with nothing but etcd, the API server and the controller manager.
+    pub fn control_plane(number: u32) -> Self {
+        cluster(number, &["up"]);
+        Self::describe(number)
+    }
+
+    fn describe(number: u32) -> Self {
+        let variables = cluster(number, &["env"])
+            .lines()
+            .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self { variables }
+    }
+
+    /// Ends the cluster and removes all of it.
+    pub fn down(&self) {
+        cluster(self.number(), &["down"]);
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        self.variables.get(name).unwrap_or_else(|| panic!("`cluster env` prints no {name}: {:?}", self.variables))
+    }
+
+    /// Which of the clusters on this machine it is.
+    pub fn number(&self) -> u32 {
+        self.variable("TESTBED").parse().expect("TESTBED is a number")
+    }
+
+    /// A kubeconfig with all rights.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.variable("KUBECONFIG").into()
+    }
+
+    /// The folder with the cluster's data, logs and certificates.
+    pub fn state(&self) -> PathBuf {
+        self.variable("TESTBED_STATE").into()
+    }
+
+    /// The address of the node: Ingress answers on its ports 80 and 443.
+    pub fn node_ip(&self) -> &str {
+        self.variable("TESTBED_NODE_IP")
+    }
+
+    /// The address of this machine as the node and its pods reach it.
+    pub fn host_ip(&self) -> &str {
+        self.variable("TESTBED_HOST_IP")
+    }
+
+    /// `host:port` of the registry on the node; it speaks plain HTTP.
+    pub fn registry(&self) -> &str {
+        self.variable("TESTBED_REGISTRY")
+    }
+
+    /// A program that the testbed built: `kubectl`, `helm`, `ctr`.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(Path::new(self.variable("TESTBED_BIN")).join(name));
+        command.env("KUBECONFIG", self.kubeconfig());
+        command
+    }
+
+    /// Runs kubectl, which must succeed, and returns what it printed.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        run(self.program("kubectl").args(arguments))
+    }
+
+    /// `kubectl apply`, of YAML.
+    pub fn apply(&self, yaml: &str) {
+        let finished = finish(self.program("kubectl").args(["apply", "-f", "-"]), yaml);
+        assert_eq!(finished.code, 0, "kubectl did not apply:\n{yaml}\n{}", finished.said());
+    }
+
+    /// A client with all rights, for the runtime that calls this.
+    pub async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).expect("the testbed writes a kubeconfig");
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .expect("the testbed's kubeconfig is complete");
+        config.connect_timeout = Some(Duration::from_secs(5));
+        Client::try_from(config).expect("a client needs nothing but its configuration")
+    }
+}
+
+/// The number of the cluster that this run of the tests uses.
+fn number() -> u32 {
+    let text = std::env::var("TESTBED").unwrap_or_else(|_| "0".to_owned());
+    text.parse().unwrap_or_else(|_| panic!("TESTBED is `{text}`: it must be a number"))
+}
+
+fn cluster(number: u32, arguments: &[&str]) -> String {
+    run(Command::new(repository().join("e2e/testbed/cluster")).args(arguments).env("TESTBED", number.to_string()))
+}

@@ -1,0 +1,354 @@
+//! From a commit to objects: applying, pruning, drift, ownership, order.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use drover_crds::{DeletionPolicy, DriftPolicy};
+use drover_e2e::{Environment, Namespace, eventually, steadily};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+/// ConfigMaps of those names, as one file; each holds `text`.
+fn config_maps(names: &[&str], text: &str) -> String {
+    let mut yaml = String::new();
+    for name in names {
+        let _ =
+            write!(yaml, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{text: {text}}}\n");
+    }
+    yaml
+}
+
+async fn data(namespace: &Namespace, name: &str) -> Option<BTreeMap<String, String>> {
+    Some(namespace.get::<ConfigMap>(name).await?.data.unwrap_or_default())
+}
+
+async fn exists(namespace: &Namespace, name: &str) -> bool {
+    data(namespace, name).await.is_some()
+}
+
+/// Waits until the text of the ConfigMap is `wanted`; `None` stands for no such ConfigMap.
+async fn text_becomes(namespace: &Namespace, name: &str, wanted: Option<&str>) {
+    eventually(&format!("the text of {name} is {wanted:?}"), Duration::from_secs(30), async || {
+        let text = data(namespace, name).await.and_then(|mut data| data.remove("text"));
+        if text.as_deref() == wanted { Ok(()) } else { Err(format!("{text:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_git_leaves_the_cluster_and_nothing_else_does() {
+    let namespace = Namespace::new("prune").await;
+    let repo = namespace.repository("maps");
+    namespace.kubectl(&["create", "configmap", "not-ours"]);
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a", "b", "c"], "one"))], "Three");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "one"))], "Two");
+    environment.is_ready_at(&commit).await;
+    assert!(!exists(&namespace, "c").await, "c left git and stayed");
+    for name in ["a", "b", "not-ours"] {
+        assert!(exists(&namespace, name).await, "{name} is gone");
+    }
+
+    // A field that leaves git leaves the object.
+    let commit = repo.push(
+        &[("maps.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n")],
+        "No texts",
+    );
+    environment.is_ready_at(&commit).await;
+    assert_eq!(data(&namespace, "a").await, Some(BTreeMap::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_would_remove_most_is_refused_until_a_person_confirms_it() {
+    let namespace = Namespace::new("guard").await;
+    let repo = namespace.repository("maps");
+    let all = ["a", "b", "c", "d", "e", "f"];
+    let commit = repo.push(&[("maps.yaml", &config_maps(&all, "one"))], "Six");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+
+    let few = repo.push(&[("maps.yaml", &config_maps(&["a", "new"], "two"))], "Two");
+    environment.complains_of(&["drover.dev/confirm-prune"]).await;
+    for name in all {
+        assert!(exists(&namespace, name).await, "{name} was removed though the commit was refused");
+    }
+    text_becomes(&namespace, "a", Some("one")).await;
+    assert!(!exists(&namespace, "new").await, "a refused commit is not applied by halves");
+
+    environment.patch(json!({"metadata": {"annotations": {"drover.dev/confirm-prune": few}}})).await;
+    environment.is_ready_at(&few).await;
+    assert!(!exists(&namespace, "f").await);
+
+    // An empty commit is never believed without a word either.
+    repo.push(&[("README.md", "nothing here")], "Empty");
+    environment.complains_of(&["no objects"]).await;
+    assert!(exists(&namespace, "a").await && exists(&namespace, "new").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_put_back_at_once_after_an_edit_and_after_a_delete() {
+    let namespace = Namespace::new("drift").await;
+    let repo = namespace.repository("maps");
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "one"))], "Maps");
+    // Only an event can bring it back in time: nobody asks the repository for an hour.
+    let environment = Environment::create(&namespace, "prod", &repo, |spec| {
+        spec.source.interval = Some(drover_crds::Duration::from_secs(3600))
+    })
+    .await;
+    environment.is_ready_at(&commit).await;
+    let maps = namespace.api::<ConfigMap>();
+
+    let edit = Patch::Merge(json!({"data": {"text": "edited"}}));
+    maps.patch("a", &PatchParams::default(), &edit).await.expect("a person may edit");
+    text_becomes(&namespace, "a", Some("one")).await;
+
+    maps.delete("b", &DeleteParams::default()).await.expect("a person may delete");
+    text_becomes(&namespace, "b", Some("one")).await;
+
+    // What others add beside our fields is theirs.
+    let add = Patch::Merge(json!({"data": {"extra": "kept"}}));
+    maps.patch("a", &PatchParams::default(), &add).await.expect("a person may add");
+    steadily("a key that somebody added stays", Duration::from_secs(3), async || {
+        match data(&namespace, "a").await.and_then(|mut data| data.remove("extra")) {
+            Some(_) => Ok(()),
+            None => Err("it is gone".into()),
+        }
+    })
+    .await;
+    environment.is_ready_at(&commit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reported_drift_is_said_and_left() {
+    let namespace = Namespace::new("report").await;
+    let repo = namespace.repository("maps");
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a"], "one"))], "Map");
+    let environment =
+        Environment::create(&namespace, "prod", &repo, |spec| spec.drift = Some(DriftPolicy::Report)).await;
+    environment.is_ready_at(&commit).await;
+
+    let edit = Patch::Merge(json!({"data": {"text": "edited"}}));
+    namespace.api::<ConfigMap>().patch("a", &PatchParams::default(), &edit).await.expect("a person may edit");
+    environment
+        .comes_to("names the object that drifted", |status| {
+            let said = format!("{:?} {:?}", status.conditions, status.failures);
+            if said.contains(&format!("ConfigMap {}/a", namespace.name())) { Ok(()) } else { Err(said) }
+        })
+        .await;
+    text_becomes(&namespace, "a", Some("edited")).await;
+
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a"], "two"))], "The next commit");
+    environment.is_ready_at(&commit).await;
+    text_becomes(&namespace, "a", Some("two")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_an_environment_orphans_or_deletes_as_its_policy_says() {
+    for (policy, stays) in [(None, true), (Some(DeletionPolicy::Orphan), true), (Some(DeletionPolicy::Delete), false)] {
+        let namespace = Namespace::new("deletion").await;
+        let repo = namespace.repository("maps");
+        let commit = repo.push(&[("maps.yaml", &config_maps(&["a"], "one"))], "Map");
+        let environment = Environment::create(&namespace, "prod", &repo, |spec| spec.deletion_policy = policy).await;
+        environment.is_ready_at(&commit).await;
+        environment.delete().await;
+        assert_eq!(exists(&namespace, "a").await, stays, "with deletionPolicy {policy:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_environments_that_claim_one_object_exactly_one_wins() {
+    for _ in 0..3 {
+        let namespace = Namespace::new("rivals").await;
+        let (left, right) = (namespace.repository("left"), namespace.repository("right"));
+        left.push(&[("map.yaml", &config_maps(&["shared"], "left"))], "Left");
+        right.push(&[("map.yaml", &config_maps(&["shared"], "right"))], "Right");
+        let (one, other) = tokio::join!(
+            Environment::create(&namespace, "left", &left, |_| ()),
+            Environment::create(&namespace, "right", &right, |_| ())
+        );
+
+        let owner = eventually("one of them has it", Duration::from_secs(60), async || {
+            data(&namespace, "shared").await.and_then(|mut data| data.remove("text")).ok_or("nobody yet".to_owned())
+        })
+        .await;
+        let (winner, loser) = if owner == "left" { (one, other) } else { (other, one) };
+        let named = format!("{}/{owner}", namespace.name());
+        loser.complains_of(&[&format!("ConfigMap {}/shared", namespace.name()), &named]).await;
+        winner.is_ready_at(&if owner == "left" { left.head() } else { right.head() }).await;
+        let version = async || namespace.get::<ConfigMap>("shared").await.and_then(|map| map.metadata.resource_version);
+        let before = version().await;
+        steadily("they do not fight", Duration::from_secs(7), async || {
+            let now = version().await;
+            if now == before { Ok(()) } else { Err(format!("{before:?} became {now:?}")) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_applies_is_not_taken_over() {
+    let namespace = Namespace::new("foreign").await;
+    let repo = namespace.repository("maps");
+    namespace.kubectl(&["create", "configmap", "a", "--from-literal=text=theirs", "--field-manager=another-tool"]);
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["b"], "one"))], "Ours");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+
+    repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "two"))], "Theirs too");
+    environment.complains_of(&[&format!("ConfigMap {}/a", namespace.name()), "another-tool"]).await;
+    text_becomes(&namespace, "a", Some("theirs")).await;
+
+    // Once they let go of it, it is ours.
+    namespace.kubectl(&["delete", "configmap", "a"]);
+    environment.is_ready_at(&repo.head()).await;
+    text_becomes(&namespace, "a", Some("two")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_for_another_namespace_is_refused() {
+    let namespace = Namespace::new("scope").await;
+    let neighbour = Namespace::new("neighbour").await;
+    let repo = namespace.repository("maps");
+    let first = repo.push(&[("maps.yaml", &config_maps(&["a"], "one"))], "Ours");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&first).await;
+
+    let stray = format!(
+        "{}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: stray, namespace: {}}}\n",
+        config_maps(&["a"], "two"),
+        neighbour.name()
+    );
+    repo.push(&[("maps.yaml", &stray)], "Next door");
+    environment.complains_of(&["stray", neighbour.name()]).await;
+    assert!(!exists(&neighbour, "stray").await, "an Environment wrote into another namespace");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_has_not_opted_in_is_left_alone_and_told_how() {
+    let namespace = Namespace::not_allowed("closed").await;
+    let repo = namespace.repository("maps");
+    repo.push(&[("maps.yaml", &config_maps(&["a"], "one"))], "Map");
+    let environment = namespace.follow(&repo).await;
+    environment.complains_of(&["drover allow", namespace.name()]).await;
+    assert!(!exists(&namespace, "a").await);
+
+    let allowed = namespace.drover(&["allow", namespace.name()]);
+    assert_eq!(allowed.code, 0, "{}", allowed.said());
+    environment.is_ready_at(&repo.head()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_and_an_object_of_its_kind_come_in_one_push() {
+    let namespace = Namespace::new("kinds").await;
+    let repo = namespace.repository("kinds");
+    // Cluster-scoped objects need rights that `drover allow` does not give.
+    let group = format!("{}.example.org", namespace.name());
+    namespace.apply(&format!(
+        "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: {name}}}
+rules:
+- {{apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: ['*']}}
+- {{apiGroups: [{group}], resources: ['*'], verbs: ['*']}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: {name}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}}
+subjects: [{{kind: ServiceAccount, name: drover, namespace: {name}}}]
+",
+        name = namespace.name()
+    ));
+    let definition = format!(
+        "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: cheeses.{group}}}
+spec:
+  group: {group}
+  names: {{kind: Cheese, plural: cheeses, singular: cheese}}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{age: {{type: integer}}}}}}}}}}}}
+"
+    );
+    let cheese = format!("apiVersion: {group}/v1\nkind: Cheese\nmetadata: {{name: brie}}\nspec: {{age: 3}}\n");
+    let commit = repo.push(&[("a-cheese.yaml", &cheese), ("b-definition.yaml", &definition)], "Cheese");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+    let age = namespace.kubectl(&["get", &format!("cheeses.{group}"), "brie", "-o", "jsonpath={.spec.age}"]);
+    assert_eq!(age, "3");
+    environment.delete().await;
+    for kind in ["clusterrolebinding", "clusterrole"] {
+        namespace.kubectl(&["delete", kind, namespace.name()]);
+    }
+    namespace.kubectl(&["delete", "crd", &format!("cheeses.{group}")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_commit_takes_over_from_one_that_is_still_waiting() {
+    let namespace = Namespace::new("supersede").await;
+    let repo = namespace.repository("maps");
+    // A Deployment that no node can hold never becomes healthy.
+    let stuck = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: stuck}
+spec:
+  selector: {matchLabels: {app: stuck}}
+  template:
+    metadata: {labels: {app: stuck}}
+    spec:
+      nodeSelector: {no-such: node}
+      securityContext: {runAsNonRoot: true, runAsUser: 1000, seccompProfile: {type: RuntimeDefault}}
+      containers:
+      - name: main
+        image: drover.test/busybox:1
+        securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+";
+    let first = repo.push(&[("stuck.yaml", stuck), ("maps.yaml", &config_maps(&["a"], "one"))], "Stuck");
+    let environment = namespace.follow(&repo).await;
+    environment.has_applied(&first).await;
+    let second = repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "two"))], "Without it");
+    environment.is_ready_at(&second).await;
+    text_becomes(&namespace, "a", Some("two")).await;
+    assert_eq!(namespace.kubectl(&["get", "deployments", "-o", "name"]), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nothing_changes_nothing_is_written() {
+    let namespace = Namespace::new("quiet").await;
+    let repo = namespace.repository("maps");
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "one"))], "Maps");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+    let versions = async || {
+        let mut all = vec![environment.resource().await.metadata.resource_version];
+        for name in ["a", "b"] {
+            all.push(namespace.get::<ConfigMap>(name).await.expect("it is applied").metadata.resource_version);
+        }
+        all
+    };
+    let before = versions().await;
+    // Three polls long, and a commit with the same tree.
+    repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "one"))], "The same again");
+    environment
+        .comes_to("has seen the new commit", |status| match &status.source {
+            Some(source) if source.message == "The same again" => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    let seen = versions().await;
+    assert_eq!(before[1..], seen[1..], "a commit with the same tree changed an object");
+    steadily("nothing is written", Duration::from_secs(16), async || {
+        let now = versions().await;
+        if now == seen { Ok(()) } else { Err(format!("{seen:?} became {now:?}")) }
+    })
+    .await;
+}

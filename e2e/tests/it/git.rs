@@ -1,0 +1,180 @@
+//! Reaching a repository: protocols, credentials, what is followed, and the webhook.
+
+use std::time::Duration;
+
+use drover_crds::{LocalObjectReference, Reference};
+use drover_e2e::{Environment, GitServer, Namespace, eventually, steadily};
+use k8s_openapi::api::core::v1::ConfigMap;
+
+/// A ConfigMap `page` whose key `text` says `text`.
+fn page(text: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: page}}\ndata: {{text: {text}}}\n")
+}
+
+async fn text(namespace: &Namespace) -> Option<String> {
+    namespace.get::<ConfigMap>("page").await?.data?.remove("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_over_tls_with_an_authority_of_its_own() {
+    let namespace = Namespace::new("https").await;
+    let repo = namespace.repository("pages");
+    let commit = repo.push(&[("page.yaml", &page("one"))], "One");
+    let environment = namespace.follow(&repo).await;
+    let status = environment.is_ready_at(&commit).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("one"));
+    let source = status.source.expect("the status names the commit");
+    assert_eq!((source.message.as_str(), source.author.as_str()), ("One", "Robin"));
+    assert_eq!(status.applied.expect("it is applied").objects, 1);
+
+    let commit = repo.push(&[("page.yaml", &page("two"))], "Two");
+    let status = environment.is_ready_at(&commit).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("two"));
+    let history: Vec<&str> = status.history.iter().map(|entry| entry.message.as_str()).collect();
+    assert_eq!(history, ["Two", "One"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_over_ssh_with_a_key_and_known_hosts() {
+    let namespace = Namespace::new("ssh").await;
+    namespace.apply(&GitServer::shared().secret_for_ssh("git-ssh"));
+    let repo = namespace.repository("pages");
+    let commit = repo.push(&[("page.yaml", &page("one"))], "One");
+    let environment = Environment::create(&namespace, "prod", &repo, |spec| {
+        spec.source.url = repo.ssh();
+        spec.source.secret_ref = Some(LocalObjectReference { name: "git-ssh".into() });
+    })
+    .await;
+    environment.is_ready_at(&commit).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_host_key_is_refused_with_a_sentence() {
+    let namespace = Namespace::new("host-key").await;
+    namespace.apply(&GitServer::shared().secret_for_ssh_with_wrong_host_key("git-ssh"));
+    let repo = namespace.repository("pages");
+    repo.push(&[("page.yaml", &page("one"))], "One");
+    let environment = Environment::create(&namespace, "prod", &repo, |spec| {
+        spec.source.url = repo.ssh();
+        spec.source.secret_ref = Some(LocalObjectReference { name: "git-ssh".into() });
+    })
+    .await;
+    let ready = environment.complains_of(&["known_hosts", "git-ssh"]).await;
+    assert_eq!(ready.message.trim_end_matches('.').matches(". ").count(), 0, "not one sentence: {}", ready.message);
+    assert_eq!(text(&namespace).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_said_without_saying_the_password() {
+    let namespace = Namespace::new("password").await;
+    let repo = namespace.repository("pages");
+    let commit = repo.push(&[("page.yaml", &page("one"))], "One");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+
+    namespace.kubectl(&[
+        "patch",
+        "secret",
+        "git-read",
+        "--type=merge",
+        r#"--patch={"stringData":{"password":"swordfish"}}"#,
+    ]);
+    let ready = environment.complains_of(&["git-read"]).await;
+    assert!(!ready.message.contains("swordfish"), "the password is in the status: {}", ready.message);
+    assert!(!drover_e2e::Controller::shared().await.log().contains("swordfish"), "the password is in the log");
+    assert_eq!(text(&namespace).await.as_deref(), Some("one"), "what is applied stays");
+
+    namespace.apply(&GitServer::shared().secret_for_https("git-read"));
+    environment.is_ready_at(&commit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_is_deleted_or_never_was_takes_nothing_away() {
+    let namespace = Namespace::new("branch").await;
+    let repo = namespace.repository("pages");
+    let commit = repo.push_to("main", &[("page.yaml", &page("one"))], "One");
+    let environment = namespace.follow(&repo).await;
+    environment.complains_of(&["prod"]).await;
+
+    repo.push(&[("page.yaml", &page("one"))], "One, on prod");
+    let on_prod = repo.head();
+    assert_ne!(commit, on_prod);
+    environment.is_ready_at(&on_prod).await;
+    repo.delete_branch("prod");
+    environment.complains_of(&["prod"]).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_missing_is_named_and_takes_nothing_away() {
+    let namespace = Namespace::new("path").await;
+    let repo = namespace.repository("pages");
+    let commit = repo.push(&[("deploy/page.yaml", &page("one")), ("elsewhere/other.yaml", "not: {yaml")], "One");
+    let environment =
+        Environment::create(&namespace, "prod", &repo, |spec| spec.source.path = Some("deploy".into())).await;
+    environment.is_ready_at(&commit).await;
+
+    repo.push(&[("elsewhere/page.yaml", &page("two"))], "Move");
+    environment.complains_of(&["deploy"]).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewritten_branch_is_followed() {
+    let namespace = Namespace::new("rewritten").await;
+    let repo = namespace.repository("pages");
+    let commit = repo.push(&[("page.yaml", &page("one"))], "One");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+    let commit = repo.force_push(&[("page.yaml", &page("two"))], "Another history");
+    environment.is_ready_at(&commit).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("two"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_of_versions_follows_the_highest_tag() {
+    let namespace = Namespace::new("semver").await;
+    let repo = namespace.repository("pages");
+    let first = repo.push(&[("page.yaml", &page("one"))], "One");
+    repo.tag("v1.2.0");
+    let environment = Environment::create(&namespace, "prod", &repo, |spec| {
+        spec.source.reference = Reference { semver: Some(">=1.2, <2".into()), ..Reference::default() };
+    })
+    .await;
+    environment.is_ready_at(&first).await;
+
+    repo.push(&[("page.yaml", &page("too-new"))], "Two");
+    repo.tag("v2.0.0");
+    let third = repo.push(&[("page.yaml", &page("newer"))], "One point ten");
+    repo.tag("v1.10.0");
+    environment.is_ready_at(&third).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("newer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_webhook_brings_a_commit_at_once_and_only_with_the_right_signature() {
+    let namespace = Namespace::new("webhook").await;
+    let repo = namespace.repository("pages");
+    let first = repo.push(&[("page.yaml", &page("one"))], "One");
+    let environment = Environment::with_webhook(&namespace, "prod", &repo).await;
+    environment.is_ready_at(&first).await;
+
+    let second = repo.push(&[("page.yaml", &page("two"))], "Two");
+    let refused = environment.webhook_signed_with(&repo, "a guess").await;
+    assert!((400..500).contains(&refused.status), "a wrong signature was answered with {refused:?}");
+    steadily("a forged webhook changes nothing", Duration::from_secs(3), async || match text(&namespace).await {
+        Some(text) if text == "one" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+
+    let accepted = environment.webhook(&repo).await;
+    assert!((200..300).contains(&accepted.status), "the webhook was answered with {accepted:?}");
+    eventually("the webhook brings the commit", Duration::from_secs(10), async || match text(&namespace).await {
+        Some(text) if text == "two" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    environment.is_ready_at(&second).await;
+}

@@ -1,0 +1,191 @@
+//! The whole way: a push to `prod` becomes a running web app; a bad push leaves the old version serving and says why.
+
+use std::time::Duration;
+
+use drover_e2e::{App, Environment, GitRepo, Hello, Namespace, eventually};
+use k8s_openapi::api::core::v1::Pod;
+
+/// The Environment is made as a team makes it, by `drover init`.
+fn init(namespace: &Namespace, repo: &GitRepo) {
+    let server = drover_e2e::GitServer::shared();
+    let authority = server.authority().display().to_string();
+    let made = namespace.drover_with_input(
+        &[
+            "init",
+            "prod",
+            "--namespace",
+            namespace.name(),
+            "--url",
+            &repo.https(),
+            "--branch",
+            "prod",
+            "--username",
+            server.username(),
+            "--password-stdin",
+            "--ca-file",
+            &authority,
+        ],
+        server.password(),
+    );
+    assert_eq!(made.code, 0, "drover init failed:\n{}", made.said());
+    // Tests do not wait for a minute's poll.
+    namespace.kubectl(&[
+        "patch",
+        "environment",
+        "prod",
+        "--type=merge",
+        r#"--patch={"spec":{"source":{"interval":"5s"}}}"#,
+    ]);
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+}
+
+/// `drover status` says all of `words`.
+async fn status_names(namespace: &Namespace, words: &[&str]) -> String {
+    eventually(&format!("drover status names {words:?}"), Duration::from_secs(60), async || {
+        let status = namespace.drover(&["status", "--namespace", namespace.name()]);
+        if words.iter().all(|word| status.stdout.contains(word)) { Ok(status.stdout) } else { Err(status.said()) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
+    let namespace = Namespace::new("spine").await;
+    let repo = namespace.repository("web");
+    let hello = Hello::new("web", "1", &namespace.host()).spec("health: {path: /healthz, startupTimeout: 30s}");
+    let first = repo.push(&[("web.yaml", &hello.yaml())], "Serve");
+    init(&namespace, &repo);
+    let environment = Environment::named(&namespace, "prod");
+    let app: App = namespace.app("web");
+
+    environment.is_ready_at(&first).await;
+    app.answers("/", "hello from version 1").await;
+    let live = app.is_live_at(&first).await;
+    assert!(app.pods().await.iter().any(is_ready), "what answered is no pod of the app");
+    let image = live.release.expect("a live app has a release").image;
+    assert!(image.contains("@sha256:"), "the release runs a tag, not a digest: {image}");
+
+    let prober = app.probe();
+
+    // A broken image.
+    let broken = repo.push(&[("web.yaml", &hello.clone().tag("broken").yaml())], "Break the image");
+    let problem = app.fails_with(&["CrashLoopBackOff", "Error"]).await;
+    let pod = problem.pod.expect("a crash shows in a pod");
+    assert!(problem.log.iter().any(|line| line.contains("cannot connect to the database")), "{:?}", problem.log);
+    let said = status_names(&namespace, &["Rollout", &pod, &problem.reason]).await;
+    assert!(said.contains("cannot connect to the database"), "drover status does not show the log:\n{said}");
+    app.answers("/", "hello from version 1").await;
+
+    // A syntax error.
+    let before = app.deployment().await.metadata.resource_version;
+    repo.push(
+        &[("web.yaml", "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: web\nspec: {}\n")],
+        "Slip",
+    );
+    environment.complains_of(&["web.yaml:"]).await;
+    let said = status_names(&namespace, &["web.yaml:"]).await;
+    assert!(
+        said.contains(&first[..7]) || said.contains(&broken[..7]),
+        "drover status does not say what is applied:\n{said}"
+    );
+    assert_eq!(
+        app.deployment().await.metadata.resource_version,
+        before,
+        "a commit that cannot be read changed something"
+    );
+    app.answers("/", "hello from version 1").await;
+
+    // Reverting heals both.
+    let healed = repo.revert(2);
+    environment.is_ready_at(&healed).await;
+    app.is_live_at(&healed).await;
+    app.answers("/", "hello from version 1").await;
+    let served = prober.so_far();
+    assert!(served.asked > 50, "the app was not watched: {served:?}");
+    assert!(served.failures.is_empty(), "the app did not serve all the time: {:?}", served.failures);
+
+    // And a good push still goes through.
+    let second = repo.push(&[("web.yaml", &hello.tag("2").yaml())], "Version 2");
+    app.is_live_at(&second).await;
+    app.answers("/", "hello from version 2").await;
+    let failures = prober.so_far().failures;
+    assert!(failures.is_empty(), "the update was felt: {failures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
+    let namespace = Namespace::new("volume").await;
+    let repo = namespace.repository("web");
+    let hello = Hello::new("web", "1", &namespace.host())
+        .with_volume("Delete")
+        .spec("health: {path: /healthz, startupTimeout: 30s}");
+    let first = repo.push(&[("web.yaml", &hello.yaml())], "Serve");
+    init(&namespace, &repo);
+    let environment = Environment::named(&namespace, "prod");
+    let app = namespace.app("web");
+    app.is_live_at(&first).await;
+    app.answers("/data", "version 1").await;
+
+    // A good push: the old pod has to end before the new one may write.
+    let prober = app.probe();
+    let second = repo.push(&[("web.yaml", &hello.clone().tag("2").yaml())], "Version 2");
+    let live = app.is_live_at(&second).await;
+    app.answers("/", "hello from version 2").await;
+    let good = prober.so_far().longest_gap;
+    let said = live.release.and_then(|release| release.unavailable_seconds);
+    println!(
+        "a good push to an app with a volume of its own: nothing served for {good:.1?}; the status says {said:?} s"
+    );
+    let said = Duration::from_secs(
+        said.expect("the status says for how long nothing served").try_into().expect("not negative"),
+    );
+    assert!(good.abs_diff(said) <= Duration::from_secs(5), "the status says {said:?}, but nothing served for {good:?}");
+    drop(prober);
+
+    // A bad one: its image is pulled first, it crashes, and the last good release comes back.
+    let prober = app.probe();
+    repo.push(&[("web.yaml", &hello.clone().tag("broken").yaml())], "Break the image");
+    let problem = app.fails_with(&["CrashLoopBackOff", "Error"]).await;
+    status_names(&namespace, &[&problem.reason, problem.pod.as_deref().expect("a crash shows in a pod")]).await;
+    app.comes_to("serves the last good release again", |status| {
+        let ready = status.replicas.as_ref().map_or(0, |replicas| replicas.ready);
+        if ready == 1 && status.serving.is_some() {
+            Ok(())
+        } else {
+            Err(format!("{:?}, serving {:?}", status.release, status.serving))
+        }
+    })
+    .await;
+    app.answers("/", "hello from version 2").await;
+    let bad = prober.so_far().longest_gap;
+    println!("a bad push to an app with a volume of its own: nothing served for {bad:.1?}");
+    let data = app.page("/data").await;
+    assert!(data.starts_with("version 1\nversion 2\n"), "the data was lost: {data:?}");
+    drop(prober);
+
+    // A missing image is found before anything stops.
+    let prober = app.probe();
+    let missing = repo.push(&[("web.yaml", &hello.clone().tag("missing").yaml())], "No such image");
+    environment.has_applied(&missing).await;
+    app.comes_to("says that the image is missing", |status| {
+        let message =
+            status.release.as_ref().and_then(|release| release.problem.as_ref()).map(|problem| &problem.message);
+        match message {
+            Some(message) if message.contains("hello:missing") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let failures = prober.so_far().failures;
+    assert!(failures.is_empty(), "a missing image stopped the app: {failures:?}");
+
+    // Reverting heals.
+    let healed = repo.revert(2);
+    app.is_live_at(&healed).await;
+    environment.is_ready_at(&healed).await;
+    app.answers("/", "hello from version 2").await;
+}

@@ -1,0 +1,171 @@
+//! A web app that does not come up, and what its status says of it; and what stays when it goes.
+
+use std::time::Duration;
+
+use drover_e2e::{Hello, Namespace, eventually};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+
+/// Pushes the app, waits until its release has one of these problems, and returns the message.
+async fn problem(namespace: &Namespace, hello: &Hello, reasons: &[&str]) -> drover_crds::Problem {
+    let repo = namespace.repository("web");
+    let commit = repo.push(&[("web.yaml", &hello.yaml())], "Serve");
+    namespace.follow(&repo).await.has_applied(&commit).await;
+    namespace.app("web").fails_with(reasons).await
+}
+
+fn hello(namespace: &Namespace, tag: &str) -> Hello {
+    Hello::new("web", tag, &namespace.host())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_root_runs_as_somebody_else() {
+    let namespace = Namespace::new("root").await;
+    let repo = namespace.repository("web");
+    let commit = repo.push(&[("web.yaml", &hello(&namespace, "root").with_volume("Delete").yaml())], "Serve");
+    namespace.follow(&repo).await.has_applied(&commit).await;
+    let app = namespace.app("web");
+    app.is_live_at(&commit).await;
+    app.answers("/data", "version root").await;
+    let users: Vec<_> =
+        app.pods().await.into_iter().filter_map(|pod| pod.spec?.security_context?.run_as_user).collect();
+    assert_eq!(users, [1000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_listens_on_loopback_only_is_told_so() {
+    let namespace = Namespace::new("loopback").await;
+    let hello = hello(&namespace, "1").env("LISTEN_LOCAL", "1").spec("health: {path: /healthz, startupTimeout: 15s}");
+    let problem =
+        problem(&namespace, &hello, &["ProbeFailing", "StartupProbeFailing", "Unhealthy", "CrashLoopBackOff"]).await;
+    assert!(problem.message.contains("0.0.0.0"), "the sentence does not say where to listen: {}", problem.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_answers_only_its_own_host_is_asked_for_that_host() {
+    let namespace = Namespace::new("host").await;
+    let repo = namespace.repository("web");
+    let picky = hello(&namespace, "1").env("ALLOWED_HOSTS", &namespace.host());
+    let commit = repo.push(&[("web.yaml", &picky.clone().spec("health: {path: /healthz}").yaml())], "Serve");
+    namespace.follow(&repo).await.has_applied(&commit).await;
+    let app = namespace.app("web");
+    app.is_live_at(&commit).await;
+    app.answers("/", "hello from version 1").await;
+
+    // Asked for another host it answers 400, and the status says so while the old pod serves on.
+    let wrong = picky.spec("health: {path: /healthz, host: other.test, startupTimeout: 15s}");
+    repo.push(&[("web.yaml", &wrong.yaml())], "Ask for another host");
+    app.comes_to("says that the health check is answered with 400", |status| {
+        let problem = status.release.as_ref().and_then(|release| release.problem.as_ref());
+        match problem {
+            Some(problem) if problem.message.contains("400") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    app.answers("/", "hello from version 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_not_there_is_named() {
+    let namespace = Namespace::new("missing").await;
+    let hello = hello(&namespace, "no-such-tag");
+    let repo = namespace.repository("web");
+    let commit = repo.push(&[("web.yaml", &hello.yaml())], "Serve");
+    namespace.follow(&repo).await.has_applied(&commit).await;
+    namespace
+        .app("web")
+        .comes_to("names the image that is not there", |status| {
+            let problem = status.release.as_ref().and_then(|release| release.problem.as_ref());
+            match problem {
+                Some(problem) if problem.message.contains(hello.image()) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_takes_too_much_memory_is_told_its_limit() {
+    let namespace = Namespace::new("memory").await;
+    let hello = hello(&namespace, "1")
+        .env("EAT_MEMORY", "300")
+        .spec("resources: {limits: {memory: 64Mi}}\nhealth: {startupTimeout: 30s}");
+    let problem = problem(&namespace, &hello, &["OOMKilled"]).await;
+    assert!(problem.message.contains("64Mi"), "the sentence does not name the limit: {}", problem.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_no_node_can_hold_is_told_why() {
+    let namespace = Namespace::new("unschedulable").await;
+    let hello = hello(&namespace, "1").spec("resources: {requests: {memory: 900Gi}, limits: {memory: 900Gi}}");
+    let problem = problem(&namespace, &hello, &["Unschedulable"]).await;
+    assert!(problem.message.contains("memory"), "the sentence does not say what is short: {}", problem.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_the_log_of_a_crashed_container_is_masked() {
+    let namespace = Namespace::new("masked").await;
+    namespace.kubectl(&["create", "secret", "generic", "db", "--from-literal=password=correct-horse-battery"]);
+    let hello = hello(&namespace, "1")
+        .env("EXIT_CODE", "3")
+        .env("LOG_ENV", "DB_PASSWORD")
+        .spec("envFrom: [{prefix: DB_, secretRef: {name: upper}}]\nhealth: {startupTimeout: 15s}");
+    namespace.kubectl(&["create", "secret", "generic", "upper", "--from-literal=PASSWORD=correct-horse-battery"]);
+    let problem = problem(&namespace, &hello, &["CrashLoopBackOff", "Error"]).await;
+    let log = problem.log.join("\n");
+    assert!(log.contains("DB_PASSWORD is"), "the log is not shown: {log}");
+    assert!(!log.contains("correct-horse-battery"), "the password is in the status: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retained_claim_outlives_its_app_and_a_deleted_one_does_not() {
+    let namespace = Namespace::new("claims").await;
+    for (name, retention, stays) in [("kept", "Retain", true), ("dropped", "Delete", false)] {
+        let repo = namespace.repository(name);
+        let yaml = Hello::new(name, "1", &format!("{name}.{}", namespace.host())).with_volume(retention).yaml();
+        let commit = repo.push(&[("web.yaml", &yaml)], "Serve");
+        let environment = drover_e2e::Environment::create(&namespace, name, &repo, |spec| {
+            spec.deletion_policy = Some(drover_crds::DeletionPolicy::Delete);
+        })
+        .await;
+        environment.has_applied(&commit).await;
+        namespace.app(name).is_live_at(&commit).await;
+        environment.delete().await;
+        let claim = format!("{name}-data");
+        eventually(&format!("the app {name} is gone"), Duration::from_secs(60), async || {
+            let pods = namespace.app(name).pods().await;
+            if pods.is_empty() { Ok(()) } else { Err(format!("{} pods", pods.len())) }
+        })
+        .await;
+        eventually(&format!("the claim {claim} is there: {stays}"), Duration::from_secs(60), async || {
+            let found = namespace.get::<PersistentVolumeClaim>(&claim).await;
+            let there = found.is_some_and(|claim| claim.metadata.deletion_timestamp.is_none());
+            if there == stays { Ok(()) } else { Err(format!("there: {there}")) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_brings_new_pods_of_the_same_release() {
+    let namespace = Namespace::new("restart").await;
+    let repo = namespace.repository("web");
+    let commit = repo.push(&[("web.yaml", &hello(&namespace, "1").yaml())], "Serve");
+    namespace.follow(&repo).await.has_applied(&commit).await;
+    let app = namespace.app("web");
+    let before = app.is_live_at(&commit).await.release.expect("it is live").number;
+    let names = async || app.pods().await.into_iter().filter_map(|pod| pod.metadata.name).collect::<Vec<_>>();
+    let old = names().await;
+
+    let restarted = namespace.drover(&["restart", "web", "--namespace", namespace.name()]);
+    assert_eq!(restarted.code, 0, "{}", restarted.said());
+    eventually("all pods are new", Duration::from_secs(60), async || {
+        let now = names().await;
+        if !now.is_empty() && now.iter().all(|name| !old.contains(name)) { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+    assert_eq!(app.is_live_at(&commit).await.release.expect("it is live").number, before);
+
+    let log = namespace.drover(&["logs", "web", "--namespace", namespace.name()]);
+    assert!(log.code == 0 && log.stdout.contains("hello 1 starts"), "drover logs: {}", log.said());
+}
