@@ -2,6 +2,7 @@
 
 mod apply;
 mod chart;
+mod docs;
 mod git;
 mod isolation;
 mod quickstart;

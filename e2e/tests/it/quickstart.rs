@@ -1,27 +1,83 @@
-//! What the documentation tells a reader to type, typed.
+//! The quickstart, typed as it stands: on a cluster of its own with nothing on it but an Ingress controller, with the image and
+//! the chart that people install.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use drover_e2e::{commands_of, finish, repository};
+use drover_e2e::{GitServer, Testbed, binary, commands_of, finish, repository, run};
+
+/// A number that no other test and no person uses.
+const OWN: u32 = 45;
 
 #[test]
-fn the_commands_of_the_documentation_are_there_and_work() {
-    let mut ran = 0;
-    for page in ["README.md", "docs/src/quickstart.md"] {
-        let text = fs::read_to_string(repository().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
-        for block in commands_of(&text, "sh test") {
-            let mut shell = Command::new("bash");
-            shell.args(["-euo", "pipefail", "-c", &block]).current_dir(repository());
-            let finished = finish(&mut shell, "");
-            assert_eq!(
-                finished.code,
-                0,
-                "{page} tells a reader to type\n{block}\nand that fails:\n{}",
-                finished.said()
-            );
-            ran += 1;
+fn the_quickstart_works_as_it_is_written() {
+    let page = fs::read_to_string(repository().join("docs/src/quickstart.md")).expect("the page");
+    let blocks = commands_of(&page, "sh test");
+    assert!(blocks.len() > 5, "only {} blocks of the quickstart are marked `sh test`", blocks.len());
+
+    let bed = Testbed::with_node(OWN);
+    let _end = End;
+    let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
+    load_image(&bed, folder.path());
+    let git = GitServer::beside(&bed);
+    git.create("hello");
+
+    // Where names lead is the reader's business; here to the node.
+    fs::write(folder.path().join(".curlrc"), format!("connect-to = \"::{}:80\"\n", bed.node_ip())).expect("our folder");
+    let ssh = format!(
+        "ssh -i {} -o IdentitiesOnly=yes -o UserKnownHostsFile={}",
+        git.identity().display(),
+        git.known_hosts().display()
+    );
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-euxo", "pipefail", "-c", &blocks.join("\n")])
+        .current_dir(repository())
+        .env("PATH", path(&bed))
+        .env("KUBECONFIG", bed.kubeconfig())
+        .env("CURL_HOME", folder.path())
+        .env("GIT_SSH_COMMAND", ssh)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .envs(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"].map(|name| (name, "Robin")))
+        .envs(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"].map(|name| (name, "robin@example.org")))
+        .env("REPOSITORY", git.ssh("hello"))
+        .env("GIT_KEY", git.identity())
+        .env("GIT_HOSTS", git.known_hosts())
+        .env("IMAGE", format!("{}/hello:1", bed.registry()))
+        .env("HOST", "hello.example.org");
+    let finished = finish(&mut shell, "");
+    assert_eq!(finished.code, 0, "what the quickstart tells a reader to type fails:\n{}", finished.said());
+    assert_eq!(finished.stdout.matches("hello from version 1").count(), 2, "{}", finished.said());
+}
+
+/// Makes the release image of the binary under test and brings it to the node.
+fn load_image(bed: &Testbed, folder: &Path) {
+    let archive = folder.join("drover.tar");
+    let mut image = Command::new(repository().join("packaging/image"));
+    run(image.arg("--binary").arg(binary()).arg("--out").arg(&archive));
+    let socket = bed.state().join("run/containerd.sock");
+    let mut ctr = bed.program("ctr");
+    run(ctr.arg("--address").arg(socket).args(["-n", "k8s.io", "images", "import"]).arg(archive));
+}
+
+/// The programs of the testbed and the one under test, before all others.
+fn path(bed: &Testbed) -> std::ffi::OsString {
+    let kubectl = PathBuf::from(bed.program("kubectl").get_program());
+    let ours = [kubectl.parent(), binary().parent()].map(|folder| folder.expect("a program is in a folder").to_owned());
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(ours.into_iter().chain(std::env::split_paths(&inherited))).expect("folders without a colon")
+}
+
+/// Ends the cluster, however the test ends.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut down = Command::new(repository().join("e2e/testbed/cluster"));
+        let finished = finish(down.arg("down").env("TESTBED", OWN.to_string()), "");
+        if finished.code != 0 {
+            eprintln!("cluster {OWN} is still there: {}", finished.said());
         }
     }
-    assert!(ran > 0, "no block of the documentation is marked `sh test`");
 }
