@@ -39,17 +39,18 @@ fn every_page_is_in_the_summary() {
 }
 
 #[test]
-fn the_architecture_page_describes_every_room_and_no_other() {
+fn the_architecture_page_describes_every_room_and_its_invariant() {
     let library = read(&repository().join("controller/src/lib.rs"));
     let modules = library.lines().filter_map(|line| line.trim().strip_prefix("pub mod ")?.strip_suffix(';'));
-    // How many requests were made is no room: it knows nothing.
-    let rooms: BTreeSet<_> = modules.filter(|module| *module != "metrics").chain(["crds"]).collect();
-    let page = read(&repository().join("docs/src/architecture.md"));
-    let described: BTreeSet<_> =
-        page.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
-    assert_eq!(described, rooms);
-    for section in page.split("\n### `").skip(1) {
-        assert!(section.contains("**Invariant"), "this room has no invariant: {}", section.lines().next().unwrap_or(""));
+    // Counting is no room: it decides nothing.
+    let rooms: Vec<_> = modules.filter(|module| *module != "metrics").chain(["crds"]).collect();
+    assert!(rooms.len() > 5, "lib.rs declares only {rooms:?}");
+    let page = read(&repository().join("docs/architecture.md"));
+    for room in rooms {
+        let section = page.split("\n### ").find(|section| section.starts_with(&format!("`{room}`\n")));
+        let section = section.unwrap_or_else(|| panic!("docs/architecture.md does not describe the room {room}"));
+        let section = section.split("\n## ").next().unwrap_or("");
+        assert!(section.contains("**Invariant"), "docs/architecture.md names no invariant of the room {room}");
     }
 }
 
