@@ -4,11 +4,12 @@
 //! own (no node: nothing has to run). `UPDATE_GOLDEN=1` writes the recorded rights anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use drover_e2e::{Testbed, eventually, finish, repository, run};
+use drover_e2e::{Testbed, binary, eventually, finish, repository, run};
 use serde_json::{Value, json};
 
 /// Numbers of the control planes that these tests start: one per test, so that they may run at the same time.
@@ -28,21 +29,28 @@ fn helm_finds_nothing_to_say_about_the_chart() {
 }
 
 #[test]
+fn the_chart_installs_this_version() {
+    let described = run(helm().args(["show", "chart"]).arg(chart()));
+    let version = env!("CARGO_PKG_VERSION");
+    for field in ["version", "appVersion"] {
+        assert!(
+            described.lines().any(|line| line == format!("{field}: {version}")),
+            "{field} is not {version}:\n{described}"
+        );
+    }
+}
+
+#[test]
 fn every_generated_file_is_current() {
-    run(Command::new(repository().join("packaging/generate")).arg("--check"));
+    run(Command::new(repository().join("packaging/generate")).arg("--check").env("DROVER", binary()));
 }
 
 #[test]
 fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
-    let read = |text: &str| -> Vec<Value> {
-        text.split("\n---")
-            .map(|document| serde_saphyr::from_str::<Value>(document.trim_start_matches("---")).expect("YAML"))
-            .map(whole_numbers)
-            .filter(|document| document["kind"] == "CustomResourceDefinition")
-            .collect()
-    };
-    let wanted = read(&std::fs::read_to_string(repository().join("manifests/crds.yaml")).expect("the definitions"));
-    let mut rendered = read(&run(helm().args(["template", "drover"]).arg(chart())));
+    let is_definition = |object: &Value| object["kind"] == "CustomResourceDefinition";
+    let wanted = objects(&std::fs::read_to_string(repository().join("manifests/crds.yaml")).expect("the definitions"));
+    let mut rendered = objects(&run(helm().args(["template", "drover"]).arg(chart())));
+    rendered.retain(is_definition);
     for definition in &mut rendered {
         let annotations = definition["metadata"].as_object_mut().and_then(|metadata| metadata.remove("annotations"));
         assert_eq!(annotations, Some(json!({"helm.sh/resource-policy": "keep"})));
@@ -50,8 +58,27 @@ fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
     let kinds: Vec<_> = wanted.iter().map(|definition| definition["spec"]["names"]["kind"].clone()).collect();
     assert_eq!(kinds, ["Environment", "WebApp"]);
     assert!(rendered == wanted, "`helm template` changes the definitions: compare it with manifests/crds.yaml");
-    let without = run(helm().args(["template", "drover", "--set", "crds.install=false"]).arg(chart()));
-    assert_eq!(read(&without), Vec::<Value>::new());
+    let without = objects(&run(helm().args(["template", "drover", "--set", "crds.install=false"]).arg(chart())));
+    assert!(!without.iter().any(is_definition));
+}
+
+#[test]
+fn the_chart_lets_a_namespace_in_as_the_command_line_does() {
+    let allow = run(Command::new(binary()).args(["allow", "shop", "--dry-run", "-o", "yaml"]));
+    let mut template = helm();
+    template.args(["template", "drover", "--namespace", "drover-system", "--set", "namespaces={shop}"]).arg(chart());
+    let chart = run(template.args(["--show-only", "templates/namespaces.yaml"]));
+    let [by_command, by_chart] = [allow, chart].map(|text| {
+        let mut objects = objects(&text);
+        for object in &mut objects {
+            // Who made it is the only difference.
+            object["metadata"].as_object_mut().and_then(|metadata| metadata.remove("labels")).expect("labels");
+        }
+        objects.sort_by_key(Value::to_string);
+        objects
+    });
+    assert_eq!(by_command.len(), 4);
+    assert_eq!(by_command, by_chart);
 }
 
 #[test]
@@ -163,10 +190,10 @@ async fn the_accounts_can_do_what_is_listed_and_no_more() {
     ] {
         let everybody = cluster.rights("system:serviceaccount:foreign:nobody", namespace);
         let rights = cluster.rights(account, namespace);
-        listed += &format!("\n{account} in {namespace}\n");
+        let _ = writeln!(listed, "\n{account} in {namespace}");
         for line in rights.difference(&everybody) {
             assert!(!line.contains('*'), "{account} holds a wildcard in {namespace}: {line}");
-            listed += &format!("  {line}\n");
+            let _ = writeln!(listed, "  {line}");
         }
     }
     let golden = chart().join("tests/rights.txt");
@@ -281,7 +308,7 @@ impl ControlPlane {
                 for resource in texts(&rule["resources"]) {
                     let mut target = if group.is_empty() { resource } else { format!("{resource}.{group}") };
                     if !names.is_empty() {
-                        target += &format!(" named {}", names.join(", "));
+                        let _ = write!(target, " named {}", names.join(", "));
                     }
                     verbs.entry(target).or_default().extend(texts(&rule["verbs"]));
                 }
@@ -325,6 +352,13 @@ impl Drop for ControlPlane {
 async fn holds(what: &str, condition: impl Fn() -> bool) {
     eventually(what, Duration::from_secs(60), async || if condition() { Ok(()) } else { Err("not yet".to_owned()) })
         .await;
+}
+
+/// The objects of a YAML stream.
+fn objects(text: &str) -> Vec<Value> {
+    let documents = text.split("\n---").map(|document| document.trim_start_matches("---"));
+    let values = documents.map(|document| serde_saphyr::from_str::<Value>(document).expect("YAML"));
+    values.filter(Value::is_object).map(whole_numbers).collect()
 }
 
 /// `511.0` and `511` are the same number in a schema; programs that print YAML differ in which they write.
