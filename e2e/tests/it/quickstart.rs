@@ -56,9 +56,7 @@ fn load_image(bed: &Testbed, folder: &Path) {
     let archive = folder.join("drover.tar");
     let mut image = Command::new(repository().join("packaging/image"));
     run(image.arg("--binary").arg(binary()).arg("--out").arg(&archive));
-    let socket = bed.state().join("run/containerd.sock");
-    let mut ctr = bed.program("ctr");
-    run(ctr.arg("--address").arg(socket).args(["-n", "k8s.io", "images", "import"]).arg(archive));
+    bed.load_image(&archive);
 }
 
 /// The programs of the testbed and the one under test, before all others.
