@@ -3,6 +3,7 @@
 //! The rooms, from the outside in; each knows only those after it (`docs/architecture.md` tells the rest):
 //! `run` → `driver`, `reconcile`, `cli` → `git`, `registry`, `cluster` → `render`, `plan`, `health` → the crate `drover_crds`.
 
+pub mod cli;
 pub mod cluster;
 pub mod git;
 pub mod health;
