@@ -33,11 +33,12 @@ fn the_quickstart_works_as_it_is_written() {
         git.identity().display(),
         git.known_hosts().display()
     );
+    // Set here, because a shell of root takes no PS4 from its environment.
+    let script = format!("PS4='+ $SECONDS s: '\nset -x\n{}", blocks.join("\n"));
     let mut shell = Command::new("bash");
     shell
-        .args(["-euxo", "pipefail", "-c", &blocks.join("\n")])
+        .args(["-euo", "pipefail", "-c", &script])
         .current_dir(repository())
-        .env("PS4", "+ $SECONDS s: ")
         .env("PATH", path(&bed))
         .env("KUBECONFIG", bed.kubeconfig())
         .env("CURL_HOME", folder.path())
