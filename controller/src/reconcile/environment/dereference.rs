@@ -35,6 +35,11 @@ impl Dereferenced {
             && self.asked == asked(environment)
             && self.at.elapsed() < FRESH
     }
+
+    /// Whether a person has since asked for a look at the repository (`drover reconcile`).
+    pub(super) fn asked_before(&self, environment: &Environment) -> bool {
+        self.asked != asked(environment)
+    }
 }
 
 /// The service account that an Environment acts as.

@@ -200,6 +200,9 @@ impl EnvironmentReconciler {
         if !memory.dereferenced.as_ref().is_some_and(|d| d.holds(environment)) {
             let dereferenced = dereference(&acting, environment).await?;
             self.repositories.subscribe(&key.0, &key.1, dereferenced.subscription.as_ref().clone());
+            if memory.dereferenced.as_ref().is_some_and(|before| before.asked_before(environment)) {
+                self.repositories.sync_now(&key.0, &key.1);
+            }
             memory.dereferenced = Some(dereferenced);
         }
         if environment.spec.source.webhook.is_some() {
@@ -385,7 +388,10 @@ fn conclude(environment: &Environment, result: &Result<Reached, Failure>, findin
                     (Outcome::Ready { reason: "Drifted".into(), message }, wait(BLIND_POLL))
                 }
                 _ => {
-                    let message = format!("Applied {commit}: all {objects} objects are there and healthy");
+                    let message = match objects {
+                        1 => format!("Applied {commit}: its object is there and healthy"),
+                        _ => format!("Applied {commit}: all {objects} objects are there and healthy"),
+                    };
                     (Outcome::Ready { reason: "Applied".into(), message }, wait(BLIND_POLL))
                 }
             }
