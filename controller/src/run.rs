@@ -96,8 +96,7 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
     let readiness = Readiness::default();
     let http = listen("probes and metrics", options.http_addr).await?;
     let webhooks = listen("webhooks", options.webhook_addr).await?;
-    let mut servers =
-        vec![tokio::spawn(web::serve(http, web::router(readiness.clone()), until(stopped.clone())))];
+    let mut servers = vec![tokio::spawn(web::serve(http, web::router(readiness.clone()), until(stopped.clone())))];
 
     // The lease is given up last, when nothing is being written any more.
     let (retire, retired) = watch::channel(false);
@@ -126,7 +125,11 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
     let (leads, forward) = watch::channel(git::webhook::Leadership::Standby { forward_to: None });
     servers.push(tokio::spawn(web::serve(
         webhooks,
-        git::webhook::router(git::webhook::Receiver::new(repositories.clone(), forward, refresh(repositories.clone(), cluster.clone()))),
+        git::webhook::router(git::webhook::Receiver::new(
+            repositories.clone(),
+            forward,
+            refresh(repositories.clone(), cluster.clone()),
+        )),
         until(stopped.clone()),
     )));
 
@@ -196,10 +199,8 @@ async fn lead(
         EnvironmentReconciler::new(cluster.clone(), repositories, Arc::new(inventories), owners.clone()),
         options.concurrency,
     );
-    let settings = registry::Settings {
-        insecure: options.insecure_registries.clone(),
-        refused: addresses_of(api_server).await,
-    };
+    let settings =
+        registry::Settings { insecure: options.insecure_registries.clone(), refused: addresses_of(api_server).await };
     let registry = Arc::new(Registry::new(settings)?);
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
@@ -224,7 +225,8 @@ fn refresh(repositories: Repositories, cluster: Arc<OnceLock<Cluster>>) -> git::
         let (repositories, cluster) = (repositories.clone(), cluster.clone());
         Box::pin(async move {
             let Some(cluster) = cluster.get() else { return };
-            let refreshed = names.iter().map(|(namespace, name)| environment::refresh(cluster, &repositories, namespace, name));
+            let refreshed =
+                names.iter().map(|(namespace, name)| environment::refresh(cluster, &repositories, namespace, name));
             futures::future::join_all(refreshed).await;
         })
     })

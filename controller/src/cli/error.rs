@@ -250,6 +250,6 @@ mod tests {
         ];
         let text: String =
             errors.iter().map(|error| format!("{}\n", anstream::adapter::strip_str(&error.to_text()))).collect();
-        insta::assert_snapshot!(text, @r"");
+        insta::assert_snapshot!(text);
     }
 }

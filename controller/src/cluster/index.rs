@@ -158,8 +158,7 @@ impl Index {
     pub fn of_owner(&self, label: &str) -> Vec<(ObjectKey, Live)> {
         let objects = self.read();
         let keys = objects.by_owner.get(label).into_iter().flatten();
-        let mut found: Vec<_> =
-            keys.filter_map(|key| Some((key.clone(), objects.live.get(key)?.clone()))).collect();
+        let mut found: Vec<_> = keys.filter_map(|key| Some((key.clone(), objects.live.get(key)?.clone()))).collect();
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         found
     }

@@ -156,6 +156,7 @@ fn reason(reason: &str, message: &str) -> String {
 
 /// Text that came from a commit or a program, without what would steer the terminal.
 fn printable(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
     text.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 

@@ -24,8 +24,12 @@ pub(super) async fn clean_up(cluster: &Cluster, inventories: &Inventories, key: 
         return inventories.remove(key).await;
     }
     // `kubectl delete -f crds.yaml` deletes every Environment without anybody having meant its objects.
-    let definition =
-        ObjectKey { group: "apiextensions.k8s.io".into(), kind: "CustomResourceDefinition".into(), namespace: None, name: CRD.into() };
+    let definition = ObjectKey {
+        group: "apiextensions.k8s.io".into(),
+        kind: "CustomResourceDefinition".into(),
+        namespace: None,
+        name: CRD.into(),
+    };
     let leaving = crd_is_being_deleted(&cluster.client(), CRD)
         .await
         .map_err(|error| ApiError::of(error, "get", &definition, None))?;

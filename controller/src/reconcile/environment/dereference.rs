@@ -58,7 +58,9 @@ pub async fn refresh(cluster: &Cluster, repositories: &Repositories, namespace: 
     let acting = cluster.acting_as(namespace, account(&environment));
     match dereference(&acting, &environment).await {
         Ok(found) => repositories.subscribe(namespace, name, found.subscription.as_ref().clone()),
-        Err(failure) => tracing::debug!(%namespace, %name, reason = %failure.reason, "cannot read a webhook's token again"),
+        Err(failure) => {
+            tracing::debug!(%namespace, %name, reason = %failure.reason, "cannot read a webhook's token again")
+        }
     }
 }
 
@@ -147,11 +149,6 @@ impl Failure {
     /// What the API server answered. Rights and namespaces are mended outside git, without drover being told: those are tried
     /// again, too.
     pub(super) fn of(error: &ApiError) -> Self {
-        Self {
-            reason: error.label().to_owned(),
-            message: error.to_string(),
-            terminal: false,
-            failures: Vec::new(),
-        }
+        Self { reason: error.label().to_owned(), message: error.to_string(), terminal: false, failures: Vec::new() }
     }
 }

@@ -147,8 +147,13 @@ impl Reconciler for EnvironmentReconciler {
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
         let message = format!("Environment {namespace}/{name} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
-        let status =
-            status::next(&EnvironmentStatus::default(), &Findings::default(), &outcome, None, &Time(jiff::Timestamp::now()));
+        let status = status::next(
+            &EnvironmentStatus::default(),
+            &Findings::default(),
+            &outcome,
+            None,
+            &Time(jiff::Timestamp::now()),
+        );
         if let Err(error) = patch_status::<Environment>(&self.cluster.client(), namespace, name, &status).await {
             tracing::warn!(%namespace, %name, %error, "cannot write a status");
         }
@@ -229,8 +234,7 @@ impl EnvironmentReconciler {
             }
         };
         let known = memory.desired.as_deref();
-        let desired =
-            Arc::new(desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await?);
+        let desired = Arc::new(desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await?);
         memory.desired = Some(Arc::new(desired.without_objects()));
         let newest = || match self.repositories.head(&key.0, &key.1) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
@@ -250,7 +254,9 @@ impl EnvironmentReconciler {
             newest: &newest,
         })
         .await?;
-        let Some(Done { changed, blind, health, drifted, corrected, held }) = done else { return Ok(Reached::Superseded) };
+        let Some(Done { changed, blind, health, drifted, corrected, held }) = done else {
+            return Ok(Reached::Superseded);
+        };
         if !corrected.is_empty() {
             let note = format!("Put back what others had changed: {}", listed(&corrected));
             self.publish(environment, EventType::Normal, "DriftCorrected", note).await;
