@@ -25,6 +25,9 @@ fn the_quickstart_works_as_it_is_written() {
 
     // Where names lead is the reader's business; here to the node.
     fs::write(folder.path().join(".curlrc"), format!("connect-to = \"::{}:80\"\n", bed.node_ip())).expect("our folder");
+    // The node's registry speaks plain HTTP.
+    let values = folder.path().join("values.yaml");
+    fs::write(&values, format!("insecureRegistries: [\"{}\"]\n", bed.registry())).expect("our folder");
     let ssh = format!(
         "ssh -i {} -o IdentitiesOnly=yes -o UserKnownHostsFile={}",
         git.identity().display(),
@@ -45,7 +48,8 @@ fn the_quickstart_works_as_it_is_written() {
         .env("GIT_KEY", git.identity())
         .env("GIT_HOSTS", git.known_hosts())
         .env("IMAGE", format!("{}/hello:1", bed.registry()))
-        .env("HOST", "hello.example.org");
+        .env("HOST", "hello.example.org")
+        .env("VALUES", values);
     let finished = finish(&mut shell, "");
     assert_eq!(finished.code, 0, "what the quickstart tells a reader to type fails:\n{}", finished.said());
     assert_eq!(finished.stdout.matches("hello from version 1").count(), 2, "{}", finished.said());
@@ -56,9 +60,7 @@ fn load_image(bed: &Testbed, folder: &Path) {
     let archive = folder.join("drover.tar");
     let mut image = Command::new(repository().join("packaging/image"));
     run(image.arg("--binary").arg(binary()).arg("--out").arg(&archive));
-    let socket = bed.state().join("run/containerd.sock");
-    let mut ctr = bed.program("ctr");
-    run(ctr.arg("--address").arg(socket).args(["-n", "k8s.io", "images", "import"]).arg(archive));
+    bed.load_image(&archive);
 }
 
 /// The programs of the testbed and the one under test, before all others.
@@ -69,15 +71,17 @@ fn path(bed: &Testbed) -> std::ffi::OsString {
     std::env::join_paths(ours.into_iter().chain(std::env::split_paths(&inherited))).expect("folders without a colon")
 }
 
-/// Ends the cluster, however the test ends.
+/// Ends the git server and the cluster, however the test ends.
 struct End;
 
 impl Drop for End {
     fn drop(&mut self) {
-        let mut down = Command::new(repository().join("e2e/testbed/cluster"));
-        let finished = finish(down.arg("down").env("TESTBED", OWN.to_string()), "");
-        if finished.code != 0 {
-            eprintln!("cluster {OWN} is still there: {}", finished.said());
+        for tool in ["gitserver", "cluster"] {
+            let mut down = Command::new(repository().join("e2e/testbed").join(tool));
+            let finished = finish(down.arg("down").env("TESTBED", OWN.to_string()), "");
+            if finished.code != 0 {
+                eprintln!("{tool} {OWN} is still there: {}", finished.said());
+            }
         }
     }
 }
