@@ -9,6 +9,7 @@ pub mod git;
 pub mod health;
 pub mod metrics;
 pub mod plan;
+pub mod reconcile;
 pub mod registry;
 pub mod render;
 pub mod web;

@@ -4,17 +4,19 @@
 //! own (no node: nothing has to run). `UPDATE_GOLDEN=1` writes the recorded rights anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
+use drover_e2e::{Testbed, binary, eventually, finish, repository, run};
 use serde_json::{Value, json};
 
 /// Numbers of the control planes that these tests start: one per test, so that they may run at the same time.
-const FRESH: u8 = 41;
-const AFTER_KUBECTL: u8 = 42;
-const RIGHTS: u8 = 43;
-const ACTING: u8 = 44;
+const FRESH: u32 = 41;
+const AFTER_KUBECTL: u32 = 42;
+const RIGHTS: u32 = 43;
+const ACTING: u32 = 44;
 
 const CONTROLLER: &str = "system:serviceaccount:drover-system:drover";
 
@@ -27,21 +29,28 @@ fn helm_finds_nothing_to_say_about_the_chart() {
 }
 
 #[test]
+fn the_chart_installs_this_version() {
+    let described = run(helm().args(["show", "chart"]).arg(chart()));
+    let version = env!("CARGO_PKG_VERSION");
+    for field in ["version", "appVersion"] {
+        assert!(
+            described.lines().any(|line| line == format!("{field}: {version}")),
+            "{field} is not {version}:\n{described}"
+        );
+    }
+}
+
+#[test]
 fn every_generated_file_is_current() {
-    run(Command::new(repository().join("packaging/generate")).arg("--check"));
+    run(Command::new(repository().join("packaging/generate")).arg("--check").env("DROVER", binary()));
 }
 
 #[test]
 fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
-    let read = |text: &str| -> Vec<Value> {
-        text.split("\n---")
-            .map(|document| serde_saphyr::from_str::<Value>(document.trim_start_matches("---")).expect("YAML"))
-            .map(whole_numbers)
-            .filter(|document| document["kind"] == "CustomResourceDefinition")
-            .collect()
-    };
-    let wanted = read(&std::fs::read_to_string(repository().join("manifests/crds.yaml")).expect("the definitions"));
-    let mut rendered = read(&run(helm().args(["template", "drover"]).arg(chart())));
+    let is_definition = |object: &Value| object["kind"] == "CustomResourceDefinition";
+    let wanted = objects(&std::fs::read_to_string(repository().join("manifests/crds.yaml")).expect("the definitions"));
+    let mut rendered = objects(&run(helm().args(["template", "drover"]).arg(chart())));
+    rendered.retain(is_definition);
     for definition in &mut rendered {
         let annotations = definition["metadata"].as_object_mut().and_then(|metadata| metadata.remove("annotations"));
         assert_eq!(annotations, Some(json!({"helm.sh/resource-policy": "keep"})));
@@ -49,8 +58,27 @@ fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
     let kinds: Vec<_> = wanted.iter().map(|definition| definition["spec"]["names"]["kind"].clone()).collect();
     assert_eq!(kinds, ["Environment", "WebApp"]);
     assert!(rendered == wanted, "`helm template` changes the definitions: compare it with manifests/crds.yaml");
-    let without = run(helm().args(["template", "drover", "--set", "crds.install=false"]).arg(chart()));
-    assert_eq!(read(&without), Vec::<Value>::new());
+    let without = objects(&run(helm().args(["template", "drover", "--set", "crds.install=false"]).arg(chart())));
+    assert!(!without.iter().any(is_definition));
+}
+
+#[test]
+fn the_chart_lets_a_namespace_in_as_the_command_line_does() {
+    let allow = run(Command::new(binary()).args(["allow", "shop", "--dry-run", "-o", "yaml"]));
+    let mut template = helm();
+    template.args(["template", "drover", "--namespace", "drover-system", "--set", "namespaces={shop}"]).arg(chart());
+    let chart = run(template.args(["--show-only", "templates/namespaces.yaml"]));
+    let [by_command, by_chart] = [allow, chart].map(|text| {
+        let mut objects = objects(&text);
+        for object in &mut objects {
+            // Who made it is the only difference.
+            object["metadata"].as_object_mut().and_then(|metadata| metadata.remove("labels")).expect("labels");
+        }
+        objects.sort_by_key(Value::to_string);
+        objects
+    });
+    assert_eq!(by_command.len(), 4);
+    assert_eq!(by_command, by_chart);
 }
 
 #[test]
@@ -64,14 +92,13 @@ fn a_mistyped_value_is_refused_by_name() {
         ("ingress.enabled=true", "ingress.host must name the host"),
         ("serviceAccount.create=false", "serviceAccount.name must name an existing service account"),
     ] {
-        let output = output(helm().args(["template", "drover", "--set", set]).arg(chart()));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains(complaint), "--set {set}: {said}");
+        let finished = finish(helm().args(["template", "drover", "--set", set]).arg(chart()), "");
+        assert!(finished.code != 0 && finished.stderr.contains(complaint), "--set {set}: {}", finished.said());
     }
 }
 
-#[test]
-fn a_release_is_installed_upgraded_and_uninstalled() {
+#[tokio::test]
+async fn a_release_is_installed_upgraded_and_uninstalled() {
     let cluster = ControlPlane::start(FRESH);
     cluster.kubectl(&["create", "namespace", "shop"]);
     cluster.kubectl(&["create", "namespace", "drover-system"]);
@@ -80,9 +107,10 @@ fn a_release_is_installed_upgraded_and_uninstalled() {
 
     cluster.helm(&["install", "--set", "namespaces={shop}"]);
     cluster.kubectl(&["wait", "--for=condition=Established", "crd/environments.drover.dev", "crd/webapps.drover.dev"]);
-    cluster.eventually("the controller's pod is admitted", || {
+    holds("the controller's pod is admitted", || {
         cluster.names("pods", "drover-system").iter().any(|name| name.starts_with("pod/drover-"))
-    });
+    })
+    .await;
     assert_eq!(cluster.names("poddisruptionbudgets", "drover-system"), [""; 0]);
     assert_eq!(cluster.names("serviceaccounts", "shop"), ["serviceaccount/default", "serviceaccount/drover"]);
 
@@ -93,7 +121,7 @@ fn a_release_is_installed_upgraded_and_uninstalled() {
 
     let environment = r#"{"apiVersion": "drover.dev/v1alpha1", "kind": "Environment", "metadata": {"name": "prod"},
         "spec": {"source": {"url": "https://git.example.org/shop.git", "ref": {"branch": "prod"}}}}"#;
-    cluster.create("shop", environment);
+    cluster.pipe(&["create", "-n", "shop", "-f", "-"], environment);
     cluster.helm(&["uninstall", "--wait"]);
     assert_eq!(cluster.names("deployments,services,roles,rolebindings", "drover-system"), [""; 0]);
     assert_eq!(cluster.names("rolebindings", "shop"), [""; 0]);
@@ -128,7 +156,7 @@ fn definitions_that_kubectl_applied_are_left_to_kubectl() {
     let before = uids();
     let newer = std::fs::read_to_string(definitions).expect("the definitions");
     let newer = newer.replacen("Where the manifests are.", "Where the manifests are to be found.", 1);
-    cluster.pipe("kubectl", &["apply", "-f", "-"], &newer);
+    cluster.pipe(&["apply", "-f", "-"], &newer);
     let notes = cluster.helm(&["upgrade"]);
     assert!(notes.contains("environments.drover.dev came from elsewhere"), "{notes}");
     assert_eq!(uids(), before);
@@ -136,18 +164,19 @@ fn definitions_that_kubectl_applied_are_left_to_kubectl() {
     assert!(explained.contains("are to be found"), "{explained}");
 }
 
-#[test]
-fn the_accounts_can_do_what_is_listed_and_no_more() {
+#[tokio::test]
+async fn the_accounts_can_do_what_is_listed_and_no_more() {
     let cluster = ControlPlane::start(RIGHTS);
     cluster.kubectl(&["create", "namespace", "shop"]);
     cluster.kubectl(&["create", "namespace", "foreign"]);
     cluster.helm(&["install", "--create-namespace", "--set", "namespaces={shop}"]);
     let tenant = "system:serviceaccount:shop:drover";
     // Aggregated roles are filled a moment after they were created.
-    cluster.eventually("the roles are aggregated", || {
+    holds("the roles are aggregated", || {
         cluster.can(CONTROLLER, &["list", "deployments", "-n", "foreign"])
             && cluster.can(tenant, &["patch", "deployments", "-n", "shop"])
-    });
+    })
+    .await;
 
     let mut listed =
         String::from("# What the accounts may do, as the API server says. Written by the chart's tests.\n");
@@ -161,10 +190,10 @@ fn the_accounts_can_do_what_is_listed_and_no_more() {
     ] {
         let everybody = cluster.rights("system:serviceaccount:foreign:nobody", namespace);
         let rights = cluster.rights(account, namespace);
-        listed += &format!("\n{account} in {namespace}\n");
+        let _ = writeln!(listed, "\n{account} in {namespace}");
         for line in rights.difference(&everybody) {
             assert!(!line.contains('*'), "{account} holds a wildcard in {namespace}: {line}");
-            listed += &format!("  {line}\n");
+            let _ = writeln!(listed, "  {line}");
         }
     }
     let golden = chart().join("tests/rights.txt");
@@ -191,8 +220,8 @@ fn the_accounts_can_do_what_is_listed_and_no_more() {
     }
 }
 
-#[test]
-fn the_controller_acts_as_the_account_of_an_opted_in_namespace_only() {
+#[tokio::test]
+async fn the_controller_acts_as_the_account_of_an_opted_in_namespace_only() {
     let cluster = ControlPlane::start(ACTING);
     cluster.kubectl(&["create", "namespace", "shop"]);
     cluster.kubectl(&["create", "namespace", "foreign"]);
@@ -202,9 +231,10 @@ fn the_controller_acts_as_the_account_of_an_opted_in_namespace_only() {
     let acting = |account: &str, namespace: &str| {
         cluster.with_token(&token, &["get", "secrets", "-n", namespace, "--as", account])
     };
-    cluster.eventually("drover reads a Secret as the account of shop", || {
+    holds("drover reads a Secret as the account of shop", || {
         acting("system:serviceaccount:shop:drover", "shop").is_ok()
-    });
+    })
+    .await;
     for (account, namespace, refusal) in [
         ("system:serviceaccount:shop:drover", "foreign", "cannot list resource \"secrets\""),
         ("system:serviceaccount:shop:default", "shop", "cannot impersonate resource \"serviceaccounts\""),
@@ -218,57 +248,33 @@ fn the_controller_acts_as_the_account_of_an_opted_in_namespace_only() {
 
 /// A control plane of its own, gone when the test ends, however it ends.
 struct ControlPlane {
-    number: u8,
-    kubeconfig: PathBuf,
+    bed: Testbed,
 }
 
 impl ControlPlane {
-    fn start(number: u8) -> Self {
-        let mut cluster = Self { number, kubeconfig: PathBuf::new() };
-        run(&mut cluster.script("up"));
-        let environment = run(&mut cluster.script("env"));
-        let kubeconfig = environment.lines().find_map(|line| line.strip_prefix("export KUBECONFIG="));
-        cluster.kubeconfig = PathBuf::from(kubeconfig.expect("`cluster env` names the kubeconfig"));
-        cluster
-    }
-
-    fn script(&self, verb: &str) -> Command {
-        let mut command = Command::new(repository().join("e2e/testbed/cluster"));
-        command.arg(verb).env("TESTBED", self.number.to_string());
-        command
+    fn start(number: u32) -> Self {
+        Self { bed: Testbed::control_plane(number) }
     }
 
     /// A verb of helm on the release `drover`, with the chart where the verb takes one.
     fn helm(&self, arguments: &[&str]) -> String {
-        let mut command = helm();
-        command.env("KUBECONFIG", &self.kubeconfig).args([arguments[0], "drover", "--namespace", "drover-system"]);
+        let mut command = self.bed.program("helm");
+        command.args([arguments[0], "drover", "--namespace", "drover-system"]);
         if arguments[0] != "uninstall" {
             command.arg(chart());
         }
         run(command.args(&arguments[1..]))
     }
 
-    fn command(&self, name: &str) -> Command {
-        let mut command = program(name);
-        command.env("KUBECONFIG", &self.kubeconfig);
-        command
-    }
-
     fn kubectl(&self, arguments: &[&str]) -> String {
-        run(self.command("kubectl").args(arguments))
+        self.bed.kubectl(arguments)
     }
 
-    fn pipe(&self, name: &str, arguments: &[&str], input: &str) -> String {
-        use std::io::Write as _;
-        let mut command = self.command(name);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the program reads its input");
-        succeeded(&command, child.wait_with_output().expect("the program ends"))
-    }
-
-    fn create(&self, namespace: &str, object: &str) {
-        self.pipe("kubectl", &["create", "-n", namespace, "-f", "-"], object);
+    /// kubectl with `input` on its standard input.
+    fn pipe(&self, arguments: &[&str], input: &str) -> String {
+        let finished = finish(self.bed.program("kubectl").args(arguments), input);
+        assert_eq!(finished.code, 0, "kubectl {arguments:?} failed:\n{}", finished.said());
+        finished.stdout
     }
 
     /// `kind/name` of all objects of the kinds, sorted.
@@ -280,11 +286,11 @@ impl ControlPlane {
     }
 
     fn can(&self, account: &str, question: &[&str]) -> bool {
-        let output = output(self.command("kubectl").args(["auth", "can-i", "--as", account]).args(question));
-        match String::from_utf8_lossy(&output.stdout).trim() {
+        let finished = finish(self.bed.program("kubectl").args(["auth", "can-i", "--as", account]).args(question), "");
+        match finished.stdout.trim() {
             "yes" => true,
             "no" => false,
-            _ => panic!("kubectl auth can-i {question:?}: {}", String::from_utf8_lossy(&output.stderr)),
+            _ => panic!("kubectl auth can-i {question:?}: {}", finished.said()),
         }
     }
 
@@ -293,8 +299,7 @@ impl ControlPlane {
         let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
             "spec": {"namespace": namespace}});
         let arguments = ["create", "--validate=false", "--as", account, "-f", "-", "-o", "json"];
-        let answer = self.pipe("kubectl", &arguments, &review.to_string());
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        let answer: Value = serde_json::from_str(&self.pipe(&arguments, &review.to_string())).expect("JSON");
         assert_eq!(answer["status"]["incomplete"], json!(false), "{answer}");
         let mut verbs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for rule in answer["status"]["resourceRules"].as_array().into_iter().flatten() {
@@ -303,7 +308,7 @@ impl ControlPlane {
                 for resource in texts(&rule["resources"]) {
                     let mut target = if group.is_empty() { resource } else { format!("{resource}.{group}") };
                     if !names.is_empty() {
-                        target += &format!(" named {}", names.join(", "));
+                        let _ = write!(target, " named {}", names.join(", "));
                     }
                     verbs.entry(target).or_default().extend(texts(&rule["verbs"]));
                 }
@@ -319,37 +324,41 @@ impl ControlPlane {
     fn with_token(&self, token: &str, arguments: &[&str]) -> Result<String, String> {
         let config = self.kubectl(&["config", "view", "--raw", "-o", "json"]);
         let config: Value = serde_json::from_str(&config).expect("JSON");
-        let cluster = &config["clusters"][0]["cluster"];
         let bare = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "bare",
-            "clusters": [{"name": "bare", "cluster": cluster}],
-            "users": [{"name": "bare", "user": {"token": token}}],
+            "clusters": [{"name": "bare", "cluster": config["clusters"][0]["cluster"]}],
+            "users": [{"name": "bare", "user": {"token": token.trim()}}],
             "contexts": [{"name": "bare", "context": {"cluster": "bare", "user": "bare"}}],
         });
-        let file = self.kubeconfig.with_file_name("bare.kubeconfig");
-        std::fs::write(&file, bare.to_string()).expect("a kubeconfig");
-        let output = output(program("kubectl").env("KUBECONFIG", &file).args(arguments));
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
-    }
-
-    fn eventually(&self, what: &str, mut condition: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !condition() {
-            assert!(
-                Instant::now() < deadline,
-                "after a minute it is still not so that {what} (cluster {})",
-                self.number
-            );
-        }
+        let file = self.bed.state().join("bare.kubeconfig");
+        std::fs::write(&file, bare.to_string()).expect("the testbed's folder is ours to write");
+        let finished = finish(self.bed.program("kubectl").env("KUBECONFIG", &file).args(arguments), "");
+        if finished.code == 0 { Ok(finished.stdout) } else { Err(finished.stderr) }
     }
 }
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        // A second panic here would hide the first.
-        let _ = self.script("down").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        // Not `Testbed::down`: a second panic here would hide the first.
+        let mut down = Command::new(repository().join("e2e/testbed/cluster"));
+        let finished = finish(down.arg("down").env("TESTBED", self.bed.number().to_string()), "");
+        if finished.code != 0 {
+            eprintln!("cluster {} is still there: {}", self.bed.number(), finished.said());
+        }
     }
+}
+
+/// Waits until `condition` holds.
+async fn holds(what: &str, condition: impl Fn() -> bool) {
+    eventually(what, Duration::from_secs(60), async || if condition() { Ok(()) } else { Err("not yet".to_owned()) })
+        .await;
+}
+
+/// The objects of a YAML stream.
+fn objects(text: &str) -> Vec<Value> {
+    let documents = text.split("\n---").map(|document| document.trim_start_matches("---"));
+    let values = documents.map(|document| serde_saphyr::from_str::<Value>(document).expect("YAML"));
+    values.filter(Value::is_object).map(whole_numbers).collect()
 }
 
 /// `511.0` and `511` are the same number in a schema; programs that print YAML differ in which they write.
@@ -369,10 +378,6 @@ fn texts(list: &Value) -> Vec<String> {
     texts
 }
 
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository")
-}
-
 fn chart() -> PathBuf {
     repository().join("charts/drover")
 }
@@ -384,32 +389,13 @@ fn value_files() -> Vec<PathBuf> {
     files
 }
 
-/// One of the testbed's programs.
-fn program(name: &str) -> Command {
+/// The testbed's helm, without a cluster.
+fn helm() -> Command {
     let folder = std::env::var_os("TESTBED_BIN").map_or_else(
         || Path::new(&std::env::var_os("HOME").expect("HOME is set")).join(".cache/drover/testbed/bin"),
         PathBuf::from,
     );
-    let file = folder.join(name);
+    let file = folder.join("helm");
     assert!(file.exists(), "{} is not there: run `e2e/testbed/cluster build`", file.display());
     Command::new(file)
-}
-
-fn helm() -> Command {
-    program("helm")
-}
-
-fn output(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
-}
-
-fn run(command: &mut Command) -> String {
-    let output = output(command);
-    succeeded(command, output)
-}
-
-fn succeeded(command: &Command, output: Output) -> String {
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
-    assert!(output.status.success(), "{command:?} failed:\n{}\n{}", text(output.stdout), text(output.stderr));
-    text(output.stdout)
 }

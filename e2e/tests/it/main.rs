@@ -2,7 +2,9 @@
 
 mod apply;
 mod chart;
+mod docs;
 mod git;
+mod image;
 mod isolation;
 mod quickstart;
 mod spine;

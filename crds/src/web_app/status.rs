@@ -1,35 +1,9 @@
-//! `WebApp`: a web server, its volumes and its routes.
+//! What drover reports about a `WebApp`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{CustomResource, KubeSchema};
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// A web server, its volumes and its routes.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[kube(
-    group = "drover.dev",
-    version = "v1alpha1",
-    kind = "WebApp",
-    plural = "webapps",
-    shortname = "wa",
-    category = "drover",
-    namespaced,
-    status = "WebAppStatus",
-    derive = "PartialEq",
-    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Release", type_ = "integer", json_path = ".status.release.number"),
-    printcolumn(name = "Replicas", type_ = "string", json_path = ".status.replicas.summary"),
-    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
-    printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
-)]
-#[serde(rename_all = "camelCase")]
-pub struct WebAppSpec {
-    /// The image that is run.
-    #[schemars(length(min = 1, max = 1024))]
-    pub image: String,
-}
 
 /// What drover last saw and did for a WebApp.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,197 @@
+//! Step 4, I/O: what was decided is sent. Everything here can be repeated.
+
+use std::collections::BTreeSet;
+
+use drover_crds::Owner;
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use kube::core::DynamicObject;
+
+use super::build::{self, PullTarget};
+use super::dereference::key;
+use super::release::Release;
+use super::validate::{App, ValidatedWebApp};
+use crate::cluster::{Acting, ApiError, Applied, Cluster};
+use crate::render::{Object, ObjectKey};
+
+/// How many releases are kept.
+const KEPT: usize = 10;
+
+/// Kinds of children that go when the spec no longer asks for them. Claims are not among them: an edit never deletes data.
+const PRUNED: [&str; 3] = ["Ingress", "PodDisruptionBudget", "NetworkPolicy"];
+
+/// Why the children could not be brought about.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The API server did not take something.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// A child's name is taken.
+    #[error(
+        "{object} exists already and does not belong to WebApp {app}{owner}: delete it, rename the WebApp, or hand it over with `kubectl label --overwrite {kind} {name} drover.dev/owner={label}`"
+    )]
+    Foreign {
+        /// The object.
+        object: String,
+        /// The WebApp.
+        app: String,
+        /// `, but to …`, where its owner is known.
+        owner: String,
+        /// Its kind, in lower case.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// The label that would make it the WebApp's.
+        label: String,
+    },
+    /// A release record's name is taken by something else.
+    #[error(
+        "ControllerRevision {namespace}/{name} exists already and is not this release: delete it, and drover writes its own"
+    )]
+    ForeignRecord {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+    },
+}
+
+impl ApplyError {
+    /// Whether trying again cannot help before a person changes something.
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_terminal(),
+            Self::Foreign { .. } => true,
+            // It may be left from a deleted WebApp of this name, and about to go.
+            Self::ForeignRecord { .. } => false,
+        }
+    }
+
+    /// One word for conditions.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Api(error) => error.label(),
+            Self::Foreign { .. } | Self::ForeignRecord { .. } => "OwnedByAnother",
+        }
+    }
+}
+
+/// Writes a release down before anything of it is applied. A record that is there with the same content is ours: the process
+/// died after writing it.
+pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Result<(), ApplyError> {
+    let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
+    let record = release.to_record(app);
+    let name = Release::record_name(app, release.number);
+    let Err(error) = api.create(&PostParams::default(), &record).await else { return Ok(()) };
+    let key = key("apps", "ControllerRevision", &app.namespace, &name);
+    if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
+        return Err(acting.error(error, "create", &key).into());
+    }
+    let found = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))?;
+    let same = found.as_ref().and_then(|f| Release::from_record(app, f)).is_some_and(|f| f == *release);
+    if same { Ok(()) } else { Err(ApplyError::ForeignRecord { namespace: app.namespace.clone(), name }) }
+}
+
+/// Applies the children of `app`, and deletes those that it no longer has.
+pub async fn apply(
+    cluster: &Cluster,
+    acting: &Acting,
+    owner: &Owner,
+    app: &ValidatedWebApp,
+) -> Result<Applied, ApplyError> {
+    let objects = build::build(app);
+    let keys: BTreeSet<ObjectKey> = objects.iter().map(Object::key).collect();
+    for object in &objects {
+        refuse_foreign(cluster, acting, owner, &app.app, object).await?;
+    }
+    let applied = acting.apply_set(owner, objects).await?;
+    for (key, live) in cluster.index().of_owner(&owner.label()) {
+        if PRUNED.contains(&key.kind.as_str()) && !keys.contains(&key) && !live.deleting {
+            acting.delete(&key, &live.uid).await?;
+        }
+    }
+    Ok(applied)
+}
+
+/// A child that the index does not know as ours is looked at before it is applied for the first time: server-side apply alone
+/// would take over an object whose fields happen not to conflict, and would delete it with the WebApp.
+async fn refuse_foreign(
+    cluster: &Cluster,
+    acting: &Acting,
+    owner: &Owner,
+    app: &App,
+    object: &Object,
+) -> Result<(), ApplyError> {
+    let key = object.key();
+    let label = owner.label();
+    if cluster.index().live(&key).is_some_and(|live| live.owner == label) {
+        return Ok(());
+    }
+    let kind = acting.kind(object).await?;
+    let api: Api<DynamicObject> = Api::namespaced_with(acting.client(), &app.namespace, &kind.resource);
+    let found = api.get_metadata_opt(&key.name).await.map_err(|e| acting.error(e, "get", &key))?;
+    let Some(found) = found else { return Ok(()) };
+    let theirs = found.metadata.labels.as_ref().and_then(|l| l.get(drover_crds::LABEL_OWNER)).cloned();
+    let controller = found.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true));
+    // A child that is left from a deleted WebApp of this name passes to this one.
+    let ours = controller.is_none_or(|c| c.kind == "WebApp" && c.name == app.name);
+    if theirs.as_deref() == Some(label.as_str()) && ours {
+        return Ok(());
+    }
+    let owned_by = controller.map(|c| format!("{} {}", c.kind, c.name)).or(theirs);
+    Err(ApplyError::Foreign {
+        object: key.to_string(),
+        app: format!("{}/{}", app.namespace, app.name),
+        owner: owned_by.map(|o| format!(", but to {o}")).unwrap_or_default(),
+        kind: key.kind.to_lowercase(),
+        name: key.name,
+        label,
+    })
+}
+
+/// Creates the pod that pulls the image of a release.
+pub async fn start_pull(acting: &Acting, app: &ValidatedWebApp, target: &PullTarget) -> Result<(), ApplyError> {
+    let api: Api<Pod> = Api::namespaced(acting.client(), &app.app.namespace);
+    let pod = build::pull_pod(app, target);
+    match api.create(&PostParams::default(), &pod).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => {
+            let name = build::pull_pod_name(&app.app, target.release);
+            Err(acting.error(error, "create", &key("", "Pod", &app.app.namespace, &name)).into())
+        }
+    }
+}
+
+/// Deletes the pod that pulled the image of a release.
+pub async fn end_pull(acting: &Acting, app: &App, release: i64) -> Result<(), ApplyError> {
+    let name = build::pull_pod_name(app, release);
+    delete::<Pod>(acting, app, &name, key("", "Pod", &app.namespace, &name)).await
+}
+
+/// Deletes the records of old releases: the last 10 stay, and `good`, which can be put back.
+pub async fn forget_old(acting: &Acting, app: &App, releases: &[Release], good: Option<i64>) -> Result<(), ApplyError> {
+    for release in releases.iter().skip(KEPT).filter(|r| Some(r.number) != good) {
+        let name = Release::record_name(app, release.number);
+        let key = key("apps", "ControllerRevision", &app.namespace, &name);
+        delete::<ControllerRevision>(acting, app, &name, key).await?;
+    }
+    Ok(())
+}
+
+async fn delete<K>(acting: &Acting, app: &App, name: &str, key: ObjectKey) -> Result<(), ApplyError>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + serde::de::DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(acting.client(), &app.namespace);
+    match api.delete(name, &DeleteParams::background()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(acting.error(error, "delete", &key).into()),
+    }
+}

@@ -1,0 +1,69 @@
+//! Names, labels and ownership of children.
+
+use std::collections::BTreeMap;
+
+use drover_crds as crds;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+
+use crate::reconcile::web_app::validate::App;
+
+type Labels = BTreeMap<String, String>;
+
+fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Labels {
+    pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+/// The labels of every child. The WebApp's own labels are never copied.
+pub fn labels(app: &App) -> Labels {
+    pairs([
+        ("app.kubernetes.io/name", app.object_name()),
+        ("app.kubernetes.io/instance", app.object_name()),
+        ("app.kubernetes.io/managed-by", "drover".to_owned()),
+    ])
+}
+
+/// What selects the web server's pods. A Deployment's selector cannot change, so these never may.
+pub fn pod_selector(app: &App) -> Labels {
+    pairs([
+        ("app.kubernetes.io/name", app.object_name()),
+        ("app.kubernetes.io/instance", app.object_name()),
+        (crds::LABEL_COMPONENT, crds::COMPONENT_WEB.to_owned()),
+    ])
+}
+
+/// The selector as text, for list requests.
+pub fn selector_text(app: &App) -> String {
+    pod_selector(app).iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+}
+
+pub fn label_selector(app: &App) -> LabelSelector {
+    LabelSelector { match_labels: Some(pod_selector(app)), ..Default::default() }
+}
+
+/// Metadata of a child that is deleted with its WebApp.
+pub fn owned(app: &App, name: String) -> ObjectMeta {
+    ObjectMeta { owner_references: owner(app).map(|o| vec![o]), ..unowned(app, name) }
+}
+
+/// Metadata of a child that outlives its WebApp.
+pub fn unowned(app: &App, name: String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(app.namespace.clone()),
+        labels: Some(labels(app)),
+        ..Default::default()
+    }
+}
+
+/// The reference to the WebApp. It does not block the owner's deletion: that needs a right on the owner's finalizers which
+/// the namespace's account has no other use for.
+pub fn owner(app: &App) -> Option<OwnerReference> {
+    app.uid.clone().map(|uid| OwnerReference {
+        api_version: format!("{}/v1alpha1", crds::GROUP),
+        kind: "WebApp".to_owned(),
+        name: app.name.clone(),
+        uid,
+        controller: Some(true),
+        block_owner_deletion: None,
+    })
+}

@@ -1,0 +1,27 @@
+//! What may reach the pods: the declared ports, from anywhere. What they may reach is not restricted.
+
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::metadata;
+use crate::reconcile::web_app::validate::ValidatedWebApp;
+
+pub fn network_policy(app: &ValidatedWebApp) -> NetworkPolicy {
+    let port = |p: &drover_crds::Port| NetworkPolicyPort {
+        port: Some(IntOrString::Int(p.port)),
+        protocol: Some("TCP".to_owned()),
+        end_port: None,
+    };
+    NetworkPolicy {
+        metadata: metadata::owned(&app.app, app.app.object_name()),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(metadata::label_selector(&app.app)),
+            policy_types: Some(vec!["Ingress".to_owned()]),
+            ingress: Some(vec![NetworkPolicyIngressRule {
+                ports: Some(app.ports.iter().map(port).collect()),
+                from: None,
+            }]),
+            egress: None,
+        }),
+    }
+}

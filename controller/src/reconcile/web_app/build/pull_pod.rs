@@ -1,0 +1,68 @@
+//! The pod that brings the new image to the node before the old pod stops.
+
+use std::collections::BTreeMap;
+
+use drover_crds as crds;
+use k8s_openapi::api::core::v1::{Container, LocalObjectReference, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::{container, deployment, metadata};
+use crate::reconcile::web_app::validate::{App, ValidatedWebApp};
+
+/// Where an image is brought, for which release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullTarget {
+    /// The number of the release.
+    pub release: i64,
+    /// The node that the old pod runs on, and that its volume is held by.
+    pub node: String,
+}
+
+/// The name of the pod that pulls for a release.
+pub fn pull_pod_name(app: &App, release: i64) -> String {
+    app.child_name(&format!("pull-{release}"))
+}
+
+fn amounts(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
+    [("cpu", cpu), ("memory", memory)].map(|(k, v)| (k.to_owned(), Quantity(v.to_owned()))).into()
+}
+
+/// A pod that runs `true` from the image and mounts nothing. Whether the image has such a program does not matter: the
+/// kubelet pulls before it looks.
+pub fn pull_pod(app: &ValidatedWebApp, target: &PullTarget) -> Pod {
+    let mut meta = metadata::owned(&app.app, pull_pod_name(&app.app, target.release));
+    if let Some(labels) = &mut meta.labels {
+        labels.insert(crds::LABEL_COMPONENT.to_owned(), "pull".to_owned());
+        labels.insert(crds::LABEL_RELEASE.to_owned(), target.release.to_string());
+    }
+    let secret = |name: &String| LocalObjectReference { name: name.clone() };
+    Pod {
+        metadata: meta,
+        spec: Some(PodSpec {
+            node_name: Some(target.node.clone()),
+            restart_policy: Some("Never".to_owned()),
+            active_deadline_seconds: Some(600),
+            termination_grace_period_seconds: Some(0),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            image_pull_secrets: (!app.pull_secrets.is_empty()).then(|| app.pull_secrets.iter().map(secret).collect()),
+            security_context: Some(deployment::pod_security(&app.identity, false)),
+            containers: vec![Container {
+                name: container::APP.to_owned(),
+                image: Some(app.image.clone()),
+                image_pull_policy: app.pull_policy.map(|p| p.as_str().to_owned()),
+                command: Some(vec!["true".to_owned()]),
+                // Little, but said, so that a namespace's quota takes it.
+                resources: Some(ResourceRequirements {
+                    requests: Some(amounts("10m", "16Mi")),
+                    limits: Some(amounts("100m", "64Mi")),
+                    claims: None,
+                }),
+                security_context: Some(container::security(app.identity.root)),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

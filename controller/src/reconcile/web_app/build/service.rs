@@ -1,0 +1,27 @@
+//! The Service: the app's name, the app's ports.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::metadata;
+use crate::reconcile::web_app::validate::ValidatedWebApp;
+
+pub fn service(app: &ValidatedWebApp) -> Service {
+    let port = |p: &drover_crds::Port| ServicePort {
+        name: Some(p.name.clone()),
+        port: p.port,
+        target_port: Some(IntOrString::String(p.name.clone())),
+        protocol: Some("TCP".to_owned()),
+        ..Default::default()
+    };
+    Service {
+        metadata: metadata::owned(&app.app, app.app.object_name()),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(metadata::pod_selector(&app.app)),
+            ports: Some(app.ports.iter().map(port).collect()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

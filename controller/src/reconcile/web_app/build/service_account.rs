@@ -1,0 +1,14 @@
+//! The account that the pods run as: it has no rights and no token.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+
+use super::metadata;
+use crate::reconcile::web_app::validate::ValidatedWebApp;
+
+pub fn service_account(app: &ValidatedWebApp) -> ServiceAccount {
+    ServiceAccount {
+        metadata: metadata::owned(&app.app, app.app.object_name()),
+        automount_service_account_token: Some(false),
+        ..Default::default()
+    }
+}

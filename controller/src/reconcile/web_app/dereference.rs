@@ -1,0 +1,147 @@
+//! Step 1, I/O: everything outside the spec that a decision needs, read as the namespace's account.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use drover_crds as crds;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use kube::Api;
+use kube::api::{ListParams, LogParams};
+
+use super::build;
+use super::mask;
+use super::release::Release;
+use super::validate::{App, LiveClaim};
+use crate::cluster::{Acting, ApiError};
+use crate::health::pods::Finding;
+use crate::registry::Credentials;
+use crate::render::ObjectKey;
+
+pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
+    }
+}
+
+/// The releases that were written down, newest first.
+pub async fn releases(acting: &Acting, app: &App) -> Result<Vec<Release>, ApiError> {
+    let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
+    let selector = format!("app.kubernetes.io/managed-by=drover,app.kubernetes.io/instance={}", app.object_name());
+    let key = key("apps", "ControllerRevision", &app.namespace, &app.object_name());
+    let list = api.list(&ListParams::default().labels(&selector)).await.map_err(|e| acting.error(e, "list", &key))?;
+    let mut releases: Vec<Release> = list.items.iter().filter_map(|r| Release::from_record(app, r)).collect();
+    releases.sort_by_key(|r| std::cmp::Reverse(r.number));
+    Ok(releases)
+}
+
+/// The Deployment as it is.
+pub async fn deployment(acting: &Acting, app: &App) -> Result<Option<Deployment>, ApiError> {
+    let api: Api<Deployment> = Api::namespaced(acting.client(), &app.namespace);
+    let name = app.object_name();
+    api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("apps", "Deployment", &app.namespace, &name)))
+}
+
+/// The claims that these specs mount, as they are; those that do not exist are left out.
+pub async fn claims(
+    acting: &Acting,
+    app: &App,
+    specs: &[&crds::WebAppSpec],
+) -> Result<BTreeMap<String, LiveClaim>, ApiError> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(acting.client(), &app.namespace);
+    let mounted = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim) {
+        (Some(_), _) => Some(app.child_name(&v.name)),
+        (None, Some(existing)) => Some(existing.claim_name.clone()),
+        (None, None) => None,
+    };
+    let names: BTreeSet<String> = specs.iter().flat_map(|s| &s.volumes).filter_map(mounted).collect();
+    let mut claims = BTreeMap::new();
+    for name in names {
+        let key = key("", "PersistentVolumeClaim", &app.namespace, &name);
+        let Some(found) = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))? else { continue };
+        let spec = found.spec.unwrap_or_default();
+        let storage = spec.resources.and_then(|r| r.requests).and_then(|r| r.get("storage").map(|q| q.0.clone()));
+        let live = LiveClaim {
+            storage,
+            access_modes: spec.access_modes.unwrap_or_default(),
+            storage_class: spec.storage_class_name,
+        };
+        claims.insert(name, live);
+    }
+    Ok(claims)
+}
+
+/// The web server's pods, those that are being deleted left out.
+pub async fn pods(acting: &Acting, app: &App) -> Result<Vec<Pod>, ApiError> {
+    let api: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
+    let key = key("", "Pod", &app.namespace, &app.object_name());
+    let params = ListParams::default().labels(&build::selector_text(app));
+    let list = api.list(&params).await.map_err(|e| acting.error(e, "list", &key))?;
+    Ok(list.items.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect())
+}
+
+/// The pod that pulls the image of a release.
+pub async fn pull_pod(acting: &Acting, app: &App, release: i64) -> Result<Option<Pod>, ApiError> {
+    let api: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
+    let name = build::pull_pod_name(app, release);
+    api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("", "Pod", &app.namespace, &name)))
+}
+
+/// What the image is resolved with. A Secret that does not exist is passed over, as the kubelet does.
+pub async fn credentials(acting: &Acting, app: &App, spec: &crds::WebAppSpec) -> Result<Credentials, ApiError> {
+    let mut credentials = Credentials::default();
+    for reference in &spec.image_pull_secrets {
+        if let Some(secret) = secret(acting, app, &reference.name).await? {
+            credentials.add(&reference.name, &secret.data.unwrap_or_default());
+        }
+    }
+    Ok(credentials)
+}
+
+async fn secret(acting: &Acting, app: &App, name: &str) -> Result<Option<Secret>, ApiError> {
+    let api: Api<Secret> = Api::namespaced(acting.client(), &app.namespace);
+    api.get_opt(name).await.map_err(|e| acting.error(e, "get", &key("", "Secret", &app.namespace, name)))
+}
+
+/// The Secrets whose contents the app's pods see.
+fn secrets_of(spec: &crds::WebAppSpec) -> BTreeSet<&str> {
+    let env = spec.env.iter().filter_map(|e| e.value_from.as_ref()?.secret_key_ref.as_ref()).map(|r| r.name.as_str());
+    let from = spec.env_from.iter().filter_map(|e| e.secret_ref.as_ref()).map(|r| r.name.as_str());
+    let files = spec.volumes.iter().filter_map(|v| v.secret.as_ref()).map(|s| s.secret_name.as_str());
+    env.chain(from).chain(files).collect()
+}
+
+/// The last lines of the log of the container that `finding` is about, with the values of the app's Secrets masked. Without
+/// those values there is no log: what cannot be masked is not shown.
+pub async fn log(acting: &Acting, app: &App, spec: &crds::WebAppSpec, finding: &Finding) -> Vec<String> {
+    let Some(container) = &finding.container else { return Vec::new() };
+    let mut values = Vec::new();
+    for name in secrets_of(spec) {
+        match secret(acting, app, name).await {
+            Ok(found) => {
+                let data = found.and_then(|s| s.data).unwrap_or_default();
+                values.extend(data.into_values().map(|v| String::from_utf8_lossy(&v.0).into_owned()));
+            }
+            Err(error) => return vec![format!("(the log is left out, because its secrets cannot be masked: {error})")],
+        }
+    }
+    let api: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
+    for previous in [true, false] {
+        let params = LogParams {
+            container: Some(container.clone()),
+            previous,
+            tail_lines: Some(50),
+            limit_bytes: Some(64 * 1024),
+            ..LogParams::default()
+        };
+        // A container that never ran, or was not restarted, has no previous log: that is no failure worth telling.
+        if let Ok(text) = api.logs(&finding.pod, &params).await
+            && !text.trim().is_empty()
+        {
+            return mask::last_lines(&text, &values);
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,259 @@
+//! `WebApp`: a web server, its volumes and its routes.
+//!
+//! 1. [`dereference`]: what a decision needs besides the spec, read as the namespace's account;
+//! 2. [`validate`]: the spec, with every default filled in (pure);
+//! 3. [`build`]: the children (pure);
+//! 4. [`apply`]: the release written down, the children sent;
+//! 5. [`status`]: what a person reads (pure).
+//!
+//! [`release`] says what comes next (pure), [`progress`] does it. A reconcile never waits: it does what is to be done, and is
+//! called again by the event that changes something, or after a time that it names.
+
+mod apply;
+pub mod build;
+mod dereference;
+pub mod mask;
+mod progress;
+pub mod release;
+pub mod status;
+pub mod validate;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use drover_crds::condition::Outcome;
+use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_FORCE, ANNOTATION_RESTARTED_AT};
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner, OwnerKind, ReleaseOutcome, WebApp, WebAppStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Resource as _, ResourceExt as _};
+
+use self::apply::ApplyError;
+use self::progress::{Ended, Work};
+use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
+use super::Owners;
+use crate::cluster::{ApiError, Cluster, patch_status};
+use crate::driver::{Key, Next, Reconciler};
+use crate::registry::{self, Registry};
+use crate::render::Object;
+
+/// How long to wait after a refusal that only a person or an event outside of drover's sight can lift, such as a role that is
+/// granted or an image that is pushed.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+
+/// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
+pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
+    let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
+    let identity = App { namespace, name: app.name_any(), uid: app.uid() };
+    let image = Image { reference: app.spec.image.clone(), user: ImageUser::Unknown };
+    let pods = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
+    let facts = Facts {
+        image: &image,
+        pods: &pods,
+        restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
+        claims: &BTreeMap::new(),
+        shrinking: Shrinking::Refuse,
+    };
+    validate::validate(&identity, &app.spec, &facts).map(|valid| build::build(&valid))
+}
+
+/// Why a WebApp is not as its spec asks.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The spec cannot be built.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The image cannot be resolved.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// Something cannot be read.
+    #[error(transparent)]
+    Read(#[from] ApiError),
+    /// Something cannot be written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+impl Failure {
+    /// One word for conditions.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "InvalidSpec",
+            Self::Registry(error) => error.label(),
+            Self::Read(error) => error.label(),
+            Self::Apply(error) => error.label(),
+        }
+    }
+
+    /// What the status says, and when to look again.
+    fn verdict(&self) -> (Outcome, Next) {
+        let (reason, message) = (self.label().to_owned(), self.to_string());
+        match self {
+            // A new spec is an event, and so is a claim that changes size only by a new spec.
+            Self::Invalid(_) => (Outcome::Stalled { reason, message }, Next::Await),
+            Self::Registry(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::Await),
+            Self::Registry(registry::Error::RateLimited { retry_after, .. }) => {
+                let wait = retry_after.unwrap_or(LOOK_AGAIN).max(LOOK_AGAIN);
+                (Outcome::Failed { reason, message }, Next::After(wait))
+            }
+            Self::Registry(registry::Error::NotFound { .. } | registry::Error::Unauthorised { .. }) => {
+                (Outcome::Failed { reason, message }, Next::After(LOOK_AGAIN))
+            }
+            Self::Read(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
+            Self::Apply(error) if error.is_terminal() => {
+                (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN))
+            }
+            Self::Registry(_) | Self::Read(_) | Self::Apply(_) => (Outcome::Failed { reason, message }, Next::Retry),
+        }
+    }
+}
+
+/// What is remembered of a WebApp between two reconciles: the watch may show an older status than was written last.
+struct Memory {
+    uid: String,
+    status: WebAppStatus,
+}
+
+/// Reconciles WebApps.
+pub struct WebAppReconciler {
+    cluster: Cluster,
+    registry: Arc<Registry>,
+    owners: Arc<Owners>,
+    recorder: Recorder,
+    memories: Mutex<HashMap<Key, Memory>>,
+}
+
+impl WebAppReconciler {
+    /// Nothing is remembered yet.
+    pub fn new(cluster: Cluster, registry: Arc<Registry>, owners: Arc<Owners>) -> Self {
+        let reporter = Reporter { controller: "drover".into(), instance: None };
+        let recorder = Recorder::new(cluster.client(), reporter);
+        Self { cluster, registry, owners, recorder, memories: Mutex::default() }
+    }
+
+    // A plain map that no panic can leave half-written.
+    fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The status as it was written last.
+    fn status_of(&self, app: &WebApp, key: &Key) -> WebAppStatus {
+        let uid = app.uid().unwrap_or_default();
+        let remembered = self.memories().get(key).filter(|m| m.uid == uid).map(|m| m.status.clone());
+        remembered.or_else(|| app.status.clone()).unwrap_or_default()
+    }
+
+    async fn write_status(&self, app: &WebApp, key: &Key, before: &WebAppStatus, after: WebAppStatus) -> bool {
+        if *before != after || app.status.is_none() {
+            self.tell(app, before, &after).await;
+            if let Err(error) = patch_status::<WebApp>(&self.cluster.client(), &key.0, &key.1, &after).await {
+                tracing::warn!(namespace = %key.0, name = %key.1, %error, "cannot write a status");
+                return false;
+            }
+        }
+        self.memories().insert(key.clone(), Memory { uid: app.uid().unwrap_or_default(), status: after });
+        true
+    }
+
+    /// Events and log lines for what a person should see: a release that ended, one that was put back, a new refusal.
+    async fn tell(&self, app: &WebApp, before: &WebAppStatus, after: &WebAppStatus) {
+        let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+        for (kind, reason, note) in status::news(before, after) {
+            match kind {
+                EventType::Normal => tracing::info!(%namespace, %name, %reason, "{note}"),
+                EventType::Warning => tracing::warn!(%namespace, %name, %reason, "{note}"),
+            }
+            // The API server takes at most 1 kB.
+            let note: String = note
+                .chars()
+                .scan(0, |bytes, c| {
+                    *bytes += c.len_utf8();
+                    (*bytes <= 1000).then_some(c)
+                })
+                .collect();
+            let event = Event { type_: kind, reason, note: Some(note), action: "Release".into(), secondary: None };
+            if let Err(error) = self.recorder.publish(&event, &app.object_ref(&())).await {
+                tracing::warn!(%error, "cannot write an event");
+            }
+        }
+    }
+}
+
+impl Reconciler for WebAppReconciler {
+    type Kind = WebApp;
+
+    async fn reconcile(&self, object: Arc<WebApp>) -> Next {
+        if object.metadata.deletion_timestamp.is_some() {
+            return Next::Await;
+        }
+        let key = (object.namespace().unwrap_or_default(), object.name_any());
+        let owner = Owner::new(OwnerKind::WebApp, &key.0, &key.1);
+        self.owners.note(&owner);
+        let annotation = |name: &str| object.annotations().get(name).map(String::as_str);
+        let before = self.status_of(&object, &key);
+        let mut work = Work {
+            cluster: &self.cluster,
+            registry: &self.registry,
+            acting: self.cluster.acting_as(&key.0, DEFAULT_SERVICE_ACCOUNT),
+            owner: &owner,
+            app: App { namespace: key.0.clone(), name: key.1.clone(), uid: object.uid() },
+            wanted: release::Wanted {
+                spec: &object.spec,
+                commit: annotation(ANNOTATION_COMMIT),
+                asked: annotation(ANNOTATION_FORCE),
+            },
+            restarted_at: annotation(ANNOTATION_RESTARTED_AT),
+            now: Time(jiff::Timestamp::now()),
+            status: before.clone(),
+        };
+        let ended = work.run().await;
+        let (now, mut after) = (work.now.clone(), work.status);
+        let (outcome, url, next) = match ended {
+            Ok(Ended { outcome, url, next }) => (outcome, url, next),
+            Err(failure) => {
+                let (outcome, next) = failure.verdict();
+                status::stuck(&mut after, &failure);
+                (outcome, after.url.clone(), next)
+            }
+        };
+        status::conclude(&mut after, &outcome, url, object.metadata.generation, &now);
+        if self.write_status(&object, &key, &before, after).await { next } else { Next::Retry }
+    }
+
+    async fn gone(&self, namespace: &str, name: &str) -> Next {
+        // Kubernetes deletes what the WebApp owns; claims that are retained are nobody's.
+        self.memories().remove(&(namespace.to_owned(), name.to_owned()));
+        self.owners.forget(&Owner::new(OwnerKind::WebApp, namespace, name));
+        Next::Await
+    }
+
+    async fn left_behind(&self) -> Vec<Key> {
+        Vec::new()
+    }
+
+    async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
+        let message = format!("WebApp {namespace}/{name} cannot be read by this version of drover: {error}");
+        let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
+        // What was known of its releases stays: only the conditions change.
+        let key = (namespace.to_owned(), name.to_owned());
+        let mut status = self.memories().get(&key).map(|m| m.status.clone()).unwrap_or_default();
+        let url = status.url.clone();
+        status::conclude(&mut status, &outcome, url, None, &Time(jiff::Timestamp::now()));
+        if let Err(error) = patch_status::<WebApp>(&self.cluster.client(), namespace, name, &status).await {
+            tracing::warn!(%namespace, %name, %error, "cannot write a status");
+        }
+    }
+}
+
+/// The word for an event about how a release ended.
+fn ending(outcome: ReleaseOutcome) -> (EventType, &'static str) {
+    match outcome {
+        ReleaseOutcome::Live => (EventType::Normal, "ReleaseLive"),
+        ReleaseOutcome::Failed => (EventType::Warning, "ReleaseFailed"),
+        ReleaseOutcome::Superseded => (EventType::Normal, "ReleaseSuperseded"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,346 @@
+//! Does what the release machine says, one step after the other, until there is something to wait for.
+
+use std::collections::BTreeMap;
+
+use drover_crds::condition::Outcome;
+use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebAppStatus};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::build::PullTarget;
+use super::release::{
+    Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, next, observe, pull_state,
+};
+use super::status::Reached;
+use super::validate::{
+    App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
+};
+use super::{Failure, apply, dereference, status};
+use crate::cluster::{Acting, Cluster};
+use crate::driver::Next;
+use crate::health::pods::{Finding, diagnose};
+use crate::registry::{Registry, has_digest};
+
+/// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
+const MOST_STEPS: usize = 12;
+
+/// One reconcile of one WebApp.
+pub struct Work<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Where images are resolved.
+    pub registry: &'a Registry,
+    /// The namespace's account.
+    pub acting: Acting,
+    /// Whose children these are.
+    pub owner: &'a Owner,
+    /// Which WebApp.
+    pub app: App,
+    /// What it asks for.
+    pub wanted: Wanted<'a>,
+    /// When a person last asked for new pods.
+    pub restarted_at: Option<&'a str>,
+    /// The time of this reconcile.
+    pub now: Time,
+    /// The status, as it grows.
+    pub status: WebAppStatus,
+}
+
+/// How a reconcile ended that met no failure.
+pub struct Ended {
+    /// What the status says.
+    pub outcome: Outcome,
+    /// Address of the first route.
+    pub url: Option<String>,
+    /// When to look again.
+    pub next: Next,
+}
+
+/// What is known of the releases while the steps are done.
+struct Known {
+    releases: Vec<Release>,
+    claims: BTreeMap<String, LiveClaim>,
+    applied: Option<(i64, ValidatedWebApp)>,
+    rollout: Rollout,
+    pull: Option<Pull>,
+    assumed_user: bool,
+}
+
+impl Known {
+    fn release(&self, number: i64) -> Option<&Release> {
+        self.releases.iter().find(|r| r.number == number)
+    }
+
+    fn newest(&self) -> Option<&Release> {
+        self.releases.first()
+    }
+}
+
+impl Work<'_> {
+    /// Does what is to be done now.
+    pub async fn run(&mut self) -> Result<Ended, Failure> {
+        let releases = dereference::releases(&self.acting, &self.app).await?;
+        let claims = self.claims(&releases).await?;
+        let mut known = Known {
+            releases,
+            claims,
+            applied: None,
+            rollout: Rollout::Progressing(None),
+            pull: None,
+            assumed_user: false,
+        };
+        for _ in 0..MOST_STEPS {
+            let state = self.state(&mut known).await?;
+            match next(&state) {
+                Step::Resolve { number } => self.resolve(number, &state, &mut known).await?,
+                Step::StartPull { node } => {
+                    self.start_pull(&known, node).await?;
+                    status::advance(&mut self.status, ReleaseStep::PullImage);
+                    return Ok(self.end(&state, &known));
+                }
+                Step::Apply { release } => self.apply(release, &state, &mut known).await?,
+                Step::Fail { step, problem, restore } => {
+                    self.end_pull(&known, &state).await?;
+                    status::fail(&mut self.status, step, problem, restore, &self.now);
+                    // Apply again: what is put back, or what goes on.
+                    known.applied = known.applied.filter(|_| restore.is_none());
+                    if restore.is_none() && known.applied.is_some() {
+                        return Ok(self.end_failed(&state, &known));
+                    }
+                }
+                Step::Live => {
+                    status::live(&mut self.status, &self.now);
+                    self.end_pull(&known, &state).await?;
+                    apply::forget_old(&self.acting, &self.app, &known.releases, state.newest).await?;
+                }
+                Step::Restored { release } => status::restored(&mut self.status, release),
+                Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, &known)),
+            }
+        }
+        let state = self.state(&mut known).await?;
+        Ok(self.end(&state, &known))
+    }
+
+    /// The claims that the spec, the newest release and the one before mount.
+    async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Failure> {
+        let mut specs: Vec<&crds::WebAppSpec> = releases.iter().take(2).map(|r| &r.data.spec).collect();
+        specs.push(self.wanted.spec);
+        Ok(dereference::claims(&self.acting, &self.app, &specs).await?)
+    }
+
+    /// Where the newest release stands.
+    async fn state(&mut self, known: &mut Known) -> Result<State, Failure> {
+        let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
+        let number = newest.number;
+        let failed = status::outcome_of(&self.status, number) == Some(ReleaseOutcome::Failed);
+        let superseded = newest.is_superseded_by(&self.wanted, failed);
+        if !superseded {
+            status::resume(&mut self.status, &newest, &self.now);
+        }
+        let recreate = needs_recreate(&newest.data.spec, &known.claims);
+        let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
+        let before_apply = matches!(step, ReleaseStep::ResolveImage | ReleaseStep::PullImage);
+        if before_apply && recreate && !failed && !superseded && known.pull.is_none() {
+            known.pull = Some(self.pull(&newest).await?);
+        }
+        Ok(State {
+            newest: Some(number),
+            superseded,
+            last_good: status::last_live(&self.status, number).find(|n| known.release(*n).is_some()),
+            recreate,
+            step,
+            failed,
+            pull: known.pull.clone().unwrap_or(Pull::NotNeeded),
+            applied: known.applied.as_ref().map(|(number, _)| *number),
+            rollout: known.rollout.clone(),
+        })
+    }
+
+    /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
+    async fn pull(&self, newest: &Release) -> Result<Pull, Failure> {
+        if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || newest.data.spec.replicas == Some(0) {
+            return Ok(Pull::NotNeeded);
+        }
+        if let Some(pod) = dereference::pull_pod(&self.acting, &self.app, newest.number).await? {
+            return Ok(pull_state(&pod, &newest.data.image, self.now.0.as_second()));
+        }
+        let pods = dereference::pods(&self.acting, &self.app).await?;
+        Ok(node_to_pull_to(&pods, &newest.data.image).map_or(Pull::NotNeeded, |node| Pull::Needed { node }))
+    }
+
+    /// Begins a release: its image is resolved, and it is written down.
+    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<(), Failure> {
+        let wanted = self.wanted;
+        let unresolved = Image { reference: wanted.spec.image.clone(), user: ImageUser::Unknown };
+        let pods = PodRelease::default();
+        let facts = Facts {
+            image: &unresolved,
+            pods: &pods,
+            restarted_at: self.restarted_at,
+            claims: &known.claims,
+            shrinking: Shrinking::Refuse,
+        };
+        // A spec that cannot be built begins no release, and what was applied before stays.
+        validate(&self.app, wanted.spec, &facts)?;
+        status::begin(&mut self.status, number, wanted.commit, &wanted.spec.image, &self.now);
+        let image = self.image().await?;
+        status::hinder(&mut self.status, None);
+        let facts = Facts { image: &image, ..facts };
+        validate(&self.app, wanted.spec, &facts)?;
+        let mut data = ReleaseData {
+            spec: wanted.spec.clone(),
+            image: image.reference.clone(),
+            user: image.user.clone(),
+            commit: wanted.commit.map(str::to_owned),
+            pods: PodRelease::default(),
+            asked: wanted.asked.map(str::to_owned),
+        };
+        // The pods that are there belong to the release that was put back, where one was.
+        let put_back = state.last_good.filter(|_| state.failed && state.recreate);
+        let previous = put_back.or(state.newest).and_then(|n| known.release(n));
+        data.pods = carried_pods(&self.app, number, &data, previous, &facts)?;
+        let release = Release { number, data };
+        apply::write_ahead(&self.acting, &self.app, &release).await?;
+        if let Some(began) = &mut self.status.release {
+            began.image.clone_from(&release.data.image);
+            began.step = ReleaseStep::PullImage;
+        }
+        self.end_pull(known, state).await?;
+        known.releases.insert(0, release);
+        known.applied = None;
+        known.pull = None;
+        known.rollout = Rollout::Progressing(None);
+        Ok(())
+    }
+
+    /// The image as the registry knows it now. None is asked where nothing would be learnt.
+    async fn image(&self) -> Result<Image, Failure> {
+        let spec = self.wanted.spec;
+        let user_is_said = spec.allow_root.is_some() || spec.run_as.is_some_and(|r| r.user.is_some());
+        if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
+            return Ok(Image { reference: spec.image.clone(), user: ImageUser::Unknown });
+        }
+        let credentials = dereference::credentials(&self.acting, &self.app, spec).await?;
+        let resolved = self.registry.resolve(&spec.image, &credentials, self.wanted.commit).await?;
+        Ok(Image { reference: resolved.reference, user: ImageUser::Known(resolved.user.unwrap_or_default()) })
+    }
+
+    /// A release with every default filled in.
+    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Invalid> {
+        let image = release.data.image();
+        let facts = Facts {
+            image: &image,
+            pods: &release.data.pods,
+            restarted_at: self.restarted_at,
+            claims: &known.claims,
+            shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
+        };
+        validate(&self.app, &release.data.spec, &facts)
+    }
+
+    async fn start_pull(&self, known: &Known, node: String) -> Result<(), Failure> {
+        let Some(newest) = known.newest() else { return Ok(()) };
+        let app = self.validated(newest, true, known)?;
+        Ok(apply::start_pull(&self.acting, &app, &PullTarget { release: newest.number, node }).await?)
+    }
+
+    /// Deletes the pod that pulled, where there may be one.
+    async fn end_pull(&self, known: &Known, state: &State) -> Result<(), Failure> {
+        match known.newest() {
+            Some(newest) if state.recreate => Ok(apply::end_pull(&self.acting, &self.app, newest.number).await?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies a release, and looks at what becomes of its pods.
+    async fn apply(&mut self, number: i64, state: &State, known: &mut Known) -> Result<(), Failure> {
+        let Some(release) = known.release(number).cloned() else { return Ok(()) };
+        let app = self.validated(&release, state.newest == Some(number), known)?;
+        let in_progress = !state.failed && state.step != ReleaseStep::Live;
+        if in_progress {
+            status::advance(&mut self.status, ReleaseStep::Apply);
+        }
+        apply::apply(self.cluster, &self.acting, self.owner, &app).await?;
+        if in_progress {
+            status::advance(&mut self.status, ReleaseStep::Rollout);
+        }
+        let deployment = dereference::deployment(&self.acting, &self.app).await?;
+        known.rollout = observe(deployment.as_ref(), None);
+        if known.rollout != Rollout::Complete {
+            let finding = self.finding(&release).await?;
+            known.rollout = observe(deployment.as_ref(), finding.as_ref());
+            if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
+                (&mut known.rollout, &finding)
+            {
+                problem.log = dereference::log(&self.acting, &self.app, &release.data.spec, finding).await;
+            }
+        }
+        let seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
+        status::count(&mut self.status, &seen, &self.now);
+        if !state.failed {
+            let problem = match &known.rollout {
+                Rollout::Progressing(problem) => problem.clone(),
+                Rollout::Failing(problem) => Some(problem.clone()),
+                Rollout::Complete => None,
+            };
+            status::hinder(&mut self.status, problem);
+        }
+        known.assumed_user = app.identity.assumed;
+        known.applied = Some((number, app));
+        Ok(())
+    }
+
+    /// What is wrong with the pods of a release.
+    async fn finding(&self, release: &Release) -> Result<Option<Finding>, Failure> {
+        let number = release.data.pods.number.to_string();
+        let of_release = |pod: &Pod| {
+            pod.metadata.labels.as_ref().and_then(|l| l.get(crds::LABEL_RELEASE)).is_some_and(|n| *n == number)
+        };
+        let mut pods = dereference::pods(&self.acting, &self.app).await?;
+        pods.retain(of_release);
+        Ok(diagnose(&pods, self.now.0.as_second()))
+    }
+
+    fn end_failed(&self, state: &State, known: &Known) -> Ended {
+        self.end(&State { failed: true, ..state.clone() }, known)
+    }
+
+    fn end(&self, state: &State, known: &Known) -> Ended {
+        let failed = state.failed;
+        let reached = Reached { failed, rollout: &known.rollout, assumed_user: known.assumed_user };
+        let url = known.applied.as_ref().and_then(|(_, app)| app.url()).or_else(|| self.status.url.clone());
+        let url = if known.applied.as_ref().is_some_and(|(_, app)| app.routes.is_empty()) { None } else { url };
+        let outcome = status::outcome(&self.status, reached);
+        let settled = known.rollout == Rollout::Complete && state.applied.is_some();
+        let next = if settled { Next::Await } else { Next::After(status::pace(&self.status, failed, &self.now)) };
+        Ended { outcome, url, next }
+    }
+}
+
+fn none_yet() -> State {
+    State {
+        newest: None,
+        superseded: false,
+        last_good: None,
+        recreate: false,
+        step: ReleaseStep::ResolveImage,
+        failed: false,
+        pull: Pull::NotNeeded,
+        applied: None,
+        rollout: Rollout::Progressing(None),
+    }
+}
+
+/// The node on which a ready pod runs another image than `image`.
+fn node_to_pull_to(pods: &[Pod], image: &str) -> Option<String> {
+    let ready = |pod: &&Pod| {
+        let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+    };
+    let other = |pod: &&Pod| {
+        let containers = pod.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
+        containers.iter().all(|c| c.image.as_deref() != Some(image))
+    };
+    let pod = pods.iter().filter(ready).find(other)?;
+    pod.spec.as_ref()?.node_name.clone()
+}

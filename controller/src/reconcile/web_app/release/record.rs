@@ -1,0 +1,118 @@
+//! A release as it is written down before anything of it is applied: a ControllerRevision, which Kubernetes never changes.
+
+use drover_crds as crds;
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use serde::{Deserialize, Serialize};
+
+use crate::reconcile::web_app::build;
+use crate::reconcile::web_app::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, validate};
+
+/// Everything that a release is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseData {
+    /// The spec.
+    pub spec: crds::WebAppSpec,
+    /// The image, with its digest where the registry told it.
+    pub image: String,
+    /// The user that the image is made for.
+    pub user: ImageUser,
+    /// The commit that it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The release that last changed the pods: this one, or an earlier one.
+    pub pods: PodRelease,
+    /// The value of `drover.dev/reconcile-at` when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+}
+
+impl ReleaseData {
+    /// Its image.
+    pub fn image(&self) -> Image {
+        Image { reference: self.image.clone(), user: self.user.clone() }
+    }
+}
+
+/// A release and its number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// Its number.
+    pub number: i64,
+    /// What it is made of.
+    pub data: ReleaseData,
+}
+
+/// What the WebApp asks for now.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The spec.
+    pub spec: &'a crds::WebAppSpec,
+    /// The commit that last changed the WebApp.
+    pub commit: Option<&'a str>,
+    /// The value of `drover.dev/reconcile-at`.
+    pub asked: Option<&'a str>,
+}
+
+impl Release {
+    /// The name of the ControllerRevision.
+    pub fn record_name(app: &App, number: i64) -> String {
+        app.child_name(&format!("r{number}"))
+    }
+
+    /// Whether `wanted` needs another release: the spec or the commit is another one, or this one failed and a person asks to
+    /// try again.
+    pub fn is_superseded_by(&self, wanted: &Wanted<'_>, failed: bool) -> bool {
+        let data = &self.data;
+        data.spec != *wanted.spec
+            || data.commit.as_deref() != wanted.commit
+            || (failed && data.asked.as_deref() != wanted.asked)
+    }
+
+    /// The ControllerRevision.
+    ///
+    /// # Panics
+    /// Never: release data serialises to JSON.
+    pub fn to_record(&self, app: &App) -> ControllerRevision {
+        let data = serde_json::to_value(&self.data).expect("release data serialises to JSON");
+        ControllerRevision {
+            metadata: build::owned(app, Self::record_name(app, self.number)),
+            revision: self.number,
+            data: Some(RawExtension(data)),
+        }
+    }
+
+    /// Reads a ControllerRevision; `None` when it is not a release of `app`, whatever its name says.
+    pub fn from_record(app: &App, record: &ControllerRevision) -> Option<Self> {
+        let owners = record.metadata.owner_references.as_deref().unwrap_or_default();
+        if !owners.iter().any(|o| o.controller == Some(true) && Some(&o.uid) == app.uid.as_ref()) {
+            return None;
+        }
+        let data = serde_json::from_value(record.data.as_ref()?.0.clone()).ok()?;
+        Some(Self { number: record.revision, data })
+    }
+}
+
+/// Which release the pods of a new release belong to: that of the previous one where the pods would otherwise be the same,
+/// so that a changed route restarts nothing.
+pub fn carried_pods(
+    app: &App,
+    number: i64,
+    new: &ReleaseData,
+    previous: Option<&Release>,
+    facts: &Facts<'_>,
+) -> Result<PodRelease, Invalid> {
+    let own = PodRelease { number, commit: new.commit.clone() };
+    let Some(previous) = previous else { return Ok(own) };
+    let template = |data: &ReleaseData| {
+        let image = data.image();
+        let facts = Facts { image: &image, pods: &previous.data.pods, ..facts.clone() };
+        validate(app, &data.spec, &facts).map(|v| build::pod_template(&v))
+    };
+    // A previous release that cannot be built any more has no pods to carry over.
+    match (template(new)?, template(&previous.data)) {
+        (new, Ok(old)) if new == old => Ok(previous.data.pods.clone()),
+        _ => Ok(own),
+    }
+}

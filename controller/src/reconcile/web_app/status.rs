@@ -1,0 +1,340 @@
+//! Step 5, pure: what a person reads. Time comes in as a value.
+
+use std::time::Duration;
+
+use drover_crds::condition::Outcome;
+use drover_crds::{
+    Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, WebAppStatus, condition,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::events::EventType;
+
+use super::release::{Observation, Release, Rollout};
+
+/// How many releases a status remembers.
+const HISTORY: usize = 10;
+
+/// The outcome that is recorded for a release.
+pub fn outcome_of(status: &WebAppStatus, number: i64) -> Option<ReleaseOutcome> {
+    status.history.iter().find(|r| r.number == number).map(|r| r.outcome)
+}
+
+/// The newest release before `newest` that became live.
+pub fn last_live(status: &WebAppStatus, newest: i64) -> impl Iterator<Item = i64> {
+    status.history.iter().filter(move |r| r.number < newest && r.outcome == ReleaseOutcome::Live).map(|r| r.number)
+}
+
+fn remember(status: &mut WebAppStatus, outcome: ReleaseOutcome, now: &Time) {
+    let Some(release) = &status.release else { return };
+    let record = ReleaseRecord {
+        number: release.number,
+        commit: release.commit.clone(),
+        image: release.image.clone(),
+        outcome,
+        at: Some(now.clone()),
+    };
+    status.history.retain(|r| r.number != record.number);
+    status.history.push(record);
+    status.history.sort_by_key(|r| std::cmp::Reverse(r.number));
+    if status.history.len() > HISTORY {
+        // The newest live release is what can be put back: it is never forgotten for newer failures.
+        let live = status.history.iter().position(|r| r.outcome == ReleaseOutcome::Live);
+        let drop = if live == Some(HISTORY) { HISTORY - 1 } else { HISTORY };
+        status.history.remove(drop);
+    }
+}
+
+/// A release begins: nothing but its number and the image as the spec names it are known.
+pub fn begin(status: &mut WebAppStatus, number: i64, commit: Option<&str>, image: &str, now: &Time) {
+    if status.release.as_ref().is_some_and(|r| r.number == number && r.step == ReleaseStep::ResolveImage) {
+        // It could not be resolved before; when it began stays.
+        if let Some(release) = &mut status.release {
+            release.commit = commit.map(str::to_owned);
+            image.clone_into(&mut release.image);
+        }
+        return;
+    }
+    if let Some(previous) = status.release.as_ref().map(|r| r.number) {
+        match outcome_of(status, previous) {
+            Some(ReleaseOutcome::Live) => status.serving = Some(previous),
+            Some(_) => {}
+            None => remember(status, ReleaseOutcome::Superseded, now),
+        }
+    }
+    status.release = Some(ReleaseStatus {
+        number,
+        commit: commit.map(str::to_owned),
+        image: image.to_owned(),
+        step: ReleaseStep::ResolveImage,
+        started_at: Some(now.clone()),
+        problem: None,
+        unavailable_seconds: None,
+        unavailable_since: None,
+    });
+}
+
+/// Makes `release` the one that the status speaks of, in the step that is known of it.
+pub fn resume(status: &mut WebAppStatus, release: &Release, now: &Time) {
+    let number = release.number;
+    let unresolved = |r: &ReleaseStatus| r.step == ReleaseStep::ResolveImage;
+    if status.release.as_ref().is_some_and(|r| r.number == number && !unresolved(r)) {
+        return;
+    }
+    let started_at = status.release.as_ref().filter(|r| r.number == number).and_then(|r| r.started_at.clone());
+    let step = match outcome_of(status, number) {
+        Some(ReleaseOutcome::Live) => ReleaseStep::Live,
+        Some(ReleaseOutcome::Failed) => ReleaseStep::Rollout,
+        Some(ReleaseOutcome::Superseded) | None => ReleaseStep::PullImage,
+    };
+    if step == ReleaseStep::Live && status.serving == Some(number) {
+        status.serving = None;
+    }
+    status.release = Some(ReleaseStatus {
+        number,
+        commit: release.data.commit.clone(),
+        image: release.data.image.clone(),
+        step,
+        started_at: started_at.or_else(|| Some(now.clone())),
+        problem: None,
+        unavailable_seconds: None,
+        unavailable_since: None,
+    });
+}
+
+/// The release goes on to `step`.
+pub fn advance(status: &mut WebAppStatus, step: ReleaseStep) {
+    if let Some(release) = &mut status.release {
+        release.step = step;
+    }
+}
+
+/// What hinders the release now.
+pub fn hinder(status: &mut WebAppStatus, problem: Option<Problem>) {
+    if let Some(release) = &mut status.release {
+        release.problem = problem;
+    }
+}
+
+/// A release that is on its way cannot go on. One that ended keeps what is said of it.
+pub fn stuck(status: &mut WebAppStatus, failure: &super::Failure) {
+    let ended = status.release.as_ref().is_none_or(|r| outcome_of(status, r.number).is_some());
+    if !ended {
+        let problem =
+            Problem { reason: failure.label().to_owned(), message: failure.to_string(), ..Default::default() };
+        hinder(status, Some(problem));
+    }
+}
+
+/// The release failed in `step`; `restore` is put back.
+pub fn fail(status: &mut WebAppStatus, step: ReleaseStep, problem: Problem, restore: Option<i64>, now: &Time) {
+    remember(status, ReleaseOutcome::Failed, now);
+    if let Some(release) = &mut status.release {
+        release.step = if restore.is_some() { ReleaseStep::Restore } else { step };
+        release.problem = Some(problem);
+    }
+    if restore.is_some() {
+        status.serving = None;
+    }
+}
+
+/// The release serves.
+pub fn live(status: &mut WebAppStatus, now: &Time) {
+    remember(status, ReleaseOutcome::Live, now);
+    status.serving = None;
+    if let Some(release) = &mut status.release {
+        release.step = ReleaseStep::Live;
+        release.problem = None;
+    }
+}
+
+/// The last good release serves again.
+pub fn restored(status: &mut WebAppStatus, serving: i64) {
+    status.serving = Some(serving);
+    advance(status, ReleaseStep::Rollout);
+}
+
+/// Notes the numbers of the Deployment, and for how long nothing served while the release was brought out.
+pub fn count(status: &mut WebAppStatus, seen: &Observation, now: &Time) {
+    let Observation { desired, ready, updated, .. } = *seen;
+    status.replicas = Some(ReplicasStatus { desired, ready, updated, summary: format!("{ready}/{desired}") });
+    let served_before = status.history.iter().any(|r| r.outcome == ReleaseOutcome::Live);
+    let Some(release) = &mut status.release else { return };
+    let at = |seconds: i64| jiff::Timestamp::from_second(seconds).map_or_else(|_| now.clone(), Time);
+    if ready == 0 && desired > 0 && served_before {
+        // The Deployment's own word is exact; before the release began it was another's matter.
+        let began = release.started_at.as_ref().map_or(i64::MIN, |t| t.0.as_second());
+        let since = seen.down_since.filter(|s| *s >= began || release.step == ReleaseStep::Live).map(at);
+        release.unavailable_since.get_or_insert_with(|| since.unwrap_or_else(|| now.clone()));
+    } else if let Some(since) = release.unavailable_since.take() {
+        let since = since.0.as_second();
+        let end = seen.up_since.filter(|up| *up >= since).unwrap_or(now.0.as_second());
+        if release.step != ReleaseStep::Live {
+            *release.unavailable_seconds.get_or_insert(0) += (end - since).max(0);
+        }
+    }
+}
+
+/// What a reconcile came to, for the conditions.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached<'a> {
+    /// Whether the newest release is marked as failed.
+    pub failed: bool,
+    /// What became of the pods of what is applied.
+    pub rollout: &'a Rollout,
+    /// drover chose the user because the image runs as root.
+    pub assumed_user: bool,
+}
+
+/// What is said of the app.
+pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
+    // Where a release was live before, the user is not what is wrong.
+    let assumed_user = reached.assumed_user && !status.history.iter().any(|r| r.outcome == ReleaseOutcome::Live);
+    let reached = Reached { assumed_user, ..reached };
+    let Some(release) = &status.release else {
+        return Outcome::InProgress { reason: "Starting".into(), message: "The first release begins".into() };
+    };
+    let number = release.number;
+    let replicas = status.replicas.clone().unwrap_or_default();
+    if reached.failed {
+        return failure(status, release, reached);
+    }
+    let hindrance = match reached.rollout {
+        Rollout::Progressing(Some(problem)) | Rollout::Failing(problem) => sentence(problem, reached.assumed_user),
+        _ => String::new(),
+    };
+    match release.step {
+        ReleaseStep::Live => {
+            let commit =
+                release.commit.as_deref().map(|c| format!(" ({})", c.get(..12).unwrap_or(c))).unwrap_or_default();
+            let pods = format!("{} of {} pods ready", replicas.ready, replicas.desired);
+            if replicas.desired == 0 {
+                let message = format!("Release {number}{commit} is switched off: replicas is 0");
+                Outcome::Ready { reason: "SwitchedOff".into(), message }
+            } else if *reached.rollout == Rollout::Complete {
+                Outcome::Ready { reason: "Live".into(), message: format!("Release {number}{commit} is live: {pods}") }
+            } else if replicas.ready >= replicas.desired {
+                let message = format!(
+                    "Release {number}{commit} is live; its pods are being replaced: {} of {} new{hindrance}",
+                    replicas.updated, replicas.desired
+                );
+                Outcome::InProgress { reason: "Replacing".into(), message }
+            } else if replicas.ready > 0 {
+                let message = format!("Release {number}{commit} is live, but only {pods}{hindrance}");
+                Outcome::InProgress { reason: "Degraded".into(), message }
+            } else {
+                let message = format!("Release {number}{commit} was live, but no pod is ready now{hindrance}");
+                Outcome::Failed { reason: "Unavailable".into(), message }
+            }
+        }
+        ReleaseStep::PullImage => Outcome::InProgress {
+            reason: "PullImage".into(),
+            message: format!("Release {number}: its image is pulled to the node before the running pod stops"),
+        },
+        step => {
+            let message = format!(
+                "Release {number} is rolling out: {} of {} new pods, {} ready{hindrance}",
+                replicas.updated, replicas.desired, replicas.ready
+            );
+            let reason = if step == ReleaseStep::ResolveImage { "ResolveImage" } else { "Rollout" };
+            Outcome::InProgress { reason: reason.into(), message }
+        }
+    }
+}
+
+fn failure(status: &WebAppStatus, release: &ReleaseStatus, reached: Reached<'_>) -> Outcome {
+    let number = release.number;
+    let why = release.problem.as_ref().map(|p| sentence(p, reached.assumed_user)).unwrap_or_default();
+    let good = status.serving.or_else(|| last_live(status, number).next());
+    let gap = match (release.unavailable_since.as_ref(), release.unavailable_seconds) {
+        (Some(since), _) => format!("; nothing serves since {}", since.0),
+        (None, Some(seconds)) => format!("; nothing served for {seconds} s"),
+        (None, None) => String::new(),
+    };
+    let (step, serving) = match (release.step, good) {
+        (ReleaseStep::Restore, Some(good)) => ("Rollout".to_owned(), format!("; release {good} is being put back")),
+        (step, Some(good)) if status.serving == Some(good) && release.unavailable_seconds.is_some() => {
+            (format!("{step:?}"), format!("; release {good} was put back and serves"))
+        }
+        (step, Some(good)) => (format!("{step:?}"), format!("; release {good} goes on serving")),
+        (step, None) => (format!("{step:?}"), "; no earlier release can be put back".to_owned()),
+    };
+    // A pull's own sentence says what to do.
+    let advice = if release.step == ReleaseStep::PullImage { "" } else { "; push a correction" };
+    let message = format!("Release {number} failed in step {step}{why}{serving}{gap}{advice}");
+    let reason = release.problem.as_ref().map_or_else(|| "ReleaseFailed".to_owned(), |p| p.reason.clone());
+    if release.step == ReleaseStep::Restore {
+        // drover is still at work.
+        return Outcome::Failed { reason, message };
+    }
+    Outcome::Stalled { reason, message }
+}
+
+/// `: pod: message`, with a hint where drover's own choice may be the cause.
+fn sentence(problem: &Problem, assumed_user: bool) -> String {
+    let pod = problem.pod.as_ref().map(|p| format!("pod {p}: ")).unwrap_or_default();
+    let crashed = matches!(problem.reason.as_str(), "CrashLoopBackOff" | "Error" | "StartError" | "RunContainerError");
+    let hint = if assumed_user && crashed {
+        " (the image names no user but root, so it runs as user 1000: if it has to write beside its code, set runAs.user or allowRoot)"
+    } else {
+        ""
+    };
+    format!(": {pod}{}{hint}", problem.message.trim_end_matches('.'))
+}
+
+/// Writes the conditions.
+pub fn conclude(
+    status: &mut WebAppStatus,
+    outcome: &Outcome,
+    url: Option<String>,
+    generation: Option<i64>,
+    now: &Time,
+) {
+    status.observed_generation = generation;
+    if url.is_some() || matches!(outcome, Outcome::Ready { .. }) {
+        status.url = url;
+    }
+    condition::record(&mut status.conditions, outcome, generation, now);
+}
+
+/// How long to wait before looking at pods again while a release is on its way: often at first, then seldom.
+pub fn pace(status: &WebAppStatus, failed: bool, now: &Time) -> Duration {
+    if failed && status.release.as_ref().is_none_or(|r| r.step != ReleaseStep::Restore) {
+        return Duration::from_mins(1);
+    }
+    let began =
+        status.release.as_ref().and_then(|r| r.started_at.as_ref()).map_or(now.0.as_second(), |t| t.0.as_second());
+    let elapsed = u64::try_from(now.0.as_second() - began).unwrap_or(0);
+    Duration::from_secs((elapsed / 8).clamp(2, 30))
+}
+
+/// What a person should be told of, between two statuses: releases that ended, a release that was put back, a refusal.
+pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<(EventType, String, String)> {
+    let ready = |status: &WebAppStatus| condition::get(&status.conditions, condition::READY).cloned();
+    let message = ready(after).map(|c| c.message).unwrap_or_default();
+    let mut news = Vec::new();
+    for record in after.history.iter().rev() {
+        if outcome_of(before, record.number) == Some(record.outcome) {
+            continue;
+        }
+        let (kind, reason) = super::ending(record.outcome);
+        let current = after.release.as_ref().is_some_and(|r| r.number == record.number);
+        let note =
+            if current && !message.is_empty() { message.clone() } else { format!("Release {} ended", record.number) };
+        news.push((kind, reason.to_owned(), note));
+    }
+    let restoring = |s: &WebAppStatus| s.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
+    if restoring(before) && !restoring(after) && after.serving.is_some() {
+        news.push((EventType::Normal, "ReleaseRestored".to_owned(), message.clone()));
+    }
+    let stalled = condition::get(&after.conditions, condition::STALLED);
+    if let Some(stalled) = stalled
+        && news.is_empty()
+        && ready(before).map(|c| c.message) != Some(message)
+    {
+        news.push((EventType::Warning, stalled.reason.clone(), stalled.message.clone()));
+    }
+    news
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+use super::*;
+use crate::reconcile::web_app::Failure;
+use crate::reconcile::web_app::validate::Invalid;
+
+fn at(seconds: i64) -> Time {
+    Time(jiff::Timestamp::from_second(seconds).expect("a time"))
+}
+
+fn crash() -> Problem {
+    Problem {
+        reason: "CrashLoopBackOff".into(),
+        message: "the container app exits with 1".into(),
+        pod: Some("web-1".into()),
+        container: Some("app".into()),
+        log: vec!["no such module".into()],
+    }
+}
+
+fn seen(ready: i32) -> Observation {
+    Observation { desired: 1, ready, updated: 1, down_since: None, up_since: None }
+}
+
+/// A WebApp whose release 1 is live.
+fn one_live() -> WebAppStatus {
+    let mut status = WebAppStatus::default();
+    begin(&mut status, 1, Some("aaaaaaaaaaaaaaaa"), "web:1", &at(100));
+    advance(&mut status, ReleaseStep::Rollout);
+    count(&mut status, &seen(0), &at(101));
+    count(&mut status, &seen(1), &at(110));
+    live(&mut status, &at(110));
+    status
+}
+
+fn said(status: &WebAppStatus, failed: bool, rollout: &Rollout) -> Outcome {
+    outcome(status, Reached { failed, rollout, assumed_user: false })
+}
+
+#[test]
+fn a_first_release_has_no_downtime_because_nothing_served_before() {
+    let status = one_live();
+    let release = status.release.as_ref().expect("a release");
+    assert_eq!((release.step, release.unavailable_seconds), (ReleaseStep::Live, None));
+    assert_eq!(status.history[0].outcome, ReleaseOutcome::Live);
+    match said(&status, false, &Rollout::Complete) {
+        Outcome::Ready { reason, message } => {
+            assert_eq!(
+                (reason.as_str(), message.as_str()),
+                ("Live", "Release 1 (aaaaaaaaaaaa) is live: 1 of 1 pods ready")
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_release_that_was_taken_back_says_why_and_for_how_long_nothing_served() {
+    let mut status = one_live();
+    begin(&mut status, 2, None, "web:2", &at(200));
+    assert_eq!(status.serving, Some(1));
+    advance(&mut status, ReleaseStep::Rollout);
+    let down = Observation { down_since: Some(205), ..seen(0) };
+    count(&mut status, &down, &at(207));
+    fail(&mut status, ReleaseStep::Rollout, crash(), Some(1), &at(215));
+    match said(&status, true, &Rollout::Progressing(None)) {
+        Outcome::Failed { message, .. } => assert!(message.contains("release 1 is being put back"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    let up = Observation { up_since: Some(225), ..seen(1) };
+    count(&mut status, &up, &at(227));
+    restored(&mut status, 1);
+    let release = status.release.clone().expect("a release");
+    assert_eq!(
+        (release.step, release.unavailable_seconds, release.unavailable_since),
+        (ReleaseStep::Rollout, Some(20), None)
+    );
+    let Outcome::Stalled { reason, message } = said(&status, true, &Rollout::Complete) else { panic!("stalled") };
+    assert_eq!(reason, "CrashLoopBackOff");
+    assert_eq!(
+        message,
+        "Release 2 failed in step Rollout: pod web-1: the container app exits with 1; release 1 was put back and serves; nothing served for 20 s; push a correction"
+    );
+    assert_eq!(
+        (outcome_of(&status, 2), outcome_of(&status, 1)),
+        (Some(ReleaseOutcome::Failed), Some(ReleaseOutcome::Live))
+    );
+}
+
+#[test]
+fn a_failed_release_that_comes_up_after_all_is_live() {
+    let mut status = one_live();
+    begin(&mut status, 2, None, "web:2", &at(200));
+    fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(215));
+    let Outcome::Stalled { message, .. } = said(&status, true, &Rollout::Failing(crash())) else { panic!("stalled") };
+    assert!(message.contains("release 1 goes on serving"), "{message}");
+    live(&mut status, &at(300));
+    assert_eq!((outcome_of(&status, 2), status.serving), (Some(ReleaseOutcome::Live), None));
+    assert_eq!(status.release.expect("a release").problem, None);
+}
+
+#[test]
+fn the_history_is_short_and_never_forgets_what_can_be_put_back() {
+    let mut status = one_live();
+    for number in 2..=30 {
+        begin(&mut status, number, None, "web:2", &at(number * 100));
+        fail(&mut status, ReleaseStep::Rollout, crash(), Some(1), &at(number * 100 + 1));
+    }
+    assert_eq!(status.history.len(), HISTORY);
+    assert_eq!(last_live(&status, 30).collect::<Vec<_>>(), [1]);
+    assert_eq!(status.history[0].number, 30);
+}
+
+#[test]
+fn a_release_that_a_newer_one_overtook_is_superseded() {
+    let mut status = one_live();
+    begin(&mut status, 2, None, "web:2", &at(200));
+    advance(&mut status, ReleaseStep::Rollout);
+    begin(&mut status, 3, None, "web:3", &at(210));
+    assert_eq!((outcome_of(&status, 2), status.serving), (Some(ReleaseOutcome::Superseded), Some(1)));
+}
+
+#[test]
+fn an_image_that_cannot_be_resolved_is_a_problem_of_the_new_release_and_keeps_when_it_began() {
+    let mut status = one_live();
+    begin(&mut status, 2, None, "web:2", &at(200));
+    stuck(&mut status, &Failure::Invalid(Invalid::NoPort));
+    begin(&mut status, 2, None, "web:2", &at(260));
+    let release = status.release.clone().expect("a release");
+    assert_eq!((release.started_at, release.step), (Some(at(200)), ReleaseStep::ResolveImage));
+    assert_eq!(release.problem.map(|p| p.reason).as_deref(), Some("InvalidSpec"));
+    // A release that ended is not blamed for what comes after it.
+    let mut ended = one_live();
+    stuck(&mut ended, &Failure::Invalid(Invalid::NoPort));
+    assert_eq!(ended.release.expect("a release").problem, None);
+}
+
+#[test]
+fn a_crash_of_an_image_of_root_hints_at_the_user() {
+    let told = |mut status: WebAppStatus| {
+        begin(&mut status, 2, None, "web:2", &at(200));
+        fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(215));
+        let reached = Reached { failed: true, rollout: &Rollout::Failing(crash()), assumed_user: true };
+        let Outcome::Stalled { message, .. } = outcome(&status, reached) else { panic!("stalled") };
+        message
+    };
+    assert!(told(WebAppStatus::default()).contains("runAs.user"));
+    // The same user served before.
+    assert!(!told(one_live()).contains("runAs.user"));
+}
+
+#[test]
+fn pods_are_looked_at_often_at_first_and_seldom_later() {
+    let status = one_live();
+    let pause = |failed, seconds| pace(&status, failed, &at(seconds)).as_secs();
+    assert_eq!((pause(false, 100), pause(false, 180), pause(false, 100_000)), (2, 10, 30));
+    assert_eq!(pause(true, 100), 60);
+}
+
+#[test]
+fn an_unchanged_conclusion_changes_nothing_and_news_are_told_once() {
+    let before = one_live();
+    let mut after = before.clone();
+    let outcome = said(&after, false, &Rollout::Complete);
+    conclude(&mut after, &outcome, Some("http://a/".into()), Some(1), &at(300));
+    let mut again = after.clone();
+    conclude(&mut again, &outcome, Some("http://a/".into()), Some(1), &at(400));
+    assert_eq!(after, again);
+    assert!(news(&after, &again).is_empty());
+    let told: Vec<String> = news(&WebAppStatus::default(), &after).into_iter().map(|(_, reason, _)| reason).collect();
+    assert_eq!(told, ["ReleaseLive"]);
+}
+
+#[test]
+fn a_live_release_whose_pods_are_replaced_or_gone_says_so() {
+    let mut status = one_live();
+    let on_its_way = Rollout::Progressing(Some(crash()));
+    match said(&status, false, &on_its_way) {
+        Outcome::InProgress { reason, .. } => assert_eq!(reason, "Replacing"),
+        other => panic!("{other:?}"),
+    }
+    count(&mut status, &seen(0), &at(300));
+    assert_eq!(status.release.as_ref().and_then(|r| r.unavailable_since.clone()), Some(at(300)));
+    match said(&status, false, &on_its_way) {
+        Outcome::Failed { reason, message } => {
+            assert_eq!(reason, "Unavailable");
+            assert!(message.contains("pod web-1"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // That is no gap of the release: it was live.
+    count(&mut status, &seen(1), &at(310));
+    let release = status.release.expect("a release");
+    assert_eq!((release.unavailable_since, release.unavailable_seconds), (None, None));
+}

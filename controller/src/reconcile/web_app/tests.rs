@@ -1,0 +1,369 @@
+//! Golden folders, and what holds for any spec.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use drover_crds::{self as crds, WebApp, WebAppSpec};
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::build::{self, PullTarget};
+use super::release::{Release, ReleaseData, Wanted, carried_pods};
+use super::validate::{
+    App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, validate,
+};
+use super::*;
+
+/// What a case assumes of the cluster and the registry.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct Assumed {
+    user: Option<String>,
+    digest: Option<String>,
+    claims: BTreeMap<String, AssumedClaim>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+struct AssumedClaim {
+    storage: Option<String>,
+    access_modes: Vec<String>,
+}
+
+fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
+    let digest = assumed.digest.as_ref().map(|d| format!("@{d}")).unwrap_or_default();
+    let image = Image {
+        reference: format!("{}{digest}", app.spec.image),
+        user: assumed.user.clone().map_or(ImageUser::Unknown, ImageUser::Known),
+    };
+    let claim = |c: &AssumedClaim| LiveClaim {
+        storage: c.storage.clone(),
+        access_modes: c.access_modes.clone(),
+        storage_class: None,
+    };
+    let claims = assumed.claims.iter().map(|(name, c)| (name.clone(), claim(c))).collect();
+    let facts = Facts {
+        image: &image,
+        pods: &PodRelease { number: 3, commit: Some("0123456789abcdef0123456789abcdef01234567".into()) },
+        restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
+        claims: &claims,
+        shrinking: Shrinking::Refuse,
+    };
+    let identity = App {
+        namespace: app.namespace().expect("a namespace"),
+        name: app.name_any(),
+        uid: Some("3f0ac5d2-0000-4000-8000-000000000000".into()),
+    };
+    validate(&identity, &app.spec, &facts)
+}
+
+/// Compares with the file; `UPDATE=1` writes it instead.
+fn compare(file: &Path, actual: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(file, actual).expect("written");
+    }
+    let expected = fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        expected == actual,
+        "{} is not what is built (UPDATE=1 writes it):\n{}",
+        file.display(),
+        similar(&expected, actual)
+    );
+}
+
+/// The first lines that differ.
+fn similar(expected: &str, actual: &str) -> String {
+    let pairs = expected.lines().map(Some).chain(std::iter::repeat(None)).zip(actual.lines());
+    let differing = pairs.filter(|(e, a)| *e != Some(*a)).take(5);
+    differing.map(|(e, a)| format!("- {}\n+ {a}", e.unwrap_or_default())).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn golden_folders() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/web_app");
+    let mut cases: Vec<PathBuf> =
+        fs::read_dir(folder).expect("golden cases").map(|e| e.expect("an entry").path()).collect();
+    cases.sort();
+    assert!(cases.len() >= 12, "{cases:?}");
+    for case in cases {
+        let read = |name: &str| fs::read_to_string(case.join(name)).ok();
+        let spec = read("spec.yaml").expect("spec.yaml");
+        let app: WebApp = serde_saphyr::from_str(&spec).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
+        let assumed = read("assumed.yaml").map(|text| serde_saphyr::from_str(&text).expect("assumed.yaml"));
+        match built(&app, &assumed.unwrap_or_default()) {
+            Ok(valid) => {
+                assert!(!case.join("error.txt").exists(), "{}: should be refused", case.display());
+                let children = build::build(&valid);
+                let documents: Vec<String> = (children.iter())
+                    .map(|o| serde_saphyr::to_string(&Value::Object(o.json().clone())).expect("YAML"))
+                    .collect();
+                compare(&case.join("children.yaml"), &format!("---\n{}", documents.join("---\n")));
+                for child in &children {
+                    check_child(child, valid.identity.root);
+                }
+            }
+            Err(refusal) => {
+                assert!(!case.join("children.yaml").exists(), "{}: {refusal}", case.display());
+                compare(&case.join("error.txt"), &format!("{refusal}\n"));
+            }
+        }
+    }
+}
+
+/// What the Pod Security level `restricted` asks of a pod, as its page lists it.
+fn violations_of_restricted(pod: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut check = |good: bool, what: &str| {
+        if !good {
+            found.push(what.to_owned());
+        }
+    };
+    for field in ["hostNetwork", "hostPID", "hostIPC"] {
+        check(pod[field] != true, field);
+    }
+    check(pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", "seccompProfile");
+    check(pod["securityContext"]["runAsUser"] != 0, "runAsUser");
+    check(pod["securityContext"]["runAsNonRoot"] == true, "runAsNonRoot");
+    let safe = ["net.ipv4.ip_unprivileged_port_start"];
+    for sysctl in pod["securityContext"]["sysctls"].as_array().into_iter().flatten() {
+        check(sysctl["name"].as_str().is_some_and(|n| safe.contains(&n)), "sysctls");
+    }
+    let kinds =
+        ["configMap", "emptyDir", "persistentVolumeClaim", "secret", "projected", "downwardAPI", "csi", "ephemeral"];
+    for volume in pod["volumes"].as_array().into_iter().flatten() {
+        let kind = volume.as_object().expect("a volume").keys().find(|k| *k != "name").expect("a source");
+        // NFS is the one kind that people ask for and `restricted` leaves out.
+        check(kinds.contains(&kind.as_str()) || kind == "nfs", &format!("volume {kind}"));
+    }
+    for container in pod["containers"].as_array().into_iter().flatten() {
+        let security = &container["securityContext"];
+        check(security["allowPrivilegeEscalation"] == false, "allowPrivilegeEscalation");
+        check(security["capabilities"]["drop"] == serde_json::json!(["ALL"]), "capabilities.drop");
+        check(security["capabilities"]["add"].is_null(), "capabilities.add");
+        check(security["privileged"] != true, "privileged");
+        check(security["runAsUser"] != 0, "container runAsUser");
+        check(container["ports"].as_array().into_iter().flatten().all(|p| p["hostPort"].is_null()), "hostPort");
+    }
+    found
+}
+
+/// What holds for every child of every spec.
+fn check_child(child: &Object, root: bool) {
+    let name = child.name();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    assert!(name.len() <= 63 && name.chars().all(plain) && !name.ends_with('-'), "{name}");
+    let meta = &child.json()["metadata"];
+    for (label, value) in meta["labels"].as_object().expect("labels") {
+        assert!(label.starts_with("app.kubernetes.io/") || label.starts_with("drover.dev/"), "{label}");
+        assert!(value.as_str().is_some_and(|v| v.len() <= 63), "{label}: {value}");
+    }
+    let retained = child.kind() == "PersistentVolumeClaim" && meta["ownerReferences"].is_null();
+    assert!(retained || meta["ownerReferences"][0]["controller"] == true, "{} has no owner", child.key());
+    if child.kind() == "Deployment" {
+        let spec = &child.json()["spec"];
+        let pod = &spec["template"]["spec"];
+        assert!(root || violations_of_restricted(pod).is_empty(), "{:?}", violations_of_restricted(pod));
+        let labels = spec["template"]["metadata"]["labels"].as_object().expect("labels");
+        for (label, value) in spec["selector"]["matchLabels"].as_object().expect("a selector") {
+            assert_eq!(labels.get(label), Some(value), "the selector matches the pods");
+        }
+    }
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9-]{0,120}[a-z0-9]"
+}
+
+fn mounts() -> impl Strategy<Value = Vec<crds::Mount>> {
+    let mount = ("/[a-z]{1,6}", prop::option::of("[a-z./]{1,8}"), prop::option::of(any::<bool>()));
+    let mount = mount.prop_map(|(mount_path, sub_path, read_only)| crds::Mount { mount_path, sub_path, read_only });
+    prop::collection::vec(mount, 1..3)
+}
+
+fn volume() -> impl Strategy<Value = crds::Volume> {
+    let modes = prop::option::of(prop::sample::select(vec![
+        vec![],
+        vec![crds::AccessMode::ReadWriteOnce],
+        vec![crds::AccessMode::ReadWriteMany],
+        vec![crds::AccessMode::ReadWriteOncePod],
+        vec![crds::AccessMode::ReadOnlyMany, crds::AccessMode::ReadWriteOnce],
+    ]));
+    let retention =
+        prop::option::of(prop::sample::select(vec![crds::RetentionPolicy::Retain, crds::RetentionPolicy::Delete]));
+    ("[a-z]{1,5}|drover-x", mounts(), 0..7_u8, modes, retention).prop_map(
+        |(name, mounts, source, access_modes, retention_policy)| {
+            let mut volume = crds::Volume { name, mounts, ..Default::default() };
+            if source == 0 || source == 6 {
+                let storage = "5Gi".parse().expect("a size");
+                let resources = crds::ClaimResources { requests: crds::ClaimRequests { storage } };
+                volume.claim =
+                    Some(crds::Claim { resources, storage_class_name: None, access_modes, retention_policy });
+            }
+            match source {
+                1 => volume.nfs = Some(crds::Nfs { server: "nfs".into(), path: "/".into() }),
+                2 => volume.secret = Some(crds::SecretFiles { secret_name: "s".into(), ..Default::default() }),
+                3 => volume.config_map = Some(crds::ConfigMapFiles { name: "c".into(), ..Default::default() }),
+                4 => volume.persistent_volume_claim = Some(crds::ExistingClaim { claim_name: "p".into() }),
+                5 | 6 => volume.empty_dir = Some(crds::EmptyDir::default()),
+                _ => {}
+            }
+            volume
+        },
+    )
+}
+
+fn route() -> impl Strategy<Value = crds::Route> {
+    let app = prop::option::of(prop::option::of("http|nope").prop_map(|port| crds::AppTarget { port }));
+    let service = prop::option::of(Just(crds::ServiceTarget { name: "amq".into(), port: 8161 }));
+    ("[a-z]{1,3}\\.example\\.org", "/[a-z/.]{0,6}", app, service).prop_map(|(host, path, app, service)| crds::Route {
+        host,
+        path,
+        to: crds::RouteTarget { app, service },
+    })
+}
+
+fn spec() -> impl Strategy<Value = WebAppSpec> {
+    let port = ("[a-z]{1,4}", 0..70_000_i32, prop::option::of(any::<bool>()));
+    let port = port.prop_map(|(name, port, metrics)| crds::Port { name, port, metrics });
+    let run_as =
+        (prop::option::of(0..3_i64), prop::option::of(0..3_i64)).prop_map(|(user, group)| crds::RunAs { user, group });
+    let gunicorn =
+        (prop::option::of(1..5_i32), prop::option::of(0..4000_u64)).prop_map(|(workers, timeout)| crds::Gunicorn {
+            app: "wsgi:app".into(),
+            workers,
+            memory_per_worker: workers.is_none().then(|| "200Mi".parse().expect("a size")),
+            timeout: timeout.map(crds::Duration::from_secs),
+        });
+    let durations = prop::collection::vec(prop::option::of(0..100_000_u64), 3);
+    let health = (prop::option::of(Just("/login".to_owned())), durations).prop_map(|(path, d)| crds::Health {
+        path,
+        timeout: d[0].map(crds::Duration::from_secs),
+        startup_timeout: d[1].map(crds::Duration::from_secs),
+        restart_after: d[2].map(crds::Duration::from_secs),
+        ..Default::default()
+    });
+    let some_ports = prop::collection::vec(port, 0..3).prop_map(|mut ports| {
+        ports.push(crds::Port { name: "http".into(), port: 8000, metrics: None });
+        ports
+    });
+    (
+        (some_ports, prop::option::of(run_as), prop::option::of(Just("needs raw sockets".to_owned()))),
+        (prop::option::of(gunicorn), prop::option::of(health), prop::option::of(-1..4_i32)),
+        prop::collection::vec(volume(), 0..3),
+        prop::collection::vec(route(), 0..4),
+    )
+        .prop_map(|((ports, run_as, allow_root), (gunicorn, health, replicas), volumes, routes)| WebAppSpec {
+            image: "web:1".into(),
+            ports,
+            run_as,
+            allow_root,
+            gunicorn,
+            health,
+            replicas,
+            volumes,
+            routes,
+            ..Default::default()
+        })
+}
+
+fn app(name: &str, spec: WebAppSpec) -> WebApp {
+    let mut app = WebApp::new(name, spec);
+    app.metadata.namespace = Some("shop".into());
+    app
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_spec_is_refused_with_a_sentence_or_built_well(name in name(), spec in spec(), user in prop::option::of("|0|33|33:44|www-data")) {
+        match built(&app(&name, spec), &Assumed { user, ..Default::default() }) {
+            Ok(valid) => {
+                let children = build::build(&valid);
+                let mut keys: Vec<_> = children.iter().map(Object::key).collect();
+                keys.sort();
+                keys.dedup();
+                prop_assert_eq!(keys.len(), children.len());
+                for child in &children {
+                    check_child(child, valid.identity.root);
+                }
+                let target = PullTarget { release: 12, node: "a".into() };
+                let pull = Object::built(&build::pull_pod(&valid, &target));
+                prop_assert!(valid.identity.root || violations_of_restricted(&pull.json()["spec"]).is_empty());
+                prop_assert!(pull.name().len() <= 63);
+                prop_assert_eq!(build::build(&valid), children);
+            }
+            Err(refusal) => prop_assert!(refusal.to_string().contains(':'), "{refusal}"),
+        }
+    }
+
+    #[test]
+    fn two_names_never_collide(a in name(), b in name(), release in 1..1_000_000_i64) {
+        prop_assume!(a != b);
+        let of = |name: &str| App { namespace: "shop".into(), name: name.to_owned(), uid: None };
+        prop_assert_ne!(of(&a).object_name(), of(&b).object_name());
+        prop_assert_ne!(Release::record_name(&of(&a), release), Release::record_name(&of(&b), release));
+        prop_assert_ne!(build::pull_pod_name(&of(&a), release), build::pull_pod_name(&of(&b), release));
+    }
+}
+
+fn data(spec: WebAppSpec, image: &str) -> ReleaseData {
+    ReleaseData {
+        spec,
+        image: image.to_owned(),
+        user: ImageUser::Known("33".into()),
+        commit: Some("c2".into()),
+        pods: PodRelease { number: 1, commit: Some("c1".into()) },
+        asked: None,
+    }
+}
+
+fn plain_spec() -> WebAppSpec {
+    let ports = vec![crds::Port { name: "http".into(), port: 8000, metrics: None }];
+    WebAppSpec { image: "web:1".into(), ports, ..Default::default() }
+}
+
+#[test]
+fn only_a_release_that_changes_the_pods_renews_them() {
+    let identity = App { namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
+    let previous = Release { number: 4, data: data(plain_spec(), "web:1@sha256:aa") };
+    let image = previous.data.image();
+    let facts = Facts {
+        image: &image,
+        pods: &PodRelease::default(),
+        restarted_at: None,
+        claims: &BTreeMap::new(),
+        shrinking: Shrinking::Refuse,
+    };
+    let carried = |new: &ReleaseData| carried_pods(&identity, 5, new, Some(&previous), &facts).expect("valid");
+    let mut routed = plain_spec();
+    let to = crds::RouteTarget { app: Some(crds::AppTarget::default()), service: None };
+    routed.routes = vec![crds::Route { host: "a.example.org".into(), path: "/".into(), to }];
+    assert_eq!(carried(&data(routed, "web:1@sha256:aa")), previous.data.pods);
+    let own = PodRelease { number: 5, commit: Some("c2".into()) };
+    assert_eq!(carried(&data(plain_spec(), "web:1@sha256:bb")), own);
+    assert_eq!(carried_pods(&identity, 5, &previous.data, None, &facts), Ok(own));
+}
+
+#[test]
+fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
+    let identity = |uid: &str| App { namespace: "shop".into(), name: "web".into(), uid: Some(uid.into()) };
+    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let record = release.to_record(&identity("u"));
+    assert_eq!(Release::from_record(&identity("u"), &record), Some(release));
+    assert_eq!(Release::from_record(&identity("another"), &record), None);
+}
+
+#[test]
+fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
+    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let (spec, other) = (plain_spec(), WebAppSpec { replicas: Some(2), ..plain_spec() });
+    let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked };
+    assert!(!release.is_superseded_by(&wanted(&spec, "c2", None), false));
+    assert!(!release.is_superseded_by(&wanted(&spec, "c2", Some("now")), false));
+    assert!(release.is_superseded_by(&wanted(&spec, "c2", Some("now")), true));
+    assert!(release.is_superseded_by(&wanted(&spec, "c3", None), false));
+    assert!(release.is_superseded_by(&wanted(&other, "c2", None), false));
+}

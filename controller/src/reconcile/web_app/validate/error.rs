@@ -1,0 +1,185 @@
+//! What can be wrong with a spec, each as one sentence that says what to write instead.
+
+/// Why a spec cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// The name cannot be a Service's.
+    #[error(
+        "the WebApp's name {name:?} cannot be a Service's: write it with lower-case letters, digits and dashes, beginning with a letter"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// No port for people.
+    #[error("spec.ports has no port on which the app answers people: add one that is not for metrics")]
+    NoPort,
+    /// A number out of range, or used twice.
+    #[error(
+        "port {name} has the number {port}, which another port has or which is not between 1 and 65535: give it its own"
+    )]
+    PortNumber {
+        /// The port's name.
+        name: String,
+        /// Its number.
+        port: i32,
+    },
+    /// A name that no port has.
+    #[error(
+        "{field} names the port {port}, but the app's ports are {known}: write one of them, or leave it out for the first"
+    )]
+    UnknownPort {
+        /// Where it is written.
+        field: String,
+        /// What is written.
+        port: String,
+        /// The ports that there are.
+        known: String,
+    },
+    /// A named list has a name twice.
+    #[error("spec.{list} has {name} twice: remove one, or give it another name")]
+    Twice {
+        /// The list.
+        list: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Both command and gunicorn.
+    #[error(
+        "spec has both command and gunicorn: gunicorn is the command, so remove one; further flags of gunicorn go into args"
+    )]
+    CommandAndGunicorn,
+    /// Workers by memory, without a limit.
+    #[error(
+        "gunicorn.memoryPerWorker shares out the memory limit, and there is none: set resources.limits.memory, or write gunicorn.workers"
+    )]
+    NoMemoryLimit,
+    /// Not even one worker fits.
+    #[error(
+        "not even one worker of {worker} fits into resources.limits.memory: raise the limit, or lower gunicorn.memoryPerWorker"
+    )]
+    WorkerTooLarge {
+        /// The memory of a worker.
+        worker: String,
+    },
+    /// User 0 without a reason.
+    #[error("runAs.user is 0, which is root: write another user, or say in allowRoot why the app needs root")]
+    Root,
+    /// The image's user is a name.
+    #[error(
+        "the image {image} runs as the user {user:?}, and Kubernetes cannot tell from a name that it is not root: set runAs.user to that user's number (`id -u {user}` in the image prints it)"
+    )]
+    NamedUser {
+        /// The image.
+        image: String,
+        /// The name.
+        user: String,
+    },
+    /// Not exactly one source.
+    #[error(
+        "volume {volume} has {count} sources: write exactly one of claim, persistentVolumeClaim, nfs, secret, configMap or emptyDir"
+    )]
+    VolumeSources {
+        /// The volume.
+        volume: String,
+        /// How many.
+        count: usize,
+    },
+    /// A name that drover uses itself.
+    #[error("volume {volume} begins with `drover-`, as drover's own volumes do: give it another name")]
+    ReservedVolume {
+        /// The volume.
+        volume: String,
+    },
+    /// Two volumes on one folder.
+    #[error("volumes {first} and {second} are both mounted at {path}: give one of them another folder")]
+    MountedTwice {
+        /// The folder.
+        path: String,
+        /// A volume.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A path that leaves the volume.
+    #[error(
+        "volume {volume} has the path {path:?}, which leads out of the volume: write it without a leading / and without .."
+    )]
+    OutsideVolume {
+        /// The volume.
+        volume: String,
+        /// The path.
+        path: String,
+    },
+    /// Several pods and a volume for one.
+    #[error(
+        "{replicas} replicas cannot share volume {volume}, which only one pod may hold: set replicas to 1, mount it readOnly, or use a claim with accessModes [ReadWriteMany]"
+    )]
+    HeldByOne {
+        /// The volume.
+        volume: String,
+        /// How many pods.
+        replicas: i32,
+    },
+    /// A smaller claim.
+    #[error(
+        "claim {claim} has {has} and cannot shrink to {wants}: write at least {has}, or give the volume a new name for a new claim and copy the data"
+    )]
+    Shrunk {
+        /// The claim.
+        claim: String,
+        /// Its size.
+        has: String,
+        /// What the spec asks.
+        wants: String,
+    },
+    /// Another class or access mode.
+    #[error(
+        "claim {claim} has the {field} {has} and Kubernetes cannot change it to {wants}: write {has}, or give the volume a new name for a new claim and copy the data"
+    )]
+    ClaimChanged {
+        /// The claim.
+        claim: String,
+        /// Which field.
+        field: &'static str,
+        /// What it is.
+        has: String,
+        /// What the spec asks.
+        wants: String,
+    },
+    /// Neither app nor service, or both.
+    #[error("the route {host}{path} must go to exactly one of app and service: write `to: {{app: {{}}}}` for this app")]
+    RouteTarget {
+        /// The host.
+        host: String,
+        /// The path.
+        path: String,
+    },
+    /// A host and path twice.
+    #[error("the route {host}{path} is written twice: remove one, or give it another path")]
+    RouteTwice {
+        /// The host.
+        host: String,
+        /// The path.
+        path: String,
+    },
+    /// A path with characters that are not for paths.
+    #[error(
+        "the route {host} has the path {path:?}: write it as the browser sends it, beginning with / and without //, ./ or ../"
+    )]
+    RoutePath {
+        /// The host.
+        host: String,
+        /// The path.
+        path: String,
+    },
+    /// A certificate for a host without a route.
+    #[error("tls names the host {host}, which no route has: write the hosts as they stand in spec.routes")]
+    TlsHost {
+        /// The host.
+        host: String,
+    },
+    /// Two ways to ask.
+    #[error("spec.health has both path and command: remove one")]
+    PathAndCommand,
+}

@@ -1,0 +1,114 @@
+//! How the kubelet asks whether the app serves, has started, and lives.
+
+use drover_crds as crds;
+
+use super::{Invalid, port_named, seconds};
+
+/// A question that the kubelet asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Does the page answer with a status below 400?
+    Http {
+        /// The page.
+        path: String,
+        /// The host that the request names.
+        host: Option<String>,
+        /// Name of the port.
+        port: String,
+    },
+    /// Does the port accept connections?
+    Tcp {
+        /// Name of the port.
+        port: String,
+    },
+    /// Does the program end with 0?
+    Command(Vec<String>),
+}
+
+/// The questions, and how patiently they are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// Whether the app serves.
+    pub serves: Check,
+    /// Whether the app need not be restarted.
+    pub lives: Check,
+    /// Seconds that an answer may take.
+    pub timeout: i32,
+    /// Seconds between two questions once the app has started.
+    pub period: i32,
+    /// How many wrong answers in a row make a pod not ready.
+    pub not_ready_after: i32,
+    /// How many wrong answers in a row make the kubelet restart the container.
+    pub restart_after: i32,
+    /// Seconds between two questions while the app starts.
+    pub startup_period: i32,
+    /// How many wrong answers in a row end the start.
+    pub startup_failures: i32,
+}
+
+fn count(total: i64, each: i64) -> i32 {
+    i32::try_from((total + each - 1) / each).unwrap_or(i32::MAX).max(1)
+}
+
+pub(super) fn probes(spec: &crds::WebAppSpec, main: &crds::Port) -> Result<Probes, Invalid> {
+    let health = spec.health.clone().unwrap_or_default();
+    let port = port_named(&spec.ports, health.port.as_deref(), main, "health.port")?.name.clone();
+    let first_route = spec.routes.first().map(|r| r.host.clone()).filter(|h| !h.starts_with('*'));
+    let host = health.host.clone().or(first_route);
+    let http = |path: String| Check::Http { path, host: host.clone(), port: port.clone() };
+    let serves = match (health.path.clone(), health.command.clone()) {
+        (Some(_), Some(_)) => return Err(Invalid::PathAndCommand),
+        (Some(path), None) => http(path),
+        (None, Some(command)) => Check::Command(command),
+        (None, None) => Check::Tcp { port: port.clone() },
+    };
+    let lives = health.liveness_path.clone().map_or(Check::Tcp { port: port.clone() }, http);
+
+    let timeout = seconds(health.timeout, 5).clamp(1, 600);
+    let period = timeout.max(10);
+    // While long requests hold all of gunicorn's workers the page does not answer, and nothing is wrong.
+    let request = spec.gunicorn.as_ref().map_or(0, |g| seconds(g.timeout, 30));
+    let not_ready_after = count(request, period).saturating_add(1).max(3);
+    let not_ready_seconds = i64::from(not_ready_after) * period;
+    let restart = seconds(health.restart_after, 180).max(not_ready_seconds + period).max(request + timeout + period);
+    let startup_period = 2;
+    Ok(Probes {
+        serves,
+        lives,
+        timeout: i32::try_from(timeout).unwrap_or(i32::MAX),
+        period: i32::try_from(period).unwrap_or(i32::MAX),
+        not_ready_after,
+        restart_after: count(restart, period),
+        startup_period,
+        startup_failures: count(seconds(health.startup_timeout, 120), i64::from(startup_period)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_is_always_slower_than_a_request_and_than_becoming_not_ready() {
+        for (request, wanted) in [(30, 10), (180, 10), (180, 600), (3600, 60), (1, 10)] {
+            let spec = crds::WebAppSpec {
+                ports: vec![crds::Port { name: "http".into(), port: 80, metrics: None }],
+                gunicorn: Some(crds::Gunicorn {
+                    timeout: Some(crds::Duration::from_secs(request)),
+                    ..Default::default()
+                }),
+                health: Some(crds::Health {
+                    restart_after: Some(crds::Duration::from_secs(wanted)),
+                    path: Some("/".into()),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            };
+            let probes = probes(&spec, &spec.ports[0]).expect("valid");
+            let restart = probes.restart_after * probes.period;
+            assert!(restart > probes.not_ready_after * probes.period, "{probes:?}");
+            assert!(i64::from(restart) > i64::try_from(request).expect("small"), "{probes:?}");
+            assert!(i64::from(restart) >= i64::try_from(wanted).expect("small"), "{probes:?}");
+        }
+    }
+}

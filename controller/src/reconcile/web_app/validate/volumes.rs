@@ -1,0 +1,216 @@
+//! Volumes, and what they mean for how new pods take over.
+
+use std::collections::BTreeMap;
+
+use drover_crds as crds;
+use drover_crds::AccessMode;
+
+use super::{App, Facts, Invalid, Strategy, unique};
+
+/// A claim of the namespace as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveClaim {
+    /// The storage that it asks for.
+    pub storage: Option<String>,
+    /// Its access modes.
+    pub access_modes: Vec<String>,
+    /// Its storage class.
+    pub storage_class: Option<String>,
+}
+
+/// What to do about a claim that is larger than the spec asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shrinking {
+    /// Refuse the spec: a person has to decide.
+    Refuse,
+    /// Keep its size: an older release is put back, and what grew since stays.
+    KeepSize,
+}
+
+/// Who may hold a volume at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Any pods.
+    AnyPods,
+    /// Any pods of one node.
+    OneNode,
+    /// One pod.
+    OnePod,
+}
+
+/// A volume with its mounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidatedVolume {
+    /// Its name in the pod.
+    pub name: String,
+    /// Where it is mounted.
+    pub mounts: Vec<crds::Mount>,
+    /// Where its files are.
+    pub source: VolumeSource,
+    /// Who may hold it at a time.
+    pub access: Access,
+}
+
+/// Where a volume's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeSource {
+    /// A claim that drover makes.
+    Claim(ValidatedClaim),
+    /// A claim that exists already.
+    Existing(String),
+    /// An NFS server's folder.
+    Nfs(crds::Nfs),
+    /// A Secret.
+    Secret(crds::SecretFiles),
+    /// A ConfigMap.
+    ConfigMap(crds::ConfigMapFiles),
+    /// An empty folder.
+    Empty(crds::EmptyDir),
+}
+
+/// A claim that drover makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidatedClaim {
+    /// Its name.
+    pub name: String,
+    /// The storage that it asks for.
+    pub storage: String,
+    /// Its storage class; `None` leaves the cluster's default.
+    pub storage_class: Option<String>,
+    /// Its access modes; never empty.
+    pub access_modes: Vec<AccessMode>,
+    /// Whether it outlives the WebApp.
+    pub retain: bool,
+}
+
+pub(super) fn volumes(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result<Vec<ValidatedVolume>, Invalid> {
+    unique("volumes", spec.volumes.iter().map(|v| v.name.as_str()))?;
+    let mut mounted: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut volumes = Vec::with_capacity(spec.volumes.len());
+    for volume in &spec.volumes {
+        if volume.name.starts_with("drover-") {
+            return Err(Invalid::ReservedVolume { volume: volume.name.clone() });
+        }
+        for mount in &volume.mounts {
+            let path = mount.mount_path.trim_end_matches('/');
+            if let Some(first) = mounted.insert(path, &volume.name) {
+                let (first, second) = (first.to_owned(), volume.name.clone());
+                return Err(Invalid::MountedTwice { path: path.to_owned(), first, second });
+            }
+            if let Some(path) = &mount.sub_path {
+                inside(&volume.name, path)?;
+            }
+        }
+        volumes.push(ValidatedVolume {
+            name: volume.name.clone(),
+            mounts: volume.mounts.clone(),
+            source: source(app, volume, facts)?,
+            access: access(volume, facts.claims),
+        });
+    }
+    Ok(volumes)
+}
+
+fn inside(volume: &str, path: &str) -> Result<(), Invalid> {
+    if path.starts_with('/') || path.split('/').any(|s| s == "..") {
+        return Err(Invalid::OutsideVolume { volume: volume.to_owned(), path: path.to_owned() });
+    }
+    Ok(())
+}
+
+fn source(app: &App, volume: &crds::Volume, facts: &Facts<'_>) -> Result<VolumeSource, Invalid> {
+    let mut sources = Vec::new();
+    if let Some(claim) = &volume.claim {
+        sources.push(VolumeSource::Claim(self::claim(app, &volume.name, claim, facts)?));
+    }
+    if let Some(existing) = &volume.persistent_volume_claim {
+        sources.push(VolumeSource::Existing(existing.claim_name.clone()));
+    }
+    if let Some(nfs) = &volume.nfs {
+        sources.push(VolumeSource::Nfs(nfs.clone()));
+    }
+    if let Some(secret) = &volume.secret {
+        secret.items.iter().try_for_each(|i| inside(&volume.name, &i.path))?;
+        sources.push(VolumeSource::Secret(secret.clone()));
+    }
+    if let Some(map) = &volume.config_map {
+        map.items.iter().try_for_each(|i| inside(&volume.name, &i.path))?;
+        sources.push(VolumeSource::ConfigMap(map.clone()));
+    }
+    if let Some(empty) = &volume.empty_dir {
+        sources.push(VolumeSource::Empty(empty.clone()));
+    }
+    let count = sources.len();
+    match (sources.pop(), count) {
+        (Some(source), 1) => Ok(source),
+        _ => Err(Invalid::VolumeSources { volume: volume.name.clone(), count }),
+    }
+}
+
+fn claim(app: &App, volume: &str, claim: &crds::Claim, facts: &Facts<'_>) -> Result<ValidatedClaim, Invalid> {
+    let name = app.child_name(volume);
+    let modes = claim.access_modes.clone().filter(|m| !m.is_empty());
+    let mut storage = claim.resources.requests.storage.to_string();
+    if let Some(live) = facts.claims.get(&name) {
+        let has = live.storage.clone().unwrap_or_default();
+        let larger = crds::milli_units(&has).is_some_and(|has| has > claim.resources.requests.storage.milli_bytes());
+        match facts.shrinking {
+            Shrinking::Refuse if larger => return Err(Invalid::Shrunk { claim: name, has, wants: storage }),
+            Shrinking::KeepSize if larger => storage = has,
+            _ => {}
+        }
+        if let (Some(has), Some(wants)) = (&live.storage_class, &claim.storage_class_name)
+            && has != wants
+        {
+            let (has, wants) = (has.clone(), wants.clone());
+            return Err(Invalid::ClaimChanged { claim: name, field: "storageClassName", has, wants });
+        }
+        let wanted: Vec<&str> =
+            modes.as_deref().unwrap_or(&[AccessMode::ReadWriteOnce]).iter().map(|m| m.as_str()).collect();
+        let same =
+            wanted.len() == live.access_modes.len() && wanted.iter().all(|m| live.access_modes.iter().any(|l| l == m));
+        if !live.access_modes.is_empty() && !same {
+            let (has, wants) = (live.access_modes.join(", "), wanted.join(", "));
+            return Err(Invalid::ClaimChanged { claim: name, field: "accessModes", has, wants });
+        }
+    }
+    Ok(ValidatedClaim {
+        name,
+        storage,
+        storage_class: claim.storage_class_name.clone(),
+        access_modes: modes.unwrap_or_else(|| vec![AccessMode::ReadWriteOnce]),
+        retain: claim.retention_policy.unwrap_or_default() == crds::RetentionPolicy::Retain,
+    })
+}
+
+/// Who may hold a volume at a time. A claim that nobody knows counts as held by one node.
+pub(super) fn access(volume: &crds::Volume, claims: &BTreeMap<String, LiveClaim>) -> Access {
+    let written = volume.mounts.iter().any(|m| !m.is_read_only());
+    let modes: Vec<&str> = if let Some(claim) = &volume.claim {
+        claim.access_modes.iter().flatten().map(|m| m.as_str()).collect()
+    } else if let Some(existing) = &volume.persistent_volume_claim {
+        let live = claims.get(&existing.claim_name);
+        live.map(|l| l.access_modes.iter().map(String::as_str).collect()).unwrap_or_default()
+    } else {
+        return Access::AnyPods;
+    };
+    let has = |mode: AccessMode| modes.contains(&mode.as_str());
+    if has(AccessMode::ReadWriteMany) || (has(AccessMode::ReadOnlyMany) && !written) {
+        Access::AnyPods
+    } else if written || has(AccessMode::ReadWriteOncePod) {
+        Access::OnePod
+    } else {
+        Access::OneNode
+    }
+}
+
+pub(super) fn strategy(volumes: &[ValidatedVolume], replicas: i32) -> Result<Strategy, Invalid> {
+    if let Some(held) = volumes.iter().find(|v| v.access == Access::OnePod) {
+        if replicas > 1 {
+            return Err(Invalid::HeldByOne { volume: held.name.clone(), replicas });
+        }
+        return Ok(Strategy::Recreate);
+    }
+    let beside = volumes.iter().any(|v| v.access == Access::OneNode);
+    Ok(if beside { Strategy::RollingBeside } else { Strategy::Rolling })
+}

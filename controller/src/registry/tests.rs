@@ -1,0 +1,191 @@
+//! Against a registry of the test's own, on loopback.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use k8s_openapi::ByteString;
+use serde_json::json;
+
+use super::*;
+
+/// What the registry was asked: paths, and whether they carried an Authorization header.
+type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
+struct Fake {
+    address: String,
+    asked: Asked,
+}
+
+type Answer = Arc<dyn Fn(&str, &HeaderMap, &str) -> Response + Send + Sync>;
+
+async fn serve(answer: impl Fn(&str, &HeaderMap, &str) -> Response + Send + Sync + 'static) -> Fake {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let asked = Asked::default();
+    let state: (Answer, Asked, String) = (Arc::new(answer), asked.clone(), address.clone());
+    let handle = |State((answer, asked, own)): State<(Answer, Asked, String)>, request: Request| async move {
+        let path = request.uri().to_string();
+        let authorization = request.headers().get("authorization").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        asked.lock().expect("no panic").push((path.clone(), authorization));
+        answer(&path, request.headers(), &own)
+    };
+    let app = Router::new().fallback(handle).with_state(state);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Fake { address, asked }
+}
+
+fn registry(insecure: &[&Fake]) -> Registry {
+    // Another test may have installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let insecure = insecure.iter().map(|f| f.address.clone()).collect();
+    Registry::new(Settings { insecure, refused: Vec::new() }).expect("a client")
+}
+
+fn config() -> Vec<u8> {
+    json!({"config": {"User": "33:33"}}).to_string().into_bytes()
+}
+
+fn image_manifest() -> Vec<u8> {
+    json!({"config": {"digest": digest_of(&config())}}).to_string().into_bytes()
+}
+
+fn index() -> Vec<u8> {
+    json!({"manifests": [{"digest": digest_of(&image_manifest()), "platform": {"os": "linux", "architecture": "amd64"}}]})
+        .to_string()
+        .into_bytes()
+}
+
+fn content(path: &str) -> Response {
+    if path == "/v2/team/app/manifests/prod" || path.ends_with(&digest_of(&index())) {
+        index().into_response()
+    } else if path.ends_with(&digest_of(&image_manifest())) {
+        image_manifest().into_response()
+    } else if path.ends_with(&digest_of(&config())) {
+        config().into_response()
+    } else {
+        StatusCode::NOT_FOUND.into_response()
+    }
+}
+
+fn credentials(registry: &str) -> Credentials {
+    let config = json!({"auths": {registry: {"username": "me", "password": "hunter2"}}}).to_string();
+    let mut credentials = Credentials::default();
+    credentials.add("pull", &BTreeMap::from([(".dockerconfigjson".to_owned(), ByteString(config.into_bytes()))]));
+    credentials
+}
+
+#[tokio::test]
+async fn a_tag_becomes_the_index_digest_and_the_platforms_user_and_is_asked_once_per_commit() {
+    let fake = serve(|path, _, _| content(path)).await;
+    let registry = registry(&[&fake]);
+    let image = format!("{}/team/app:prod", fake.address);
+    let resolved = registry.resolve(&image, &Credentials::default(), Some("c1")).await.expect("resolved");
+    assert_eq!(resolved.digest, digest_of(&index()));
+    assert_eq!(resolved.reference, format!("{image}@{}", resolved.digest));
+    assert_eq!(resolved.user.as_deref(), Some("33:33"));
+    let asked = || fake.asked.lock().expect("no panic").len();
+    let before = asked();
+    registry.resolve(&image, &Credentials::default(), Some("c1")).await.expect("resolved");
+    assert_eq!(asked(), before);
+    registry.resolve(&image, &Credentials::default(), Some("c2")).await.expect("resolved");
+    assert!(asked() > before);
+    // A reference with a digest keeps it.
+    let pinned = registry.resolve(&resolved.reference, &Credentials::default(), None).await.expect("resolved");
+    assert_eq!(pinned, resolved);
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_with_the_secrets_password_and_refusals_name_the_secret() {
+    let fake = serve(|path, headers, own| {
+        let authorization = headers.get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default();
+        if path.starts_with("/token") {
+            return if authorization == "Basic bWU6aHVudGVyMg==" {
+                json!({"token": "good"}).to_string().into_response()
+            } else {
+                StatusCode::UNAUTHORIZED.into_response()
+            };
+        }
+        if authorization != "Bearer good" {
+            let challenge = format!(r#"Bearer realm="http://{own}/token",service="r""#);
+            return (StatusCode::UNAUTHORIZED, [("www-authenticate", challenge)]).into_response();
+        }
+        content(path)
+    })
+    .await;
+    let registry = registry(&[&fake]);
+    let image = format!("{}/team/app:prod", fake.address);
+    let resolved = registry.resolve(&image, &credentials(&fake.address), None).await.expect("resolved");
+    assert_eq!(resolved.user.as_deref(), Some("33:33"));
+    let scope = "/token?service=r&scope=repository%3Ateam%2Fapp%3Apull";
+    assert!(fake.asked.lock().expect("no panic").iter().any(|(path, _)| path == scope));
+    let refused = registry.resolve(&image, &Credentials::default(), None).await.expect_err("refused").to_string();
+    assert!(refused.contains("no credentials") && refused.contains("spec.imagePullSecrets"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_loses_the_credentials() {
+    let elsewhere = serve(|_, _, _| config().into_response()).await;
+    let target = elsewhere.address.clone();
+    let fake = serve(move |path, headers, _| {
+        if headers.get("authorization").is_none() {
+            return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic realm=\"r\"")]).into_response();
+        }
+        if path.contains("/blobs/") {
+            return (StatusCode::TEMPORARY_REDIRECT, [("location", format!("http://{target}/blob"))]).into_response();
+        }
+        content(path)
+    })
+    .await;
+    let image = format!("{}/team/app:prod", fake.address);
+    let allowed = registry(&[&fake, &elsewhere]);
+    allowed.resolve(&image, &credentials(&fake.address), None).await.expect("resolved");
+    assert_eq!(*elsewhere.asked.lock().expect("no panic"), [("/blob".to_owned(), None)]);
+    // The same redirect, to an address that nobody listed, is not followed at all.
+    let refusal = registry(&[&fake]).resolve(&image, &credentials(&fake.address), None).await.expect_err("refused");
+    assert!(matches!(refusal, Error::Refused { .. }), "{refusal}");
+    assert_eq!(elsewhere.asked.lock().expect("no panic").len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_registry_answers_is_told_apart() {
+    let fake = serve(|path, _, _| {
+        if path.contains("/busy/") {
+            (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "90")], "hunter2").into_response()
+        } else if path.contains("/ill/") {
+            (StatusCode::BAD_GATEWAY, "hunter2").into_response()
+        } else if path.contains("/large/") {
+            vec![b' '; LARGEST + 1].into_response()
+        } else {
+            StatusCode::NOT_FOUND.into_response()
+        }
+    })
+    .await;
+    let registry = registry(&[&fake]);
+    let ask = async |name: &str| {
+        let image = format!("{}/{name}/app:prod", fake.address);
+        registry.resolve(&image, &Credentials::default(), None).await.expect_err("an error")
+    };
+    assert!(matches!(ask("none").await, Error::NotFound { .. }));
+    assert!(matches!(ask("busy").await, Error::RateLimited { retry_after: Some(after), .. } if after.as_secs() == 90));
+    let ill = ask("ill").await;
+    assert!(matches!(&ill, Error::Unreachable { .. }) && !ill.to_string().contains("hunter2"), "{ill}");
+    assert!(matches!(ask("large").await, Error::Unreachable { .. }));
+}
+
+#[tokio::test]
+async fn this_machine_is_not_asked_unless_it_is_listed() {
+    let fake = serve(|path, _, _| content(path)).await;
+    let port = fake.address.rsplit_once(':').expect("a port").1;
+    for host in
+        [fake.address.clone(), format!("localhost:{port}"), "169.254.169.254".to_owned(), format!("[::1]:{port}")]
+    {
+        let image = format!("{host}/team/app:prod");
+        let refusal = registry(&[]).resolve(&image, &Credentials::default(), None).await.expect_err("refused");
+        assert!(matches!(refusal, Error::Refused { .. } | Error::Invalid { .. }), "{host}: {refusal}");
+    }
+    assert!(fake.asked.lock().expect("no panic").is_empty());
+}

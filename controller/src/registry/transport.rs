@@ -1,0 +1,277 @@
+//! Requests to a registry: authentication, redirects, and where a connection may lead.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci_client::Reference;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::{Client, Response, StatusCode};
+use url::Url;
+
+use super::credentials::{Credentials, Login};
+use super::{Error, Settings, address, manifest};
+
+/// The longest that one request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many redirects are followed: registries send blobs from elsewhere, in one step.
+const REDIRECTS: usize = 3;
+
+/// The largest answer of a token service.
+const LARGEST_TOKEN: usize = 64 << 10;
+
+pub struct Transport {
+    client: Client,
+    settings: Settings,
+}
+
+/// Refuses, at the moment of connecting, names that lead to this machine: a name may have changed since it was looked up.
+struct Guarded {
+    exempt: Vec<String>,
+}
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = name.as_str().to_owned();
+        let exempt = self.exempt.contains(&host);
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+            let kept: Vec<SocketAddr> = found.filter(|a| exempt || !address::is_private_to_the_node(a.ip())).collect();
+            if kept.is_empty() {
+                return Err(format!("{host} has no address that may be asked").into());
+            }
+            Ok(Box::new(kept.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn host_of(registry: &str) -> &str {
+    registry.rsplit_once(':').map_or(registry, |(host, _)| host)
+}
+
+impl Transport {
+    pub fn new(settings: Settings) -> Result<Self, Error> {
+        let exempt = settings.insecure.iter().map(|r| host_of(r).to_owned()).collect();
+        let client = Client::builder()
+            .user_agent(concat!("drover/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(Arc::new(Guarded { exempt }))
+            // A proxy would connect on drover's behalf, to addresses that nobody checked.
+            .no_proxy()
+            .build()
+            .map_err(|error| Error::NoClient(cause(&error)))?;
+        Ok(Self { client, settings })
+    }
+
+    fn is_insecure(&self, registry: &str) -> bool {
+        self.settings.insecure.iter().any(|r| r == registry)
+    }
+
+    /// Whether a spec may lead to this address, as its name resolves now.
+    async fn may_ask(&self, url: &Url) -> Result<(), Refusal> {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or(443);
+        let listed = self.is_insecure(host) || self.is_insecure(&format!("{host}:{port}"));
+        if listed {
+            return Ok(());
+        }
+        if url.scheme() != "https" {
+            return Err(Refusal::Address);
+        }
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let addresses: Vec<SocketAddr> = match bare.parse::<IpAddr>() {
+            Ok(ip) => vec![SocketAddr::new(ip, port)],
+            Err(_) => tokio::net::lookup_host((bare, port))
+                .await
+                .map_err(|_| Refusal::Unknown(format!("the name {host} does not resolve")))?
+                .collect(),
+        };
+        if addresses.iter().all(|a| address::allowed(*a, &self.settings.refused)) {
+            Ok(())
+        } else {
+            Err(Refusal::Address)
+        }
+    }
+}
+
+enum Refusal {
+    Address,
+    Unknown(String),
+}
+
+/// The requests for one image.
+pub struct Session<'a> {
+    transport: &'a Transport,
+    image: &'a str,
+    registry: String,
+    repository: String,
+    login: Option<Login>,
+    authorization: Option<HeaderValue>,
+}
+
+impl<'a> Session<'a> {
+    pub fn new(transport: &'a Transport, image: &'a str, reference: &Reference, credentials: &Credentials) -> Self {
+        let registry = reference.resolve_registry().to_owned();
+        let repository = reference.repository().to_owned();
+        let login = credentials.login(&registry, &repository);
+        Self { transport, image, registry, repository, login, authorization: None }
+    }
+
+    /// The body of `rest` below the repository, at most `largest` bytes.
+    pub async fn get(&mut self, rest: &str, largest: usize) -> Result<Vec<u8>, Error> {
+        let scheme = if self.transport.is_insecure(&self.registry) { "http" } else { "https" };
+        let address = format!("{scheme}://{}/v2/{}/{rest}", self.registry, self.repository);
+        let url: Url = address.parse().map_err(|_| Error::Invalid { image: self.image.to_owned() })?;
+        let mut response = self.follow(url.clone()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED && self.authorization.is_none() {
+            self.authorization = Some(self.authorize(response.headers()).await?);
+            response = self.follow(url).await?;
+        }
+        self.check(&response)?;
+        self.body(response, largest).await
+    }
+
+    /// One request and its redirects. What proves who drover is goes to the registry's own host and port only.
+    async fn follow(&self, start: Url) -> Result<Response, Error> {
+        let home = (start.scheme().to_owned(), start.host_str().map(str::to_owned), start.port_or_known_default());
+        let mut url = start;
+        for _ in 0..=REDIRECTS {
+            let at_home =
+                home == (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(manifest::ACCEPT));
+            if let Some(authorization) = self.authorization.as_ref().filter(|_| at_home) {
+                headers.insert(AUTHORIZATION, authorization.clone());
+            }
+            let response = self.send(&url, headers).await?;
+            if !response.status().is_redirection() {
+                return Ok(response);
+            }
+            let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+            url = location.and_then(|l| url.join(l).ok()).ok_or_else(|| self.unreachable("it redirects to nowhere"))?;
+        }
+        Err(self.unreachable("it redirects again and again"))
+    }
+
+    async fn send(&self, url: &Url, headers: HeaderMap) -> Result<Response, Error> {
+        self.transport.may_ask(url).await.map_err(|refusal| match refusal {
+            Refusal::Unknown(why) => self.unreachable(&why),
+            Refusal::Address => {
+                let host = url.host_str().unwrap_or_default().to_owned();
+                Error::Refused { image: self.image.to_owned(), host }
+            }
+        })?;
+        let answer = self.transport.client.get(url.clone()).headers(headers).send().await;
+        answer.map_err(|error| {
+            self.unreachable(&if error.is_timeout() {
+                format!("it did not answer within {} seconds", TIMEOUT.as_secs())
+            } else {
+                cause(&error)
+            })
+        })
+    }
+
+    /// What the registry wants to see, from its challenge.
+    async fn authorize(&self, headers: &HeaderMap) -> Result<HeaderValue, Error> {
+        let offered = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|h| h.to_str().ok());
+        for header in offered {
+            for challenge in http_auth::parse_challenges(header).unwrap_or_default() {
+                if challenge.scheme.eq_ignore_ascii_case("bearer") {
+                    let param = |name: &str| {
+                        let found = challenge.params.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+                        found.map(|(_, value)| value.to_unescaped())
+                    };
+                    return self.token(param("realm"), param("service")).await;
+                }
+                if challenge.scheme.eq_ignore_ascii_case("basic")
+                    && let Some(login) = &self.login
+                {
+                    return self.header(&basic(login));
+                }
+            }
+        }
+        Err(self.unauthorised())
+    }
+
+    /// A token for reading the repository.
+    async fn token(&self, realm: Option<String>, service: Option<String>) -> Result<HeaderValue, Error> {
+        let realm = realm.and_then(|r| r.parse::<Url>().ok());
+        let mut url = realm.ok_or_else(|| self.unreachable("it asks for a token and does not say where from"))?;
+        if let Some(service) = service {
+            url.query_pairs_mut().append_pair("service", &service);
+        }
+        url.query_pairs_mut().append_pair("scope", &format!("repository:{}:pull", self.repository));
+        let mut headers = HeaderMap::new();
+        if let Some(login) = &self.login {
+            headers.insert(AUTHORIZATION, self.header(&basic(login))?);
+        }
+        let response = self.send(&url, headers).await?;
+        self.check(&response)?;
+        let body = self.body(response, LARGEST_TOKEN).await?;
+        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let token = ["token", "access_token"].iter().find_map(|key| answer[key].as_str());
+        let token = token.ok_or_else(|| self.unreachable("its token service gave no token"))?;
+        self.header(&format!("Bearer {token}"))
+    }
+
+    fn header(&self, text: &str) -> Result<HeaderValue, Error> {
+        let mut value = HeaderValue::from_str(text).map_err(|_| self.unauthorised())?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    fn check(&self, response: &Response) -> Result<(), Error> {
+        let (image, registry) = (self.image.to_owned(), self.registry.clone());
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            StatusCode::NOT_FOUND => Err(Error::NotFound { image, registry }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.unauthorised()),
+            StatusCode::TOO_MANY_REQUESTS => {
+                let seconds = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+                let retry_after = seconds.map(|s: u64| Duration::from_secs(s.min(3600)));
+                Err(Error::RateLimited { image, registry, retry_after })
+            }
+            status => Err(self.unreachable(&format!("it answered {}", status.as_u16()))),
+        }
+    }
+
+    async fn body(&self, mut response: Response, largest: usize) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&cause(&error)))? {
+            if body.len() + chunk.len() > largest {
+                return Err(self.unreachable("its answer is too large for a manifest"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    fn unreachable(&self, why: &str) -> Error {
+        Error::Unreachable { image: self.image.to_owned(), registry: self.registry.clone(), why: why.to_owned() }
+    }
+
+    fn unauthorised(&self) -> Error {
+        let with =
+            self.login.as_ref().map_or_else(|| "no credentials".to_owned(), |l| format!("the Secret {}", l.secret));
+        Error::Unauthorised { image: self.image.to_owned(), registry: self.registry.clone(), with }
+    }
+}
+
+fn basic(login: &Login) -> String {
+    use base64::Engine as _;
+    let pair = format!("{}:{}", login.user, login.password);
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+}
+
+/// The innermost cause: the outer ones repeat the address, and only say that something went wrong.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
