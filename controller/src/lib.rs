@@ -3,6 +3,7 @@
 //! The rooms, from the outside in; each knows only those after it (`docs/architecture.md` tells the rest):
 //! `run` → `driver`, `reconcile`, `cli` → `git`, `registry`, `cluster` → `render`, `plan`, `health` → the crate `drover_crds`.
 
+pub mod cli;
 pub mod cluster;
 pub mod driver;
 pub mod git;
@@ -12,4 +13,5 @@ pub mod plan;
 pub mod reconcile;
 pub mod registry;
 pub mod render;
+pub mod run;
 pub mod web;

@@ -18,7 +18,7 @@ use crate::metrics;
 use crate::reconcile::Owners;
 use crate::reconcile::environment::{self, EnvironmentReconciler};
 use crate::reconcile::web_app::WebAppReconciler;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::web::{self, Readiness};
 
 /// How long work under way may go on after the signal to stop. Kubernetes' own grace period is 30 s by default.
@@ -70,6 +70,9 @@ pub enum Error {
     /// The cluster's definitions do not fit.
     #[error(transparent)]
     Crds(#[from] crds::CrdError),
+    /// The registry client cannot be made.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// Signals cannot be received.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -193,7 +196,11 @@ async fn lead(
         EnvironmentReconciler::new(cluster.clone(), repositories, Arc::new(inventories), owners.clone()),
         options.concurrency,
     );
-    let registry = Registry::new(options.insecure_registries.clone(), api_server);
+    let settings = registry::Settings {
+        insecure: options.insecure_registries.clone(),
+        refused: addresses_of(api_server).await,
+    };
+    let registry = Arc::new(Registry::new(settings)?);
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
     let (environment_trigger, web_app_trigger) = (environments.trigger(), web_apps.trigger());
@@ -231,6 +238,19 @@ fn tell(owners: &Owners, label: &str, environment: &Trigger, web_app: &Trigger) 
         drover_crds::OwnerKind::WebApp => web_app,
     };
     trigger.push(&owner.namespace, &owner.name);
+}
+
+/// The API server's addresses, where no image registry can be.
+async fn addresses_of(api_server: &http::Uri) -> Vec<SocketAddr> {
+    let port = api_server.port_u16().unwrap_or(443);
+    let host = api_server.host().unwrap_or_default().trim_matches(['[', ']']);
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(found) => found.collect(),
+        Err(error) => {
+            tracing::warn!(%error, host, "cannot resolve the API server's name, so image registries are not kept from it");
+            Vec::new()
+        }
+    }
 }
 
 /// Tries until it succeeds: at the start an API server may not be there yet.

@@ -129,11 +129,12 @@ impl Acting {
         objects.sort_by_key(Stage::of);
         let label = owner.label();
         for stage in objects.chunk_by(|a, b| Stage::of(a) == Stage::of(b)) {
-            let results: Vec<_> = futures::stream::iter(stage)
-                .map(|object| self.apply_unless_live(owner, &label, object))
-                .buffer_unordered(PARALLEL)
-                .collect()
-                .await;
+            let mut sending = Vec::with_capacity(stage.len());
+            for object in stage {
+                sending.push(self.apply_unless_live(owner, &label, object));
+            }
+            // All of a stage are sent, whatever becomes of the first.
+            let results: Vec<_> = futures::stream::iter(sending).buffer_unordered(PARALLEL).collect().await;
             for result in results {
                 match result? {
                     Some(key) => done.changed.push(key),

@@ -16,7 +16,7 @@ mod transport;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use oci_client::Reference;
+use oci_spec::distribution::Reference;
 use sha2::{Digest as _, Sha256};
 
 pub use credentials::Credentials;

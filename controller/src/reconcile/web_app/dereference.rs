@@ -13,7 +13,7 @@ use super::mask;
 use super::release::Release;
 use super::validate::{App, LiveClaim};
 use crate::cluster::{Acting, ApiError};
-use crate::health::pods::Finding;
+use crate::health::Finding;
 use crate::registry::Credentials;
 use crate::render::ObjectKey;
 
@@ -116,7 +116,7 @@ fn secrets_of(spec: &crds::WebAppSpec) -> BTreeSet<&str> {
 /// The last lines of the log of the container that `finding` is about, with the values of the app's Secrets masked. Without
 /// those values there is no log: what cannot be masked is not shown.
 pub async fn log(acting: &Acting, app: &App, spec: &crds::WebAppSpec, finding: &Finding) -> Vec<String> {
-    let Some(container) = &finding.container else { return Vec::new() };
+    let (Some(pod), Some(container)) = (&finding.pod, &finding.container) else { return Vec::new() };
     let mut values = Vec::new();
     for name in secrets_of(spec) {
         match secret(acting, app, name).await {
@@ -137,7 +137,7 @@ pub async fn log(acting: &Acting, app: &App, spec: &crds::WebAppSpec, finding: &
             ..LogParams::default()
         };
         // A container that never ran, or was not restarted, has no previous log: that is no failure worth telling.
-        if let Ok(text) = api.logs(&finding.pod, &params).await
+        if let Ok(text) = api.logs(pod, &params).await
             && !text.trim().is_empty()
         {
             return mask::last_lines(&text, &values);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use drover_crds::condition::Outcome;
 use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebAppStatus};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -18,7 +19,7 @@ use super::validate::{
 use super::{Failure, apply, dereference, status};
 use crate::cluster::{Acting, Cluster};
 use crate::driver::Next;
-use crate::health::pods::{Finding, diagnose};
+use crate::health::{Finding, Patience, diagnose, replica_failure};
 use crate::registry::{Registry, has_digest};
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
@@ -267,7 +268,7 @@ impl Work<'_> {
         let deployment = dereference::deployment(&self.acting, &self.app).await?;
         known.rollout = observe(deployment.as_ref(), None);
         if known.rollout != Rollout::Complete {
-            let finding = self.finding(&release).await?;
+            let finding = self.finding(&release, deployment.as_ref()).await?;
             known.rollout = observe(deployment.as_ref(), finding.as_ref());
             if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
                 (&mut known.rollout, &finding)
@@ -290,15 +291,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What is wrong with the pods of a release.
-    async fn finding(&self, release: &Release) -> Result<Option<Finding>, Failure> {
+    /// What is wrong with the pods of a release, or with making any.
+    async fn finding(&self, release: &Release, deployment: Option<&Deployment>) -> Result<Option<Finding>, Failure> {
         let number = release.data.pods.number.to_string();
         let of_release = |pod: &Pod| {
             pod.metadata.labels.as_ref().and_then(|l| l.get(crds::LABEL_RELEASE)).is_some_and(|n| *n == number)
         };
         let mut pods = dereference::pods(&self.acting, &self.app).await?;
         pods.retain(of_release);
-        Ok(diagnose(&pods, self.now.0.as_second()))
+        let found = diagnose(&pods, self.now.0.as_second(), Patience::default());
+        Ok(found.or_else(|| replica_failure(&serde_json::to_value(deployment?).ok()?)))
     }
 
     fn end_failed(&self, state: &State, known: &Known) -> Ended {

@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::step::Pull;
-use crate::health::pods::Finding;
+use crate::health::Finding;
 
 /// What became of the pods of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn problem(finding: &Finding) -> Problem {
     Problem {
         reason: finding.reason.clone(),
         message: finding.message.clone(),
-        pod: Some(finding.pod.clone()),
+        pod: finding.pod.clone(),
         container: finding.container.clone(),
         log: Vec::new(),
     }
@@ -171,7 +171,7 @@ mod tests {
         Finding {
             reason: "CrashLoopBackOff".into(),
             message: "it crashes".into(),
-            pod: "web-1".into(),
+            pod: Some("web-1".into()),
             container: Some("app".into()),
             definite,
         }

@@ -1,0 +1,139 @@
+//! `drover render`: what the controller would apply, without a cluster.
+
+mod files;
+mod kinds;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use drover_crds::{Owner, OwnerKind};
+
+use super::global::{Format, Global};
+use super::{Error, Verdict, output, yaml};
+use crate::render::{Limits, Object, ScopeError, SourceFile, Stage, render, scope};
+
+/// Prints what the controller would apply from a folder, without a cluster.
+///
+/// Reads the YAML and JSON files below PATH as the controller reads them from a commit, and prints the objects in the order
+/// in which they would be sent. Two annotations are only known to the controller and left out: the commit, and the hash of
+/// what was sent. Whether a custom kind is namespaced is known only to the cluster: its objects keep the namespace that
+/// they name, unless their definition is in the folder too.
+///
+/// Ends with exit code 3 when something is wrong with the files; each finding begins with file and line.
+#[derive(Debug, Args)]
+pub struct Render {
+    /// A folder, or a file.
+    path: PathBuf,
+    /// Label the objects as those of this Environment, as the controller does.
+    #[arg(short, long, value_name = "NAME")]
+    environment: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
+    let files = files::read(&command.path)?;
+    if files.is_empty() {
+        return Err(Error::BadInput {
+            what: command.path.display().to_string(),
+            problem: "holds no manifests".to_owned(),
+            hint: "drover reads files that end in .yaml, .yml or .json, hidden ones left out".to_owned(),
+        });
+    }
+    let namespace = global.target.namespace.as_deref().unwrap_or("default");
+    let objects = rendered(&files, namespace, command.environment.as_deref())?;
+    let text = match global.output {
+        Format::Json => output::objects(&objects, Format::Json),
+        Format::Text | Format::Yaml => objects.iter().map(document).collect(),
+    };
+    output::print(&text)?;
+    Ok(Verdict::Good)
+}
+
+/// The objects in the order of applying.
+fn rendered(files: &[SourceFile], namespace: &str, environment: Option<&str>) -> Result<Vec<Object>, Error> {
+    let objects = render(files, &Limits::default()).map_err(|errors| findings(&errors))?;
+    let mut objects = scoped(objects, namespace).map_err(|errors| findings(&errors))?;
+    if let Some(environment) = environment {
+        let label = Owner::new(OwnerKind::Environment, namespace, environment).label();
+        for object in &mut objects {
+            object.set_label(drover_crds::LABEL_OWNER, &label);
+        }
+    }
+    objects.sort_by_key(Stage::of);
+    Ok(objects)
+}
+
+/// Settles the namespaces. A custom kind that no definition here explains is namespaced if any object of it names a namespace.
+fn scoped(objects: Vec<Object>, namespace: &str) -> Result<Vec<Object>, Vec<ScopeError>> {
+    let Err(errors) = scope(objects.clone(), kinds::namespaced, namespace) else {
+        return scope(objects, kinds::namespaced, namespace);
+    };
+    let unknown = |group: &str, kind: &str| {
+        errors.iter().any(|error| {
+            matches!(error, ScopeError::UnknownKind { object, .. } if object.group == group && object.kind == kind)
+        })
+    };
+    let names_one = |group: &str, kind: &str| {
+        objects.iter().any(|object| object.group() == group && object.kind() == kind && object.namespace().is_some())
+    };
+    let guess = |group: &str, kind: &str| {
+        kinds::namespaced(group, kind).or_else(|| unknown(group, kind).then(|| names_one(group, kind)))
+    };
+    scope(objects.clone(), guess, namespace)
+}
+
+fn findings<E: ToString>(errors: &[E]) -> Error {
+    Error::Findings { findings: errors.iter().map(ToString::to_string).collect() }
+}
+
+/// One YAML document, with the place it comes from.
+fn document(object: &Object) -> String {
+    let origin = object.origin.as_ref().map(|origin| format!("# {origin}\n")).unwrap_or_default();
+    format!("---\n{origin}{}", yaml::document(object.json()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> SourceFile {
+        SourceFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn objects_come_in_the_order_of_applying_with_their_namespace_and_owner() {
+        let files = [
+            file(
+                "deploy/app.yaml",
+                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: hello}\nspec: {image: a}\n",
+            ),
+            file(
+                "deploy/base.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: site}\ndata: {on: \"yes\"}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
+            ),
+        ];
+        let objects = rendered(&files, "shop", Some("prod")).expect("no findings");
+        insta::assert_snapshot!(objects.iter().map(document).collect::<String>());
+    }
+
+    #[test]
+    fn a_custom_kind_keeps_the_namespace_it_names() {
+        let ring = |name: &str, namespace: &str| {
+            format!("apiVersion: example.org/v1\nkind: Ring\nmetadata: {{name: {name}{namespace}}}\n---\n")
+        };
+        let namespaces = |text: &str| -> Vec<Option<String>> {
+            let objects = rendered(&[file("a.yaml", text)], "shop", None).expect("no findings");
+            objects.iter().map(|object| object.namespace().map(str::to_owned)).collect()
+        };
+        assert_eq!(namespaces(&ring("a", "")), [None]);
+        let both = ring("a", "") + &ring("b", ", namespace: other");
+        assert_eq!(namespaces(&both), [Some("shop".to_owned()), Some("other".to_owned())]);
+    }
+
+    #[test]
+    fn a_finding_names_file_and_line() {
+        let error = rendered(&[file("deploy/web.yaml", "a: 1\nb: c: d\n")], "shop", None).expect_err("a syntax error");
+        assert!(error.to_string().starts_with("deploy/web.yaml:2: "), "{error}");
+        assert_eq!(error.exit_code(), crate::cli::error::EXIT_NOT_READY);
+    }
+}

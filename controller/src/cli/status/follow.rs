@@ -1,0 +1,142 @@
+//! `drover status -w`: shown anew whenever something changes.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use drover_crds::{Environment, WebApp};
+use futures::stream::{BoxStream, StreamExt as _};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
+
+use super::view::{Health, View};
+use super::{Status, api_of, select, shown, text};
+use crate::cli::global::Format;
+use crate::cli::session::Session;
+use crate::cli::{Error, Verdict, output, watch};
+
+/// Changes that come together are shown together.
+const SETTLE: Duration = Duration::from_millis(150);
+/// Ages on a terminal grow stale.
+const AGES: Duration = Duration::from_secs(10);
+
+/// Runs until the process is ended, or the API server says no for ever.
+pub async fn follow(session: &Session, command: &Status, format: Format) -> Result<Verdict, Error> {
+    let all = command.all_namespaces;
+    let watched = |api| -> BoxStream<'static, watcher::Result<Event<DynamicObject>>> {
+        watch_all(api, watcher::Config::default()).default_backoff().boxed()
+    };
+    let mut environments = Collection::new("Environments", watched(api_of::<Environment>(session, all)));
+    let mut apps = Collection::new("WebApps", watched(api_of::<WebApp>(session, all)));
+    let screen = format == Format::Text && std::io::stdout().is_terminal();
+    let mut last = BTreeMap::new();
+    loop {
+        let wake = tokio::select! {
+            event = environments.next(session) => event?,
+            event = apps.next(session) => event?,
+            () = tokio::time::sleep(AGES), if screen => true,
+        };
+        if !wake || !(environments.complete && apps.complete) {
+            continue;
+        }
+        // Take in what else comes now.
+        let settled = tokio::time::sleep(SETTLE);
+        tokio::pin!(settled);
+        loop {
+            tokio::select! {
+                event = environments.next(session) => { event?; }
+                event = apps.next(session) => { event?; }
+                () = &mut settled => break,
+            }
+        }
+        let view = View::of(&environments.objects(), &apps.objects());
+        let view = if command.name.is_some() { select(session, command, view)? } else { view };
+        let changed = changes(&mut last, &view);
+        match format {
+            Format::Text if screen => {
+                output::print(&format!("\x1b[H\x1b[2J{}", shown(&view, command, session, format)))?
+            }
+            Format::Text => output::print(&changed)?,
+            Format::Json => {
+                let line = serde_json::to_string(&view).unwrap_or_default();
+                output::print(&format!("{line}\n"))?;
+            }
+            Format::Yaml => output::print(&format!("---\n{}", output::structured(&view, format)))?,
+        }
+    }
+}
+
+/// One line for each object whose health is not what it was.
+fn changes(last: &mut BTreeMap<String, Option<Health>>, view: &View) -> String {
+    let mut lines = String::new();
+    let mut now = BTreeMap::new();
+    for ((kind, namespace, name), health) in view.states() {
+        let key = format!("{kind} {namespace}/{name}");
+        if last.get(&key) != Some(&Some(health.clone())) {
+            lines.push_str(&text::line(kind, namespace, name, health));
+            lines.push('\n');
+        }
+        now.insert(key, Some(health.clone()));
+    }
+    for gone in last.keys().filter(|key| !now.contains_key(*key)) {
+        lines.push_str(gone);
+        lines.push_str(" is gone\n");
+    }
+    *last = now;
+    lines
+}
+
+/// The objects of one kind, kept current by a watch.
+struct Collection {
+    what: &'static str,
+    events: BoxStream<'static, watcher::Result<Event<DynamicObject>>>,
+    now: BTreeMap<(String, String), DynamicObject>,
+    arriving: BTreeMap<(String, String), DynamicObject>,
+    complete: bool,
+}
+
+impl Collection {
+    fn new(what: &'static str, events: BoxStream<'static, watcher::Result<Event<DynamicObject>>>) -> Self {
+        Self { what, events, now: BTreeMap::new(), arriving: BTreeMap::new(), complete: false }
+    }
+
+    fn objects(&self) -> Vec<DynamicObject> {
+        self.now.values().cloned().collect()
+    }
+
+    /// Takes in one event; whether there is something new to show.
+    async fn next(&mut self, session: &Session) -> Result<bool, Error> {
+        let event = match self.events.next().await {
+            Some(Ok(event)) => event,
+            Some(Err(error)) => {
+                watch::judge(session, &error, &format!("watch the {}", self.what))?;
+                return Ok(false);
+            }
+            // A watch never ends; if it did, waiting for it would spin.
+            None => return std::future::pending().await,
+        };
+        let key = |object: &DynamicObject| (object.namespace().unwrap_or_default(), object.name_any());
+        match event {
+            Event::Init => self.arriving.clear(),
+            Event::InitApply(object) => {
+                self.arriving.insert(key(&object), object);
+            }
+            Event::InitDone => {
+                self.now = std::mem::take(&mut self.arriving);
+                self.complete = true;
+                return Ok(true);
+            }
+            Event::Apply(object) => {
+                self.now.insert(key(&object), object);
+                return Ok(true);
+            }
+            Event::Delete(object) => {
+                self.now.remove(&key(&object));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

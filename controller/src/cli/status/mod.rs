@@ -1,0 +1,112 @@
+//! `drover status`: what is live, what is on its way, and why something is not.
+
+mod follow;
+mod text;
+mod view;
+
+use clap::Args;
+use drover_crds::{Environment, Reference, WebApp};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+
+pub use self::view::View;
+use super::global::{Format, Global};
+use super::near::near;
+use super::session::Session;
+use super::{Error, Verdict, output};
+
+/// Shows what is live, what is on its way, and why something is not.
+///
+/// Environments with the commit that is applied and the one at the head of the branch, and below each its WebApps with their
+/// release, the step it is in, and for a failure the pod, the reason and the last lines of its log.
+///
+/// Ends with exit code 3 when something is not ready.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Only this Environment with its apps, or this WebApp.
+    name: Option<String>,
+    /// All namespaces.
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Show it anew whenever something changes, until Ctrl-C.
+    #[arg(short, long)]
+    watch: bool,
+}
+
+/// Runs the command.
+pub async fn run(command: Status, global: &Global) -> Result<Verdict, Error> {
+    let session = Session::open(&global.target).await?;
+    if command.watch {
+        return follow::follow(&session, &command, global.output).await;
+    }
+    let (environments, apps) = gather(&session, command.all_namespaces).await?;
+    let view = select(&session, &command, View::of(&environments, &apps))?;
+    output::print(&shown(&view, &command, &session, global.output))?;
+    Ok(if view.ready { Verdict::Good } else { Verdict::NotReady })
+}
+
+/// Which objects are shown: those of one namespace, or of all.
+fn api_of<K: kube::Resource<DynamicType = ()>>(session: &Session, all: bool) -> Api<DynamicObject> {
+    // Untyped, so that one object that this version cannot read hides no other.
+    let resource = ApiResource::erase::<K>(&());
+    if all {
+        Api::all_with(session.client(), &resource)
+    } else {
+        Api::namespaced_with(session.client(), session.namespace(), &resource)
+    }
+}
+
+async fn gather(session: &Session, all: bool) -> Result<(Vec<DynamicObject>, Vec<DynamicObject>), Error> {
+    let place = if all { "all namespaces".to_owned() } else { format!("namespace {}", session.namespace()) };
+    let (environments, apps) = (api_of::<Environment>(session, all), api_of::<WebApp>(session, all));
+    let params = ListParams::default();
+    let (of_environments, of_apps) =
+        (format!("list the Environments of {place}"), format!("list the WebApps of {place}"));
+    let (environments, apps) = tokio::try_join!(
+        session.ask(&of_environments, environments.list(&params)),
+        session.ask(&of_apps, apps.list(&params)),
+    )?;
+    Ok((environments.items, apps.items))
+}
+
+/// What a person asked to see of it.
+fn select(session: &Session, command: &Status, view: View) -> Result<View, Error> {
+    let Some(name) = &command.name else { return Ok(view) };
+    let names: Vec<String> = view.names().map(str::to_owned).collect();
+    view.only(name).ok_or_else(|| Error::NotFound {
+        kind: "Environment or WebApp",
+        name: name.clone(),
+        namespace: if command.all_namespaces { "any".to_owned() } else { session.namespace().to_owned() },
+        near: near(name, names.iter().map(String::as_str)),
+    })
+}
+
+fn shown(view: &View, command: &Status, session: &Session, format: Format) -> String {
+    if format != Format::Text {
+        return output::structured(view, format);
+    }
+    if view.is_empty() {
+        let place = if command.all_namespaces {
+            "any namespace".to_owned()
+        } else {
+            format!("namespace {}", session.namespace())
+        };
+        return format!("There is no Environment and no WebApp in {place}: `drover init` makes the first.\n");
+    }
+    text::text(view, chrono::Utc::now())
+}
+
+/// "branch prod of https://…, folder deploy".
+pub fn follows(reference: &Reference, url: &str, path: Option<&str>) -> String {
+    let what = [
+        ("branch", &reference.branch),
+        ("tag", &reference.tag),
+        ("versions", &reference.semver),
+        ("commit", &reference.commit),
+    ]
+    .into_iter()
+    .find_map(|(word, value)| value.as_ref().map(|value| format!("{word} {value}")))
+    .unwrap_or_else(|| "nothing".to_owned());
+    let folder = path.filter(|path| !path.is_empty()).map(|path| format!(", folder {path}")).unwrap_or_default();
+    format!("{what} of {url}{folder}")
+}

@@ -1,0 +1,347 @@
+//! The view as a tree that a person reads.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use chrono::{DateTime, Utc};
+use drover_crds::{ReleaseStatus, ReleaseStep};
+
+use super::view::{EnvironmentView, Health, State, View, WebAppView};
+use crate::cli::age::age;
+
+const DIM: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+
+/// The whole view, with colours, ages counted from `now`.
+pub fn text(view: &View, now: DateTime<Utc>) -> String {
+    let mut text = String::new();
+    for each in &view.environments {
+        environment(&mut text, each, now);
+    }
+    for app in &view.web_apps {
+        web_app(&mut text, app, "", true, now);
+    }
+    text
+}
+
+/// One line for a change: "Environment shop/prod Failed: …".
+pub fn line(kind: &str, namespace: &str, name: &str, health: &Health) -> String {
+    let message = if health.message.is_empty() { String::new() } else { format!(": {}", health.message) };
+    format!("{kind} {namespace}/{name} {}{message}", word(health.state))
+}
+
+fn environment(text: &mut String, environment: &EnvironmentView, now: DateTime<Utc>) {
+    let EnvironmentView { namespace, name, health, .. } = environment;
+    let _ =
+        writeln!(text, "{} Environment {BOLD}{namespace}/{name}{BOLD:#}  {}", mark(health.state), word(health.state));
+    if !environment.follows.is_empty() {
+        let _ = writeln!(text, "    {DIM}follows{DIM:#} {}", environment.follows);
+    }
+    if let Some(reason) = &environment.suspended {
+        let _ = writeln!(text, "    suspended: {reason}");
+    }
+    let applied = environment.applied.as_ref();
+    match applied {
+        Some(applied) => {
+            let when = applied.at.as_ref().map(|at| format!(", {} ago", age(now, at))).unwrap_or_default();
+            let commit = commit(&applied.commit, environment.applied_message.as_deref());
+            let _ =
+                writeln!(text, "    {DIM}applied{DIM:#} {commit}{when}: {}", objects(applied.objects, applied.changed));
+        }
+        None => {
+            let _ = writeln!(text, "    {DIM}applied{DIM:#} nothing yet");
+        }
+    }
+    if let Some(head) = environment.head.as_ref().filter(|head| applied.is_none_or(|a| a.commit != head.commit)) {
+        let author = if head.author.is_empty() { String::new() } else { format!(" by {}", head.author) };
+        let when = head.fetched_at.as_ref().map(|at| format!(", seen {} ago", age(now, at))).unwrap_or_default();
+        let _ = writeln!(text, "    {DIM}head{DIM:#}    {}{author}{when}", commit(&head.commit, Some(&head.message)));
+    }
+    if let Some(path) = &environment.webhook_path {
+        let _ = writeln!(text, "    {DIM}webhook{DIM:#} {path}");
+    }
+    if health.state != State::Ready && !environment.failures.iter().any(|failure| failure.message == health.message) {
+        let _ = writeln!(text, "    {}", told(health));
+    }
+    for failure in &environment.failures {
+        let _ = writeln!(
+            text,
+            "    {} {}: {}",
+            mark(State::Failed),
+            failure.object,
+            reason(&failure.reason, &failure.message)
+        );
+    }
+    for app in &environment.web_apps {
+        web_app(text, app, "    ", app.namespace != *namespace, now);
+    }
+}
+
+fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bool, now: DateTime<Utc>) {
+    let WebAppView { namespace, name, health, .. } = app;
+    let place = if with_namespace { format!("{namespace}/") } else { String::new() };
+    let mut facts = vec![word(health.state)];
+    if let Some(release) = &app.release {
+        facts.push(format!("release {}{}", release.number, step(release)));
+    }
+    if let Some(serving) = app.serving {
+        facts.push(format!("release {serving} serves"));
+    }
+    if let Some(replicas) = &app.replicas {
+        facts.push(format!("{}/{} pods", replicas.ready, replicas.desired));
+    }
+    facts.extend(app.url.clone());
+    let _ = writeln!(text, "{indent}{} WebApp {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
+    let problem = app.release.as_ref().and_then(|release| release.problem.as_ref());
+    if health.state != State::Ready && problem.is_none_or(|problem| problem.message != health.message) {
+        let _ = writeln!(text, "{indent}    {}", told(health));
+    }
+    if let Some(problem) = problem {
+        let container = problem.container.as_deref().map(|name| format!(", container {name}")).unwrap_or_default();
+        let pod = problem.pod.as_deref().map(|pod| format!("pod {pod}{container}: ")).unwrap_or_default();
+        let _ = writeln!(text, "{indent}    {pod}{}", reason(&problem.reason, &problem.message));
+        for line in &problem.log {
+            let _ = writeln!(text, "{indent}    {DIM}│{DIM:#} {}", printable(line));
+        }
+    }
+    if let Some(release) = &app.release {
+        if let Some(since) = &release.unavailable_since {
+            let _ = writeln!(text, "{indent}    nothing serves, for {} now", age(now, since));
+        } else if let Some(seconds) = release.unavailable_seconds.filter(|seconds| *seconds > 0) {
+            let _ = writeln!(text, "{indent}    nothing served for {seconds} s while this release came");
+        }
+    }
+}
+
+/// Where a release is, in words; nothing when it is live.
+fn step(release: &ReleaseStatus) -> String {
+    let at = match release.step {
+        ReleaseStep::Live => return String::new(),
+        ReleaseStep::ResolveImage => "resolving the image",
+        ReleaseStep::PullImage => "pulling the image",
+        ReleaseStep::Apply => "applying",
+        ReleaseStep::Rollout => "rolling out",
+        ReleaseStep::Restore => "putting the last good release back",
+    };
+    match release.problem {
+        Some(_) => format!(" failed while {at}"),
+        None => format!(" is {at}"),
+    }
+}
+
+fn commit(id: &str, message: Option<&str>) -> String {
+    let short: String = id.chars().take(12).collect();
+    match message.filter(|message| !message.is_empty()) {
+        Some(message) => format!("{short} \"{}\"", printable(message)),
+        None => short,
+    }
+}
+
+fn objects(objects: i64, changed: i64) -> String {
+    let plural = if objects == 1 { "" } else { "s" };
+    format!("{objects} object{plural}, {changed} changed")
+}
+
+fn told(health: &Health) -> String {
+    reason(&health.reason, &health.message)
+}
+
+fn reason(reason: &str, message: &str) -> String {
+    match (reason, message) {
+        ("", message) => printable(message),
+        (reason, "") => reason.to_owned(),
+        (reason, message) => format!("{reason}: {}", printable(message)),
+    }
+}
+
+/// Text that came from a commit or a program, without what would steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
+}
+
+fn word(state: State) -> String {
+    let style = Style::new().fg_color(Some(color(state).into()));
+    let word = match state {
+        State::Ready => "ready",
+        State::Working => "working",
+        State::Failed => "failed",
+        State::Stalled => "needs you",
+        State::New => "new",
+        State::Unreadable => "unreadable",
+    };
+    format!("{style}{word}{style:#}")
+}
+
+fn mark(state: State) -> String {
+    let style = Style::new().fg_color(Some(color(state).into())).bold();
+    let mark = match state {
+        State::Ready => "✓",
+        State::Working | State::New => "…",
+        State::Failed | State::Stalled => "✗",
+        State::Unreadable => "?",
+    };
+    format!("{style}{mark}{style:#}")
+}
+
+fn color(state: State) -> AnsiColor {
+    match state {
+        State::Ready => AnsiColor::Green,
+        State::Working | State::New => AnsiColor::Yellow,
+        State::Failed | State::Stalled | State::Unreadable => AnsiColor::Red,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::DynamicObject;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn shown(view: &View) -> String {
+        let now = "2026-11-21T12:00:00Z".parse().expect("a time");
+        anstream::adapter::strip_str(&text(view, now)).to_string()
+    }
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    fn conditions(ready: &str, other: Option<&str>, reason: &str, message: &str) -> Value {
+        let one = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": reason, "message": message, "observedGeneration": 1, "lastTransitionTime": "2026-11-21T11:00:00Z"});
+        let mut all = vec![one("Ready", ready)];
+        all.extend(other.map(|kind| one(kind, "True")));
+        Value::Array(all)
+    }
+
+    fn environment(name: &str, status: Value) -> DynamicObject {
+        object(json!({
+            "apiVersion": "drover.dev/v1alpha1", "kind": "Environment",
+            "metadata": {"namespace": "shop", "name": name, "generation": 1},
+            "spec": {"source": {"url": "https://git.example.org/shop.git", "ref": {"branch": name}, "path": "deploy"}},
+            "status": status,
+        }))
+    }
+
+    fn app(name: &str, environment: Option<&str>, status: Value) -> DynamicObject {
+        let labels = environment.map(|environment| json!({"drover.dev/owner": format!("env.shop.{environment}")}));
+        object(json!({
+            "apiVersion": "drover.dev/v1alpha1", "kind": "WebApp",
+            "metadata": {"namespace": "shop", "name": name, "generation": 1, "labels": labels},
+            "spec": {"image": "example/hello"},
+            "status": status,
+        }))
+    }
+
+    fn good() -> (Vec<DynamicObject>, Vec<DynamicObject>) {
+        let commit = "1a2b3c4d5e6f7890123456789012345678901234";
+        let prod = environment(
+            "prod",
+            json!({
+                "observedGeneration": 1,
+                "conditions": conditions("True", None, "Applied", "12 objects are applied and healthy"),
+                "source": {"commit": commit, "message": "Add a basket", "author": "Ann", "fetchedAt": "2026-11-21T11:55:00Z"},
+                "applied": {"commit": commit, "short": "1a2b3c4d5e6f", "tree": "t", "at": "2026-11-21T11:55:01Z", "objects": 12, "changed": 2},
+                "webhookPath": "/hook/abc",
+            }),
+        );
+        let hello = app(
+            "hello",
+            Some("prod"),
+            json!({
+                "observedGeneration": 1,
+                "conditions": conditions("True", None, "Live", "2 of 2 pods serve"),
+                "release": {"number": 3, "image": "example/hello@sha256:1", "step": "Live", "unavailableSeconds": 4},
+                "replicas": {"desired": 2, "ready": 2, "updated": 2, "summary": "2/2"},
+                "url": "https://hello.example.org",
+            }),
+        );
+        (vec![prod], vec![hello])
+    }
+
+    #[test]
+    fn all_is_well() {
+        let (environments, apps) = good();
+        let view = View::of(&environments, &apps);
+        assert!(view.ready);
+        insta::assert_snapshot!(shown(&view));
+    }
+
+    #[test]
+    fn a_broken_image_leaves_the_old_release_serving() {
+        let (mut environments, _) = good();
+        environments[0].data["status"]["conditions"] =
+            conditions("False", Some("Reconciling"), "Unhealthy", "WebApp shop/hello is not healthy");
+        environments[0].data["status"]["failures"] = json!([{"object": "WebApp shop/hello", "reason": "ImagePullBackOff", "message": "release 4 does not come up"}]);
+        let message = "the image example/hello:nope does not exist: push it, or correct spec.image";
+        let hello = app(
+            "hello",
+            Some("prod"),
+            json!({
+                "observedGeneration": 1,
+                "conditions": conditions("False", Some("Reconciling"), "ImagePullBackOff", message),
+                "release": {"number": 4, "image": "example/hello:nope", "step": "Rollout",
+                    "problem": {"reason": "ImagePullBackOff", "message": message, "pod": "hello-6f-x", "container": "app",
+                        "log": ["Traceback:", "  \u{1b}[31mKeyError\u{1b}[0m: 'DB'"]}},
+                "serving": 3,
+                "replicas": {"desired": 2, "ready": 2, "updated": 1, "summary": "2/2"},
+            }),
+        );
+        let view = View::of(&environments, &[hello]);
+        assert!(!view.ready);
+        insta::assert_snapshot!(shown(&view));
+    }
+
+    #[test]
+    fn a_commit_that_cannot_be_read_leaves_the_old_one_applied() {
+        let (mut environments, apps) = good();
+        let message = "deploy/web.yaml:7: mapping values are not allowed here";
+        environments[0].data["status"]["conditions"] = conditions("False", Some("Stalled"), "RenderFailed", message);
+        environments[0].data["status"]["source"] = json!({"commit": "9f8e7d6c5b4a0000000000000000000000000000", "message": "Break it", "author": "Bob", "fetchedAt": "2026-11-21T11:59:30Z"});
+        environments[0].data["status"]["history"] =
+            json!([{"commit": "1a2b3c4d5e6f7890123456789012345678901234", "message": "Add a basket"}]);
+        environments[0].data["status"]["failures"] =
+            json!([{"object": "deploy/web.yaml:7", "reason": "Syntax", "message": message}]);
+        insta::assert_snapshot!(shown(&View::of(&environments, &apps)));
+    }
+
+    #[test]
+    fn what_no_controller_has_seen_what_waits_and_what_cannot_be_read() {
+        let mut old = environment(
+            "old",
+            json!({"observedGeneration": 0, "conditions": conditions("True", None, "Applied", "fine")}),
+        );
+        old.data["spec"]["suspend"] = json!(true);
+        old.data["spec"]["suspendReason"] = json!("change freeze");
+        let strange = app("strange", None, json!({"release": "seven"}));
+        let down = app(
+            "down",
+            None,
+            json!({
+                "observedGeneration": 1,
+                "conditions": conditions("Unknown", Some("Reconciling"), "PullingImage", "pulling example/down:2 before the old pod stops"),
+                "release": {"number": 2, "image": "example/down:2", "step": "PullImage", "unavailableSince": "2026-11-21T11:59:20Z"},
+            }),
+        );
+        let view = View::of(&[environment("new", Value::Null), old], &[strange, down]);
+        assert!(!view.ready);
+        insta::assert_snapshot!(shown(&view));
+    }
+
+    #[test]
+    fn a_name_shows_an_environment_with_its_apps_or_an_app_alone() {
+        let (environments, apps) = good();
+        let view = View::of(&environments, &apps);
+        let alone = view.clone().only("hello").expect("the app");
+        assert!(alone.environments.is_empty() && alone.web_apps.len() == 1 && alone.ready);
+        let whole = view.clone().only("prod").expect("the Environment");
+        assert_eq!(whole, view);
+        assert_eq!(view.only("hella"), None);
+    }
+
+    #[test]
+    fn json_says_the_same() {
+        let (environments, apps) = good();
+        insta::assert_json_snapshot!(View::of(&environments, &apps));
+    }
+}

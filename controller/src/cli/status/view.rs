@@ -1,0 +1,266 @@
+//! What there is to see, from the objects: pure, and the JSON of `drover status -o json`.
+
+use drover_crds::condition;
+use drover_crds::{
+    AppliedStatus, EnvironmentSpec, EnvironmentStatus, LABEL_OWNER, ObjectFailure, Owner, OwnerKind, ReleaseStatus,
+    ReplicasStatus, SourceStatus, WebAppStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::follows;
+
+/// How an object is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum State {
+    /// As its spec asks.
+    Ready,
+    /// On its way.
+    Working,
+    /// Not as asked; drover tries again.
+    Failed,
+    /// Not as asked; only a person can change that.
+    Stalled,
+    /// The controller has said nothing about this spec yet.
+    New,
+    /// This version of the command cannot read it.
+    Unreadable,
+}
+
+/// An object's state with the controller's words for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// In one word.
+    pub state: State,
+    /// One CamelCase word.
+    pub reason: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// Everything that is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// Whether all of it is ready.
+    pub ready: bool,
+    /// Environments by namespace and name, with their apps.
+    pub environments: Vec<EnvironmentView>,
+    /// WebApps that no shown Environment applied.
+    pub web_apps: Vec<WebAppView>,
+}
+
+/// An Environment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub health: Health,
+    /// What it follows, in words.
+    pub follows: String,
+    /// Why nothing is fetched, while it is suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<String>,
+    /// The commit at the head of what it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<SourceStatus>,
+    /// The commit that is applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<AppliedStatus>,
+    /// The first line of the applied commit's message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_message: Option<String>,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<ObjectFailure>,
+    /// The path of its webhook's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_path: Option<String>,
+    /// The apps that it applied.
+    pub web_apps: Vec<WebAppView>,
+}
+
+/// A WebApp.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WebAppView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub health: Health,
+    /// The newest release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseStatus>,
+    /// The release that serves, when it is not the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serving: Option<i64>,
+    /// Its pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<ReplicasStatus>,
+    /// Where it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+impl View {
+    /// Sorts WebApps below the Environments that applied them.
+    pub fn of(environments: &[DynamicObject], apps: &[DynamicObject]) -> Self {
+        let mut environments: Vec<EnvironmentView> = environments.iter().map(environment).collect();
+        environments.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        let mut web_apps = Vec::new();
+        let mut apps: Vec<&DynamicObject> = apps.iter().collect();
+        apps.sort_by_key(|app| (app.namespace(), app.name_any()));
+        for app in apps {
+            let label = app.labels().get(LABEL_OWNER);
+            let owner = environments.iter_mut().find(|environment| {
+                let owner = Owner::new(OwnerKind::Environment, &*environment.namespace, &*environment.name);
+                label == Some(&owner.label())
+            });
+            owner.map_or(&mut web_apps, |environment| &mut environment.web_apps).push(web_app(app));
+        }
+        Self { ready: false, environments, web_apps }.judged()
+    }
+
+    /// Only the Environments and WebApps of that name, if there are any.
+    pub fn only(mut self, name: &str) -> Option<Self> {
+        for environment in &mut self.environments {
+            if environment.name != name {
+                self.web_apps.extend(environment.web_apps.drain(..).filter(|app| app.name == name));
+            }
+        }
+        self.environments.retain(|environment| environment.name == name);
+        self.web_apps.retain(|app| app.name == name);
+        (!self.is_empty()).then(|| self.judged())
+    }
+
+    /// Whether there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.environments.is_empty() && self.web_apps.is_empty()
+    }
+
+    /// The names of everything in it.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let environments = self.environments.iter().map(|environment| environment.name.as_str());
+        environments.chain(self.all_web_apps().map(|app| app.name.as_str()))
+    }
+
+    fn all_web_apps(&self) -> impl Iterator<Item = &WebAppView> {
+        self.environments.iter().flat_map(|environment| &environment.web_apps).chain(&self.web_apps)
+    }
+
+    /// Every object's kind, namespace, name and health, for one line each.
+    pub fn states(&self) -> impl Iterator<Item = ((&'static str, &str, &str), &Health)> {
+        let environments = self.environments.iter().map(|e| (("Environment", &*e.namespace, &*e.name), &e.health));
+        environments.chain(self.all_web_apps().map(|app| (("WebApp", &*app.namespace, &*app.name), &app.health)))
+    }
+
+    fn judged(mut self) -> Self {
+        let ready = self.states().all(|(_, health)| health.state == State::Ready);
+        self.ready = ready;
+        self
+    }
+}
+
+fn environment(object: &DynamicObject) -> EnvironmentView {
+    let spec: Result<EnvironmentSpec, _> = part(object, "spec");
+    let status: Result<EnvironmentStatus, _> = part(object, "status");
+    let unreadable = spec.as_ref().err().or(status.as_ref().err()).map(|error| unreadable(error));
+    let status = status.unwrap_or_default();
+    let applied_message = status.applied.as_ref().and_then(|applied| {
+        let head = status.source.iter().map(|head| (&head.commit, &head.message));
+        let mut known = head.chain(status.history.iter().map(|entry| (&entry.commit, &entry.message)));
+        known
+            .find(|(commit, message)| **commit == applied.commit && !message.is_empty())
+            .map(|(_, message)| message.clone())
+    });
+    let spec = spec.ok();
+    EnvironmentView {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
+        follows: spec
+            .as_ref()
+            .map(|spec| follows(&spec.source.reference, &spec.source.url, spec.source.path.as_deref()))
+            .unwrap_or_default(),
+        suspended: spec
+            .filter(|spec| spec.suspend == Some(true))
+            .map(|spec| spec.suspend_reason.unwrap_or_else(|| "no reason is given".to_owned())),
+        head: status.source,
+        applied: status.applied,
+        applied_message,
+        failures: status.failures,
+        webhook_path: status.webhook_path,
+        web_apps: Vec::new(),
+    }
+}
+
+fn web_app(object: &DynamicObject) -> WebAppView {
+    let status: Result<WebAppStatus, _> = part(object, "status");
+    let unreadable = status.as_ref().err().map(|error| unreadable(error));
+    let status = status.unwrap_or_default();
+    WebAppView {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
+        release: status.release,
+        serving: status.serving,
+        replicas: status.replicas,
+        url: status.url,
+    }
+}
+
+/// `spec` or `status`; an absent status is an empty one.
+fn part<T: DeserializeOwned>(object: &DynamicObject, field: &str) -> Result<T, serde_json::Error> {
+    let value = object.data.get(field).filter(|value| !value.is_null());
+    serde_json::from_value(value.cloned().unwrap_or_else(|| serde_json::json!({})))
+}
+
+fn unreadable(error: &serde_json::Error) -> Health {
+    Health {
+        state: State::Unreadable,
+        reason: "Unreadable".to_owned(),
+        message: format!(
+            "this version of drover's command line cannot read it ({error}): use the version of the controller"
+        ),
+    }
+}
+
+fn health(object: &DynamicObject, observed: Option<i64>, conditions: &[Condition]) -> Health {
+    let told = |state, condition: &Condition| Health {
+        state,
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+    };
+    let Some(ready) = condition::get(conditions, condition::READY) else {
+        return Health {
+            state: State::New,
+            reason: "NotSeen".to_owned(),
+            message: "no controller has looked at it yet".to_owned(),
+        };
+    };
+    if object.metadata.generation > observed.or(ready.observed_generation) {
+        return Health {
+            state: State::Working,
+            reason: "SpecChanged".to_owned(),
+            message: "its spec changed, and the controller has not looked at it since".to_owned(),
+        };
+    }
+    let stalled = condition::get(conditions, condition::STALLED).is_some_and(|c| c.status == "True");
+    match (ready.status.as_str(), stalled) {
+        ("True", _) => told(State::Ready, ready),
+        (_, true) => told(State::Stalled, ready),
+        ("False", false) => told(State::Failed, ready),
+        _ => told(State::Working, ready),
+    }
+}
