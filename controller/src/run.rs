@@ -141,7 +141,9 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
         leads.send_replace(match &now {
             Role::Leader => git::webhook::Leadership::Leader,
             Role::Unknown => git::webhook::Leadership::Standby { forward_to: None },
-            Role::Standby { forward_to } => git::webhook::Leadership::Standby { forward_to: forward_to.clone() },
+            Role::Standby { forward_to } => git::webhook::Leadership::Standby {
+                forward_to: forward_to.as_ref().map(|address| format!("http://{address}")),
+            },
         });
         if now == Role::Leader {
             break;
