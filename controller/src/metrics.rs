@@ -86,6 +86,9 @@ pub fn leading(leads: bool) {
 }
 
 /// All of it as text.
+///
+/// # Panics
+/// Never: writing to a string does not fail.
 pub fn text() -> String {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &METRICS.registry).expect("a string takes all text");

@@ -193,8 +193,8 @@ async fn lead(
     crds::check(client.clone()).await?;
     let hash_key = again("the hash key", || cluster::hash_key(client.clone(), &options.namespace)).await;
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
-    let (changed, mut changes) = mpsc::unbounded_channel();
-    let cluster = Cluster::new(client.clone(), hash_key, changed);
+    let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
+    let cluster = Cluster::new(client.clone(), hash_key, tell_owner);
     let cluster = shared.get_or_init(|| cluster);
     let owners = Arc::new(Owners::default());
     let environments = Controller::new(
@@ -216,7 +216,7 @@ async fn lead(
         tokio::select! {
             _ = &mut running => return Ok(()),
             Some((namespace, name)) = heads.recv() => environment_trigger.push(&namespace, &name),
-            Some(label) = changes.recv() => tell(&owners, &label, &environment_trigger, &web_app_trigger),
+            Some(label) = owners_told.recv() => tell(&owners, &label, &environment_trigger, &web_app_trigger),
         }
     }
 }

@@ -73,7 +73,7 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
         None => BTreeMap::new(),
     };
     let credential = Credential::from_secret(&data).map_err(|wrong| {
-        let name = source.secret_ref.as_ref().map(|reference| reference.name.as_str()).unwrap_or_default();
+        let name = source.secret_ref.as_ref().map_or("", |reference| reference.name.as_str());
         Failure {
             reason: "SecretInvalid".into(),
             message: format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}"),
