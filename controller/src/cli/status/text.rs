@@ -156,6 +156,7 @@ fn reason(reason: &str, message: &str) -> String {
 
 /// Text that came from a commit or a program, without what would steer the terminal.
 fn printable(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
     text.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 
@@ -214,6 +215,7 @@ mod tests {
         Value::Array(all)
     }
 
+    #[allow(clippy::needless_pass_by_value)] // written in place by every test
     fn environment(name: &str, status: Value) -> DynamicObject {
         object(json!({
             "apiVersion": "drover.dev/v1alpha1", "kind": "Environment",
@@ -223,6 +225,7 @@ mod tests {
         }))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // written in place by every test
     fn app(name: &str, environment: Option<&str>, status: Value) -> DynamicObject {
         let labels = environment.map(|environment| json!({"drover.dev/owner": format!("env.shop.{environment}")}));
         object(json!({
