@@ -220,6 +220,7 @@ mod tests {
         Value::Array(all)
     }
 
+    #[allow(clippy::needless_pass_by_value)] // written in place by every test
     fn environment(name: &str, status: Value) -> DynamicObject {
         object(json!({
             "apiVersion": "drover.dev/v1alpha1", "kind": "Environment",
@@ -229,6 +230,7 @@ mod tests {
         }))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // written in place by every test
     fn app(name: &str, environment: Option<&str>, status: Value) -> DynamicObject {
         let labels = environment.map(|environment| json!({"drover.dev/owner": format!("env.shop.{environment}")}));
         object(json!({
