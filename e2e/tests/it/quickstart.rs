@@ -37,6 +37,7 @@ fn the_quickstart_works_as_it_is_written() {
     shell
         .args(["-euxo", "pipefail", "-c", &blocks.join("\n")])
         .current_dir(repository())
+        .env("PS4", "+ $SECONDS s: ")
         .env("PATH", path(&bed))
         .env("KUBECONFIG", bed.kubeconfig())
         .env("CURL_HOME", folder.path())
@@ -51,8 +52,9 @@ fn the_quickstart_works_as_it_is_written() {
         .env("HOST", "hello.example.org")
         .env("VALUES", values);
     let finished = finish(&mut shell, "");
-    assert_eq!(finished.code, 0, "what the quickstart tells a reader to type fails:\n{}", finished.said());
-    assert_eq!(finished.stdout.matches("hello from version 1").count(), 2, "{}", finished.said());
+    println!("{}", finished.said());
+    assert_eq!(finished.code, 0, "what the quickstart tells a reader to type fails");
+    assert_eq!(finished.stdout.matches("hello from version 1").count(), 2, "the app did not answer twice");
 }
 
 /// Makes the release image of the binary under test and brings it to the node.
