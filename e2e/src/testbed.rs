@@ -49,6 +49,12 @@ impl Testbed {
         Self::describe(number)
     }
 
+    /// A cluster of the given number with nothing but etcd, the API server and the controller manager.
+    pub fn control_plane(number: u32) -> Self {
+        cluster(number, &["up"]);
+        Self::describe(number)
+    }
+
     fn describe(number: u32) -> Self {
         let variables = cluster(number, &["env"])
             .lines()
