@@ -60,6 +60,8 @@ struct Failure {
 /// What is remembered of an Environment between two reconciles. All of it can be found again.
 #[derive(Clone, Default)]
 struct Memory {
+    /// Of the Environment that this is about: one deleted and made anew under the same name starts afresh.
+    uid: Option<String>,
     dereferenced: Option<Dereferenced>,
     desired: Option<Arc<Desired>>,
     status: Option<EnvironmentStatus>,
@@ -104,7 +106,9 @@ impl Reconciler for EnvironmentReconciler {
         let key = (environment.namespace().unwrap_or_default(), environment.name_any());
         let owner = Owner::new(OwnerKind::Environment, &key.0, &key.1);
         self.owners.note(&owner);
-        let mut memory = self.memories().remove(&key).unwrap_or_default();
+        let uid = environment.uid();
+        let remembered = self.memories().remove(&key).filter(|memory| memory.uid == uid);
+        let mut memory = remembered.unwrap_or_else(|| Memory { uid, ..Memory::default() });
         let mut findings = Findings::default();
         let result = self.work(&environment, &key, &owner, &mut memory, &mut findings).await;
         let (outcome, next) = conclude(&environment, &result, &findings);
