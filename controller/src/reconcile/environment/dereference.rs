@@ -59,7 +59,7 @@ pub async fn refresh(cluster: &Cluster, repositories: &Repositories, namespace: 
     match dereference(&acting, &environment).await {
         Ok(found) => repositories.subscribe(namespace, name, found.subscription.as_ref().clone()),
         Err(failure) => {
-            tracing::debug!(%namespace, %name, reason = %failure.reason, "cannot read a webhook's token again")
+            tracing::debug!(%namespace, %name, reason = %failure.reason, "cannot read a webhook's token again");
         }
     }
 }
