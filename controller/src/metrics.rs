@@ -46,9 +46,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     registry.register("watch_restarts", "Watches that ended with an error and began anew", watch_restarts.clone());
     let reconciles = Family::default();
     registry.register("reconciles", "Reconciles by how they ended", reconciles.clone());
-    let seconds = Family::<KindLabels, Histogram>::new_with_constructor(|| {
-        Histogram::new(exponential_buckets(0.001, 4.0, 9))
-    });
+    let seconds =
+        Family::<KindLabels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 4.0, 9)));
     registry.register_with_unit("reconcile_duration", "Time of one reconcile", Unit::Seconds, seconds.clone());
     let waiting = Family::default();
     registry.register("queue_depth", "Objects waiting to be reconciled", waiting.clone());
@@ -87,6 +86,9 @@ pub fn leading(leads: bool) {
 }
 
 /// All of it as text.
+///
+/// # Panics
+/// Never: writing to a string does not fail.
 pub fn text() -> String {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &METRICS.registry).expect("a string takes all text");

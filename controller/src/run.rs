@@ -96,8 +96,7 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
     let readiness = Readiness::default();
     let http = listen("probes and metrics", options.http_addr).await?;
     let webhooks = listen("webhooks", options.webhook_addr).await?;
-    let mut servers =
-        vec![tokio::spawn(web::serve(http, web::router(readiness.clone()), until(stopped.clone())))];
+    let mut servers = vec![tokio::spawn(web::serve(http, web::router(readiness.clone()), until(stopped.clone())))];
 
     // The lease is given up last, when nothing is being written any more.
     let (retire, retired) = watch::channel(false);
@@ -126,7 +125,11 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
     let (leads, forward) = watch::channel(git::webhook::Leadership::Standby { forward_to: None });
     servers.push(tokio::spawn(web::serve(
         webhooks,
-        git::webhook::router(git::webhook::Receiver::new(repositories.clone(), forward, refresh(repositories.clone(), cluster.clone()))),
+        git::webhook::router(git::webhook::Receiver::new(
+            repositories.clone(),
+            forward,
+            refresh(repositories.clone(), cluster.clone()),
+        )),
         until(stopped.clone()),
     )));
 
@@ -138,7 +141,9 @@ pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
         leads.send_replace(match &now {
             Role::Leader => git::webhook::Leadership::Leader,
             Role::Unknown => git::webhook::Leadership::Standby { forward_to: None },
-            Role::Standby { forward_to } => git::webhook::Leadership::Standby { forward_to: forward_to.clone() },
+            Role::Standby { forward_to } => git::webhook::Leadership::Standby {
+                forward_to: forward_to.as_ref().map(|address| format!("http://{address}")),
+            },
         });
         if now == Role::Leader {
             break;
@@ -188,18 +193,16 @@ async fn lead(
     crds::check(client.clone()).await?;
     let hash_key = again("the hash key", || cluster::hash_key(client.clone(), &options.namespace)).await;
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
-    let (changed, mut changes) = mpsc::unbounded_channel();
-    let cluster = Cluster::new(client.clone(), hash_key, changed);
+    let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
+    let cluster = Cluster::new(client.clone(), hash_key, tell_owner);
     let cluster = shared.get_or_init(|| cluster);
     let owners = Arc::new(Owners::default());
     let environments = Controller::new(
         EnvironmentReconciler::new(cluster.clone(), repositories, Arc::new(inventories), owners.clone()),
         options.concurrency,
     );
-    let settings = registry::Settings {
-        insecure: options.insecure_registries.clone(),
-        refused: addresses_of(api_server).await,
-    };
+    let settings =
+        registry::Settings { insecure: options.insecure_registries.clone(), refused: addresses_of(api_server).await };
     let registry = Arc::new(Registry::new(settings)?);
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
@@ -213,7 +216,7 @@ async fn lead(
         tokio::select! {
             _ = &mut running => return Ok(()),
             Some((namespace, name)) = heads.recv() => environment_trigger.push(&namespace, &name),
-            Some(label) = changes.recv() => tell(&owners, &label, &environment_trigger, &web_app_trigger),
+            Some(label) = owners_told.recv() => tell(&owners, &label, &environment_trigger, &web_app_trigger),
         }
     }
 }
@@ -224,7 +227,8 @@ fn refresh(repositories: Repositories, cluster: Arc<OnceLock<Cluster>>) -> git::
         let (repositories, cluster) = (repositories.clone(), cluster.clone());
         Box::pin(async move {
             let Some(cluster) = cluster.get() else { return };
-            let refreshed = names.iter().map(|(namespace, name)| environment::refresh(cluster, &repositories, namespace, name));
+            let refreshed =
+                names.iter().map(|(namespace, name)| environment::refresh(cluster, &repositories, namespace, name));
             futures::future::join_all(refreshed).await;
         })
     })

@@ -13,8 +13,9 @@ mod web_app;
 pub use duration::Duration;
 pub use environment::*;
 pub use names::{
-    ANNOTATION_ADOPT, ANNOTATION_APPLIED, ANNOTATION_COMMIT, ANNOTATION_CONFIRM_PRUNE, ANNOTATION_FORCE, ANNOTATION_RESTARTED_AT,
-    DEFAULT_SERVICE_ACCOUNT, GROUP, LABEL_OWNER, Owner, OwnerKind, bounded_name,
+    ANNOTATION_ADOPT, ANNOTATION_APPLIED, ANNOTATION_COMMIT, ANNOTATION_CONFIRM_PRUNE, ANNOTATION_FORCE,
+    ANNOTATION_PRUNE, ANNOTATION_RESTARTED_AT, DEFAULT_SERVICE_ACCOUNT, GROUP, LABEL_OWNER, Owner, OwnerKind,
+    bounded_name,
 };
 pub use reference::{LocalObjectReference, SecretKeyReference};
 pub use web_app::*;

@@ -21,6 +21,9 @@ pub const ANNOTATION_COMMIT: &str = "drover.dev/commit";
 /// Annotation on an object in git: `"true"` lets drover take an object over that another tool applied before.
 pub const ANNOTATION_ADOPT: &str = "drover.dev/adopt";
 
+/// Annotation on an applied object: with the value `disabled` drover never deletes it.
+pub const ANNOTATION_PRUNE: &str = "drover.dev/prune";
+
 /// Annotation by which a person confirms a removal that the prune guard refused; its value is the commit.
 pub const ANNOTATION_CONFIRM_PRUNE: &str = "drover.dev/confirm-prune";
 

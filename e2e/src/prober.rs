@@ -3,23 +3,27 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::eventually::eventually;
 use crate::http::{Response, get};
 
 /// How a web app served while it was watched.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Service {
-    /// How often it was asked.
-    pub asked: usize,
+    /// How many answers came, good or not.
+    pub answers: usize,
     /// What was not a good answer, and when since the beginning.
     pub failures: Vec<(Duration, String)>,
-    /// For how long at a stretch nothing served: the longest, from the last good answer to the next.
+    /// For how long at a stretch nothing served: the longest time from one good answer to the next.
     pub longest_gap: Duration,
+    last_good: Instant,
+    /// When the newest question was asked that got a good answer.
+    last_good_asked: Instant,
 }
 
-/// Asks until it is told to stop. Dropped, it stops too.
+/// Asks until it is dropped. A question that waits for its answer holds up no other.
 pub struct Prober {
     task: JoinHandle<()>,
     seen: Arc<Mutex<Service>>,
@@ -28,27 +32,28 @@ pub struct Prober {
 impl Prober {
     /// Begins to ask for `/` of `host` at `address`.
     pub fn start(address: String, host: String) -> Self {
-        let seen = Arc::new(Mutex::new(Service::default()));
+        let began = Instant::now();
+        let seen = Arc::new(Mutex::new(Service {
+            answers: 0,
+            failures: Vec::new(),
+            longest_gap: Duration::ZERO,
+            last_good: began,
+            last_good_asked: began,
+        }));
         let record = Arc::clone(&seen);
         let task = tokio::spawn(async move {
-            let began = Instant::now();
-            let mut last_good = began;
             let mut clock = interval(Duration::from_millis(100));
             clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut open = JoinSet::new();
             loop {
                 clock.tick().await;
-                let answer = get(&address, &host, "/").await;
-                let now = Instant::now();
-                let mut seen = record.lock().expect("no holder of this lock panics");
-                seen.asked += 1;
-                match answer {
-                    Ok(Response { status: 200, .. }) => {
-                        seen.longest_gap = seen.longest_gap.max(now - last_good);
-                        last_good = now;
-                    }
-                    Ok(other) => seen.failures.push((now - began, format!("{} {}", other.status, other.body.trim()))),
-                    Err(error) => seen.failures.push((now - began, error)),
-                }
+                while open.try_join_next().is_some() {}
+                let (address, host, record) = (address.clone(), host.clone(), Arc::clone(&record));
+                open.spawn(async move {
+                    let asked = Instant::now();
+                    let answer = get(&address, &host, "/").await;
+                    record.lock().expect("no holder of this lock panics").note(began, asked, answer);
+                });
             }
         });
         Self { task, seen }
@@ -57,6 +62,32 @@ impl Prober {
     /// What was seen so far.
     pub fn so_far(&self) -> Service {
         self.seen.lock().expect("no holder of this lock panics").clone()
+    }
+
+    /// What was seen until the app gave a good answer to a question that was asked after this call.
+    pub async fn until_it_serves(&self) -> Service {
+        let called = Instant::now();
+        eventually("the app serves", Duration::from_secs(60), async || {
+            let seen = self.so_far();
+            if seen.last_good_asked > called { Ok(seen) } else { Err(format!("{:?}", seen.failures.last())) }
+        })
+        .await
+    }
+}
+
+impl Service {
+    fn note(&mut self, began: Instant, asked: Instant, answer: Result<Response, String>) {
+        let now = Instant::now();
+        self.answers += 1;
+        match answer {
+            Ok(Response { status: 200, .. }) => {
+                self.longest_gap = self.longest_gap.max(now - self.last_good);
+                self.last_good = now;
+                self.last_good_asked = self.last_good_asked.max(asked);
+            }
+            Ok(other) => self.failures.push((now - began, format!("{} {}", other.status, other.body.trim()))),
+            Err(error) => self.failures.push((now - began, error)),
+        }
     }
 }
 

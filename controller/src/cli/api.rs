@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    fn told(code: u16, message: &str, details: serde_json::Value) -> Error {
+    fn told(code: u16, message: &str, details: &serde_json::Value) -> Error {
         let status: kube::core::Status =
             serde_json::from_value(json!({"status": "Failure", "code": code, "message": message, "details": details}))
                 .expect("a status");
@@ -76,18 +76,18 @@ mod tests {
 
     #[test]
     fn a_missing_kind_is_not_a_missing_object() {
-        assert!(matches!(told(404, "404 page not found", json!(null)), Error::NoDefinitions { .. }));
-        let object = told(404, "webapps \"a\" not found", json!({"name": "a", "kind": "webapps"}));
+        assert!(matches!(told(404, "404 page not found", &json!(null)), Error::NoDefinitions { .. }));
+        let object = told(404, "webapps \"a\" not found", &json!({"name": "a", "kind": "webapps"}));
         assert!(matches!(object, Error::Refused { .. }), "{object:?}");
-        let namespace = told(404, "namespaces \"shop\" not found", json!({"name": "shop", "kind": "namespaces"}));
+        let namespace = told(404, "namespaces \"shop\" not found", &json!({"name": "shop", "kind": "namespaces"}));
         assert!(matches!(namespace, Error::NoNamespace { name, .. } if name == "shop"));
     }
 
     #[test]
     fn a_refusal_says_what_was_asked() {
-        let error = told(403, "User \"ann\" cannot list", json!(null)).to_string();
+        let error = told(403, "User \"ann\" cannot list", &json!(null)).to_string();
         assert_eq!(error, "you may not list the WebApps of shop: User \"ann\" cannot list");
-        assert!(matches!(told(401, "Unauthorized", json!(null)), Error::Unauthorized { .. }));
+        assert!(matches!(told(401, "Unauthorized", &json!(null)), Error::Unauthorized { .. }));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct Completions {
 }
 
 /// Runs the command.
-pub fn run(command: Completions) -> Result<Verdict, Error> {
+pub fn run(command: &Completions) -> Result<Verdict, Error> {
     let mut script = Vec::new();
     clap_complete::generate(command.shell, &mut Cli::command(), "drover", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;

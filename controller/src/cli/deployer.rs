@@ -16,7 +16,8 @@ const AGGREGATE: (&str, &str) = ("drover.dev/aggregate-to-deployer", "true");
 pub fn cluster_roles() -> Vec<Object> {
     let (label, value) = AGGREGATE;
     let rules: Vec<PolicyRule> =
-        serde_saphyr::from_str(include_str!("deployer-rules.yaml")).expect("the built-in rules are valid");
+        serde_saphyr::from_str(include_str!("../../../charts/drover/files/deployer-rules.yaml"))
+            .expect("the built-in rules are valid");
     let mut builtin = ClusterRole {
         metadata: metadata(None, &format!("{DEPLOYER}-builtin")),
         rules: Some(rules),
@@ -39,17 +40,17 @@ mod tests {
 
     #[test]
     fn the_rules_give_no_right_to_hand_out_rights() {
-        let roles = cluster_roles();
-        let rules = roles[0].json()["rules"].as_array().expect("rules");
+        let made = cluster_roles();
+        let rules = made[0].json()["rules"].as_array().expect("rules");
         assert!(rules.len() > 5);
         for rule in rules {
             let text = rule.to_string();
             assert!(!text.contains("rbac") && !text.contains("impersonate") && !text.contains('*'), "{text}");
         }
         assert_eq!(
-            roles[1].json()["aggregationRule"]["clusterRoleSelectors"][0]["matchLabels"][AGGREGATE.0],
+            made[1].json()["aggregationRule"]["clusterRoleSelectors"][0]["matchLabels"][AGGREGATE.0],
             AGGREGATE.1
         );
-        assert_eq!(roles[0].json()["metadata"]["labels"][AGGREGATE.0], AGGREGATE.1);
+        assert_eq!(made[0].json()["metadata"]["labels"][AGGREGATE.0], AGGREGATE.1);
     }
 }

@@ -248,8 +248,8 @@ mod tests {
             },
             Error::Findings { findings: vec!["a.yaml:3: first".into(), "b.yaml:1: second".into()] },
         ];
-        let text: String =
-            errors.iter().map(|error| format!("{}\n", anstream::adapter::strip_str(&error.to_text()))).collect();
-        insta::assert_snapshot!(text, @r"");
+        let texts: Vec<String> = errors.iter().map(Error::to_text).collect();
+        let text = anstream::adapter::strip_str(&texts.join("\n")).to_string();
+        insta::assert_snapshot!(text);
     }
 }

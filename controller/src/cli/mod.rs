@@ -124,7 +124,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Reconcile(command) => reconcile::run(command, global).await,
         Command::Render(command) => render::run(&command, global),
         Command::Crds(command) => crds::run(&command, global),
-        Command::Completions(command) => completions::run(command),
+        Command::Completions(command) => completions::run(&command),
         Command::Controller(_) | Command::Child(_) => Err(Error::Usage {
             sentence: "this process serves a person's commands, not the controller's".to_owned(),
             hint: "start it as `drover controller`".to_owned(),

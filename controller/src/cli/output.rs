@@ -44,11 +44,14 @@ pub fn structured<T: Serialize>(result: &T, format: Format) -> String {
 /// Objects as kubectl reads them: one YAML document each, or a JSON list; as text one line each.
 pub fn objects(objects: &[Object], format: Format) -> String {
     match format {
-        Format::Yaml => objects.iter().map(|object| format!("---\n{}", yaml::document(object.json()))).collect(),
+        Format::Yaml => {
+            let documents = objects.iter().map(|object| yaml::document(object.json()));
+            documents.flat_map(|document| ["---\n".to_owned(), document]).collect()
+        }
         Format::Json => {
             let items: Vec<_> = objects.iter().map(Object::json).collect();
             structured(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}), Format::Json)
         }
-        Format::Text => objects.iter().map(|object| format!("{}\n", object.key())).collect(),
+        Format::Text => objects.iter().flat_map(|object| [object.key().to_string(), "\n".to_owned()]).collect(),
     }
 }

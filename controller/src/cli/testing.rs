@@ -40,9 +40,14 @@ pub fn server(answer: impl Fn(&Asked) -> (u16, Value) + Send + 'static) -> (Clie
 
 /// The API server's refusal.
 pub fn refusal(code: u16, message: &str, name: &str, kind: &str) -> (u16, Value) {
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        _ => "Forbidden",
+    };
     let details = serde_json::json!({"name": name, "kind": kind});
     (
         code,
-        serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message, "reason": "R", "details": details}),
+        serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message, "reason": reason, "details": details}),
     )
 }

@@ -1,6 +1,7 @@
 //! YAML that kubectl reads as it was meant: keys sorted, texts that look like something else quoted.
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// One document, without a separator, with a line feed at its end. Equal values give equal text.
 ///
@@ -8,7 +9,8 @@ use serde::Serialize;
 /// When `value` cannot be JSON, which no Kubernetes object is.
 pub fn document<T: Serialize>(value: &T) -> String {
     // By way of JSON: its maps are sorted.
-    let json = serde_json::to_value(value).expect("Kubernetes objects are JSON");
+    let mut json = serde_json::to_value(value).expect("Kubernetes objects are JSON");
+    whole_numbers(&mut json);
     let options = serde_saphyr::ser_options! {
         compact_list_indent: true,
         // Long sentences stay on one line: a folded one changes wherever a word does.
@@ -21,10 +23,27 @@ pub fn document<T: Serialize>(value: &T) -> String {
     text
 }
 
+/// Writes `511.0` as `511`: they are the same number to the API server, and people read the second.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        // Up to 2^53, beyond which a float stands for several integers.
+        Value::Number(number) if number.is_f64() => {
+            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15) {
+                #[allow(clippy::cast_possible_truncation)] // whole and small enough, as just seen
+                let whole = float as i64;
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::render::{Limits, SourceFile, render};

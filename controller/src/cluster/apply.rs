@@ -104,7 +104,8 @@ impl Acting {
         let _slot = self.shared.slots.acquire().await.ok();
         let manager = owner.field_manager();
         let params = PatchParams { field_manager: Some(manager), force, ..PatchParams::default() };
-        let answer = self.api(kind, key.namespace.as_deref()).patch(&key.name, &params, &Patch::Apply(object.json())).await;
+        let answer =
+            self.api(kind, key.namespace.as_deref()).patch(&key.name, &params, &Patch::Apply(object.json())).await;
         match answer {
             Ok(answer) => {
                 let live = Live::of(&answer);

@@ -191,9 +191,9 @@ mod tests {
     async fn the_account_is_on_every_request() {
         let (client, mut handle) = mock();
         let client = impersonating(client, "shop", "drover");
-        tokio::spawn(async move {
-            client.send(Request::get("/api/v1/pods").body(Body::empty()).expect("a request")).await
-        });
+        tokio::spawn(
+            async move { client.send(Request::get("/api/v1/pods").body(Body::empty()).expect("a request")).await },
+        );
         let (request, _reply) = handle.next_request().await.expect("the call");
         assert_eq!(request.headers()["impersonate-user"], "system:serviceaccount:shop:drover");
     }

@@ -9,10 +9,14 @@ use serde_json::Value;
 #[derive(Debug, thiserror::Error)]
 pub enum CrdError {
     /// One is not there.
-    #[error("the cluster has no CustomResourceDefinition {0}: run `kubectl apply -f manifests/crds.yaml`, or install the chart with crds.install=true")]
+    #[error(
+        "the cluster has no CustomResourceDefinition {0}: run `kubectl apply -f manifests/crds.yaml`, or install the chart with crds.install=true"
+    )]
     Missing(String),
     /// One lacks a field that this version of drover uses.
-    #[error("the CustomResourceDefinition {name} is older than this drover, it lacks {field}: apply the manifests/crds.yaml of this version")]
+    #[error(
+        "the CustomResourceDefinition {name} is older than this drover, it lacks {field}: apply the manifests/crds.yaml of this version"
+    )]
     Old {
         /// The definition.
         name: String,

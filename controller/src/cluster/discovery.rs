@@ -52,11 +52,8 @@ impl Known {
             for version in group.versions() {
                 for (resource, capabilities) in group.versioned_resources(version) {
                     let kind = Kind { namespaced: capabilities.scope == Scope::Namespaced, resource };
-                    let GroupVersionKind { group, version, kind: name } = GroupVersionKind::gvk(
-                        &kind.resource.group,
-                        &kind.resource.version,
-                        &kind.resource.kind,
-                    );
+                    let GroupVersionKind { group, version, kind: name } =
+                        GroupVersionKind::gvk(&kind.resource.group, &kind.resource.version, &kind.resource.kind);
                     known.preferred.entry((group.clone(), name.clone())).or_insert_with(|| kind.clone());
                     known.exact.insert((group, version, name), kind);
                 }

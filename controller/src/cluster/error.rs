@@ -9,7 +9,9 @@ use crate::render::ObjectKey;
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// Somebody else's field manager holds fields that this object sets.
-    #[error("{object} is already managed by {by}, so drover does not touch it ({fields}): remove it from git, or delete it in the cluster, or annotate it in git with drover.dev/adopt: \"true\" to take it over")]
+    #[error(
+        "{object} is already managed by {by}, so drover does not touch it ({fields}): remove it from git, or delete it in the cluster, or annotate it in git with drover.dev/adopt: \"true\" to take it over"
+    )]
     Conflict {
         /// The object.
         object: String,
@@ -29,7 +31,9 @@ pub enum ApiError {
         by: String,
     },
     /// The acting account lacks a right.
-    #[error("{account} may not {verb} {object}: grant it that right with a RoleBinding in that namespace, or remove the object from git")]
+    #[error(
+        "{account} may not {verb} {object}: grant it that right with a RoleBinding in that namespace, or remove the object from git"
+    )]
     Forbidden {
         /// The account.
         account: String,
@@ -39,7 +43,9 @@ pub enum ApiError {
         object: String,
     },
     /// drover may not act as the account: nobody opted the namespace in.
-    #[error("namespace {namespace} has not let drover act as its service account {account}: run `drover allow {namespace}`, or create that account and its RoleBindings")]
+    #[error(
+        "namespace {namespace} has not let drover act as its service account {account}: run `drover allow {namespace}`, or create that account and its RoleBindings"
+    )]
     NotAllowed {
         /// The namespace.
         namespace: String,
@@ -61,7 +67,9 @@ pub enum ApiError {
         message: String,
     },
     /// The cluster does not serve this kind.
-    #[error("{object} has a kind that the cluster does not know ({api_version}): install its CustomResourceDefinition, add that to git, or correct apiVersion and kind")]
+    #[error(
+        "{object} has a kind that the cluster does not know ({api_version}): install its CustomResourceDefinition, add that to git, or correct apiVersion and kind"
+    )]
     UnknownKind {
         /// The object.
         object: String,
@@ -216,11 +224,16 @@ mod tests {
 
     #[test]
     fn a_conflict_names_the_other_and_the_way_out() {
-        let error = of(json!({"status": "Failure", "reason": "Conflict", "code": 409, "message": "Apply failed with 1 conflict",
-            "details": {"causes": [{"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\" using apps/v1", "field": ".spec.replicas"}]}}));
+        let error = of(
+            json!({"status": "Failure", "reason": "Conflict", "code": 409, "message": "Apply failed with 1 conflict",
+            "details": {"causes": [{"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\" using apps/v1", "field": ".spec.replicas"}]}}),
+        );
         assert!(matches!(error, ApiError::Conflict { owned: false, .. }));
         let text = error.to_string();
-        assert!(text.contains("Deployment shop/web") && text.contains("kubectl") && text.contains(".spec.replicas"), "{text}");
+        assert!(
+            text.contains("Deployment shop/web") && text.contains("kubectl") && text.contains(".spec.replicas"),
+            "{text}"
+        );
         assert!(error.is_terminal());
     }
 
@@ -231,7 +244,10 @@ mod tests {
         assert!(error.to_string().contains("drover allow shop"), "{error}");
         let error = of(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message":
             "deployments.apps \"web\" is forbidden: User \"system:serviceaccount:shop:drover\" cannot patch resource \"deployments\" in API group \"apps\" in the namespace \"shop\""}));
-        assert!(error.to_string().starts_with("service account shop/drover may not patch Deployment shop/web"), "{error}");
+        assert!(
+            error.to_string().starts_with("service account shop/drover may not patch Deployment shop/web"),
+            "{error}"
+        );
         let error = of(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message":
             "pods \"web\" is forbidden: violates PodSecurity \"restricted\": …"}));
         assert!(matches!(error, ApiError::Refused { .. }), "{error}");

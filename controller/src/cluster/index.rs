@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use drover_crds::{ANNOTATION_APPLIED, LABEL_OWNER};
+use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_PRUNE, LABEL_OWNER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::health::{self, Health};
-use crate::plan::ANNOTATION_PRUNE;
 use crate::render::ObjectKey;
 
 /// One object as it was last seen.
@@ -158,8 +157,7 @@ impl Index {
     pub fn of_owner(&self, label: &str) -> Vec<(ObjectKey, Live)> {
         let objects = self.read();
         let keys = objects.by_owner.get(label).into_iter().flatten();
-        let mut found: Vec<_> =
-            keys.filter_map(|key| Some((key.clone(), objects.live.get(key)?.clone()))).collect();
+        let mut found: Vec<_> = keys.filter_map(|key| Some((key.clone(), objects.live.get(key)?.clone()))).collect();
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         found
     }

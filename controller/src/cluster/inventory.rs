@@ -247,7 +247,8 @@ fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> Confi
             ..ObjectMeta::default()
         },
         data: Some(
-            [(DATA.to_owned(), serde_json::to_string(&chunk.entries).expect("inventory entries are plain data"))].into(),
+            [(DATA.to_owned(), serde_json::to_string(&chunk.entries).expect("inventory entries are plain data"))]
+                .into(),
         ),
         ..ConfigMap::default()
     }
@@ -301,7 +302,8 @@ mod tests {
         let key = ("shop".to_owned(), "prod".to_owned());
         let record = Record { entries: Vec::new(), on_deletion: DeletionPolicy::Delete, account: "deployer".into() };
         let chunk = Chunk { version: Some("7".into()), entries: vec![entry("web")] };
-        let (read_key, number, read_chunk, read_record) = read(&config_map(&key, 3, &chunk, &record)).expect("readable");
+        let (read_key, number, read_chunk, read_record) =
+            read(&config_map(&key, 3, &chunk, &record)).expect("readable");
         assert_eq!((read_key, number, read_record), (key, 3, record));
         assert_eq!(read_chunk.entries, chunk.entries);
     }

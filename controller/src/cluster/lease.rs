@@ -241,7 +241,7 @@ mod tests {
         let (sender, until) = watch::channel(Some(Instant::now() + DURATION));
         let leadership = Leadership { until, _fixed: None, always: false };
         assert!(leadership.holds(WRITE_TIMEOUT));
-        tokio::time::advance(DURATION - WRITE_TIMEOUT).await;
+        tokio::time::advance(DURATION.saturating_sub(WRITE_TIMEOUT)).await;
         assert!(!leadership.holds(WRITE_TIMEOUT), "a write begun now could end after the lease");
         assert!(leadership.holds(Duration::ZERO));
         tokio::time::advance(WRITE_TIMEOUT).await;

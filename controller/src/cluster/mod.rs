@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use apply::{Acting, Applied};
 pub use error::ApiError;
 pub use index::{GroupKind, Index, Live};
-pub use status::{crd_is_being_deleted, patch_status};
+pub use status::{crd_is_being_deleted, namespace_is_going, patch_status};
 pub use watch::Sight;
 
 use drover_crds::{Environment, Owner, OwnerKind, WebApp};
@@ -76,6 +76,11 @@ impl Cluster {
     /// What the watches know.
     pub fn index(&self) -> &Index {
         &self.shared.index
+    }
+
+    /// Makes sure that the index shows objects of this kind.
+    pub async fn watch(&self, kind: &discovery::Kind) -> Sight {
+        self.shared.watches.ensure(kind).await
     }
 
     /// Whether an Environment or WebApp with that owner label exists. Asked of the API server, because a label can be cut and

@@ -1,5 +1,6 @@
 //! Status subresources of drover's own kinds, and the question whether those kinds are on their way out.
 
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource};
@@ -50,4 +51,14 @@ pub async fn crd_is_being_deleted(client: &Client, name: &str) -> Result<bool, k
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let found = api.get_metadata_opt(name).await?;
     Ok(found.is_none_or(|crd| crd.metadata.deletion_timestamp.is_some()))
+}
+
+/// Whether a namespace is absent or being deleted: then everything in it goes, also the account that drover acts as there.
+pub async fn namespace_is_going(client: &Client, name: &str) -> Result<bool, ApiError> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let found = api.get_metadata_opt(name).await.map_err(|error| {
+        let key = ObjectKey { group: String::new(), kind: "Namespace".into(), namespace: None, name: name.to_owned() };
+        ApiError::of(error, "get", &key, None)
+    })?;
+    Ok(found.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()))
 }

@@ -121,12 +121,8 @@ impl<R: Reconciler> Controller<R> {
 
     /// Runs until `stop` becomes true, then lets what is under way end for at most `grace`.
     pub async fn run(self, client: Client, mut stop: watch::Receiver<bool>, grace: Duration) {
-        let watching = tokio::spawn(primaries::follow(
-            client,
-            self.store.clone(),
-            self.work.clone(),
-            self.reconciler.clone(),
-        ));
+        let watching =
+            tokio::spawn(primaries::follow(client, self.store.clone(), self.work.clone(), self.reconciler.clone()));
         let mut running: JoinSet<(Key, Next)> = JoinSet::new();
         let mut keys: HashMap<tokio::task::Id, (Key, Instant)> = HashMap::new();
         let slots = Arc::new(Semaphore::new(self.concurrency));
@@ -141,9 +137,7 @@ impl<R: Reconciler> Controller<R> {
             }
         }
         watching.abort();
-        let rest = async {
-            while running.join_next().await.is_some() {}
-        };
+        let rest = async { while running.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, rest).await.is_err() {
             tracing::warn!(kind = %self.kind, "some reconciles did not end in time and were cut off");
         }

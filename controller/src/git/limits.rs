@@ -17,6 +17,8 @@ pub struct Limits {
     pub download: u64,
     /// Git objects received in one fetch.
     pub objects: usize,
+    /// Packs in a cache: each fetch adds one, and with more than this it is fetched anew, in one.
+    pub packs: usize,
     /// Manifest files below a path.
     pub files: usize,
     /// Bytes in one manifest file.
@@ -33,6 +35,7 @@ impl Default for Limits {
             memory: 4 << 30,
             download: 512 << 20,
             objects: 1_000_000,
+            packs: 50,
             files: 2_000,
             file_bytes: 1 << 20,
             total_bytes: 16 << 20,

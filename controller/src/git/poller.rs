@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -15,9 +16,6 @@ use super::protocol::{Operation, Request, Response};
 use super::registry::Task;
 use super::repositories::Shared;
 use super::schedule;
-
-/// Each fetch adds a pack; with more of them than this the cache is fetched anew, in one.
-const MAX_PACKS: usize = 50;
 
 /// Asks the poller to fetch the cache anew.
 #[derive(Debug, Default)]
@@ -38,9 +36,11 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
     let (mut failures, mut packs) = (0u32, 0);
     loop {
         let Some(shared) = shared.upgrade() else { return };
+        // Who asked until now is served by this sync; who asks from now on gets another.
+        let _ = wake.notified().now_or_never();
         let Some(task) = shared.registry().task(&id) else { return };
         let cache = shared.cache(&id);
-        let anew = rebuild.take() || packs > MAX_PACKS;
+        let anew = rebuild.take() || packs > shared.config.limits.packs;
         let result = shared.pools.sync(failures > 0, || sync(&shared, &cache, &task, anew)).await;
         let result = result.map(|(answers, count)| {
             packs = count;

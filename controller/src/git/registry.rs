@@ -87,15 +87,13 @@ pub(super) struct Hooked {
     pub head: Option<CommitId>,
 }
 
-/// What came of a change of subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// All is as it was, or the answer is on its way.
-    Nothing,
-    /// The head is known already, or the subscription cannot be used: the subscriber should look.
-    Look,
-    /// The repository has to be asked.
-    Ask(CacheId),
+/// What a change of subscription asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// There is an answer already: the subscriber should hear of it.
+    pub look: bool,
+    /// The repository has to be asked sooner than it would be.
+    pub ask: Option<CacheId>,
 }
 
 impl<R> Default for Registry<R> {
@@ -116,7 +114,7 @@ impl<R> Registry<R> {
         start: impl FnOnce(&CacheId) -> R,
     ) -> Change {
         if self.subscribers.get(&name).is_some_and(|known| known.subscription == subscription) {
-            return Change::Nothing;
+            return Change::default();
         }
         self.unsubscribe(&name);
         let address = Address::parse(&subscription.url, allow_http);
@@ -125,7 +123,7 @@ impl<R> Registry<R> {
             Ok(address) => address,
             Err(error) => {
                 self.subscribers.insert(name, Subscriber { subscription, place: Err((error, now)) });
-                return Change::Look;
+                return Change { look: true, ask: None };
             }
         };
         let Subscription { reference, credential, interval, .. } = subscription.clone();
@@ -147,14 +145,15 @@ impl<R> Registry<R> {
         repository.followers.insert(name.clone());
         let sooner = interval < repository.interval;
         repository.interval = repository.interval.min(interval);
-        let known =
-            matches!(repository.heads.entry(reference).or_insert(Head::Pending), Head::At { .. } | Head::Failed { .. });
-        self.subscribers.insert(name, Subscriber { subscription, place: Ok(id.clone()) });
-        match (is_new, known, sooner) {
-            (true, ..) => Change::Nothing,
-            (false, true, false) => Change::Look,
-            (false, ..) => Change::Ask(id),
+        let head = repository.heads.get(&reference).cloned();
+        if head.is_none() {
+            repository.heads.insert(reference, Head::Pending);
         }
+        let look = head.as_ref().is_some_and(|head| *head != Head::Pending);
+        // A repository that was just started is asked without being told to.
+        let ask = (!is_new && (head.is_none() || sooner)).then(|| id.clone());
+        self.subscribers.insert(name, Subscriber { subscription, place: Ok(id) });
+        Change { look, ask }
     }
 
     /// Forgets a subscriber; its repository stays until `unused` takes it out.

@@ -19,7 +19,7 @@ use super::head::Head;
 use super::limits::Limits;
 use super::pools::Pools;
 use super::protocol::ReadRequest;
-use super::registry::{Change, Hooked, Name, Registry, Subscription};
+use super::registry::{Hooked, Name, Registry, Subscription};
 use super::{poller, reader};
 
 /// A sync that takes longer leaves its place to others.
@@ -98,14 +98,11 @@ impl Repositories {
         let mut registry = self.shared.registry();
         let start = |id: &CacheId| self.shared.start(id);
         let change = registry.subscribe(name.clone(), subscription, allow_http, Timestamp::now(), start);
-        match change {
-            Change::Nothing => {}
-            Change::Look => self.shared.tell([name]),
-            Change::Ask(id) => {
-                if let Some(running) = registry.running_of(&id) {
-                    running.wake.notify_one();
-                }
-            }
+        if change.look {
+            self.shared.tell([name]);
+        }
+        if let Some(running) = change.ask.and_then(|id| registry.running_of(&id)) {
+            running.wake.notify_one();
         }
         self.shared.retire(&mut registry);
     }
@@ -130,7 +127,8 @@ impl Repositories {
     }
 
     /// The manifests below `path` of a commit, from the cache; without files where its content is `known_tree`. After
-    /// `Error::MissingCommit` and `Error::DamagedCache` the cache is fetched again, and then the subscriber is notified.
+    /// `Error::DamagedCache`, and after `Error::MissingCommit` for a commit that is still at the head, the cache is fetched
+    /// again, and then the subscriber is notified.
     pub async fn read(
         &self,
         namespace: &str,

@@ -2,9 +2,6 @@
 
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, DriftPolicy};
 
-/// Annotation on an applied object; with the value `disabled` it is never pruned.
-pub const ANNOTATION_PRUNE: &str = "drover.dev/prune";
-
 /// The part of the inventory that one commit may remove when the Environment does not say, in per cent.
 pub const DEFAULT_MAX_PERCENT: u8 = 50;
 

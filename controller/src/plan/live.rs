@@ -24,6 +24,6 @@ pub struct LiveView {
     pub owner_label: Option<String>,
     /// It has a deletion timestamp.
     pub deleting: bool,
-    /// It carries [`super::ANNOTATION_PRUNE`]` : disabled`.
+    /// It carries [`drover_crds::ANNOTATION_PRUNE`]` : disabled`.
     pub prune_disabled: bool,
 }

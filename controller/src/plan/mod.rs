@@ -12,7 +12,7 @@ mod tests;
 
 pub use action::{Action, Conflict, Why, owner_of};
 pub use forbidden::forbidden;
-pub use guards::{ANNOTATION_PRUNE, DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
+pub use guards::{DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
 pub use inventory::InventoryEntry;
 pub use live::{Knowledge, LiveView};
 pub use planning::{Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};

@@ -69,7 +69,7 @@ impl fmt::Display for Held {
                 "{key} is no longer in git and was left, because {}: delete it with `{command}`, or give it the annotation \
                  {}=disabled to keep it",
                 loss(&key.group, &key.kind).unwrap_or("its deletion was not confirmed"),
-                super::ANNOTATION_PRUNE,
+                drover_crds::ANNOTATION_PRUNE,
             ),
             HeldBecause::CannotAsk => {
                 write!(

@@ -163,22 +163,21 @@ async fn deleting_an_environment_orphans_or_deletes_as_its_policy_says() {
 async fn of_two_environments_that_claim_one_object_exactly_one_wins() {
     for _ in 0..3 {
         let namespace = Namespace::new("rivals").await;
-        let (left, right) = (namespace.repository("left"), namespace.repository("right"));
-        left.push(&[("map.yaml", &config_maps(&["shared"], "left"))], "Left");
-        right.push(&[("map.yaml", &config_maps(&["shared"], "right"))], "Right");
+        let (oak, elm) = (namespace.repository("oak"), namespace.repository("elm"));
+        oak.push(&[("map.yaml", &config_maps(&["shared"], "oak"))], "Oak");
+        elm.push(&[("map.yaml", &config_maps(&["shared"], "elm"))], "Elm");
         let (one, other) = tokio::join!(
-            Environment::create(&namespace, "left", &left, |_| ()),
-            Environment::create(&namespace, "right", &right, |_| ())
+            Environment::create(&namespace, "oak", &oak, |_| ()),
+            Environment::create(&namespace, "elm", &elm, |_| ())
         );
 
         let owner = eventually("one of them has it", Duration::from_secs(60), async || {
             data(&namespace, "shared").await.and_then(|mut data| data.remove("text")).ok_or("nobody yet".to_owned())
         })
         .await;
-        let (winner, loser) = if owner == "left" { (one, other) } else { (other, one) };
-        let named = format!("{}/{owner}", namespace.name());
-        loser.complains_of(&[&format!("ConfigMap {}/shared", namespace.name()), &named]).await;
-        winner.is_ready_at(&if owner == "left" { left.head() } else { right.head() }).await;
+        let (winner, loser) = if owner == "oak" { (one, other) } else { (other, one) };
+        loser.complains_of(&[&format!("ConfigMap {}/shared", namespace.name()), namespace.name(), &owner]).await;
+        winner.is_ready_at(&if owner == "oak" { oak.head() } else { elm.head() }).await;
         let version = async || namespace.get::<ConfigMap>("shared").await.and_then(|map| map.metadata.resource_version);
         let before = version().await;
         steadily("they do not fight", Duration::from_secs(7), async || {

@@ -60,7 +60,7 @@ async fn an_unknown_host_key_is_refused_with_a_sentence() {
         spec.source.secret_ref = Some(LocalObjectReference { name: "git-ssh".into() });
     })
     .await;
-    let ready = environment.complains_of(&["known_hosts", "git-ssh"]).await;
+    let ready = environment.complains_of(&["SSH host key", "known_hosts"]).await;
     assert_eq!(ready.message.trim_end_matches('.').matches(". ").count(), 0, "not one sentence: {}", ready.message);
     assert_eq!(text(&namespace).await, None);
 }
@@ -80,7 +80,7 @@ async fn a_wrong_password_is_said_without_saying_the_password() {
         "--type=merge",
         r#"--patch={"stringData":{"password":"swordfish"}}"#,
     ]);
-    let ready = environment.complains_of(&["git-read"]).await;
+    let ready = environment.complains_of(&["authentication failed"]).await;
     assert!(!ready.message.contains("swordfish"), "the password is in the status: {}", ready.message);
     assert!(!drover_e2e::Controller::shared().await.log().contains("swordfish"), "the password is in the log");
     assert_eq!(text(&namespace).await.as_deref(), Some("one"), "what is applied stays");

@@ -73,9 +73,15 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
 
     // A broken image.
     let broken = repo.push(&[("web.yaml", &hello.clone().tag("broken").yaml())], "Break the image");
-    let problem = app.fails_with(&["CrashLoopBackOff", "Error"]).await;
+    let problem = app
+        .comes_to("fails, and shows the crashed container's log", |status| {
+            let problem = status.release.as_ref().and_then(|release| release.problem.clone()).ok_or("no problem")?;
+            let logged = problem.log.iter().any(|line| line.contains("cannot connect to the database"));
+            let named = ["CrashLoopBackOff", "Error"].contains(&problem.reason.as_str());
+            if named && logged { Ok(problem) } else { Err(format!("{problem:?}")) }
+        })
+        .await;
     let pod = problem.pod.expect("a crash shows in a pod");
-    assert!(problem.log.iter().any(|line| line.contains("cannot connect to the database")), "{:?}", problem.log);
     let said = status_names(&namespace, &["Rollout", &pod, &problem.reason]).await;
     assert!(said.contains("cannot connect to the database"), "drover status does not show the log:\n{said}");
     app.answers("/", "hello from version 1").await;
@@ -104,15 +110,15 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     environment.is_ready_at(&healed).await;
     app.is_live_at(&healed).await;
     app.answers("/", "hello from version 1").await;
-    let served = prober.so_far();
-    assert!(served.asked > 50, "the app was not watched: {served:?}");
+    let served = prober.until_it_serves().await;
+    assert!(served.answers > 50, "the app was not watched: {served:?}");
     assert!(served.failures.is_empty(), "the app did not serve all the time: {:?}", served.failures);
 
     // And a good push still goes through.
     let second = repo.push(&[("web.yaml", &hello.tag("2").yaml())], "Version 2");
     app.is_live_at(&second).await;
     app.answers("/", "hello from version 2").await;
-    let failures = prober.so_far().failures;
+    let failures = prober.until_it_serves().await.failures;
     assert!(failures.is_empty(), "the update was felt: {failures:?}");
 }
 
@@ -135,7 +141,7 @@ async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
     let second = repo.push(&[("web.yaml", &hello.clone().tag("2").yaml())], "Version 2");
     let live = app.is_live_at(&second).await;
     app.answers("/", "hello from version 2").await;
-    let good = prober.so_far().longest_gap;
+    let good = prober.until_it_serves().await.longest_gap;
     let said = live.release.and_then(|release| release.unavailable_seconds);
     println!(
         "a good push to an app with a volume of its own: nothing served for {good:.1?}; the status says {said:?} s"
@@ -161,7 +167,7 @@ async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
     })
     .await;
     app.answers("/", "hello from version 2").await;
-    let bad = prober.so_far().longest_gap;
+    let bad = prober.until_it_serves().await.longest_gap;
     println!("a bad push to an app with a volume of its own: nothing served for {bad:.1?}");
     let data = app.page("/data").await;
     assert!(data.starts_with("version 1\nversion 2\n"), "the data was lost: {data:?}");
@@ -180,7 +186,7 @@ async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
         }
     })
     .await;
-    let failures = prober.so_far().failures;
+    let failures = prober.until_it_serves().await.failures;
     assert!(failures.is_empty(), "a missing image stopped the app: {failures:?}");
 
     // Reverting heals.

@@ -31,7 +31,7 @@ const LEASE: &str = "drover-controller";
 /// Makes, in the namespace of -n (which is made too when it does not exist): the opt-in of `drover allow`, a Secret NAME-git
 /// with what the repository asks for, with --webhook a Secret NAME-webhook with a random token, and the Environment NAME.
 /// Then waits until the branch is live, and says in one line what happened. Running it again with other options changes the
-/// same objects.
+/// same objects; the two Secrets are kept when nothing new is given for them.
 ///
 /// Passwords and tokens are read from standard input, never from arguments, which other users of the machine can see:
 ///
@@ -40,6 +40,7 @@ const LEASE: &str = "drover-controller";
 #[command(verbatim_doc_comment)]
 #[command(group = ArgGroup::new("follow").multiple(false))]
 #[command(group = ArgGroup::new("credential").multiple(false).args(["username", "bearer_token_stdin", "identity_file"]))]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub struct Init {
     /// Name of the Environment, such as `prod`.
     name: String,
@@ -122,6 +123,7 @@ pub async fn run(command: Init, global: &Global) -> Result<Verdict, Error> {
         let request = Request {
             namespace,
             login,
+            keeps_login: false,
             webhook: if command.webhook { Token::New(random_token()) } else { Token::Absent },
             command: &command,
         };
@@ -133,6 +135,7 @@ pub async fn run(command: Init, global: &Global) -> Result<Verdict, Error> {
     make_namespace(&session).await?;
     let request = Request {
         namespace: session.namespace().to_owned(),
+        keeps_login: login.is_empty() && has_secret(&session, &objects::git_secret(&command.name)).await?,
         login,
         webhook: webhook(&session, &command).await?,
         command: &command,
@@ -184,13 +187,20 @@ async fn make_namespace(session: &Session) -> Result<(), Error> {
 
 /// The webhook's token: a new one, or none to write where the Secret has one already.
 async fn webhook(session: &Session, command: &Init) -> Result<Token, Error> {
-    if !command.webhook {
-        return Ok(Token::Absent);
-    }
+    Ok(if has_secret(session, &objects::webhook_secret(&command.name)).await? {
+        Token::Kept
+    } else if command.webhook {
+        Token::New(random_token())
+    } else {
+        Token::Absent
+    })
+}
+
+/// Whether the Secret is there. Only its metadata is asked for.
+async fn has_secret(session: &Session, name: &str) -> Result<bool, Error> {
     let secrets: Api<Secret> = Api::namespaced(session.client(), session.namespace());
-    let name = objects::webhook_secret(&command.name);
-    let there = session.ask(&format!("read Secret {name}"), secrets.get_metadata_opt(&name)).await?;
-    Ok(if there.is_some() { Token::Kept } else { Token::New(random_token()) })
+    let there = session.ask(&format!("read Secret {name}"), secrets.get_metadata_opt(name)).await?;
+    Ok(there.is_some())
 }
 
 /// Applies everything; the Environment as it is then.
@@ -246,10 +256,11 @@ async fn tell(
         Some(readiness) => format!("{}\n", readiness.sentence(&id, command.timeout)),
     };
     if command.webhook {
-        text.push_str(&match environment.status.as_ref().and_then(|status| status.webhook_path.as_deref()) {
+        let address = match environment.status.as_ref().and_then(|status| status.webhook_path.as_deref()) {
             Some(path) => format!("Give the git host the webhook address https://HOST{path}, where HOST reaches drover's webhook service.\n"),
             None => "The path of the webhook's address is not known yet: `drover status` shows it once the controller has seen the Environment.\n".to_owned(),
-        });
+        };
+        text.push_str(&address);
     }
     if format != Format::Text {
         environment.metadata.managed_fields = None;
@@ -267,4 +278,55 @@ fn random_token() -> String {
     let mut bytes = [0_u8; 32];
     rand::rng().fill_bytes(&mut bytes);
     hex::encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::testing::{refusal, server};
+    use crate::cli::{Cli, Command};
+
+    fn command(line: &str) -> Init {
+        match Cli::try_parse_from(line.split(' ')).expect(line).command {
+            Command::Init(command) => command,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_where_drover_s_kinds_are_not_installed() {
+        let (client, asked) = server(|_| refusal(404, "404 page not found", "", ""));
+        let session = Session::over(client, "shop");
+        let error = check(&session, &command("drover init prod --url https://h/a")).await.expect_err("no definitions");
+        assert!(matches!(error, Error::NoDefinitions { .. }), "{error:?}");
+        assert!(asked.lock().expect("no panic").iter().all(|asked| asked.method == "GET"));
+    }
+
+    #[tokio::test]
+    async fn what_an_environment_refers_to_is_written_before_it() {
+        let (client, asked) = server(|asked| match asked.method.as_str() {
+            "PATCH" => (200, asked.body.clone()),
+            _ => (200, json!({"apiVersion": "v1", "kind": "K", "metadata": {"name": "n"}})),
+        });
+        let session = Session::over(client, "shop");
+        let command = command("drover init prod --url https://h/a --webhook");
+        let login = [("bearerToken".to_owned(), "t".to_owned())].into();
+        let webhook = Token::New(random_token());
+        let request = Request { namespace: "shop".to_owned(), login, keeps_login: false, webhook, command: &command };
+        make(&session, &request).await.expect("made");
+        let asked = asked.lock().expect("no panic").clone();
+        let written = asked.iter().filter(|asked| asked.method == "PATCH").map(|asked| asked.body["kind"].clone());
+        let order = ["ServiceAccount", "RoleBinding", "Role", "RoleBinding", "Secret", "Secret", "Environment"];
+        assert_eq!(written.collect::<Vec<_>>(), order);
+        assert!(asked.iter().all(|asked| !asked.path.contains("force=true")));
+    }
+
+    #[test]
+    fn tokens_are_long_and_differ() {
+        let (one, other) = (random_token(), random_token());
+        assert!(one.len() == 64 && one != other, "{one} {other}");
+    }
 }

@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub namespace: String,
     /// What the repository asks for.
     pub login: Login,
+    /// Nothing was given for the Secret NAME-git, and it is there already.
+    pub keeps_login: bool,
     /// The webhook's secret.
     pub webhook: Token,
     /// The options.
@@ -79,7 +81,7 @@ impl Request<'_> {
                 reference: self.command.reference(),
                 path: self.command.path.clone(),
                 interval: None,
-                secret_ref: (!self.login.is_empty()).then(|| reference(git_secret(name))),
+                secret_ref: (self.keeps_login || !self.login.is_empty()).then(|| reference(git_secret(name))),
                 webhook: (self.webhook != Token::Absent)
                     .then(|| Webhook { secret_ref: reference(webhook_secret(name)) }),
             },
@@ -134,23 +136,34 @@ mod tests {
             "drover init prod --url https://git.example.org/shop.git --path deploy --username ci --password-stdin --webhook",
         );
         let login = [("username", "ci"), ("password", "hunter2")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        let request =
-            Request { namespace: "shop".to_owned(), login, webhook: Token::New("t0k3n".to_owned()), command: &command };
+        let request = Request {
+            namespace: "shop".to_owned(),
+            login,
+            keeps_login: false,
+            webhook: Token::New("t0k3n".to_owned()),
+            command: &command,
+        };
         let objects = request.objects();
         assert_eq!(objects.len(), 7);
         insta::assert_snapshot!(output::objects(&objects[4..], Format::Yaml));
     }
 
     #[test]
-    fn a_kept_token_is_named_and_not_written() {
+    fn kept_secrets_are_named_and_not_written() {
         let command = command("drover init prod --url https://git.example.org/shop.git --webhook --tag v1");
-        let request =
-            Request { namespace: "shop".to_owned(), login: Login::new(), webhook: Token::Kept, command: &command };
+        let request = Request {
+            namespace: "shop".to_owned(),
+            login: Login::new(),
+            keeps_login: true,
+            webhook: Token::Kept,
+            command: &command,
+        };
         assert!(request.secrets().is_empty());
         let source = request.environment().json()["spec"]["source"].clone();
         let expected = serde_json::json!({
             "url": "https://git.example.org/shop.git",
             "ref": {"tag": "v1"},
+            "secretRef": {"name": "prod-git"},
             "webhook": {"secretRef": {"name": "prod-webhook"}},
         });
         assert_eq!(source, expected);

@@ -89,7 +89,7 @@ fn log(pod: &str, status: &ContainerStatus, alone: bool, previous: bool) -> Log 
         let why =
             ended.reason.as_deref().filter(|reason| *reason != "Error").map(|r| format!(", {r}")).unwrap_or_default();
         let note = format!(
-            "pod {pod}: container {container} ended with exit code {}{why} and waits to start again ({}); its log:",
+            "pod {pod}: container {container} ended with exit code {}{why}, and waits to start again ({}); its log:",
             ended.exit_code,
             waiting.reason.as_deref().unwrap_or("no reason is given"),
         );
@@ -148,7 +148,7 @@ mod tests {
             panic!("a log")
         };
         assert!(instance.previous && instance.id == "c://1" && instance.alone);
-        insta::assert_snapshot!(instance.note.expect("a note"), @"");
+        insta::assert_snapshot!(instance.note.expect("a note"), @"pod hello-1: container app ended with exit code 137, OOMKilled, and waits to start again (CrashLoopBackOff); its log:");
     }
 
     #[test]

@@ -6,10 +6,11 @@ mod kinds;
 use std::path::PathBuf;
 
 use clap::Args;
-use drover_crds::{Owner, OwnerKind};
+use drover_crds::{Owner, OwnerKind, WebApp};
 
 use super::global::{Format, Global};
 use super::{Error, Verdict, output, yaml};
+use crate::reconcile::web_app;
 use crate::render::{Limits, Object, ScopeError, SourceFile, Stage, render, scope};
 
 /// Prints what the controller would apply from a folder, without a cluster.
@@ -27,6 +28,9 @@ pub struct Render {
     /// Label the objects as those of this Environment, as the controller does.
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
+    /// Print the children of each WebApp too, as a first release would have them, with the image as it is written.
+    #[arg(long)]
+    children: bool,
 }
 
 /// Runs the command.
@@ -40,7 +44,10 @@ pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
         });
     }
     let namespace = global.target.namespace.as_deref().unwrap_or("default");
-    let objects = rendered(&files, namespace, command.environment.as_deref())?;
+    let mut objects = rendered(&files, namespace, command.environment.as_deref())?;
+    if command.children {
+        objects = with_children(objects)?;
+    }
     let text = match global.output {
         Format::Json => output::objects(&objects, Format::Json),
         Format::Text | Format::Yaml => objects.iter().map(document).collect(),
@@ -82,6 +89,38 @@ fn scoped(objects: Vec<Object>, namespace: &str) -> Result<Vec<Object>, Vec<Scop
     scope(objects.clone(), guess, namespace)
 }
 
+/// Every WebApp followed by what drover makes of it, labelled as its own.
+fn with_children(objects: Vec<Object>) -> Result<Vec<Object>, Error> {
+    let mut all = Vec::with_capacity(objects.len());
+    let mut wrong = Vec::new();
+    for object in objects {
+        let children = if (object.group(), object.kind()) == (drover_crds::GROUP, "WebApp") {
+            children(&object).unwrap_or_else(|problem| {
+                let origin = object.origin.clone().unwrap_or_default();
+                wrong.push(format!("{origin}: {} cannot be built: {problem}", object.key()));
+                Vec::new()
+            })
+        } else {
+            Vec::new()
+        };
+        all.push(object);
+        all.extend(children);
+    }
+    if wrong.is_empty() { Ok(all) } else { Err(Error::Findings { findings: wrong }) }
+}
+
+fn children(object: &Object) -> Result<Vec<Object>, String> {
+    let app: WebApp =
+        serde_json::from_value(serde_json::Value::Object(object.json().clone())).map_err(|error| error.to_string())?;
+    let namespace = object.namespace().unwrap_or_default();
+    let mut children = web_app::build_all(&app, namespace).map_err(|error| error.to_string())?;
+    let label = Owner::new(OwnerKind::WebApp, namespace, object.name()).label();
+    for child in &mut children {
+        child.set_label(drover_crds::LABEL_OWNER, &label);
+    }
+    Ok(children)
+}
+
 fn findings<E: ToString>(errors: &[E]) -> Error {
     Error::Findings { findings: errors.iter().map(ToString::to_string).collect() }
 }
@@ -114,6 +153,23 @@ mod tests {
         ];
         let objects = rendered(&files, "shop", Some("prod")).expect("no findings");
         insta::assert_snapshot!(objects.iter().map(document).collect::<String>());
+    }
+
+    #[test]
+    fn an_app_is_followed_by_its_children() {
+        let text = "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: hello}\nspec:\n  image: example/hello:1\n  ports: [{name: http, port: 8080}]\n";
+        let objects = rendered(&[file("a.yaml", text)], "shop", None).expect("no findings");
+        let all = with_children(objects).expect("the app can be built");
+        let keys: Vec<String> = all.iter().map(|object| object.key().to_string()).collect();
+        assert_eq!(keys[0], "WebApp shop/hello");
+        assert!(keys.contains(&"Deployment shop/hello".to_owned()) && keys.contains(&"Service shop/hello".to_owned()));
+        assert!(
+            all[1..].iter().all(|child| child.json()["metadata"]["labels"]["drover.dev/owner"] == "app.shop.hello")
+        );
+
+        let broken = rendered(&[file("b.yaml", &text.replace("ports", "doors"))], "shop", None).expect("valid YAML");
+        let error = with_children(broken).expect_err("an app without ports");
+        assert!(error.to_string().starts_with("b.yaml:1: WebApp shop/hello cannot be built: "), "{error}");
     }
 
     #[test]

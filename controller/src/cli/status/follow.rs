@@ -38,7 +38,7 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
             event = apps.next(session) => event?,
             () = tokio::time::sleep(AGES), if screen => true,
         };
-        if !wake || !(environments.complete && apps.complete) {
+        if !(wake && environments.complete && apps.complete) {
             continue;
         }
         // Take in what else comes now.
@@ -56,7 +56,7 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
         let changed = changes(&mut last, &view);
         match format {
             Format::Text if screen => {
-                output::print(&format!("\x1b[H\x1b[2J{}", shown(&view, command, session, format)))?
+                output::print(&format!("\x1b[H\x1b[2J{}", shown(&view, command, session, format)))?;
             }
             Format::Text => output::print(&changed)?,
             Format::Json => {

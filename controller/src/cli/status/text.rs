@@ -82,7 +82,7 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     let place = if with_namespace { format!("{namespace}/") } else { String::new() };
     let mut facts = vec![word(health.state)];
     if let Some(release) = &app.release {
-        facts.push(format!("release {}{}", release.number, step(release)));
+        facts.push(format!("release {}{}", release.number, step(release, health.state)));
     }
     if let Some(serving) = app.serving {
         facts.push(format!("release {serving} serves"));
@@ -97,9 +97,13 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
         let _ = writeln!(text, "{indent}    {}", told(health));
     }
     if let Some(problem) = problem {
-        let container = problem.container.as_deref().map(|name| format!(", container {name}")).unwrap_or_default();
-        let pod = problem.pod.as_deref().map(|pod| format!("pod {pod}{container}: ")).unwrap_or_default();
-        let _ = writeln!(text, "{indent}    {pod}{}", reason(&problem.reason, &problem.message));
+        // The sentence above says it all once the release is given up.
+        let said = told(health);
+        if !(said.starts_with(&problem.reason) && said.contains(&problem.message)) {
+            let unnamed = problem.pod.as_deref().filter(|pod| !problem.message.contains(pod));
+            let pod = unnamed.map(|pod| format!("pod {pod}: ")).unwrap_or_default();
+            let _ = writeln!(text, "{indent}    {pod}{}", reason(&problem.reason, &problem.message));
+        }
         for line in &problem.log {
             let _ = writeln!(text, "{indent}    {DIM}│{DIM:#} {}", printable(line));
         }
@@ -114,7 +118,7 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
 }
 
 /// Where a release is, in words; nothing when it is live.
-fn step(release: &ReleaseStatus) -> String {
+fn step(release: &ReleaseStatus, state: State) -> String {
     let at = match release.step {
         ReleaseStep::Live => return String::new(),
         ReleaseStep::ResolveImage => "resolving the image",
@@ -124,6 +128,7 @@ fn step(release: &ReleaseStatus) -> String {
         ReleaseStep::Restore => "putting the last good release back",
     };
     match release.problem {
+        Some(_) if state == State::Working => format!(" has trouble while {at}"),
         Some(_) => format!(" failed while {at}"),
         None => format!(" is {at}"),
     }
@@ -156,6 +161,7 @@ fn reason(reason: &str, message: &str) -> String {
 
 /// Text that came from a commit or a program, without what would steer the terminal.
 fn printable(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
     text.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control()).collect()
 }
 
@@ -214,6 +220,7 @@ mod tests {
         Value::Array(all)
     }
 
+    #[allow(clippy::needless_pass_by_value)] // written in place by every test
     fn environment(name: &str, status: Value) -> DynamicObject {
         object(json!({
             "apiVersion": "drover.dev/v1alpha1", "kind": "Environment",
@@ -223,6 +230,7 @@ mod tests {
         }))
     }
 
+    #[allow(clippy::needless_pass_by_value)] // written in place by every test
     fn app(name: &str, environment: Option<&str>, status: Value) -> DynamicObject {
         let labels = environment.map(|environment| json!({"drover.dev/owner": format!("env.shop.{environment}")}));
         object(json!({

@@ -175,7 +175,7 @@ impl View {
 fn environment(object: &DynamicObject) -> EnvironmentView {
     let spec: Result<EnvironmentSpec, _> = part(object, "spec");
     let status: Result<EnvironmentStatus, _> = part(object, "status");
-    let unreadable = spec.as_ref().err().or(status.as_ref().err()).map(|error| unreadable(error));
+    let unreadable = spec.as_ref().err().or(status.as_ref().err()).map(unreadable);
     let status = status.unwrap_or_default();
     let applied_message = status.applied.as_ref().and_then(|applied| {
         let head = status.source.iter().map(|head| (&head.commit, &head.message));
@@ -207,7 +207,7 @@ fn environment(object: &DynamicObject) -> EnvironmentView {
 
 fn web_app(object: &DynamicObject) -> WebAppView {
     let status: Result<WebAppStatus, _> = part(object, "status");
-    let unreadable = status.as_ref().err().map(|error| unreadable(error));
+    let unreadable = status.as_ref().err().map(unreadable);
     let status = status.unwrap_or_default();
     WebAppView {
         namespace: object.namespace().unwrap_or_default(),

@@ -7,9 +7,9 @@ use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, ObjectFailure, Owner};
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
+use super::Failure;
 use super::dereference::account;
 use super::desired::Desired;
-use super::Failure;
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
 use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
@@ -142,8 +142,7 @@ impl Outcome {
     fn failure(&self) -> Option<Failure> {
         let first = self.failures.first()?;
         let more = self.failures.len() - 1;
-        let message =
-            if more == 0 { first.message.clone() } else { format!("{} (and {more} more)", first.message) };
+        let message = if more == 0 { first.message.clone() } else { format!("{} (and {more} more)", first.message) };
         // Tried again in any case: rights, quotas and webhooks are mended without a commit.
         Some(Failure { reason: first.reason.clone(), message, terminal: false, failures: self.failures.clone() })
     }
@@ -257,9 +256,15 @@ async fn bodies(work: &Work<'_>) -> Result<HashMap<ObjectKey, Object>, Failure> 
     let rendered = match &work.desired.bodies {
         Some(bodies) => bodies.clone(),
         None => {
-            let again =
-                super::desired::desired(work.cluster, work.repositories, work.acting, work.environment, work.commit, None)
-                    .await?;
+            let again = super::desired::desired(
+                work.cluster,
+                work.repositories,
+                work.acting,
+                work.environment,
+                work.commit,
+                None,
+            )
+            .await?;
             again.bodies.unwrap_or_default()
         }
     };
@@ -399,17 +404,15 @@ fn conflicts(plan: &plan::Plan) -> Result<(), Failure> {
 }
 
 fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) -> Done {
-    let mut blind: Vec<String> = sights
-        .iter()
-        .filter(|(_, (_, sight))| *sight == Sight::Blind)
-        .map(|((_, kind), _)| kind.clone())
-        .collect();
+    let mut blind: Vec<String> =
+        sights.iter().filter(|(_, (_, sight))| *sight == Sight::Blind).map(|((_, kind), _)| kind.clone()).collect();
     blind.sort();
     let health = work.desired.objects.iter().map(|object| {
-        let health = work.cluster.index().live(&object.key).map_or_else(
-            || Health::InProgress { message: "it is not there yet".into() },
-            |live| live.health,
-        );
+        let health = work
+            .cluster
+            .index()
+            .live(&object.key)
+            .map_or_else(|| Health::InProgress { message: "it is not there yet".into() }, |live| live.health);
         (object.key.clone(), health)
     });
     let drifted = plan.steps().filter(|step| step.action == Action::Drifted).map(|step| step.key.to_string());

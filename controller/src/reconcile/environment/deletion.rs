@@ -4,11 +4,9 @@
 //! to be deleted stands in the inventory, which outlives the Environment.
 
 use drover_crds::DeletionPolicy;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
 
 use crate::cluster::inventory::{Inventories, Key};
-use crate::cluster::{ApiError, Cluster, Sight, crd_is_being_deleted};
+use crate::cluster::{ApiError, Cluster, Sight, crd_is_being_deleted, namespace_is_going};
 use crate::plan::InventoryEntry;
 use crate::render::{ObjectKey, Stage};
 
@@ -24,8 +22,12 @@ pub(super) async fn clean_up(cluster: &Cluster, inventories: &Inventories, key: 
         return inventories.remove(key).await;
     }
     // `kubectl delete -f crds.yaml` deletes every Environment without anybody having meant its objects.
-    let definition =
-        ObjectKey { group: "apiextensions.k8s.io".into(), kind: "CustomResourceDefinition".into(), namespace: None, name: CRD.into() };
+    let definition = ObjectKey {
+        group: "apiextensions.k8s.io".into(),
+        kind: "CustomResourceDefinition".into(),
+        namespace: None,
+        name: CRD.into(),
+    };
     let leaving = crd_is_being_deleted(&cluster.client(), CRD)
         .await
         .map_err(|error| ApiError::of(error, "get", &definition, None))?;
@@ -34,9 +36,7 @@ pub(super) async fn clean_up(cluster: &Cluster, inventories: &Inventories, key: 
         return inventories.remove(key).await;
     }
     // With the namespace went the account that drover acted as, and nearly all of the objects.
-    let api: Api<Namespace> = Api::all(cluster.client());
-    let here = api.get_metadata_opt(namespace).await.map_err(|error| ApiError::of(error, "get", &definition, None))?;
-    if here.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()) {
+    if namespace_is_going(&cluster.client(), namespace).await? {
         return inventories.remove(key).await;
     }
     let acting = cluster.acting_as(namespace, &record.account);

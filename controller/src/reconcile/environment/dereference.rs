@@ -35,6 +35,11 @@ impl Dereferenced {
             && self.asked == asked(environment)
             && self.at.elapsed() < FRESH
     }
+
+    /// Whether a person has since asked for a look at the repository (`drover reconcile`).
+    pub(super) fn asked_before(&self, environment: &Environment) -> bool {
+        self.asked != asked(environment)
+    }
 }
 
 /// The service account that an Environment acts as.
@@ -53,7 +58,9 @@ pub async fn refresh(cluster: &Cluster, repositories: &Repositories, namespace: 
     let acting = cluster.acting_as(namespace, account(&environment));
     match dereference(&acting, &environment).await {
         Ok(found) => repositories.subscribe(namespace, name, found.subscription.as_ref().clone()),
-        Err(failure) => tracing::debug!(%namespace, %name, reason = %failure.reason, "cannot read a webhook's token again"),
+        Err(failure) => {
+            tracing::debug!(%namespace, %name, reason = %failure.reason, "cannot read a webhook's token again");
+        }
     }
 }
 
@@ -66,7 +73,7 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
         None => BTreeMap::new(),
     };
     let credential = Credential::from_secret(&data).map_err(|wrong| {
-        let name = source.secret_ref.as_ref().map(|reference| reference.name.as_str()).unwrap_or_default();
+        let name = source.secret_ref.as_ref().map_or("", |reference| reference.name.as_str());
         Failure {
             reason: "SecretInvalid".into(),
             message: format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}"),
@@ -142,11 +149,6 @@ impl Failure {
     /// What the API server answered. Rights and namespaces are mended outside git, without drover being told: those are tried
     /// again, too.
     pub(super) fn of(error: &ApiError) -> Self {
-        Self {
-            reason: error.label().to_owned(),
-            message: error.to_string(),
-            terminal: false,
-            failures: Vec::new(),
-        }
+        Self { reason: error.label().to_owned(), message: error.to_string(), terminal: false, failures: Vec::new() }
     }
 }

@@ -82,8 +82,7 @@ async fn render(
     let at = commit.id.short();
     let objects = render::render(files, &render::Limits::default())
         .map_err(|errors| several("RenderFailed", at, errors.iter().map(|e| (e.origin.to_string(), e.to_string()))))?;
-    let known =
-        cluster.kinds().known().await.map_err(|error| unavailable(&error))?;
+    let known = cluster.kinds().known().await.map_err(|error| unavailable(&error))?;
     let namespace = environment.namespace().unwrap_or_default();
     let scoped = match render::scope(objects.clone(), scope_of(&known), &namespace) {
         // A kind that is not known may have been installed a moment ago.
@@ -93,9 +92,8 @@ async fn render(
         }
         scoped => scoped,
     };
-    let mut objects = scoped.map_err(|errors| {
-        several("UnknownKind", at, errors.iter().map(|e| (commit.id.to_string(), e.to_string())))
-    })?;
+    let mut objects = scoped
+        .map_err(|errors| several("UnknownKind", at, errors.iter().map(|e| (commit.id.to_string(), e.to_string()))))?;
     for object in objects.iter_mut().filter(|object| object.group() == GROUP) {
         object.set_annotation(ANNOTATION_COMMIT, commit.id.as_str());
     }
@@ -131,9 +129,8 @@ fn unavailable(error: &kube::Error) -> Failure {
 
 /// One failure that says the first of several things and keeps all.
 fn several(reason: &str, commit: &str, errors: impl Iterator<Item = (String, String)>) -> Failure {
-    let failures: Vec<ObjectFailure> = errors
-        .map(|(object, message)| ObjectFailure { object, reason: reason.to_owned(), message })
-        .collect();
+    let failures: Vec<ObjectFailure> =
+        errors.map(|(object, message)| ObjectFailure { object, reason: reason.to_owned(), message }).collect();
     let first = failures.first().map(|f| f.message.clone()).unwrap_or_default();
     let more = failures.len().saturating_sub(1);
     let message = if more == 0 {

@@ -60,6 +60,8 @@ struct Failure {
 /// What is remembered of an Environment between two reconciles. All of it can be found again.
 #[derive(Clone, Default)]
 struct Memory {
+    /// Of the Environment that this is about: one deleted and made anew under the same name starts afresh.
+    uid: Option<String>,
     dereferenced: Option<Dereferenced>,
     desired: Option<Arc<Desired>>,
     status: Option<EnvironmentStatus>,
@@ -104,7 +106,9 @@ impl Reconciler for EnvironmentReconciler {
         let key = (environment.namespace().unwrap_or_default(), environment.name_any());
         let owner = Owner::new(OwnerKind::Environment, &key.0, &key.1);
         self.owners.note(&owner);
-        let mut memory = self.memories().remove(&key).unwrap_or_default();
+        let uid = environment.uid();
+        let remembered = self.memories().remove(&key).filter(|memory| memory.uid == uid);
+        let mut memory = remembered.unwrap_or_else(|| Memory { uid, ..Memory::default() });
         let mut findings = Findings::default();
         let result = self.work(&environment, &key, &owner, &mut memory, &mut findings).await;
         let (outcome, next) = conclude(&environment, &result, &findings);
@@ -147,8 +151,13 @@ impl Reconciler for EnvironmentReconciler {
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
         let message = format!("Environment {namespace}/{name} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
-        let status =
-            status::next(&EnvironmentStatus::default(), &Findings::default(), &outcome, None, &Time(jiff::Timestamp::now()));
+        let status = status::next(
+            &EnvironmentStatus::default(),
+            &Findings::default(),
+            &outcome,
+            None,
+            &Time(jiff::Timestamp::now()),
+        );
         if let Err(error) = patch_status::<Environment>(&self.cluster.client(), namespace, name, &status).await {
             tracing::warn!(%namespace, %name, %error, "cannot write a status");
         }
@@ -200,6 +209,9 @@ impl EnvironmentReconciler {
         if !memory.dereferenced.as_ref().is_some_and(|d| d.holds(environment)) {
             let dereferenced = dereference(&acting, environment).await?;
             self.repositories.subscribe(&key.0, &key.1, dereferenced.subscription.as_ref().clone());
+            if memory.dereferenced.as_ref().is_some_and(|before| before.asked_before(environment)) {
+                self.repositories.sync_now(&key.0, &key.1);
+            }
             memory.dereferenced = Some(dereferenced);
         }
         if environment.spec.source.webhook.is_some() {
@@ -226,8 +238,7 @@ impl EnvironmentReconciler {
             }
         };
         let known = memory.desired.as_deref();
-        let desired =
-            Arc::new(desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await?);
+        let desired = Arc::new(desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await?);
         memory.desired = Some(Arc::new(desired.without_objects()));
         let newest = || match self.repositories.head(&key.0, &key.1) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
@@ -247,7 +258,9 @@ impl EnvironmentReconciler {
             newest: &newest,
         })
         .await?;
-        let Some(Done { changed, blind, health, drifted, corrected, held }) = done else { return Ok(Reached::Superseded) };
+        let Some(Done { changed, blind, health, drifted, corrected, held }) = done else {
+            return Ok(Reached::Superseded);
+        };
         if !corrected.is_empty() {
             let note = format!("Put back what others had changed: {}", listed(&corrected));
             self.publish(environment, EventType::Normal, "DriftCorrected", note).await;
@@ -385,7 +398,10 @@ fn conclude(environment: &Environment, result: &Result<Reached, Failure>, findin
                     (Outcome::Ready { reason: "Drifted".into(), message }, wait(BLIND_POLL))
                 }
                 _ => {
-                    let message = format!("Applied {commit}: all {objects} objects are there and healthy");
+                    let message = match objects {
+                        1 => format!("Applied {commit}: its object is there and healthy"),
+                        _ => format!("Applied {commit}: all {objects} objects are there and healthy"),
+                    };
                     (Outcome::Ready { reason: "Applied".into(), message }, wait(BLIND_POLL))
                 }
             }

@@ -136,8 +136,7 @@ async fn refuse_foreign(
     let theirs = found.metadata.labels.as_ref().and_then(|l| l.get(drover_crds::LABEL_OWNER)).cloned();
     let controller = found.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true));
     // A child that is left from a deleted WebApp of this name passes to this one.
-    let ours = controller.is_none_or(|c| c.kind == "WebApp" && c.name == app.name);
-    if theirs.as_deref() == Some(label.as_str()) && ours {
+    if theirs.as_deref() == Some(label.as_str()) && controller.is_none() {
         return Ok(());
     }
     let owned_by = controller.map(|c| format!("{} {}", c.kind, c.name)).or(theirs);

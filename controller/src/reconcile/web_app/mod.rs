@@ -11,6 +11,7 @@
 
 mod apply;
 pub mod build;
+mod deletion;
 mod dereference;
 pub mod mask;
 mod progress;
@@ -222,14 +223,22 @@ impl Reconciler for WebAppReconciler {
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
-        // Kubernetes deletes what the WebApp owns; claims that are retained are nobody's.
         self.memories().remove(&(namespace.to_owned(), name.to_owned()));
-        self.owners.forget(&Owner::new(OwnerKind::WebApp, namespace, name));
-        Next::Await
+        let owner = Owner::new(OwnerKind::WebApp, namespace, name);
+        match deletion::clean_up(&self.cluster, &owner).await {
+            Ok(()) => {
+                self.owners.forget(&owner);
+                Next::Await
+            }
+            Err(error) => {
+                tracing::warn!(%namespace, %name, %error, "cannot clean up after a deleted WebApp yet");
+                Next::Retry
+            }
+        }
     }
 
     async fn left_behind(&self) -> Vec<Key> {
-        Vec::new()
+        deletion::left_behind(&self.cluster).await
     }
 
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {

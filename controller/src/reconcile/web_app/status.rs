@@ -271,7 +271,8 @@ fn failure(status: &WebAppStatus, release: &ReleaseStatus, reached: Reached<'_>)
 
 /// `: pod: message`, with a hint where drover's own choice may be the cause.
 fn sentence(problem: &Problem, assumed_user: bool) -> String {
-    let pod = problem.pod.as_ref().map(|p| format!("pod {p}: ")).unwrap_or_default();
+    let unnamed = problem.pod.as_ref().filter(|pod| !problem.message.contains(*pod));
+    let pod = unnamed.map(|pod| format!("pod {pod}: ")).unwrap_or_default();
     let crashed = matches!(problem.reason.as_str(), "CrashLoopBackOff" | "Error" | "StartError" | "RunContainerError");
     let hint = if assumed_user && crashed {
         " (the image names no user but root, so it runs as user 1000: if it has to write beside its code, set runAs.user or allowRoot)"

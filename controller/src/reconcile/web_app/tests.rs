@@ -159,8 +159,7 @@ fn check_child(child: &Object, root: bool) {
         assert!(label.starts_with("app.kubernetes.io/") || label.starts_with("drover.dev/"), "{label}");
         assert!(value.as_str().is_some_and(|v| v.len() <= 63), "{label}: {value}");
     }
-    let retained = child.kind() == "PersistentVolumeClaim" && meta["ownerReferences"].is_null();
-    assert!(retained || meta["ownerReferences"][0]["controller"] == true, "{} has no owner", child.key());
+    assert!(meta["ownerReferences"].is_null(), "{} would go with the definition of WebApps", child.key());
     if child.kind() == "Deployment" {
         let spec = &child.json()["spec"];
         let pod = &spec["template"]["spec"];

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drover::git::{CommitId, Error};
+use drover::git::{CommitId, Error, Limits};
 
 use super::pool::{Pool, branch};
-use super::server::{GitServer, Repo};
+use super::server::{GitServer, Repo, noise};
 
 struct Fixture {
     server: GitServer,
@@ -17,10 +17,14 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    async fn with(limits: Limits) -> Self {
         let server = GitServer::start();
         let repo = server.repo("demo");
         let head = repo.git(&["rev-parse", "HEAD"]);
-        let mut pool = Pool::new();
+        let mut pool = Pool::with(limits);
         pool.follow("app", &server.https("demo"), branch("prod"), server.password());
         pool.until_at("app", &head).await;
         Self { server, repo, pool, head: CommitId::parse(&head).expect("id") }
@@ -100,13 +104,12 @@ async fn a_half_made_cache_is_fetched_anew() {
 
 #[tokio::test]
 async fn each_push_brings_only_what_is_new_and_packs_do_not_pile_up() {
-    let mut fixture = Fixture::new().await;
+    let mut fixture = Fixture::with(Limits { packs: 5, ..Limits::default() }).await;
     // Much that stays, so that a whole tree is told from a change.
-    let noise: String =
-        (0..40_000u32).map(|n| format!("{:08x}", n.wrapping_mul(2_654_435_761).rotate_left(n % 31))).collect();
+    let noise = noise();
     fixture.repo.push("prod", &[("other/stays.txt", &noise)], "much");
     let mut most = 0;
-    for n in 0..55 {
+    for n in 0..12 {
         let next = fixture.repo.push("prod", &[("deploy/app.yaml", &format!("n: {n}"))], "next");
         fixture.pool.repositories.sync_now("team", "app");
         fixture.pool.until_at("app", &next).await;
@@ -117,7 +120,7 @@ async fn each_push_brings_only_what_is_new_and_packs_do_not_pile_up() {
         let large = packs.iter().filter(|pack| fs::metadata(pack).is_ok_and(|file| file.len() > 50_000)).count();
         assert_eq!(large, 1, "what stays was sent once");
     }
-    assert!((30..=51).contains(&most), "{most} packs");
-    assert!(fixture.packs().len() < 10);
-    assert!(fixture.server.requests("GET") <= 60, "one connection per push, and one to fetch anew");
+    assert!((4..=6).contains(&most), "{most} packs");
+    assert!(fixture.packs().len() < 6);
+    assert!(fixture.server.requests("GET") <= 18, "one connection per push, and one for each time it is fetched anew");
 }

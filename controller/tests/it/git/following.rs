@@ -42,6 +42,24 @@ async fn host_keys_of_only_one_kind_are_enough() {
 }
 
 #[tokio::test]
+async fn keys_of_each_kind_and_with_a_password_log_in() {
+    let server = GitServer::start();
+    let repo = server.repo("demo");
+    let head = repo.git(&["rev-parse", "HEAD"]);
+    let mut pool = Pool::new();
+    for (name, arguments) in [
+        ("ed25519 with a password", &["-t", "ed25519", "-N", "hunter2"][..]),
+        ("rsa", &["-t", "rsa", "-b", "2048", "-N", ""]),
+        ("rsa in PEM with a password", &["-t", "rsa", "-b", "2048", "-N", "hunter2", "-m", "PEM"]),
+        ("ecdsa", &["-t", "ecdsa", "-N", ""]),
+    ] {
+        let credential = server.new_key(arguments, "hunter2");
+        pool.follow(name, &server.ssh("demo"), branch("prod"), credential);
+        pool.until_at(name, &head).await;
+    }
+}
+
+#[tokio::test]
 async fn tells_of_new_commits_of_a_deleted_branch_and_of_its_return() {
     let server = GitServer::start();
     let repo = server.repo("demo");

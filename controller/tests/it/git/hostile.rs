@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::pool::{Pool, branch, eventually};
-use super::server::GitServer;
+use super::server::{GitServer, noise};
 
 fn hasty() -> Limits {
     Limits { sync_timeout: Duration::from_secs(2), ..Limits::default() }
@@ -120,9 +120,7 @@ async fn a_repository_that_is_too_large() {
     let server = GitServer::start();
     let repo = server.repo("demo");
     let mut pool = Pool::with(Limits { download: 64 << 10, ..Limits::default() });
-    // Bytes that do not compress.
-    let noise: String =
-        (0..40_000u32).map(|n| format!("{:08x}", n.wrapping_mul(2_654_435_761).rotate_left(n % 31))).collect();
+    let noise = noise();
     repo.push("prod", &[("deploy/big.txt", &noise)], "big");
     pool.follow("bytes", &server.https("demo"), branch("prod"), server.password());
     let error = pool.until_failed("bytes").await;
@@ -157,6 +155,39 @@ async fn a_child_ends_with_its_subscription() {
     assert!(child_in(pool.cache.path()).is_some());
     pool.repositories.unsubscribe("team", "app");
     eventually("the child is gone", || child_in(pool.cache.path()).is_none()).await;
+}
+
+#[tokio::test]
+async fn a_child_ends_with_its_parent() {
+    let (address, arrival) = hanging().await;
+    let folder = tempfile::tempdir().expect("folder");
+    let duration = |secs: u64| serde_json::json!({"secs": secs, "nanos": 0});
+    let request = serde_json::json!({
+        "repository": folder.path().join("repository"),
+        "url": format!("http://{address}/a"),
+        "limits": {
+            "sync_timeout": duration(600), "read_timeout": duration(600), "memory": 4u64 << 30, "download": 1 << 20,
+            "objects": 10, "packs": 1, "files": 1, "file_bytes": 1, "total_bytes": 1
+        },
+        "operation": {"Sync": {"host": "127.0.0.1", "port": address.port(), "user": "git", "auth": "Nothing",
+            "references": [{"branch": "prod"}]}}
+    });
+    let message = request.to_string().into_bytes();
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_drover"))
+        .args(["child", "git"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("started");
+    let mut pipe = child.stdin.take().expect("piped");
+    pipe.write_all(&u32::try_from(message.len()).expect("short").to_be_bytes()).await.expect("written");
+    pipe.write_all(&message).await.expect("written");
+    arrival.await.expect("the child connected");
+    assert_eq!(child.try_wait().expect("asked"), None, "it waits for the server");
+    drop(pipe);
+    let ended = tokio::time::timeout(super::pool::DEADLINE, child.wait()).await.expect("it ends").expect("asked");
+    assert_eq!(ended.code(), Some(1));
 }
 
 /// The process that works in a folder below `cache`.

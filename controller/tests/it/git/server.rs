@@ -87,6 +87,25 @@ impl GitServer {
         credential(&[("identity", &self.file(identity)), ("known_hosts", known_hosts.as_bytes())])
     }
 
+    /// Makes a key with these arguments of ssh-keygen, and lets it in.
+    pub fn new_key(&self, arguments: &[&str], password: &str) -> Credential {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("key");
+        let mut command = Command::new("ssh-keygen");
+        let made = command.args(["-q", "-f"]).arg(&path).args(arguments).status().expect("ssh-keygen runs");
+        assert!(made.success());
+        let public = fs::read_to_string(path.with_extension("pub")).expect("public key");
+        let authorised = Path::new(self.setting("GIT_IDENTITY")).with_file_name("authorized_keys");
+        let all = fs::read_to_string(&authorised).expect("keys") + &public;
+        fs::write(&authorised, all).expect("written");
+        let (identity, known_hosts) = (fs::read(&path).expect("key"), self.known_hosts());
+        credential(&[
+            ("identity", &identity),
+            ("known_hosts", known_hosts.as_bytes()),
+            ("password", password.as_bytes()),
+        ])
+    }
+
     pub fn known_hosts(&self) -> String {
         String::from_utf8(self.file("GIT_KNOWN_HOSTS")).expect("text")
     }
@@ -107,6 +126,15 @@ impl Drop for GitServer {
 pub fn credential(pairs: &[(&str, &[u8])]) -> Credential {
     let data: BTreeMap<String, Vec<u8>> = pairs.iter().map(|(k, v)| ((*k).to_owned(), v.to_vec())).collect();
     Credential::from_secret(&data).expect("suitable")
+}
+
+/// Text that does not compress to less than half.
+pub fn noise() -> String {
+    hex::encode(
+        (0..40_000u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).rotate_left(n % 31).to_be_bytes())
+            .collect::<Vec<u8>>(),
+    )
 }
 
 /// A repository on the server and a working folder.

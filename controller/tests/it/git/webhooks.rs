@@ -80,7 +80,8 @@ async fn each_host_s_webhook_brings_the_push_at_once() {
         }
     }
     times.sort_unstable();
-    println!("webhook to notification: median {:?}, longest {:?}", times[times.len() / 2], times[times.len() - 1]);
+    let (least, median, most) = (times[0], times[times.len() / 2], times[times.len() - 1]);
+    println!("webhook to notification: least {least:?}, median {median:?}, longest {most:?}");
 }
 
 #[tokio::test]

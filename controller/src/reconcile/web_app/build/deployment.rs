@@ -27,7 +27,7 @@ pub fn deployment(app: &ValidatedWebApp) -> Deployment {
         Strategy::Rolling | Strategy::RollingBeside => ROLLING_ALLOWANCE,
     };
     Deployment {
-        metadata: metadata::owned(&app.app, app.app.object_name()),
+        metadata: metadata::child(&app.app, app.app.object_name()),
         spec: Some(DeploymentSpec {
             replicas: Some(app.replicas),
             selector: metadata::label_selector(&app.app),

@@ -40,19 +40,21 @@ pub fn label_selector(app: &App) -> LabelSelector {
     LabelSelector { match_labels: Some(pod_selector(app)), ..Default::default() }
 }
 
-/// Metadata of a child that is deleted with its WebApp.
-pub fn owned(app: &App, name: String) -> ObjectMeta {
-    ObjectMeta { owner_references: owner(app).map(|o| vec![o]), ..unowned(app, name) }
-}
-
-/// Metadata of a child that outlives its WebApp.
-pub fn unowned(app: &App, name: String) -> ObjectMeta {
+/// Metadata of a child. It carries no owner reference: Kubernetes would delete it when the definition of WebApps is deleted,
+/// and a `kubectl delete -f crds.yaml` must not take production down. drover deletes the children of a deleted WebApp itself.
+pub fn child(app: &App, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(app.namespace.clone()),
         labels: Some(labels(app)),
         ..Default::default()
     }
+}
+
+/// Metadata of what drover keeps for itself, the records of releases and the pods that pull images: nothing serves from it, so
+/// Kubernetes may delete it with the WebApp.
+pub fn bookkeeping(app: &App, name: String) -> ObjectMeta {
+    ObjectMeta { owner_references: owner(app).map(|o| vec![o]), ..child(app, name) }
 }
 
 /// The reference to the WebApp. It does not block the owner's deletion: that needs a right on the owner's finalizers which

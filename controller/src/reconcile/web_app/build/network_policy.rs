@@ -13,7 +13,7 @@ pub fn network_policy(app: &ValidatedWebApp) -> NetworkPolicy {
         end_port: None,
     };
     NetworkPolicy {
-        metadata: metadata::owned(&app.app, app.app.object_name()),
+        metadata: metadata::child(&app.app, app.app.object_name()),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(metadata::label_selector(&app.app)),
             policy_types: Some(vec!["Ingress".to_owned()]),

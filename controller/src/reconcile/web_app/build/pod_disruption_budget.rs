@@ -8,7 +8,7 @@ use crate::reconcile::web_app::validate::ValidatedWebApp;
 
 pub fn pod_disruption_budget(app: &ValidatedWebApp) -> Option<PodDisruptionBudget> {
     (app.replicas > 1).then(|| PodDisruptionBudget {
-        metadata: metadata::owned(&app.app, app.app.object_name()),
+        metadata: metadata::child(&app.app, app.app.object_name()),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(metadata::label_selector(&app.app)),

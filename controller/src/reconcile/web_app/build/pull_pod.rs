@@ -30,7 +30,7 @@ fn amounts(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
 /// A pod that runs `true` from the image and mounts nothing. Whether the image has such a program does not matter: the
 /// kubelet pulls before it looks.
 pub fn pull_pod(app: &ValidatedWebApp, target: &PullTarget) -> Pod {
-    let mut meta = metadata::owned(&app.app, pull_pod_name(&app.app, target.release));
+    let mut meta = metadata::bookkeeping(&app.app, pull_pod_name(&app.app, target.release));
     if let Some(labels) = &mut meta.labels {
         labels.insert(crds::LABEL_COMPONENT.to_owned(), "pull".to_owned());
         labels.insert(crds::LABEL_RELEASE.to_owned(), target.release.to_string());

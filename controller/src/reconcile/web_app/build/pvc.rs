@@ -1,4 +1,4 @@
-//! A claim. One that is retained has no owner, so that nothing deletes it with the WebApp.
+//! A claim. One that is retained says so in an annotation, which outlives the WebApp and its spec.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,15 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::metadata;
 use crate::reconcile::web_app::validate::{ValidatedClaim, ValidatedWebApp};
+use drover_crds::ANNOTATION_PRUNE;
 
 pub fn pvc(app: &ValidatedWebApp, claim: &ValidatedClaim) -> PersistentVolumeClaim {
-    let meta = if claim.retain { metadata::unowned } else { metadata::owned };
+    let mut meta = metadata::child(&app.app, claim.name.clone());
+    if claim.retain {
+        meta.annotations = Some(BTreeMap::from([(ANNOTATION_PRUNE.to_owned(), "disabled".to_owned())]));
+    }
     PersistentVolumeClaim {
-        metadata: meta(&app.app, claim.name.clone()),
+        metadata: meta,
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(claim.access_modes.iter().map(|m| m.as_str().to_owned()).collect()),
             storage_class_name: claim.storage_class.clone(),

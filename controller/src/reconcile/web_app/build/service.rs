@@ -15,7 +15,7 @@ pub fn service(app: &ValidatedWebApp) -> Service {
         ..Default::default()
     };
     Service {
-        metadata: metadata::owned(&app.app, app.app.object_name()),
+        metadata: metadata::child(&app.app, app.app.object_name()),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(metadata::pod_selector(&app.app)),

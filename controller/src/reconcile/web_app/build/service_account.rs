@@ -7,7 +7,7 @@ use crate::reconcile::web_app::validate::ValidatedWebApp;
 
 pub fn service_account(app: &ValidatedWebApp) -> ServiceAccount {
     ServiceAccount {
-        metadata: metadata::owned(&app.app, app.app.object_name()),
+        metadata: metadata::child(&app.app, app.app.object_name()),
         automount_service_account_token: Some(false),
         ..Default::default()
     }

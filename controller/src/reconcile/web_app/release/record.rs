@@ -77,7 +77,7 @@ impl Release {
     pub fn to_record(&self, app: &App) -> ControllerRevision {
         let data = serde_json::to_value(&self.data).expect("release data serialises to JSON");
         ControllerRevision {
-            metadata: build::owned(app, Self::record_name(app, self.number)),
+            metadata: build::bookkeeping(app, Self::record_name(app, self.number)),
             revision: self.number,
             data: Some(RawExtension(data)),
         }

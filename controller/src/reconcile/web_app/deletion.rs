@@ -1,0 +1,93 @@
+//! What happens to the children of a WebApp that is gone.
+//!
+//! Neither owner references nor finalizers are used: the first would delete the children when the definition of WebApps is
+//! deleted, the second would make a deletion hang while no controller runs. What carries the WebApp's label is deleted here,
+//! as soon as a controller sees that the WebApp is gone, also one that was not running then.
+
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner};
+
+use crate::cluster::discovery::Kind;
+use crate::cluster::{ApiError, Cluster, Sight, crd_is_being_deleted, namespace_is_going};
+use crate::driver::Key;
+use crate::render::ObjectKey;
+
+/// Name of the definition of WebApps.
+const CRD: &str = "webapps.drover.dev";
+
+/// Group and kind of every child, what serves first.
+const CHILDREN: [(&str, &str); 7] = [
+    ("networking.k8s.io", "Ingress"),
+    ("apps", "Deployment"),
+    ("", "Service"),
+    ("policy", "PodDisruptionBudget"),
+    ("networking.k8s.io", "NetworkPolicy"),
+    ("", "ServiceAccount"),
+    ("", "PersistentVolumeClaim"),
+];
+
+/// Deletes the children, except claims that are retained.
+pub async fn clean_up(cluster: &Cluster, owner: &Owner) -> Result<(), ApiError> {
+    let definition = ObjectKey {
+        group: "apiextensions.k8s.io".into(),
+        kind: "CustomResourceDefinition".into(),
+        namespace: None,
+        name: CRD.into(),
+    };
+    let asked = |error| ApiError::of(error, "get", &definition, None);
+    if crd_is_being_deleted(&cluster.client(), CRD).await.map_err(asked)? {
+        tracing::warn!(%owner, "the definition of WebApps is being deleted: their children stay");
+        return Ok(());
+    }
+    if namespace_is_going(&cluster.client(), &owner.namespace).await? {
+        return Ok(());
+    }
+    let acting = cluster.acting_as(&owner.namespace, DEFAULT_SERVICE_ACCOUNT);
+    let mut deleted = 0;
+    for (group, name) in CHILDREN {
+        watch(cluster, group, name).await?;
+        for (key, live) in cluster.index().of_owner(&owner.label()) {
+            if (key.group.as_str(), key.kind.as_str()) == (group, name) && !live.deleting && !live.prune_disabled {
+                acting.delete(&key, &live.uid).await?;
+                deleted += 1;
+            }
+        }
+    }
+    if deleted > 0 {
+        tracing::info!(%owner, deleted, "a WebApp was deleted, and its children with it");
+    }
+    Ok(())
+}
+
+/// WebApps whose children are there, whether they themselves still are or not.
+pub async fn left_behind(cluster: &Cluster) -> Vec<Key> {
+    for (group, kind) in CHILDREN {
+        if let Err(error) = watch(cluster, group, kind).await {
+            tracing::warn!(%error, "cannot look for children of deleted WebApps");
+        }
+    }
+    let labels = cluster.index().owners();
+    let mut keys = Vec::new();
+    for label in labels.iter().filter(|label| label.starts_with("app.")) {
+        // A label may be cut; the service account has the app's own name.
+        let children = cluster.index().of_owner(label);
+        let account = children.into_iter().find(|(key, _)| key.kind == "ServiceAccount");
+        if let Some((key, _)) = account {
+            keys.push((key.namespace.unwrap_or_default(), key.name));
+        }
+    }
+    keys
+}
+
+async fn watch(cluster: &Cluster, group: &str, kind: &str) -> Result<(), ApiError> {
+    let key = ObjectKey { group: group.into(), kind: kind.into(), namespace: None, name: String::new() };
+    let known = cluster.kinds().known().await.map_err(|error| ApiError::of(error, "discover", &key, None))?;
+    let found: Option<Kind> = known.preferred(group, kind).cloned();
+    match found {
+        Some(found) if cluster.watch(&found).await == Sight::Complete => Ok(()),
+        // Without a sight of the children nothing is known of them, which is not the same as that there are none.
+        _ => Err(ApiError::Unavailable {
+            object: kind.to_owned(),
+            message: "drover cannot watch this kind now".to_owned(),
+        }),
+    }
+}
