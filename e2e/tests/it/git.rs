@@ -70,22 +70,25 @@ async fn a_wrong_password_is_said_without_saying_the_password() {
     let namespace = Namespace::new("password").await;
     let repo = namespace.repository("pages");
     let commit = repo.push(&[("page.yaml", &page("one"))], "One");
-    let environment = namespace.follow(&repo).await;
-    environment.is_ready_at(&commit).await;
-
+    let environment = Environment::create(&namespace, "prod", &repo, |spec| {
+        spec.source.secret_ref = Some(LocalObjectReference { name: "mistyped".into() });
+    });
     namespace.kubectl(&[
-        "patch",
+        "create",
         "secret",
-        "git-read",
-        "--type=merge",
-        r#"--patch={"stringData":{"password":"swordfish"}}"#,
+        "generic",
+        "mistyped",
+        &format!("--from-literal=username={}", GitServer::shared().username()),
+        "--from-literal=password=swordfish",
+        &format!("--from-file=ca.crt={}", GitServer::shared().authority().display()),
     ]);
+    let environment = environment.await;
     let ready = environment.complains_of(&["authentication failed"]).await;
     assert!(!ready.message.contains("swordfish"), "the password is in the status: {}", ready.message);
     assert!(!drover_e2e::Controller::shared().await.log().contains("swordfish"), "the password is in the log");
-    assert_eq!(text(&namespace).await.as_deref(), Some("one"), "what is applied stays");
 
-    namespace.apply(&GitServer::shared().secret_for_https("git-read"));
+    // Correcting the Secret is enough.
+    namespace.apply(&GitServer::shared().secret_for_https("mistyped"));
     environment.is_ready_at(&commit).await;
 }
 

@@ -109,9 +109,15 @@ async fn a_secret_in_the_log_of_a_crashed_container_is_masked() {
         .env("EXIT_CODE", "3")
         .env("LOG_ENV", "DB_PASSWORD")
         .spec("envFrom: [{prefix: DB_, secretRef: {name: db}}]\nhealth: {startupTimeout: 15s}");
-    let problem = problem(&namespace, &hello, &["CrashLoopBackOff", "Error"]).await;
-    let log = problem.log.join("\n");
-    assert!(log.contains("DB_PASSWORD is"), "the log is not shown: {log}");
+    problem(&namespace, &hello, &["CrashLoopBackOff", "Error"]).await;
+    let log = namespace
+        .app("web")
+        .comes_to("shows the log", |status| {
+            let problem = status.release.as_ref().and_then(|release| release.problem.as_ref()).ok_or("no problem")?;
+            let log = problem.log.join("\n");
+            if log.contains("DB_PASSWORD is") { Ok(log) } else { Err(log) }
+        })
+        .await;
     assert!(!log.contains("correct-horse-battery"), "the password is in the status: {log}");
 }
 

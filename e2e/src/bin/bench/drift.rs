@@ -28,25 +28,18 @@ pub async fn put_back(apps: &Apps) -> Vec<Row> {
     vec![Row::new("drift repair (10 edits, 10 deletions): p50 of 20", milliseconds(percentile(&samples, 50)))]
 }
 
-fn port_of(service: &Service) -> Option<i32> {
-    Some(service.spec.as_ref()?.ports.as_ref()?.first()?.port)
-}
+/// The label of the app's pods that is edited in the Service's selector.
+const SELECTS: &str = "app.kubernetes.io/instance";
 
 async fn after_an_edit(services: &Api<Service>, name: &str) -> Duration {
-    let before = services.get(name).await.expect("the app has a Service");
-    let port = port_of(&before).expect("a Service has a port");
-    let edit = Patch::Json::<()>(
-        serde_json::from_value(json!([{"op": "replace", "path": "/spec/ports/0/port", "value": port + 1}]))
-            .expect("a patch"),
-    );
+    let edit = Patch::Merge(json!({"spec": {"selector": {SELECTS: "nobody"}}}));
     let edited = services.patch(name, &PatchParams::default(), &edit).await.expect("a person may edit");
     let began = Instant::now();
-    seen(
-        services,
-        name,
-        edited.metadata.resource_version,
-        |event| matches!(event, WatchEvent::Modified(service) if port_of(service) == Some(port)),
-    )
+    seen(services, name, edited.metadata.resource_version, |event| {
+        let WatchEvent::Modified(service) = event else { return false };
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        selector.and_then(|selector| selector.get(SELECTS)).is_some_and(|app| app == name)
+    })
     .await;
     began.elapsed()
 }
