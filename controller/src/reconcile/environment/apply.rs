@@ -7,9 +7,9 @@ use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, ObjectFailure, Owner};
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
-use super::Failure;
 use super::dereference::account;
 use super::desired::Desired;
+use super::{Failure, MendedBy};
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
 use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
@@ -68,7 +68,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
         &record.entries,
         &guards(work),
     )
-    .map_err(|refusal| Failure::terminal("PruneRefused", refusal.to_string()))?;
+    .map_err(|refusal| Failure::new("PruneRefused", refusal.to_string(), MendedBy::Commit))?;
 
     if plan.applies().next().is_none() && plan.prune.is_empty() {
         // Nothing to send: the usual case. The rest tells whether anything is to be written.
@@ -126,12 +126,10 @@ struct Outcome {
     pruned: HashSet<ObjectKey>,
     corrected: Vec<String>,
     failures: Vec<ObjectFailure>,
-    waits: bool,
 }
 
 impl Outcome {
     fn fail(&mut self, key: &ObjectKey, error: &ApiError) {
-        self.waits |= !error.is_terminal();
         self.failures.push(ObjectFailure {
             object: key.to_string(),
             reason: error.label().to_owned(),
@@ -143,8 +141,13 @@ impl Outcome {
         let first = self.failures.first()?;
         let more = self.failures.len() - 1;
         let message = if more == 0 { first.message.clone() } else { format!("{} (and {more} more)", first.message) };
-        // Tried again in any case: rights, quotas and webhooks are mended without a commit.
-        Some(Failure { reason: first.reason.clone(), message, terminal: false, failures: self.failures.clone() })
+        // Rights, quotas and webhooks are mended without a commit, what a spec says wrong only by one; either may be the case.
+        Some(Failure {
+            reason: first.reason.clone(),
+            message,
+            mended_by: MendedBy::Time,
+            failures: self.failures.clone(),
+        })
     }
 }
 
@@ -173,7 +176,7 @@ async fn sights(work: &Work<'_>, entries: &[InventoryEntry]) -> Result<Sights, F
     let unavailable = |error: kube::Error| Failure {
         reason: "ApiUnavailable".into(),
         message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),
-        terminal: false,
+        mended_by: MendedBy::Time,
         failures: Vec::new(),
     };
     let known = work.cluster.kinds().known().await.map_err(unavailable)?;
@@ -400,7 +403,7 @@ fn conflicts(plan: &plan::Plan) -> Result<(), Failure> {
         .collect();
     let Some(first) = failures.first() else { return Ok(()) };
     // Looked at again: the other owner may give it up without drover being told.
-    Err(Failure { reason: first.reason.clone(), message: first.message.clone(), terminal: false, failures })
+    Err(Failure { reason: first.reason.clone(), message: first.message.clone(), mended_by: MendedBy::Person, failures })
 }
 
 fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) -> Done {

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use tokio::time::Instant;
 
-use super::Failure;
+use super::{Failure, MendedBy};
 use crate::cluster::{Acting, ApiError, Cluster};
 use crate::git::{Credential, Repositories, Subscription};
 use crate::render::ObjectKey;
@@ -77,7 +77,7 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
         Failure {
             reason: "SecretInvalid".into(),
             message: format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}"),
-            terminal: false,
+            mended_by: MendedBy::Person,
             failures: Vec::new(),
         }
     })?;
@@ -91,7 +91,7 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
                     "Secret {namespace}/{} has no key `token`, so the webhook of {} cannot be checked: put the secret that the git host was given under `token`",
                     webhook.secret_ref.name, source.url
                 ),
-                terminal: false,
+                mended_by: MendedBy::Person,
                 failures: Vec::new(),
             })?)
         }
@@ -129,7 +129,7 @@ async fn secret(
         Ok(None) => Err(Failure {
             reason: "SecretMissing".into(),
             message: format!("{key}, which {field} names, does not exist: create it, or correct {field}"),
-            terminal: false,
+            mended_by: MendedBy::Person,
             failures: Vec::new(),
         }),
         Err(error) => Err(Failure::of(&acting.error(error, "read", &key))),
@@ -141,14 +141,14 @@ fn asked(environment: &Environment) -> Option<String> {
 }
 
 impl Failure {
-    /// A failure that only a person can mend.
-    pub(super) fn terminal(reason: &str, message: String) -> Self {
-        Self { reason: reason.to_owned(), message, terminal: true, failures: Vec::new() }
+    /// A failure of one thing.
+    pub(super) fn new(reason: &str, message: String, mended_by: MendedBy) -> Self {
+        Self { reason: reason.to_owned(), message, mended_by, failures: Vec::new() }
     }
 
-    /// What the API server answered. Rights and namespaces are mended outside git, without drover being told: those are tried
-    /// again, too.
+    /// What the API server answered.
     pub(super) fn of(error: &ApiError) -> Self {
-        Self { reason: error.label().to_owned(), message: error.to_string(), terminal: false, failures: Vec::new() }
+        let mended_by = if error.is_terminal() { MendedBy::Person } else { MendedBy::Time };
+        Self::new(error.label(), error.to_string(), mended_by)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, ObjectFailure};
 use kube::ResourceExt as _;
 
-use super::Failure;
+use super::{Failure, MendedBy};
 use crate::cluster::discovery::{Kind, Known};
 use crate::cluster::{Acting, Cluster};
 use crate::git::{CommitId, CommitInfo, Repositories, TreeId};
@@ -59,7 +59,7 @@ pub(super) async fn desired(
             return Err(Failure {
                 reason: error.label().to_owned(),
                 message: error.to_string(),
-                terminal: error.is_terminal(),
+                mended_by: if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time },
                 failures: Vec::new(),
             });
         }
@@ -80,8 +80,9 @@ async fn render(
     files: &[SourceFile],
 ) -> Result<Desired, Failure> {
     let at = commit.id.short();
-    let objects = render::render(files, &render::Limits::default())
-        .map_err(|errors| several("RenderFailed", at, errors.iter().map(|e| (e.origin.to_string(), e.to_string()))))?;
+    let objects = render::render(files, &render::Limits::default()).map_err(|errors| {
+        several("RenderFailed", MendedBy::Commit, at, errors.iter().map(|e| (e.origin.to_string(), e.to_string())))
+    })?;
     let known = cluster.kinds().known().await.map_err(|error| unavailable(&error))?;
     let namespace = environment.namespace().unwrap_or_default();
     let scoped = match render::scope(objects.clone(), scope_of(&known), &namespace) {
@@ -92,8 +93,9 @@ async fn render(
         }
         scoped => scoped,
     };
-    let mut objects = scoped
-        .map_err(|errors| several("UnknownKind", at, errors.iter().map(|e| (commit.id.to_string(), e.to_string()))))?;
+    let mut objects = scoped.map_err(|errors| {
+        several("UnknownKind", MendedBy::Person, at, errors.iter().map(|e| (commit.id.to_string(), e.to_string())))
+    })?;
     for object in objects.iter_mut().filter(|object| object.group() == GROUP) {
         object.set_annotation(ANNOTATION_COMMIT, commit.id.as_str());
     }
@@ -122,13 +124,13 @@ fn unavailable(error: &kube::Error) -> Failure {
     Failure {
         reason: "ApiUnavailable".into(),
         message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),
-        terminal: false,
+        mended_by: MendedBy::Time,
         failures: Vec::new(),
     }
 }
 
 /// One failure that says the first of several things and keeps all.
-fn several(reason: &str, commit: &str, errors: impl Iterator<Item = (String, String)>) -> Failure {
+fn several(reason: &str, mended_by: MendedBy, commit: &str, errors: impl Iterator<Item = (String, String)>) -> Failure {
     let failures: Vec<ObjectFailure> =
         errors.map(|(object, message)| ObjectFailure { object, reason: reason.to_owned(), message }).collect();
     let first = failures.first().map(|f| f.message.clone()).unwrap_or_default();
@@ -138,5 +140,5 @@ fn several(reason: &str, commit: &str, errors: impl Iterator<Item = (String, Str
     } else {
         format!("Commit {commit} is not applied: {first} (and {more} more)")
     };
-    Failure { reason: reason.to_owned(), message, terminal: true, failures }
+    Failure { reason: reason.to_owned(), message, mended_by, failures }
 }

@@ -43,6 +43,8 @@ use crate::plan::Occasion;
 const BLIND_POLL: Duration = Duration::from_secs(300);
 /// The same while they are not healthy yet.
 const BLIND_WAIT: Duration = Duration::from_secs(15);
+/// How often it is looked whether a person has mended what only a person can.
+const PERSON: Duration = Duration::from_secs(15);
 
 /// Why an Environment is not as its spec asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +53,21 @@ struct Failure {
     reason: String,
     /// One sentence.
     message: String,
-    /// Only a new commit or a changed spec can help, and either is an event: trying again is useless.
-    terminal: bool,
+    /// What can mend it.
+    mended_by: MendedBy,
     /// Each thing that is wrong, where there are several.
     failures: Vec<ObjectFailure>,
+}
+
+/// What can mend a failure, and so when it is worth looking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MendedBy {
+    /// A new commit or another spec, which are events: looking again is useless.
+    Commit,
+    /// A person, where drover is not told: a Secret, a right, a repository.
+    Person,
+    /// Time, perhaps.
+    Time,
 }
 
 /// What is remembered of an Environment between two reconciles. All of it can be found again.
@@ -228,9 +241,11 @@ impl EnvironmentReconciler {
                 let failure = Failure {
                     reason: error.label().to_owned(),
                     message: error.to_string(),
-                    terminal: true, // the poll tries again, and tells
+                    mended_by: MendedBy::Person,
                     failures: Vec::new(),
                 };
+                // A wrong password is corrected in the Secret: it is read again at the next look.
+                memory.dereferenced = None;
                 match last_good {
                     Some(commit) => (commit, Some(failure)),
                     None => return Err(failure),
@@ -408,10 +423,10 @@ fn conclude(environment: &Environment, result: &Result<Reached, Failure>, findin
         }
         Err(failure) => {
             let (reason, message) = (failure.reason.clone(), failure.message.clone());
-            if failure.terminal {
-                (Outcome::Stalled { reason, message }, wait(BLIND_POLL))
-            } else {
-                (Outcome::Failed { reason, message }, Next::Retry)
+            match failure.mended_by {
+                MendedBy::Commit => (Outcome::Stalled { reason, message }, wait(BLIND_POLL)),
+                MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
+                MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
             }
         }
     }
