@@ -15,7 +15,7 @@ setup: ## install what builds and tests need from the system's packages
 	@packaging/setup
 
 build: setup ## build the release binary, and say where it is
-	@cargo build --release --locked --package drover
+	@cargo build --release --locked --workspace --bin drover
 	@echo "the release binary is $(CARGO_TARGET_DIR)/release/drover"
 
 image: build ## make the release image, as an archive that docker, ctr and kind load
@@ -28,10 +28,11 @@ test: setup ## run all tests: formatting, lints, units, chart, and end to end on
 	@.ci/test
 
 e2e: setup ## run only the end-to-end tests; ONLY=name runs those whose name contains it
-	@cargo test --locked --package drover-e2e --test it -- $(ONLY)
+	@cargo test --locked --workspace --test e2e -- $(ONLY)
 
 bench: setup ## measure the release build on a control plane, and print a table
-	@cargo run --quiet --release --locked --package drover-e2e --bin bench
+	@cargo build --quiet --release --locked --workspace --bin drover --bin bench
+	@DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover $(CARGO_TARGET_DIR)/release/bench
 
 docs: setup ## write the generated files anew: definitions, plain install, reference
 	@$(cluster) build

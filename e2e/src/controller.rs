@@ -127,7 +127,7 @@ pub fn binary() -> &'static Path {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--locked", "-p", "drover", "--bin", "drover"]).current_dir(repository());
+        build.args(["build", "--quiet", "--locked", "--workspace", "--bin", "drover"]).current_dir(repository());
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }

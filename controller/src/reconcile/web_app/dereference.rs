@@ -139,6 +139,8 @@ pub async fn log(acting: &Acting, app: &App, spec: &crds::WebAppSpec, finding: &
         // A container that never ran, or was not restarted, has no previous log: that is no failure worth telling.
         if let Ok(text) = api.logs(pod, &params).await
             && !text.trim().is_empty()
+            // The kubelet's own words, in place of the log of a container that it has cleared away.
+            && !text.starts_with("unable to retrieve container logs for ")
         {
             return mask::last_lines(&text, &values);
         }

@@ -274,6 +274,11 @@ impl Work<'_> {
                 (&mut known.rollout, &finding)
             {
                 problem.log = dereference::log(&self.acting, &self.app, &release.data.spec, finding).await;
+                // Between two restarts there is no log to be had: what was read last still says why.
+                let before = self.status.release.as_ref().and_then(|release| release.problem.as_ref());
+                if let Some(before) = before.filter(|before| problem.log.is_empty() && before.pod == problem.pod) {
+                    problem.log.clone_from(&before.log);
+                }
             }
         }
         let seen = deployment.as_ref().map(Observation::of).unwrap_or_default();

@@ -150,12 +150,16 @@ async fn finds_a_commit_that_no_name_points_to() {
     assert_eq!(files[0].bytes, b"kind: ConfigMap\n");
 
     // This one sends any commit that can be reached, so it alone is fetched.
+    let repo = server.repo("willing");
+    let old = repo.git(&["rev-parse", "HEAD"]);
+    repo.push("prod", &[("deploy/app.yaml", "a: 2\n")], "second");
     repo.at_server(&["config", "uploadpack.allowReachableSHA1InWant", "true"]);
-    let posts = server.requests("POST");
     let mut pool = Pool::new();
-    pool.follow("old", &url, commit(&old), credential);
+    pool.follow("old", &server.https("willing"), commit(&old), credential);
     pool.until_at("old", &old).await;
-    assert_eq!(server.requests("POST"), posts + 2);
+    // The server writes a request down when it has ended, which can be after its answer was read.
+    eventually("both requests are logged", || server.requests("POST /willing.git/git-upload-pack") >= 2).await;
+    assert_eq!(server.requests("POST /willing.git/git-upload-pack"), 2);
 }
 
 #[tokio::test]
