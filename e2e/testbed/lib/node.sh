@@ -27,3 +27,8 @@ node() {
 image() {
   "$here/image" --ctr "$BIN/ctr" --containerd "$STATE/run/containerd.sock" --registry "$NODE_IP:5000" "$@"
 }
+
+load() { # ARCHIVE
+  local said
+  said=$(ctr --address "$STATE/run/containerd.sock" --namespace k8s.io images import "$1" 2>&1) || fail "the node did not take $1: $said"
+}
