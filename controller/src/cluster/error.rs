@@ -3,6 +3,7 @@
 use kube::core::Status;
 
 use super::client::{NotLeader, TimedOut};
+use crate::plan::forbidden;
 use crate::render::ObjectKey;
 
 /// Why the API server did not do what drover asked.
@@ -31,17 +32,8 @@ pub enum ApiError {
         by: String,
     },
     /// The acting account lacks a right.
-    #[error(
-        "{account} may not {verb} {object}: grant it that right with a RoleBinding in that namespace, or remove the object from git"
-    )]
-    Forbidden {
-        /// The account.
-        account: String,
-        /// What it tried.
-        verb: &'static str,
-        /// The object.
-        object: String,
-    },
+    #[error("{0}")]
+    Forbidden(String),
     /// drover may not act as the account: nobody opted the namespace in.
     #[error(
         "namespace {namespace} has not let drover act as its service account {account}: run `drover allow {namespace}`, or create that account and its RoleBindings"
@@ -106,7 +98,7 @@ impl ApiError {
         match self {
             Self::Conflict { .. } => "Conflict",
             Self::Owned { .. } => "OwnedByAnother",
-            Self::Forbidden { .. } => "Forbidden",
+            Self::Forbidden(_) => "Forbidden",
             Self::NotAllowed { .. } => "NamespaceNotAllowed",
             Self::NoNamespace { .. } => "NamespaceMissing",
             Self::Refused { .. } => "Refused",
@@ -118,10 +110,10 @@ impl ApiError {
     }
 
     /// Reads kube's error. `account` is `NAMESPACE/NAME` of the service account that asked, if it was one.
-    pub fn of(error: kube::Error, verb: &'static str, object: &ObjectKey, account: Option<(&str, &str)>) -> Self {
-        let object = object.to_string();
+    pub fn of(error: kube::Error, verb: &'static str, key: &ObjectKey, account: Option<(&str, &str)>) -> Self {
+        let object = key.to_string();
         match error {
-            kube::Error::Api(status) => Self::of_status(&status, verb, object, account),
+            kube::Error::Api(status) => Self::of_status(&status, verb, key, account),
             kube::Error::Service(inner) => match inner.downcast::<NotLeader>() {
                 Ok(not_leader) => Self::NotLeader(*not_leader),
                 Err(inner) => match inner.downcast::<TimedOut>() {
@@ -133,8 +125,8 @@ impl ApiError {
         }
     }
 
-    fn of_status(status: &Status, verb: &'static str, object: String, account: Option<(&str, &str)>) -> Self {
-        let message = status.message.clone();
+    fn of_status(status: &Status, verb: &'static str, key: &ObjectKey, account: Option<(&str, &str)>) -> Self {
+        let (object, message) = (key.to_string(), status.message.clone());
         match status.code {
             409 if status.reason == "Conflict" && !causes(status).is_empty() => {
                 let causes = causes(status);
@@ -153,11 +145,13 @@ impl ApiError {
             }
             // An admission plugin answers 403 as well; RBAC's own sentence says what the user cannot do.
             403 if message.contains(" cannot ") => {
-                let account = account.map_or_else(
-                    || "drover's own account".to_owned(),
-                    |(namespace, name)| format!("service account {namespace}/{name}"),
-                );
-                Self::Forbidden { account, verb, object }
+                let resource = status.details.as_ref().map_or("", |details| details.kind.as_str());
+                Self::Forbidden(match account {
+                    Some((namespace, account)) => forbidden(key, verb, resource, namespace, account),
+                    None => format!(
+                        "drover's own account may not {verb} {object}: install the chart's roles of this version"
+                    ),
+                })
             }
             404 if message.starts_with("namespaces ") => Self::NoNamespace { object },
             400..=428 | 430..=499 => Self::Refused { object, message: first_line(&message) },
@@ -243,9 +237,10 @@ mod tests {
             "serviceaccounts \"drover\" is forbidden: User \"system:serviceaccount:drover-system:drover\" cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"shop\""}));
         assert!(error.to_string().contains("drover allow shop"), "{error}");
         let error = of(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message":
-            "deployments.apps \"web\" is forbidden: User \"system:serviceaccount:shop:drover\" cannot patch resource \"deployments\" in API group \"apps\" in the namespace \"shop\""}));
+            "deployments.apps \"web\" is forbidden: User \"system:serviceaccount:shop:drover\" cannot patch resource \"deployments\" in API group \"apps\" in the namespace \"shop\"",
+            "details": {"name": "web", "group": "apps", "kind": "deployments"}}));
         assert!(
-            error.to_string().starts_with("service account shop/drover may not patch Deployment shop/web"),
+            error.to_string().contains("service account shop/drover may not patch deployments.apps in namespace shop"),
             "{error}"
         );
         let error = of(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message":
