@@ -146,7 +146,7 @@ pub struct Prune {
     pub max_fraction: Option<String>,
 }
 
-/// What happens to the applied objects when their Environment is deleted.
+/// What happens to the applied objects when this Environment is deleted. Default `Orphan`: they stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// They stay, with nobody looking after them.
@@ -156,7 +156,7 @@ pub enum DeletionPolicy {
     Delete,
 }
 
-/// What happens when somebody else changes or deletes an applied object.
+/// What happens when somebody else changes or deletes an applied object. Default `Correct`: it is put back at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DriftPolicy {
     /// It is put back at once.

@@ -60,3 +60,16 @@ another writer
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Whether a ClusterRole of that name is there and not of this release: `drover allow` makes the deployer's roles where a
+     controller runs outside the cluster, with the same rules. Helm would refuse the whole release because of them. Prints
+     something or nothing. */}}
+{{- define "drover.roleIsForeign" -}}
+{{- $live := lookup "rbac.authorization.k8s.io/v1" "ClusterRole" "" .name -}}
+{{- if $live -}}
+{{- $notes := default dict $live.metadata.annotations -}}
+{{- if not (and (eq (get $notes "meta.helm.sh/release-name") .release.Name) (eq (get $notes "meta.helm.sh/release-namespace") .release.Namespace)) -}}
+another owner
+{{- end -}}
+{{- end -}}
+{{- end -}}

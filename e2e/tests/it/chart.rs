@@ -143,12 +143,15 @@ fn definitions_that_kubectl_applied_are_left_to_kubectl() {
     }
     let uids = || cluster.kubectl(&["get", "crd", "-o", "jsonpath={.items[*].metadata.uid}"]);
     let before = uids();
+    // As `drover allow` does for a controller outside the cluster.
+    cluster.kubectl(&["create", "clusterrole", "drover-deployer", "--verb=get", "--resource=pods"]);
 
     let notes = cluster.helm(&["install", "--create-namespace"]);
     assert!(notes.contains("environments.drover.dev and webapps.drover.dev came from elsewhere"), "{notes}");
     cluster.helm(&["upgrade"]);
     cluster.helm(&["uninstall", "--wait"]);
     assert_eq!(uids(), before);
+    cluster.kubectl(&["delete", "clusterrole", "drover-deployer"]);
 
     // The other way round: a release brought them, then somebody applied other ones with kubectl.
     cluster.kubectl(&["delete", "crd", "--all"]);
