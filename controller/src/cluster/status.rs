@@ -47,9 +47,17 @@ where
 
 /// Whether a CustomResourceDefinition is absent or being deleted: then its objects vanish without anybody having meant them,
 /// and nothing that they stand for may be deleted.
-pub async fn crd_is_being_deleted(client: &Client, name: &str) -> Result<bool, kube::Error> {
+pub async fn crd_is_being_deleted(client: &Client, name: &str) -> Result<bool, ApiError> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let found = api.get_metadata_opt(name).await?;
+    let found = api.get_metadata_opt(name).await.map_err(|error| {
+        let key = ObjectKey {
+            group: "apiextensions.k8s.io".into(),
+            kind: "CustomResourceDefinition".into(),
+            namespace: None,
+            name: name.to_owned(),
+        };
+        ApiError::of(error, "get", &key, None)
+    })?;
     Ok(found.is_none_or(|crd| crd.metadata.deletion_timestamp.is_some()))
 }
 

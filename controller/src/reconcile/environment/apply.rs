@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use tokio::time::Instant;
 
 use super::dereference::account;
-use super::desired::Desired;
+use super::desired::{Desired, unavailable};
 use super::{Failure, MendedBy};
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
@@ -173,13 +173,7 @@ type Sights = HashMap<(String, String), (Kind, Sight)>;
 
 /// Makes sure that every kind in question is watched.
 async fn sights(work: &Work<'_>, entries: &[InventoryEntry]) -> Result<Sights, Failure> {
-    let unavailable = |error: kube::Error| Failure {
-        reason: "ApiUnavailable".into(),
-        message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),
-        mended_by: MendedBy::Time,
-        failures: Vec::new(),
-    };
-    let known = work.cluster.kinds().known().await.map_err(unavailable)?;
+    let known = work.cluster.kinds().known().await.map_err(|error| unavailable(&error))?;
     let mut kinds: HashMap<(String, String), Kind> = HashMap::new();
     for (api_version, kind) in work.desired.kinds.iter() {
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);

@@ -8,7 +8,7 @@ use drover_crds::DeletionPolicy;
 use crate::cluster::inventory::{Inventories, Key};
 use crate::cluster::{ApiError, Cluster, Sight, crd_is_being_deleted, namespace_is_going};
 use crate::plan::InventoryEntry;
-use crate::render::{ObjectKey, Stage};
+use crate::render::Stage;
 
 /// Name of the definition of Environments.
 const CRD: &str = "environments.drover.dev";
@@ -22,16 +22,7 @@ pub(super) async fn clean_up(cluster: &Cluster, inventories: &Inventories, key: 
         return inventories.remove(key).await;
     }
     // `kubectl delete -f crds.yaml` deletes every Environment without anybody having meant its objects.
-    let definition = ObjectKey {
-        group: "apiextensions.k8s.io".into(),
-        kind: "CustomResourceDefinition".into(),
-        namespace: None,
-        name: CRD.into(),
-    };
-    let leaving = crd_is_being_deleted(&cluster.client(), CRD)
-        .await
-        .map_err(|error| ApiError::of(error, "get", &definition, None))?;
-    if leaving {
+    if crd_is_being_deleted(&cluster.client(), CRD).await? {
         tracing::warn!(%namespace, %name, "the definition of Environments is being deleted: their objects stay");
         return inventories.remove(key).await;
     }

@@ -120,7 +120,8 @@ fn scope_of(known: &Known) -> impl Fn(&str, &str) -> Option<bool> {
     |group, kind| known.preferred(group, kind).map(|Kind { namespaced, .. }| *namespaced)
 }
 
-fn unavailable(error: &kube::Error) -> Failure {
+/// The API server did not say which kinds it serves.
+pub(super) fn unavailable(error: &kube::Error) -> Failure {
     Failure {
         reason: "ApiUnavailable".into(),
         message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),

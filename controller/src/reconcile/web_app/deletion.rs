@@ -27,14 +27,7 @@ const CHILDREN: [(&str, &str); 7] = [
 
 /// Deletes the children, except claims that are retained.
 pub async fn clean_up(cluster: &Cluster, owner: &Owner) -> Result<(), ApiError> {
-    let definition = ObjectKey {
-        group: "apiextensions.k8s.io".into(),
-        kind: "CustomResourceDefinition".into(),
-        namespace: None,
-        name: CRD.into(),
-    };
-    let asked = |error| ApiError::of(error, "get", &definition, None);
-    if crd_is_being_deleted(&cluster.client(), CRD).await.map_err(asked)? {
+    if crd_is_being_deleted(&cluster.client(), CRD).await? {
         tracing::warn!(%owner, "the definition of WebApps is being deleted: their children stay");
         return Ok(());
     }
