@@ -84,12 +84,15 @@ pub enum Error {
     OwnPath(std::io::Error),
 }
 
+/// Makes the client out of its configuration: `Client::try_from`, or one with something between it and the wire.
+pub type Connect = fn(Config) -> kube::Result<Client>;
+
 /// Runs the controller until a signal asks it to stop, or leadership is lost.
-pub async fn run(options: Options, mut config: Config) -> Result<(), Error> {
+pub async fn run(options: Options, mut config: Config, connect: Connect) -> Result<(), Error> {
     // Bounded by this program's own rules instead, see `cluster::client`.
     config.default_retry = false;
     let api_server = config.cluster_url.clone();
-    let raw = Client::try_from(config).map_err(Error::Config)?;
+    let raw = connect(config).map_err(Error::Config)?;
     let (stop, stopped) = watch::channel(false);
     let stopping = tokio::spawn(stop_on_signal(stop.clone())?);
 

@@ -1,5 +1,6 @@
 //! The controller that tests share: the real binary, outside the cluster, with the rights that the chart gives it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -32,38 +33,21 @@ impl Controller {
         let controller = SHARED.get_or_init(|| {
             let bed = Testbed::shared();
             install(bed);
-            Self::start(bed, &[])
+            Self::on(bed).start()
         });
         controller.ready().await;
         controller
     }
 
-    /// Starts a controller for `bed` with the rights of the chart's service account, which [`install`] made.
-    pub fn start(bed: &Testbed, arguments: &[&str]) -> Self {
-        let folder = bed.state().join("controller");
-        fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
-        let log = folder.join("log");
-        let (http, webhook) = (free_address(), free_address());
-        let keeper = Command::new("bash")
-            .args(["-c", r#""$@" & pid=$!; cat >/dev/null; kill -TERM $pid; wait $pid"#, "keeper"])
-            .arg(binary())
-            .args(["controller", "--namespace", HOME])
-            .args(["--http-addr", &http.to_string(), "--webhook-addr", &webhook.to_string()])
-            .arg("--cache-dir")
-            .arg(folder.join("cache"))
-            .args(["--insecure-registry", bed.registry()])
-            .args(arguments)
-            .env("KUBECONFIG", account_kubeconfig(bed, &folder))
-            // The tests' git server has a certificate authority of its own, and these would beat the Environment's.
-            .env_remove("GIT_SSL_CAINFO")
-            .env_remove("SSL_CERT_FILE")
-            .env_remove("SSL_CERT_DIR")
-            .stdin(Stdio::piped())
-            .stdout(fs::File::create(&log).expect("the log can be written"))
-            .stderr(fs::OpenOptions::new().append(true).open(&log).expect("the log can be written"))
-            .spawn()
-            .expect("bash is there");
-        Self { keeper: Mutex::new(keeper), log, http, webhook }
+    /// A controller for `bed` with the rights of the chart's service account, which [`install`] made.
+    pub fn on(bed: &Testbed) -> Start<'_> {
+        Start {
+            bed,
+            name: "controller".to_owned(),
+            program: binary().to_owned(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+        }
     }
 
     /// Waits until it says that it is ready.
@@ -109,6 +93,75 @@ impl Controller {
         let mut keeper = self.keeper.lock().expect("no holder of this lock panics");
         drop(keeper.stdin.take());
         let _ = keeper.wait();
+    }
+}
+
+/// A controller that is about to start.
+pub struct Start<'a> {
+    bed: &'a Testbed,
+    name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    variables: Vec<(String, OsString)>,
+}
+
+impl Start<'_> {
+    /// Its name in the election, and that of its folder. A later one of the same name takes the lease over at once.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Runs another program than the plain binary.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        program.clone_into(&mut self.program);
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// An environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Starts it; its log goes on where that of an earlier one of this name ended.
+    pub fn start(self) -> Controller {
+        let folder = self.bed.state().join(&self.name);
+        fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
+        let log = folder.join("log");
+        let append = || fs::OpenOptions::new().create(true).append(true).open(&log).expect("the log can be written");
+        let (http, webhook) = (free_address(), free_address());
+        let keeper = Command::new("bash")
+            .args(["-c", r#""$@" & pid=$!; cat >/dev/null; kill -TERM $pid; wait $pid"#, "keeper"])
+            .arg(self.program)
+            .args(["controller", "--namespace", HOME, "--identity", &self.name])
+            .args(["--http-addr", &http.to_string(), "--webhook-addr", &webhook.to_string()])
+            .arg("--cache-dir")
+            .arg(folder.join("cache"))
+            .args(["--insecure-registry", self.bed.registry()])
+            .args(self.arguments)
+            .envs(self.variables)
+            .env("KUBECONFIG", account_kubeconfig(self.bed, &folder))
+            // The tests' git server has a certificate authority of its own, and these would beat the Environment's.
+            .env_remove("GIT_SSL_CAINFO")
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
+            .stdin(Stdio::piped())
+            .stdout(append())
+            .stderr(append())
+            .spawn()
+            .expect("bash is there");
+        Controller { keeper: Mutex::new(keeper), log, http, webhook }
     }
 }
 

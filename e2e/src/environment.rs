@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use crate::eventually::eventually;
 use crate::git_repo::GitRepo;
-use crate::git_server::GitServer;
 use crate::http::{Response, post, signature};
 use crate::namespace::Namespace;
 use crate::status::{Ready, ready};
@@ -37,7 +36,7 @@ impl<'a> Environment<'a> {
         repo: &GitRepo,
         change: impl FnOnce(&mut EnvironmentSpec),
     ) -> Self {
-        namespace.apply(&GitServer::shared().secret_for_https("git-read"));
+        namespace.apply(&namespace.git_server().secret_for_https("git-read"));
         let mut spec = EnvironmentSpec {
             source: Source {
                 url: repo.https(),

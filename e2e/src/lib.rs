@@ -23,7 +23,7 @@ mod testbed;
 mod web_app;
 
 pub use command::{Finished, finish, run};
-pub use controller::{Controller, binary, install};
+pub use controller::{Controller, Start, binary, install};
 pub use environment::Environment;
 pub use eventually::{eventually, steadily};
 pub use git_repo::{Commit, GitRepo};
