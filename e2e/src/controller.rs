@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::command::{finish, run};
 use crate::eventually::eventually;
 use crate::http::get;
@@ -22,6 +24,7 @@ static SHARED: OnceLock<Controller> = OnceLock::new();
 pub struct Controller {
     /// Ends the controller when its standard input closes: that happens however this process ends.
     keeper: Mutex<Child>,
+    pid_file: PathBuf,
     log: PathBuf,
     http: SocketAddr,
     webhook: SocketAddr,
@@ -79,16 +82,30 @@ impl Controller {
 
     /// The process id of the controller itself.
     pub fn pid(&self) -> u32 {
-        let keeper = self.keeper.lock().expect("no holder of this lock panics").id();
-        let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap_or_default();
-        let first =
-            children.split_whitespace().next().unwrap_or_else(|| panic!("the controller is gone\n{}", self.log()));
-        first.parse().expect("the kernel lists numbers")
+        for _ in 0..500 {
+            match fs::read_to_string(&self.pid_file).ok().and_then(|text| text.trim().parse().ok()) {
+                Some(pid) => return pid,
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        panic!("the controller did not start\n{}", self.log())
+    }
+
+    /// Whether the process is gone.
+    pub fn has_ended(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.trim_start().starts_with('Z'))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("the kernel gives such numbers");
+        kill_process(pid, signal).unwrap_or_else(|error| panic!("the controller is gone ({error})\n{}", self.log()));
     }
 }
 
 impl Controller {
-    /// Asks it to end and waits until it has.
+    /// Asks it to end, by closing its keeper's standard input, and waits until it has.
     pub fn stop(&self) {
         let mut keeper = self.keeper.lock().expect("no holder of this lock panics");
         drop(keeper.stdin.take());
@@ -140,9 +157,16 @@ impl Start<'_> {
         fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
         let log = folder.join("log");
         let append = || fs::OpenOptions::new().create(true).append(true).open(&log).expect("the log can be written");
+        let pid_file = folder.join("pid");
+        let _ = fs::remove_file(&pid_file);
         let (http, webhook) = (free_address(), free_address());
         let keeper = Command::new("bash")
-            .args(["-c", r#""$@" & pid=$!; cat >/dev/null; kill -TERM $pid; wait $pid"#, "keeper"])
+            .args([
+                "-c",
+                r#"pid_file=$1; shift; "$@" & echo $! >"$pid_file"; cat >/dev/null; kill -TERM %1; wait"#,
+                "keeper",
+            ])
+            .arg(&pid_file)
             .arg(self.program)
             .args(["controller", "--namespace", HOME, "--identity", &self.name])
             .args(["--http-addr", &http.to_string(), "--webhook-addr", &webhook.to_string()])
@@ -161,7 +185,7 @@ impl Start<'_> {
             .stderr(append())
             .spawn()
             .expect("bash is there");
-        Controller { keeper: Mutex::new(keeper), log, http, webhook }
+        Controller { keeper: Mutex::new(keeper), pid_file, log, http, webhook }
     }
 }
 

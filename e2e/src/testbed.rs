@@ -42,6 +42,16 @@ impl Testbed {
         })
     }
 
+    /// A new cluster of the given number for the whole test program: a control plane that logs drover's requests, and a node that
+    /// only says that its pods run.
+    pub fn share_fake_node(number: u32) -> &'static Self {
+        SHARED.get_or_init(|| {
+            cluster(number, &["down"]);
+            cluster(number, &["up", "--fake-node", "--audit"]);
+            Self::describe(number)
+        })
+    }
+
     /// A cluster of the given number, with a node and all of the above.
     pub fn with_node(number: u32) -> Self {
         cluster(number, &["up", "--node", "--audit"]);
