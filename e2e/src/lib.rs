@@ -7,6 +7,7 @@
 //! Everything that goes wrong in here is a failed test, so functions panic with a sentence rather than return errors.
 #![allow(clippy::missing_panics_doc)]
 
+pub mod campaign;
 mod command;
 mod controller;
 mod environment;

@@ -91,6 +91,19 @@ impl Plan {
         Self { rules: vec![Rule { matches, fault }] }
     }
 
+    /// The plan in that file.
+    pub fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The same, but nothing kills.
+    #[must_use]
+    pub fn without_kills(mut self) -> Self {
+        self.rules.retain(|rule| !matches!(rule.fault, Fault::Kill(_)));
+        self
+    }
+
     /// Puts the plan where drover reads it, at once and whole.
     pub fn write(&self, path: &Path) {
         let new = path.with_extension("new");
