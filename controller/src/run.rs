@@ -88,10 +88,13 @@ pub enum Error {
     OwnPath(std::io::Error),
 }
 
+/// Makes the client out of its configuration: [`cluster::connect`], or one with something between it and the wire.
+pub type Connect = fn(Config) -> kube::Result<Client>;
+
 /// Runs the controller until a signal asks it to stop, or leadership is lost.
-pub async fn run(options: Options, config: Config) -> Result<(), Error> {
+pub async fn run(options: Options, config: Config, connect: Connect) -> Result<(), Error> {
     let api_server = config.cluster_url.clone();
-    let raw = cluster::connect(config).map_err(Error::Config)?;
+    let raw = connect(config).map_err(Error::Config)?;
     let (stop, stopped) = watch::channel(false);
     let stopping = tokio::spawn(stop_on_signal(stop.clone())?);
 
@@ -148,7 +151,8 @@ pub async fn run(options: Options, config: Config) -> Result<(), Error> {
         }
     }
 
-    let work = lead(&options, &client, leadership, repositories, &cluster, &mut heads, &api_server, stopped.clone());
+    let api = ApiServer { client, leadership, address: api_server };
+    let work = lead(&options, &api, repositories, &cluster, &mut heads, stopped.clone());
     match election {
         None => work.await?,
         Some(mut election) => {
@@ -168,17 +172,23 @@ pub async fn run(options: Options, config: Config) -> Result<(), Error> {
     finish(stopping, servers).await
 }
 
+/// The API server, as the leader talks to it.
+struct ApiServer {
+    client: Client,
+    leadership: Leadership,
+    address: http::Uri,
+}
+
 /// Everything that only the leader does.
 async fn lead(
     options: &Options,
-    client: &Client,
-    leadership: Leadership,
+    api: &ApiServer,
     repositories: Repositories,
     shared: &OnceLock<Cluster>,
     heads: &mut mpsc::UnboundedReceiver<(String, String)>,
-    api_server: &http::Uri,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
+    let ApiServer { client, leadership, address } = api;
     again("the CustomResourceDefinitions", || crds::check(client.clone())).await?;
     let hash_key = again("the hash key", || cluster::hash_key(client.clone(), &options.namespace)).await;
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
@@ -191,14 +201,14 @@ async fn lead(
         options.concurrency,
     );
     let settings =
-        registry::Settings { insecure: options.insecure_registries.clone(), refused: addresses_of(api_server).await };
+        registry::Settings { insecure: options.insecure_registries.clone(), refused: addresses_of(address).await };
     let registry = Arc::new(Registry::new(settings)?);
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
     let (environment_trigger, web_app_trigger) = (environments.trigger(), web_apps.trigger());
     let running = futures::future::join(
         environments.run(client.clone(), leadership.clone(), stopped.clone(), GRACE),
-        web_apps.run(client.clone(), leadership, stopped, GRACE),
+        web_apps.run(client.clone(), leadership.clone(), stopped, GRACE),
     );
     tokio::pin!(running);
     loop {

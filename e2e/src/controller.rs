@@ -1,15 +1,18 @@
 //! The controller that tests share: the real binary, outside the cluster, with the rights that the chart gives it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::{finish, run};
 use crate::eventually::eventually;
-use crate::http::get;
+use crate::http::{Response, get};
 use crate::testbed::{Testbed, repository};
 
 /// The namespace of the controller's own account, lease and inventory.
@@ -21,6 +24,8 @@ static SHARED: OnceLock<Controller> = OnceLock::new();
 pub struct Controller {
     /// Ends the controller when its standard input closes: that happens however this process ends.
     keeper: Mutex<Child>,
+    pid_file: PathBuf,
+    kubeconfig: PathBuf,
     log: PathBuf,
     http: SocketAddr,
     webhook: SocketAddr,
@@ -32,38 +37,21 @@ impl Controller {
         let controller = SHARED.get_or_init(|| {
             let bed = Testbed::shared();
             install(bed);
-            Self::start(bed, &[])
+            Self::on(bed).start()
         });
         controller.ready().await;
         controller
     }
 
-    /// Starts a controller for `bed` with the rights of the chart's service account, which [`install`] made.
-    pub fn start(bed: &Testbed, arguments: &[&str]) -> Self {
-        let folder = bed.state().join("controller");
-        fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
-        let log = folder.join("log");
-        let (http, webhook) = (free_address(), free_address());
-        let keeper = Command::new("bash")
-            .args(["-c", r#""$@" & pid=$!; cat >/dev/null; kill -TERM $pid; wait $pid"#, "keeper"])
-            .arg(binary())
-            .args(["controller", "--namespace", HOME])
-            .args(["--http-addr", &http.to_string(), "--webhook-addr", &webhook.to_string()])
-            .arg("--cache-dir")
-            .arg(folder.join("cache"))
-            .args(["--insecure-registry", bed.registry()])
-            .args(arguments)
-            .env("KUBECONFIG", account_kubeconfig(bed, &folder))
-            // The tests' git server has a certificate authority of its own, and these would beat the Environment's.
-            .env_remove("GIT_SSL_CAINFO")
-            .env_remove("SSL_CERT_FILE")
-            .env_remove("SSL_CERT_DIR")
-            .stdin(Stdio::piped())
-            .stdout(fs::File::create(&log).expect("the log can be written"))
-            .stderr(fs::OpenOptions::new().append(true).open(&log).expect("the log can be written"))
-            .spawn()
-            .expect("bash is there");
-        Self { keeper: Mutex::new(keeper), log, http, webhook }
+    /// A controller for `bed` with the rights of the chart's service account, which [`install`] made.
+    pub fn on(bed: &Testbed) -> Start<'_> {
+        Start {
+            bed,
+            name: "controller".to_owned(),
+            program: binary().to_owned(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+        }
     }
 
     /// Waits until it says that it is ready.
@@ -76,6 +64,41 @@ impl Controller {
             }
         })
         .await;
+    }
+
+    /// What it says of itself: `/readyz`.
+    pub async fn readyz(&self) -> Result<Response, String> {
+        get(&self.http(), "localhost", "/readyz").await
+    }
+
+    /// The sum of a metric over all its labels; `None` for one that it does not show.
+    pub async fn metric(&self, name: &str) -> Result<Option<f64>, String> {
+        let text = get(&self.http(), "localhost", "/metrics").await?.body;
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']))?;
+            rest.rsplit(' ').next()?.parse::<f64>().ok()
+        });
+        Ok(values.reduce(|a, b| a + b))
+    }
+
+    /// Waits until it says that it leads, for at most that long, and returns how long it took.
+    pub async fn leads_within(&self, limit: Duration) -> Duration {
+        let began = Instant::now();
+        eventually("the controller leads", limit, async || match self.metric("drover_leading").await? {
+            Some(leading) if leading > 0.0 => Ok(()),
+            other => Err(format!("drover_leading {other:?}\n{}", self.log())),
+        })
+        .await;
+        began.elapsed()
+    }
+
+    /// The credential that the audit log knows it by; each start has its own.
+    pub fn credential(&self, bed: &Testbed) -> String {
+        let mut whoami = bed.program("kubectl");
+        whoami.env("KUBECONFIG", &self.kubeconfig).args(["auth", "whoami", "-o", "json"]);
+        let review: serde_json::Value = serde_json::from_str(&run(&mut whoami)).expect("kubectl prints JSON");
+        let id = &review["status"]["userInfo"]["extra"]["authentication.kubernetes.io/credential-id"][0];
+        id.as_str().unwrap_or_else(|| panic!("the token has no id: {review}")).to_owned()
     }
 
     /// `ip:port` of `/healthz`, `/readyz` and `/metrics`.
@@ -95,20 +118,118 @@ impl Controller {
 
     /// The process id of the controller itself.
     pub fn pid(&self) -> u32 {
-        let keeper = self.keeper.lock().expect("no holder of this lock panics").id();
-        let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap_or_default();
-        let first =
-            children.split_whitespace().next().unwrap_or_else(|| panic!("the controller is gone\n{}", self.log()));
-        first.parse().expect("the kernel lists numbers")
+        for _ in 0..500 {
+            match fs::read_to_string(&self.pid_file).ok().and_then(|text| text.trim().parse().ok()) {
+                Some(pid) => return pid,
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        panic!("the controller did not start\n{}", self.log())
+    }
+
+    /// Whether the process is gone.
+    pub fn has_ended(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.trim_start().starts_with('Z'))
+    }
+
+    /// Waits until it has ended by itself, or by a signal.
+    pub async fn ends_within(&self, limit: Duration) {
+        eventually("the controller ends", limit, async || if self.has_ended() { Ok(()) } else { Err(self.log()) })
+            .await;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("the kernel gives such numbers");
+        kill_process(pid, signal).unwrap_or_else(|error| panic!("the controller is gone ({error})\n{}", self.log()));
     }
 }
 
 impl Controller {
-    /// Asks it to end and waits until it has.
+    /// Asks it to end, by closing its keeper's standard input, and waits until it has.
     pub fn stop(&self) {
         let mut keeper = self.keeper.lock().expect("no holder of this lock panics");
         drop(keeper.stdin.take());
         let _ = keeper.wait();
+    }
+}
+
+/// A controller that is about to start.
+pub struct Start<'a> {
+    bed: &'a Testbed,
+    name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    variables: Vec<(String, OsString)>,
+}
+
+impl Start<'_> {
+    /// Its name in the election, and that of its folder. A later one of the same name takes the lease over at once.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Runs another program than the plain binary.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        program.clone_into(&mut self.program);
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// An environment variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Starts it; its log goes on where that of an earlier one of this name ended.
+    pub fn start(self) -> Controller {
+        let folder = self.bed.state().join(&self.name);
+        fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
+        let log = folder.join("log");
+        let append = || fs::OpenOptions::new().create(true).append(true).open(&log).expect("the log can be written");
+        let pid_file = folder.join("pid");
+        let _ = fs::remove_file(&pid_file);
+        let kubeconfig = account_kubeconfig(self.bed, &folder);
+        let (http, webhook) = (free_address(), free_address());
+        let keeper = Command::new("bash")
+            .args([
+                "-c",
+                r#"pid_file=$1; shift; "$@" & echo $! >"$pid_file"; cat >/dev/null; kill -TERM %1; kill -CONT %1; wait"#,
+                "keeper",
+            ])
+            .arg(&pid_file)
+            .arg(self.program)
+            .args(["controller", "--namespace", HOME, "--identity", &self.name])
+            .args(["--http-addr", &http.to_string(), "--webhook-addr", &webhook.to_string()])
+            .args(["--advertise", &webhook.to_string()])
+            .arg("--cache-dir")
+            .arg(folder.join("cache"))
+            .args(["--insecure-registry", self.bed.registry()])
+            .args(self.arguments)
+            .envs(self.variables)
+            .env("KUBECONFIG", &kubeconfig)
+            // The tests' git server has a certificate authority of its own, and these would beat the Environment's.
+            .env_remove("GIT_SSL_CAINFO")
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
+            .stdin(Stdio::piped())
+            .stdout(append())
+            .stderr(append())
+            .spawn()
+            .expect("bash is there");
+        Controller { keeper: Mutex::new(keeper), pid_file, kubeconfig, log, http, webhook }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::{Value, json};
 
@@ -26,8 +26,14 @@ impl GitServer {
         SHARED.get_or_init(|| Self::beside(Testbed::shared()))
     }
 
-    /// The server that the pods of that testbed reach.
+    /// The server that the pods of that testbed reach, started when it is not up yet.
     pub fn beside(bed: &Testbed) -> Self {
+        static KNOWN: Mutex<BTreeMap<u32, GitServer>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().expect("no holder of this lock panics");
+        known.entry(bed.number()).or_insert_with(|| Self::start(bed)).clone()
+    }
+
+    fn start(bed: &Testbed) -> Self {
         let (testbed, address) = (bed.number(), bed.host_ip().to_owned());
         tool(testbed, &address, &["up"]);
         let variables = tool(testbed, &address, &["env"])

@@ -7,10 +7,12 @@
 //! Everything that goes wrong in here is a failed test, so functions panic with a sentence rather than return errors.
 #![allow(clippy::missing_panics_doc)]
 
+mod audit;
 mod command;
 mod controller;
 mod environment;
 mod eventually;
+pub mod fault;
 mod git_repo;
 mod git_server;
 mod hello;
@@ -18,12 +20,14 @@ mod http;
 mod namespace;
 mod prober;
 mod quickstart;
+mod stage;
 mod status;
 mod testbed;
 mod web_app;
 
+pub use audit::{Asked, Audit};
 pub use command::{Finished, finish, run};
-pub use controller::{Controller, binary, install};
+pub use controller::{Controller, Start, binary, install};
 pub use environment::Environment;
 pub use eventually::{eventually, steadily};
 pub use git_repo::{Commit, GitRepo};
@@ -33,6 +37,7 @@ pub use http::{Response, get, post, signature};
 pub use namespace::Namespace;
 pub use prober::{Prober, Service};
 pub use quickstart::commands_of;
+pub use stage::Stage;
 pub use status::{Ready, ready};
 pub use testbed::{Testbed, repository};
 pub use web_app::App;

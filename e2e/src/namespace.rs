@@ -13,12 +13,14 @@ use crate::command::{Finished, finish};
 use crate::controller::{Controller, binary};
 use crate::environment::Environment;
 use crate::git_repo::GitRepo;
+use crate::git_server::GitServer;
 use crate::testbed::Testbed;
 use crate::web_app::App;
 
 /// A namespace that is deleted at the end of the test; `DROVER_E2E_KEEP` in the environment leaves it there to look at.
 pub struct Namespace {
     bed: &'static Testbed,
+    git: GitServer,
     client: Client,
     name: String,
     kept: bool,
@@ -27,22 +29,32 @@ pub struct Namespace {
 impl Namespace {
     /// A new namespace that has opted in by `drover allow`, on the shared cluster, with the shared controller at work.
     pub async fn new(topic: &str) -> Self {
-        let namespace = Self::not_allowed(topic).await;
+        Controller::shared().await;
+        Self::on(Testbed::shared(), topic).await
+    }
+
+    /// The same on a cluster of the test's own, where [`crate::install`] has been; the test starts controllers as it likes.
+    pub async fn on(bed: &'static Testbed, topic: &str) -> Self {
+        let namespace = Self::create(bed, topic).await;
         let allowed = namespace.drover(&["allow", &namespace.name]);
         assert_eq!(allowed.code, 0, "drover allow failed:\n{}", allowed.said());
         namespace
     }
 
-    /// The same, but it has not opted in.
+    /// A new namespace on the shared cluster that has not opted in.
     pub async fn not_allowed(topic: &str) -> Self {
-        let bed = Testbed::shared();
         Controller::shared().await;
+        Self::create(Testbed::shared(), topic).await
+    }
+
+    async fn create(bed: &'static Testbed, topic: &str) -> Self {
         let name = format!("e2e-{topic}-{:06x}", rand::random_range(0..0x100_0000_u32));
         // What clusters that take care ask of all pods.
         bed.apply(&format!(
             "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{pod-security.kubernetes.io/enforce: restricted}}}}}}"
         ));
-        Self { bed, client: bed.client().await, name, kept: std::env::var_os("DROVER_E2E_KEEP").is_some() }
+        let git = GitServer::beside(bed);
+        Self { bed, git, client: bed.client().await, name, kept: std::env::var_os("DROVER_E2E_KEEP").is_some() }
     }
 
     /// Leaves it there at the end.
@@ -72,7 +84,12 @@ impl Namespace {
 
     /// A new repository.
     pub fn repository(&self, name: &str) -> GitRepo {
-        GitRepo::create(&format!("{}-{name}", self.name))
+        GitRepo::create_on(self.git.clone(), &format!("{}-{name}", self.name))
+    }
+
+    /// The git server that its repositories are on.
+    pub fn git_server(&self) -> &GitServer {
+        &self.git
     }
 
     /// Lets this namespace follow the branch `prod` of `repo`, over TLS, looking every five seconds.

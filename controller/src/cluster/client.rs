@@ -138,7 +138,9 @@ fn stopped_at_the_gate(error: &(dyn std::error::Error + 'static)) -> bool {
     while let Some(error) = cause {
         // An I/O error does not count what it wraps among its causes.
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<NotLeader>() || wrapped.is_some_and(|inner| inner.is::<NotLeader>()) {
+        if error.is::<NotLeader>()
+            || wrapped.and_then(<dyn std::error::Error + Send + Sync>::downcast_ref::<NotLeader>).is_some()
+        {
             return true;
         }
         cause = error.source();

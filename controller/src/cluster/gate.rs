@@ -11,14 +11,16 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use http::{Request, Uri};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use http::{Request, Response, Uri};
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::connect::{Connected, Connection as Connects, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use kube::client::{Body, ConfigExt as _};
+use kube::client::{Body, ClientBuilder, ConfigExt as _, DynBody};
 use kube::{Client, Config};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tower::{BoxError, Service, ServiceBuilder};
+use tower::util::BoxService;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use super::client::{NotLeader, WRITE_TIMEOUT};
 use super::lease::Leadership;
@@ -27,28 +29,37 @@ use super::lease::Leadership;
 #[derive(Clone, Debug)]
 pub(super) struct Gated(pub Leadership);
 
-/// A client for `config` without rules of its own, below [`with_policy`](super::client::with_policy): what is marked there goes
-/// through the gate, on connections of its own.
-pub fn connect(mut config: Config) -> Result<Client, kube::Error> {
+/// Takes requests to the API server.
+pub type Connection = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
+
+/// A client for `config` without rules of its own, below [`with_policy`](super::client::with_policy).
+pub fn connect(config: Config) -> kube::Result<Client> {
+    Ok(connection(config)?.build())
+}
+
+/// What such a client is built on. Requests that [`with_policy`](super::client::with_policy) marks as writes of the leader go
+/// through the gate, on connections of their own. Nothing is sent before an answer is polled for.
+pub fn connection(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
     // Bounded by this program's own rules instead, see `client`.
     config.default_retry = false;
     let namespace = config.default_namespace.clone();
     let gate = Gate::default();
     let gated = gated(&config, gate.clone())?;
     let open = Client::try_from(config)?;
-    Ok(Client::new(
-        tower::service_fn(move |mut request: Request<Body>| {
-            let client = match request.extensions_mut().remove::<Gated>() {
-                Some(Gated(leadership)) => {
-                    gate.belongs_to(leadership);
-                    gated.clone()
-                }
-                None => open.clone(),
-            };
-            async move { client.send(request).await.map_err(BoxError::from) }
-        }),
-        namespace,
-    ))
+    let service = tower::service_fn(move |mut request: Request<Body>| {
+        let client = match request.extensions_mut().remove::<Gated>() {
+            Some(Gated(leadership)) => {
+                gate.belongs_to(leadership);
+                gated.clone()
+            }
+            None => open.clone(),
+        };
+        async move {
+            let response = client.send(request).await?;
+            Ok(response.map(|body| Box::new(body.map_err(BoxError::from)) as Box<DynBody>))
+        }
+    });
+    Ok(ClientBuilder::new(service.boxed(), namespace))
 }
 
 /// kube's own stack of layers, on top of gated connections.
@@ -145,7 +156,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GatedStream<S> {
     }
 }
 
-impl Connection for GatedStream<TcpStream> {
+impl Connects for GatedStream<TcpStream> {
     fn connected(&self) -> Connected {
         self.stream.connected()
     }

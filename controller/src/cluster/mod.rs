@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use apply::{Acting, Applied};
 pub use error::ApiError;
-pub use gate::connect;
+pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
 pub use status::{crd_is_being_deleted, namespace_is_going, patch_status};
 pub use watch::Sight;

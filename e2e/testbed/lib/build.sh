@@ -11,6 +11,7 @@ traefik - github.com/traefik/traefik/v3/cmd/traefik
 kubernetes k8s $(printf 'k8s.io/kubernetes/cmd/%s ' kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
 helm - helm.sh/helm/v4/cmd/helm
 coredns - github.com/coredns/coredns
+kwok - sigs.k8s.io/kwok/cmd/kwok
 registry - github.com/distribution/distribution/v3/cmd/registry
 etcd - go.etcd.io/etcd/server/v3=etcd
 containerd - $(printf 'github.com/containerd/containerd/v2/cmd/%s ' containerd containerd-shim-runc-v2 ctr)

@@ -63,7 +63,7 @@ tear_down() {
   addresses
   stop kubelet containerd
   cgroup_kill
-  stop proxy scheduler controller-manager registry apiserver etcd
+  stop kwok proxy scheduler controller-manager registry apiserver etcd
   # Shims outlive containerd, and pods on the host's network share our namespace: both are the processes left inside it.
   for _ in $(seq 50); do
     local left

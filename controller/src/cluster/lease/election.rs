@@ -8,7 +8,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::record::{Replica, forward_to, holder, version};
+use super::record::{Replica, forward_to, given_up, holder, version};
 use super::{DURATION, Ended, HAND_OVER, Leadership, Loss, NAME, Role};
 use crate::cluster::client::WRITE_TIMEOUT;
 use crate::cluster::error::root_cause;
@@ -216,7 +216,11 @@ impl Election {
     }
 
     fn set_role(&self, role: Role) {
-        self.role.send_if_modified(|old| std::mem::replace(old, role.clone()) != role);
+        self.role.send_if_modified(|old| {
+            let differs = *old != role;
+            *old = role;
+            differs
+        });
     }
 
     fn lose(&self, loss: Loss) -> Ended {
@@ -225,7 +229,7 @@ impl Election {
     }
 
     async fn release(&self, held: &Lease) {
-        let (params, free) = (PostParams::default(), self.replica.giving_up(held));
+        let (params, free) = (PostParams::default(), given_up(held));
         match tokio::time::timeout(WRITE_TIMEOUT, self.leases.replace(NAME, &params, &free)).await {
             Ok(Ok(_)) => tracing::info!("lease released"),
             Ok(Err(error)) => tracing::warn!(%error, "cannot release the lease; it expires by itself"),

@@ -48,16 +48,6 @@ impl Replica {
         }
     }
 
-    /// The Lease with which this replica gives up what it holds.
-    pub fn giving_up(&self, held: &Lease) -> Lease {
-        let mut lease = held.clone();
-        lease.metadata.managed_fields = None;
-        if let Some(spec) = lease.spec.as_mut() {
-            spec.holder_identity = None;
-        }
-        lease
-    }
-
     /// What a Lease that stood in the way of a renewal means. `held` is the last that was surely written, `sent` one whose answer
     /// may have been lost.
     pub fn judge(&self, held: &Lease, sent: &Lease, found: Option<&Lease>) -> Result<(), Loss> {
@@ -77,6 +67,16 @@ impl Replica {
         }
         Err(Loss::TakenOver)
     }
+}
+
+/// The Lease with which its holder gives up what it holds.
+pub(super) fn given_up(held: &Lease) -> Lease {
+    let mut lease = held.clone();
+    lease.metadata.managed_fields = None;
+    if let Some(spec) = lease.spec.as_mut() {
+        spec.holder_identity = None;
+    }
+    lease
 }
 
 /// Who holds it; `None` for one that was given up.
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(holder(&second), Some("b"));
         assert_eq!(forward_to(&second).as_deref(), Some("b.test:9292"));
         assert_eq!(second.spec.as_ref().expect("a spec").lease_transitions, Some(2));
-        assert_eq!(holder(&replica("b").giving_up(&second)), None);
+        assert_eq!(holder(&given_up(&second)), None);
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(a.judge(&held, &sent, Some(&others)), Err(Loss::TakenOver));
         let namesake = written(a.taking(Some(&held), at(3)), 11);
         assert_eq!(a.judge(&held, &sent, Some(&namesake)), Err(Loss::TakenOver), "another process of the same name");
-        assert_eq!(a.judge(&held, &sent, Some(&written(a.giving_up(&held), 12))), Err(Loss::TakenOver));
+        assert_eq!(a.judge(&held, &sent, Some(&written(given_up(&held), 12))), Err(Loss::TakenOver));
         let mut anew = written(replica("b").taking(None, at(20)), 15);
         anew.metadata.uid = Some("another".into());
         assert_eq!(a.judge(&held, &sent, Some(&anew)), Err(Loss::Deleted));
