@@ -52,9 +52,10 @@ impl Cluster {
     /// `client` carries drover's own rights; owner labels of changed objects are told on `changed`.
     pub fn new(client: Client, leadership: Leadership, hash_key: [u8; 32], changed: UnboundedSender<String>) -> Self {
         let index = Index::new(changed);
+        let kinds = discovery::Kinds::new(client.clone());
         let shared = apply::Shared {
-            kinds: discovery::Kinds::new(client.clone()),
-            watches: watch::Watches::new(client.clone(), leadership, index.clone()),
+            watches: watch::Watches::new(client.clone(), leadership, kinds.clone(), index.clone()),
+            kinds,
             index,
             hash_key,
             slots: Semaphore::new(SLOTS),

@@ -12,7 +12,7 @@ use kube::{Api, Client};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::discovery::Kind;
+use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
 use super::lease::Leadership;
 use crate::metrics;
@@ -44,14 +44,15 @@ pub enum Sight {
 pub struct Watches {
     client: Client,
     leadership: Leadership,
+    kinds: Kinds,
     index: Arc<Index>,
     running: Mutex<HashMap<GroupKind, watch::Receiver<Sight>>>,
 }
 
 impl Watches {
     /// No watch runs yet.
-    pub fn new(client: Client, leadership: Leadership, index: Arc<Index>) -> Self {
-        Self { client, leadership, index, running: Mutex::default() }
+    pub fn new(client: Client, leadership: Leadership, kinds: Kinds, index: Arc<Index>) -> Self {
+        Self { client, leadership, kinds, index, running: Mutex::default() }
     }
 
     /// Makes sure that the kind is watched, and waits for its first listing.
@@ -69,6 +70,7 @@ impl Watches {
                         api: Api::all_with(self.client.clone(), &kind.resource),
                         kind: group_kind.clone(),
                         leadership: self.leadership.clone(),
+                        kinds: self.kinds.clone(),
                         index: self.index.clone(),
                         sight: sender,
                     };
@@ -90,6 +92,7 @@ struct Watch {
     api: Api<DynamicObject>,
     kind: GroupKind,
     leadership: Leadership,
+    kinds: Kinds,
     index: Arc<Index>,
     sight: watch::Sender<Sight>,
 }
@@ -114,6 +117,7 @@ impl Watch {
             match status {
                 404 => {
                     // The kind is gone: so are its objects. Who needs the kind again asks again.
+                    self.kinds.doubt().await;
                     self.index.keep_only(&self.kind, &HashSet::new());
                     return;
                 }
