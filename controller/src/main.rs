@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    drover::program::main(kube::Client::try_from)
+    drover::program::main(drover::cluster::connect)
 }

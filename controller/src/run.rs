@@ -1,5 +1,7 @@
 //! The controller process from start to end: client, leader election, servers, controllers, graceful stop.
 
+mod announce;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -10,11 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::cluster::lease::{Election, Leadership, Role};
+use crate::cluster::lease::{Election, Ended, Leadership, Loss, Role};
 use crate::cluster::{self, Cluster, client, crds, inventory::Inventories};
 use crate::driver::{Controller, Trigger};
 use crate::git::{self, Repositories};
-use crate::metrics;
 use crate::reconcile::Owners;
 use crate::reconcile::environment::{self, EnvironmentReconciler};
 use crate::reconcile::web_app::WebAppReconciler;
@@ -76,27 +77,28 @@ pub enum Error {
     /// Signals cannot be received.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
-    /// Another replica leads now. A new process starts clean.
-    #[error("leadership was lost, so this process ends; its successor starts clean")]
-    LeadershipLost,
+    /// A new process starts clean.
+    #[error(transparent)]
+    LeadershipLost(#[from] Loss),
+    /// A defect.
+    #[error("the election ended by a defect in drover, so this process ends too: {0}")]
+    Election(tokio::task::JoinError),
     /// The path of this very program is not known.
     #[error("cannot find this program's own file, which runs git as a child: {0}")]
     OwnPath(std::io::Error),
 }
 
-/// Makes the client out of its configuration: `Client::try_from`, or one with something between it and the wire.
+/// Makes the client out of its configuration: [`cluster::connect`], or one with something between it and the wire.
 pub type Connect = fn(Config) -> kube::Result<Client>;
 
 /// Runs the controller until a signal asks it to stop, or leadership is lost.
-pub async fn run(options: Options, mut config: Config, connect: Connect) -> Result<(), Error> {
-    // Bounded by this program's own rules instead, see `cluster::client`.
-    config.default_retry = false;
+pub async fn run(options: Options, config: Config, connect: Connect) -> Result<(), Error> {
     let api_server = config.cluster_url.clone();
     let raw = connect(config).map_err(Error::Config)?;
     let (stop, stopped) = watch::channel(false);
     let stopping = tokio::spawn(stop_on_signal(stop.clone())?);
 
-    let readiness = Readiness::default();
+    let readiness = Readiness::not_yet("the Kubernetes API was not asked yet");
     let http = listen("probes and metrics", options.http_addr).await?;
     let webhooks = listen("webhooks", options.webhook_addr).await?;
     let mut servers = vec![tokio::spawn(web::serve(http, web::router(readiness.clone()), until(stopped.clone())))];
@@ -104,14 +106,16 @@ pub async fn run(options: Options, mut config: Config, connect: Connect) -> Resu
     // The lease is given up last, when nothing is being written any more.
     let (retire, retired) = watch::channel(false);
     let (leadership, mut role, election) = if options.leader_election {
+        // The lease's own requests are bounded like all others.
+        let client = client::with_policy(raw.clone(), Leadership::sole());
         let (election, leadership, role) =
-            Election::new(raw.clone(), &options.namespace, &options.identity, options.advertise.as_deref());
+            Election::new(client, &options.namespace, &options.identity, options.advertise.as_deref());
         (leadership, role, Some(tokio::spawn(election.run(retired))))
     } else {
         let (_, role) = watch::channel(Role::Leader);
         (Leadership::sole(), role, None)
     };
-    let client = client::with_policy(raw, leadership);
+    let client = client::with_policy(raw, leadership.clone());
 
     let (heads_changed, mut heads) = mpsc::unbounded_channel();
     let repositories = Repositories::new(
@@ -126,6 +130,7 @@ pub async fn run(options: Options, mut config: Config, connect: Connect) -> Resu
     );
     let cluster = Arc::new(OnceLock::new());
     let (leads, forward) = watch::channel(git::webhook::Leadership::Standby { forward_to: None });
+    tokio::spawn(announce::announce(role.clone(), readiness, leads));
     servers.push(tokio::spawn(web::serve(
         webhooks,
         git::webhook::router(git::webhook::Receiver::new(
@@ -136,68 +141,59 @@ pub async fn run(options: Options, mut config: Config, connect: Connect) -> Resu
         until(stopped.clone()),
     )));
 
-    // A standby is ready when it can see the lease.
-    loop {
-        let now = role.borrow_and_update().clone();
-        readiness.set(now != Role::Unknown);
-        metrics::leading(now == Role::Leader);
-        leads.send_replace(match &now {
-            Role::Leader => git::webhook::Leadership::Leader,
-            Role::Unknown => git::webhook::Leadership::Standby { forward_to: None },
-            Role::Standby { forward_to } => git::webhook::Leadership::Standby {
-                forward_to: forward_to.as_ref().map(|address| format!("http://{address}")),
-            },
-        });
-        if now == Role::Leader {
-            break;
-        }
-        let mut stopped = stopped.clone();
-        tokio::select! {
-            changed = role.changed() => if changed.is_err() { return finish(stopping, servers).await },
-            _ = stopped.wait_for(|stop| *stop) => {
-                retire.send_replace(true);
-                return finish(stopping, servers).await;
-            }
+    let mut asked_to_stop = stopped.clone();
+    tokio::select! {
+        // Without the election there is no role to wait for: `election` below tells why it ended.
+        _ = role.wait_for(|role| *role == Role::Leader) => {}
+        _ = asked_to_stop.wait_for(|stop| *stop) => {
+            retire.send_replace(true);
+            return finish(stopping, servers).await;
         }
     }
 
-    let work = lead(&options, &client, repositories, &cluster, &mut heads, &api_server, stopped.clone());
-    let lost = match election {
-        None => {
-            work.await?;
-            false
-        }
-        Some(mut election) => tokio::select! {
-            ended = work => {
-                ended?;
-                retire.send_replace(true);
-                let _ = election.await;
-                false
+    let api = ApiServer { client, leadership, address: api_server };
+    let work = lead(&options, &api, repositories, &cluster, &mut heads, stopped.clone());
+    match election {
+        None => work.await?,
+        Some(mut election) => {
+            let ended = tokio::select! {
+                ended = work => {
+                    ended?;
+                    retire.send_replace(true);
+                    election.await
+                }
+                ended = &mut election => ended,
+            };
+            if let Ended::Lost(loss) = ended.map_err(Error::Election)? {
+                return Err(loss.into());
             }
-            _ = &mut election => true,
-        },
-    };
-    if lost {
-        return Err(Error::LeadershipLost);
+        }
     }
     finish(stopping, servers).await
+}
+
+/// The API server, as the leader talks to it.
+struct ApiServer {
+    client: Client,
+    leadership: Leadership,
+    address: http::Uri,
 }
 
 /// Everything that only the leader does.
 async fn lead(
     options: &Options,
-    client: &Client,
+    api: &ApiServer,
     repositories: Repositories,
     shared: &OnceLock<Cluster>,
     heads: &mut mpsc::UnboundedReceiver<(String, String)>,
-    api_server: &http::Uri,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
-    crds::check(client.clone()).await?;
+    let ApiServer { client, leadership, address } = api;
+    again("the CustomResourceDefinitions", || crds::check(client.clone())).await?;
     let hash_key = again("the hash key", || cluster::hash_key(client.clone(), &options.namespace)).await;
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
-    let cluster = Cluster::new(client.clone(), hash_key, tell_owner);
+    let cluster = Cluster::new(client.clone(), leadership.clone(), hash_key, tell_owner);
     let cluster = shared.get_or_init(|| cluster);
     let owners = Arc::new(Owners::default());
     let environments = Controller::new(
@@ -205,14 +201,14 @@ async fn lead(
         options.concurrency,
     );
     let settings =
-        registry::Settings { insecure: options.insecure_registries.clone(), refused: addresses_of(api_server).await };
+        registry::Settings { insecure: options.insecure_registries.clone(), refused: addresses_of(address).await };
     let registry = Arc::new(Registry::new(settings)?);
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
     let (environment_trigger, web_app_trigger) = (environments.trigger(), web_apps.trigger());
     let running = futures::future::join(
-        environments.run(client.clone(), stopped.clone(), GRACE),
-        web_apps.run(client.clone(), stopped, GRACE),
+        environments.run(client.clone(), leadership.clone(), stopped.clone(), GRACE),
+        web_apps.run(client.clone(), leadership.clone(), stopped, GRACE),
     );
     tokio::pin!(running);
     loop {

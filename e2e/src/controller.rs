@@ -6,13 +6,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::{finish, run};
 use crate::eventually::eventually;
-use crate::http::get;
+use crate::http::{Response, get};
 use crate::testbed::{Testbed, repository};
 
 /// The namespace of the controller's own account, lease and inventory.
@@ -25,6 +25,7 @@ pub struct Controller {
     /// Ends the controller when its standard input closes: that happens however this process ends.
     keeper: Mutex<Child>,
     pid_file: PathBuf,
+    kubeconfig: PathBuf,
     log: PathBuf,
     http: SocketAddr,
     webhook: SocketAddr,
@@ -65,6 +66,41 @@ impl Controller {
         .await;
     }
 
+    /// What it says of itself: `/readyz`.
+    pub async fn readyz(&self) -> Result<Response, String> {
+        get(&self.http(), "localhost", "/readyz").await
+    }
+
+    /// The sum of a metric over all its labels; `None` for one that it does not show.
+    pub async fn metric(&self, name: &str) -> Result<Option<f64>, String> {
+        let text = get(&self.http(), "localhost", "/metrics").await?.body;
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']))?;
+            rest.rsplit(' ').next()?.parse::<f64>().ok()
+        });
+        Ok(values.reduce(|a, b| a + b))
+    }
+
+    /// Waits until it says that it leads, for at most that long, and returns how long it took.
+    pub async fn leads_within(&self, limit: Duration) -> Duration {
+        let began = Instant::now();
+        eventually("the controller leads", limit, async || match self.metric("drover_leading").await? {
+            Some(leading) if leading > 0.0 => Ok(()),
+            other => Err(format!("drover_leading {other:?}\n{}", self.log())),
+        })
+        .await;
+        began.elapsed()
+    }
+
+    /// The credential that the audit log knows it by; each start has its own.
+    pub fn credential(&self, bed: &Testbed) -> String {
+        let mut whoami = bed.program("kubectl");
+        whoami.env("KUBECONFIG", &self.kubeconfig).args(["auth", "whoami", "-o", "json"]);
+        let review: serde_json::Value = serde_json::from_str(&run(&mut whoami)).expect("kubectl prints JSON");
+        let id = &review["status"]["userInfo"]["extra"]["authentication.kubernetes.io/credential-id"][0];
+        id.as_str().unwrap_or_else(|| panic!("the token has no id: {review}")).to_owned()
+    }
+
     /// `ip:port` of `/healthz`, `/readyz` and `/metrics`.
     pub fn http(&self) -> String {
         self.http.to_string()
@@ -95,6 +131,12 @@ impl Controller {
     pub fn has_ended(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         stat.rsplit(')').next().is_none_or(|rest| rest.is_empty() || rest.trim_start().starts_with('Z'))
+    }
+
+    /// Waits until it has ended by itself, or by a signal.
+    pub async fn ends_within(&self, limit: Duration) {
+        eventually("the controller ends", limit, async || if self.has_ended() { Ok(()) } else { Err(self.log()) })
+            .await;
     }
 
     /// Sends it a signal.
@@ -159,23 +201,25 @@ impl Start<'_> {
         let append = || fs::OpenOptions::new().create(true).append(true).open(&log).expect("the log can be written");
         let pid_file = folder.join("pid");
         let _ = fs::remove_file(&pid_file);
+        let kubeconfig = account_kubeconfig(self.bed, &folder);
         let (http, webhook) = (free_address(), free_address());
         let keeper = Command::new("bash")
             .args([
                 "-c",
-                r#"pid_file=$1; shift; "$@" & echo $! >"$pid_file"; cat >/dev/null; kill -TERM %1; wait"#,
+                r#"pid_file=$1; shift; "$@" & echo $! >"$pid_file"; cat >/dev/null; kill -TERM %1; kill -CONT %1; wait"#,
                 "keeper",
             ])
             .arg(&pid_file)
             .arg(self.program)
             .args(["controller", "--namespace", HOME, "--identity", &self.name])
             .args(["--http-addr", &http.to_string(), "--webhook-addr", &webhook.to_string()])
+            .args(["--advertise", &webhook.to_string()])
             .arg("--cache-dir")
             .arg(folder.join("cache"))
             .args(["--insecure-registry", self.bed.registry()])
             .args(self.arguments)
             .envs(self.variables)
-            .env("KUBECONFIG", account_kubeconfig(self.bed, &folder))
+            .env("KUBECONFIG", &kubeconfig)
             // The tests' git server has a certificate authority of its own, and these would beat the Environment's.
             .env_remove("GIT_SSL_CAINFO")
             .env_remove("SSL_CERT_FILE")
@@ -185,7 +229,7 @@ impl Start<'_> {
             .stderr(append())
             .spawn()
             .expect("bash is there");
-        Controller { keeper: Mutex::new(keeper), pid_file, log, http, webhook }
+        Controller { keeper: Mutex::new(keeper), pid_file, kubeconfig, log, http, webhook }
     }
 }
 

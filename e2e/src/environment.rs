@@ -148,8 +148,17 @@ impl<'a> Environment<'a> {
         self.webhook_signed_with(repo, WEBHOOK_TOKEN).await
     }
 
-    /// The same, signed with a secret that may be wrong.
+    /// The same, sent to a controller of the test's own.
+    pub async fn webhook_to(&self, controller: &Controller, repo: &GitRepo) -> Response {
+        self.send_webhook(&controller.webhook(), repo, WEBHOOK_TOKEN).await
+    }
+
+    /// The same to the shared controller, signed with a secret that may be wrong.
     pub async fn webhook_signed_with(&self, repo: &GitRepo, secret: &str) -> Response {
+        self.send_webhook(&Controller::shared().await.webhook(), repo, secret).await
+    }
+
+    async fn send_webhook(&self, address: &str, repo: &GitRepo, secret: &str) -> Response {
         let path = self
             .comes_to("has a webhook path", |status| status.webhook_path.clone().ok_or("no webhook path".to_owned()))
             .await;
@@ -166,7 +175,7 @@ impl<'a> Environment<'a> {
             ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
             ("X-Hub-Signature-256", signed.as_str()),
         ];
-        post(&Controller::shared().await.webhook(), &path, &headers, &body).await.expect("the webhook receiver answers")
+        post(address, &path, &headers, &body).await.expect("the webhook receiver answers")
     }
 
     /// Changes it by a merge patch.

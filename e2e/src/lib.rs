@@ -7,6 +7,7 @@
 //! Everything that goes wrong in here is a failed test, so functions panic with a sentence rather than return errors.
 #![allow(clippy::missing_panics_doc)]
 
+mod audit;
 pub mod campaign;
 mod command;
 mod controller;
@@ -20,10 +21,12 @@ mod http;
 mod namespace;
 mod prober;
 mod quickstart;
+mod stage;
 mod status;
 mod testbed;
 mod web_app;
 
+pub use audit::{Asked, Audit};
 pub use command::{Finished, finish, run};
 pub use controller::{Controller, Start, binary, install};
 pub use environment::Environment;
@@ -35,6 +38,7 @@ pub use http::{Response, get, post, signature};
 pub use namespace::Namespace;
 pub use prober::{Prober, Service};
 pub use quickstart::commands_of;
+pub use stage::Stage;
 pub use status::{Ready, ready};
 pub use testbed::{Testbed, repository};
 pub use web_app::App;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use crate::audit::Audit;
 use crate::command::{finish, run};
 
 /// The folder of the project.
@@ -72,6 +73,26 @@ impl Testbed {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         Self { variables }
+    }
+
+    /// A new cluster of the given number with nothing but a control plane that logs drover's requests, and where drover is
+    /// installed; for tests that hurt it.
+    pub fn victim(number: u32) -> Self {
+        cluster(number, &["down"]);
+        cluster(number, &["up", "--audit"]);
+        let bed = Self::describe(number);
+        crate::controller::install(&bed);
+        bed
+    }
+
+    /// What the tool `cluster` can do to it: `stop apiserver`, `snapshot`, …
+    pub fn suffers(&self, what: &[&str]) {
+        cluster(self.number(), what);
+    }
+
+    /// The audit log so far.
+    pub fn audit(&self) -> Audit {
+        Audit::read(&self.state().join("log/audit.log"))
     }
 
     /// Imports an image from an archive into the node.

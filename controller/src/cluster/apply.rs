@@ -112,6 +112,11 @@ impl Acting {
                 self.shared.index.applied(key, live.clone());
                 Ok(live)
             }
+            // An apply makes an object that is not there: what is not found is its namespace, or its kind.
+            Err(kube::Error::Api(status)) if status.code == 404 && !status.message.starts_with("namespaces ") => {
+                self.shared.kinds.doubt().await;
+                Err(ApiError::UnknownKind { object: key.to_string(), api_version: object.api_version().to_owned() })
+            }
             Err(error) => match self.error(error, "patch", &key) {
                 ApiError::Conflict { owned: true, object, by, .. } => {
                     let by = self.shared.index.live(&key).map_or(by, |live| live.owner);

@@ -3,24 +3,26 @@
 //! - every call ends: reads after [`READ_TIMEOUT`], writes after [`WRITE_TIMEOUT`], body included (kube has no limit on
 //!   ordinary calls); watches and followed logs are exempt, their readers notice silence themselves;
 //! - 429 and 503 are tried again a few times, honouring `Retry-After` up to [`RETRY_AFTER_CAP`] (kube honours any value);
-//! - a write is only sent while this process is the leader, by a check right before it goes out;
+//! - the API server is told the limit of each write, so that it gives the write up when this process does, or would;
+//! - a write is only sent while this process is the leader: checked here, and again where its bytes leave, see `gate`;
 //! - an impersonating client adds the account to every request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use kube::Client;
 use kube::client::Body;
 use tower::BoxError;
 
+use super::gate::Gated;
 use super::lease::Leadership;
 use crate::metrics;
 
 /// The longest a read may take.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest a write may take. A new leader waits this long before its first write, so that none of its predecessor's is
-/// still on the way.
+/// The longest a write may take. It is begun only while the lease holds for longer.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 /// The longest wait that an API server can impose between two tries.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(5);
@@ -72,7 +74,13 @@ async fn send(client: &Client, leadership: &Leadership, request: Request<Body>) 
     let streams = streams(&request);
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && !only_asks(&request);
     let limit = if writes { WRITE_TIMEOUT } else { READ_TIMEOUT };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if writes {
+        parts.uri = with_limit(&parts.uri)?;
+        if leadership.is_elected() {
+            parts.extensions.insert(Gated(leadership.clone()));
+        }
+    }
     let mut body = Some(body);
     let mut tried = 0;
     loop {
@@ -85,15 +93,19 @@ async fn send(client: &Client, leadership: &Leadership, request: Request<Body>) 
         *request.version_mut() = parts.version;
         *request.headers_mut() = parts.headers.clone();
         *request.extensions_mut() = parts.extensions.clone();
-        if writes && !leadership.holds(WRITE_TIMEOUT) {
+        if writes && !leadership.may_write() {
             return Err(Box::new(NotLeader));
         }
-        let response = if streams {
+        let answered = if streams {
             // Only the answer's head is bounded: the body goes on for as long as there are events.
-            tokio::time::timeout(READ_TIMEOUT, client.send(request)).await.map_err(|_| TimedOut(READ_TIMEOUT))??
+            tokio::time::timeout(READ_TIMEOUT, client.send(request))
+                .await
+                .map_err(|_| TimedOut(READ_TIMEOUT))?
+                .map_err(BoxError::from)
         } else {
-            tokio::time::timeout(limit, whole(client, request)).await.map_err(|_| TimedOut(limit))??
+            tokio::time::timeout(limit, whole(client, request)).await.map_err(|_| TimedOut(limit))?
         };
+        let response = answered.map_err(|error| if stopped_at_the_gate(&*error) { NotLeader.into() } else { error })?;
         metrics::request(&parts.method, response.status());
         body = again;
         match wait_before_retry(&response) {
@@ -108,6 +120,32 @@ async fn whole(client: &Client, request: Request<Body>) -> Result<Response<Body>
     let (parts, body) = client.send(request).await?.into_parts();
     let bytes = body.collect_bytes().await?;
     Ok(Response::from_parts(parts, Body::from(bytes)))
+}
+
+/// The API server's own limit for a request, of which clients can only make less: it does not go on with a write that its sender,
+/// frozen or cut off, no longer waits for.
+fn with_limit(uri: &Uri) -> Result<Uri, BoxError> {
+    let sign = if uri.query().is_some() { '&' } else { '?' };
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{path}{sign}timeout={}s", WRITE_TIMEOUT.as_secs()).parse()?);
+    Ok(Uri::from_parts(parts)?)
+}
+
+/// Whether the gate is what a request failed at, somewhere below the layers of the HTTP client.
+fn stopped_at_the_gate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An I/O error does not count what it wraps among its causes.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if error.is::<NotLeader>()
+            || wrapped.and_then(<dyn std::error::Error + Send + Sync>::downcast_ref::<NotLeader>).is_some()
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn streams(request: &Request<Body>) -> bool {

@@ -23,22 +23,19 @@ pub enum CrdError {
         /// The first field that it lacks.
         field: String,
     },
-    /// They cannot be read.
-    #[error("cannot read the CustomResourceDefinitions: {0}")]
-    Api(#[from] kube::Error),
 }
 
-/// Compares the cluster's definitions with those of this binary.
-pub async fn check(client: Client) -> Result<(), CrdError> {
+/// Compares the cluster's definitions with those of this binary. The outer error says that they cannot be read.
+pub async fn check(client: Client) -> Result<Result<(), CrdError>, kube::Error> {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     for wanted in drover_crds::all() {
         let name = wanted.metadata.name.clone().unwrap_or_default();
-        let Some(served) = api.get_opt(&name).await? else { return Err(CrdError::Missing(name)) };
+        let Some(served) = api.get_opt(&name).await? else { return Ok(Err(CrdError::Missing(name))) };
         if let Some(field) = lacking(&schema(&wanted), &schema(&served), "") {
-            return Err(CrdError::Old { name, field });
+            return Ok(Err(CrdError::Old { name, field }));
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn schema(crd: &CustomResourceDefinition) -> Value {

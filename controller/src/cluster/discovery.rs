@@ -1,4 +1,5 @@
-//! Which kinds the cluster serves. Read once, and again when a kind is asked for that was not there: a CRD may have come.
+//! Which kinds the cluster serves. Read once, and again when a kind is asked for that was not there, or one that was is not there any
+//! more: CRDs come and go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,20 +64,26 @@ impl Known {
     }
 }
 
-/// The kinds of a cluster, shared by everybody.
+/// The kinds of a cluster, shared by everybody. Cheap to clone.
+#[derive(Clone)]
 pub struct Kinds {
     client: Client,
-    known: RwLock<Arc<Known>>,
-    read_at: Mutex<Option<Instant>>,
+    known: Arc<RwLock<Arc<Known>>>,
+    read_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Kinds {
     /// Nothing is read yet.
     pub fn new(client: Client) -> Self {
-        Self { client, known: RwLock::default(), read_at: Mutex::default() }
+        Self { client, known: Arc::default(), read_at: Arc::default() }
     }
 
-    /// What is known, read now if it never was.
+    /// The API server does not know a kind that it served: what is known is read anew when it is next asked for.
+    pub async fn doubt(&self) {
+        *self.read_at.lock().await = None;
+    }
+
+    /// What is known, read now if it never was, or is in doubt.
     pub async fn known(&self) -> Result<Arc<Known>, kube::Error> {
         if self.read_at.lock().await.is_none() {
             return self.refresh().await;

@@ -192,7 +192,7 @@ fn first_line(message: &str) -> String {
 }
 
 /// The innermost error: kube's outer ones only say that something went wrong.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

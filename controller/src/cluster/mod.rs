@@ -8,6 +8,7 @@ pub mod client;
 pub mod crds;
 pub mod discovery;
 mod error;
+mod gate;
 mod index;
 pub mod inventory;
 pub mod lease;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use apply::{Acting, Applied};
 pub use error::ApiError;
+pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
 pub use status::{crd_is_being_deleted, namespace_is_going, patch_status};
 pub use watch::Sight;
@@ -31,6 +33,8 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+
+use self::lease::Leadership;
 
 /// Applies under way at the same time, for all owners together.
 const SLOTS: usize = 32;
@@ -46,11 +50,12 @@ pub struct Cluster {
 
 impl Cluster {
     /// `client` carries drover's own rights; owner labels of changed objects are told on `changed`.
-    pub fn new(client: Client, hash_key: [u8; 32], changed: UnboundedSender<String>) -> Self {
+    pub fn new(client: Client, leadership: Leadership, hash_key: [u8; 32], changed: UnboundedSender<String>) -> Self {
         let index = Index::new(changed);
+        let kinds = discovery::Kinds::new(client.clone());
         let shared = apply::Shared {
-            kinds: discovery::Kinds::new(client.clone()),
-            watches: watch::Watches::new(client.clone(), index.clone()),
+            watches: watch::Watches::new(client.clone(), leadership, kinds.clone(), index.clone()),
+            kinds,
             index,
             hash_key,
             slots: Semaphore::new(SLOTS),

@@ -12,8 +12,9 @@ use kube::{Api, Client};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::discovery::Kind;
+use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
+use super::lease::Leadership;
 use crate::metrics;
 use crate::render::ObjectKey;
 
@@ -23,8 +24,10 @@ const FIRST_LISTING: Duration = Duration::from_secs(20);
 const PAGE: u32 = 500;
 /// Pauses between tries of a watch that fails: the first and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// How long the API server's refusal of a watch is believed before it is asked again.
-const REFUSED_FOR: Duration = Duration::from_secs(300);
+/// How long the API server's refusal of a watch is believed before it is asked again. The first times not for long: right after
+/// its own start it does not know the roles yet.
+const REFUSED_FOR: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9), Duration::from_secs(300)];
 
 /// What is known of a kind's objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +43,16 @@ pub enum Sight {
 /// All watches of the process.
 pub struct Watches {
     client: Client,
+    leadership: Leadership,
+    kinds: Kinds,
     index: Arc<Index>,
     running: Mutex<HashMap<GroupKind, watch::Receiver<Sight>>>,
 }
 
 impl Watches {
     /// No watch runs yet.
-    pub fn new(client: Client, index: Arc<Index>) -> Self {
-        Self { client, index, running: Mutex::default() }
+    pub fn new(client: Client, leadership: Leadership, kinds: Kinds, index: Arc<Index>) -> Self {
+        Self { client, leadership, kinds, index, running: Mutex::default() }
     }
 
     /// Makes sure that the kind is watched, and waits for its first listing.
@@ -64,6 +69,8 @@ impl Watches {
                     let watch = Watch {
                         api: Api::all_with(self.client.clone(), &kind.resource),
                         kind: group_kind.clone(),
+                        leadership: self.leadership.clone(),
+                        kinds: self.kinds.clone(),
                         index: self.index.clone(),
                         sight: sender,
                     };
@@ -84,6 +91,8 @@ impl Watches {
 struct Watch {
     api: Api<DynamicObject>,
     kind: GroupKind,
+    leadership: Leadership,
+    kinds: Kinds,
     index: Arc<Index>,
     sight: watch::Sender<Sight>,
 }
@@ -92,6 +101,7 @@ impl Watch {
     async fn run(self) {
         let config = watcher::Config::default().labels(LABEL_OWNER).page_size(PAGE);
         let mut pause = PAUSE.0;
+        let mut refusals = 0;
         loop {
             let began = Instant::now();
             // A stream is used until its first error and then made anew: after a 410 at the start of a watch kube's own
@@ -107,15 +117,25 @@ impl Watch {
             match status {
                 404 => {
                     // The kind is gone: so are its objects. Who needs the kind again asks again.
+                    self.kinds.doubt().await;
                     self.index.keep_only(&self.kind, &HashSet::new());
                     return;
                 }
                 403 => {
+                    if began.elapsed() > REFUSED_FOR[0] {
+                        refusals = 0;
+                    }
                     self.sight.send_replace(Sight::Blind);
-                    tokio::time::sleep(REFUSED_FOR).await;
+                    tokio::time::sleep(REFUSED_FOR[refusals]).await;
+                    refusals = (refusals + 1).min(REFUSED_FOR.len() - 1);
                 }
                 _ => {
                     pause = if began.elapsed() > Duration::from_secs(60) { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
+                    if !self.leadership.may_write() {
+                        // When the API server is back, the election finds out for all.
+                        self.leadership.until_it_may_write().await;
+                        pause = PAUSE.0;
+                    }
                     tokio::time::sleep(pause.mul_f64(rand::random_range(0.8..1.2))).await;
                 }
             }

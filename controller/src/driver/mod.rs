@@ -1,5 +1,6 @@
 //! Turns a kind's reconcile into a running controller: the watch on the kind itself, a fair queue, bounded concurrency, a
-//! deadline, back-off per object. A reconcile that fails, panics or hangs never delays another object's.
+//! deadline, back-off per object. A reconcile that fails, panics or hangs never delays another object's. While this process may
+//! not write nothing is begun: what could only fail would wait longer and longer, and return as one burst.
 
 mod primaries;
 mod queue;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 pub use queue::{Next, Queue};
 
+use crate::cluster::lease::Leadership;
 use crate::metrics;
 
 /// The longest that one reconcile may take before it is cut off and tried again.
@@ -120,16 +122,25 @@ impl<R: Reconciler> Controller<R> {
     }
 
     /// Runs until `stop` becomes true, then lets what is under way end for at most `grace`.
-    pub async fn run(self, client: Client, mut stop: watch::Receiver<bool>, grace: Duration) {
-        let watching =
-            tokio::spawn(primaries::follow(client, self.store.clone(), self.work.clone(), self.reconciler.clone()));
+    pub async fn run(self, client: Client, leadership: Leadership, mut stop: watch::Receiver<bool>, grace: Duration) {
+        let watching = tokio::spawn(primaries::follow(
+            client,
+            leadership.clone(),
+            self.store.clone(),
+            self.work.clone(),
+            self.reconciler.clone(),
+        ));
         let mut running: JoinSet<(Key, Next)> = JoinSet::new();
         let mut keys: HashMap<tokio::task::Id, (Key, Instant)> = HashMap::new();
         let slots = Arc::new(Semaphore::new(self.concurrency));
         loop {
-            self.start_due(&mut running, &mut keys, &slots);
-            let timer = self.work.queue().next_timer();
+            let may_write = leadership.may_write();
+            if may_write {
+                self.start_due(&mut running, &mut keys, &slots);
+            }
+            let timer = self.work.queue().next_timer().filter(|_| may_write);
             tokio::select! {
+                () = leadership.until_it_may_write(), if !may_write => {}
                 () = self.work.wake.notified() => {}
                 () = tokio::time::sleep_until(timer.unwrap_or_else(far_away)), if timer.is_some() => {}
                 Some(ended) = running.join_next_with_id() => self.ended(ended, &mut keys),
@@ -208,6 +219,7 @@ fn far_away() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::lease::DURATION;
     use k8s_openapi::api::core::v1::ConfigMap;
     use tokio::sync::mpsc;
 
@@ -252,7 +264,7 @@ mod tests {
         let trigger = controller.trigger();
         let (client, _handle) = unanswered_client();
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(controller.run(client, stopped, Duration::from_secs(1)));
+        let running = tokio::spawn(controller.run(client, Leadership::sole(), stopped, Duration::from_secs(1)));
         for name in ["panics", "hangs", "works"] {
             trigger.push("shop", name);
         }
@@ -264,5 +276,25 @@ mod tests {
         assert!(names[3..].contains(&"panics".to_owned()), "{names:?}");
         stop.send_replace(true);
         running.await.expect("stops");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_begun_while_this_process_may_not_write() {
+        let (seen, mut told) = mpsc::unbounded_channel();
+        let controller = Controller::new(Moody { seen }, 2);
+        let trigger = controller.trigger();
+        let (client, _handle) = unanswered_client();
+        let (_stop, stopped) = watch::channel(false);
+        let (lease, leadership) = Leadership::of_a_lease(DURATION);
+        lease.send_replace(None);
+        tokio::spawn(controller.run(client, leadership, stopped, Duration::from_secs(1)));
+        trigger.push("shop", "panics");
+        let hour = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(hour, told.recv()).await.is_err(), "it was begun");
+        lease.send_replace(Some(Instant::now() + DURATION));
+        assert_eq!(told.recv().await.as_deref(), Some("panics"));
+        // It is due again after a second, and not before.
+        let again = tokio::time::timeout(Duration::from_secs(2), told.recv()).await;
+        assert_eq!(again.expect("its back-off did not grow meanwhile").as_deref(), Some("panics"));
     }
 }

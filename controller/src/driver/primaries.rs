@@ -10,6 +10,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource as _};
 
 use super::{Key, Reconciler, Store, Work};
+use crate::cluster::lease::Leadership;
 use crate::metrics;
 
 /// Pauses between tries: the first and the longest.
@@ -18,6 +19,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// Follows all objects of the kind for ever, keeps `store` current and asks for a reconcile of what changed.
 pub(super) async fn follow<R: Reconciler>(
     client: Client,
+    leadership: Leadership,
     store: Arc<Store<R::Kind>>,
     work: Arc<Work>,
     reconciler: Arc<R>,
@@ -55,6 +57,11 @@ pub(super) async fn follow<R: Reconciler>(
         };
         metrics::watch_restarted(&kind);
         tracing::warn!(%kind, %error, "watch ended; starting it anew");
+        if !leadership.may_write() {
+            // When the API server is back, the election finds out for all.
+            leadership.until_it_may_write().await;
+            pause = PAUSE.0;
+        }
         tokio::time::sleep(pause.mul_f64(rand::random_range(0.8..1.2))).await;
         pause = (pause * 2).min(PAUSE.1);
     }

@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,20 +16,29 @@ use crate::metrics;
 /// The longest that answering a probe may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// What the probes tell.
-#[derive(Clone, Default)]
+/// What the probes tell: whether this replica does its part, so leads, or stands by for a leader that it can see. If not, one
+/// sentence why.
+#[derive(Clone)]
 pub struct Readiness {
-    ready: Arc<AtomicBool>,
+    ready: Arc<RwLock<Result<(), String>>>,
 }
 
 impl Readiness {
-    /// Says whether this replica does its part: leads, or stands by for a leader that it can see.
-    pub fn set(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Relaxed);
+    /// It does not, for that reason.
+    pub fn not_yet(why: &str) -> Self {
+        Self { ready: Arc::new(RwLock::new(Err(why.to_owned()))) }
     }
 
-    fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+    /// Says how it is now.
+    pub fn set(&self, ready: Result<(), String>) {
+        *self.ready.write().unwrap_or_else(PoisonError::into_inner) = ready;
+    }
+
+    fn answer(&self) -> (StatusCode, String) {
+        match &*self.ready.read().unwrap_or_else(PoisonError::into_inner) {
+            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        }
     }
 }
 
@@ -38,16 +46,7 @@ impl Readiness {
 pub fn router(readiness: Readiness) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            get(move || async move {
-                if readiness.is_ready() {
-                    (StatusCode::OK, "ready\n")
-                } else {
-                    (StatusCode::SERVICE_UNAVAILABLE, "not ready: no contact with the Kubernetes API yet\n")
-                }
-            }),
-        )
+        .route("/readyz", get(move || async move { readiness.answer() }))
         .route(
             "/metrics",
             get(|| async {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use drover_e2e::fault::{JOURNAL, Journal, Layer, PLAN};
-use kube::client::ClientBuilder;
 use kube::{Client, Config};
 
 fn main() -> ExitCode {
@@ -14,7 +13,7 @@ fn main() -> ExitCode {
 fn connect(config: Config) -> kube::Result<Client> {
     let (plan, journal) = (path(PLAN), path(JOURNAL));
     let journal = Journal::open(&journal).unwrap_or_else(|error| panic!("{}: {error}", journal.display()));
-    Ok(ClientBuilder::try_from(config)?.with_layer(&Layer::new(&plan, journal)).build())
+    Ok(drover::cluster::connection(config)?.with_layer(&Layer::new(&plan, journal)).build())
 }
 
 fn path(variable: &str) -> PathBuf {

@@ -73,8 +73,16 @@ impl Disturbance {
     /// That fault, for all those requests, whatever namespace they are for, of a drover that has just started: so it meets the
     /// watches too.
     pub fn throughout(matches: Match, fault: Fault) -> Self {
-        let what = format!("{fault:?} for {matches:?}");
+        let what = format!("{fault:?} for {matches}");
         Self { rules: vec![Rule { matches, fault }], what, anew: true }
+    }
+
+    /// And that one too.
+    #[must_use]
+    pub fn and(mut self, matches: Match, fault: Fault) -> Self {
+        self.what += &format!(", {fault:?} for {matches}");
+        self.rules.push(Rule { matches, fault });
+        self
     }
 
     /// Whether drover starts anew under it.

@@ -14,7 +14,7 @@ mod supervisor;
 
 pub use campaign::Campaign;
 pub use disturbance::{Disturbance, Point};
-pub use ledger::{Ledger, Write};
+pub use ledger::Ledger;
 pub use outcome::Outcome;
 pub use rollout::{Disturbed, Rollout};
 pub use supervisor::Supervisor;

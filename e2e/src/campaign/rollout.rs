@@ -10,7 +10,7 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::disturbance::Disturbance;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, concerns};
 use super::outcome::Outcome;
 use super::supervisor::Supervisor;
 use crate::environment::Environment;
@@ -246,7 +246,7 @@ fn is_live(app: &WebApp, commit: &str) -> bool {
 async fn still(namespace: &Namespace, ledger: &Ledger) {
     let mut last = (0, Instant::now());
     while last.1.elapsed() < STILL {
-        let count = ledger.writes().iter().filter(|write| write.concerns(namespace.name())).count();
+        let count = ledger.writes_of_drover().iter().filter(|asked| concerns(&asked.call, namespace.name())).count();
         if count != last.0 {
             last = (count, Instant::now());
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::task::JoinHandle;
 
-use super::ledger::{Ledger, Write};
+use super::ledger::Ledger;
+use crate::audit::Asked;
 use crate::controller::Controller;
 use crate::eventually::eventually;
 use crate::fault::{Call, JOURNAL, Journal, PLAN, Plan};
@@ -75,18 +76,16 @@ impl Supervisor {
     }
 
     /// Waits until drover writes nothing for `still`, then counts what it writes in the following minute, the election aside.
-    pub async fn quiet_minute(&self, still: Duration) -> Vec<Write> {
-        let by_drover =
-            |ledger: &Ledger| -> Vec<Write> { ledger.writes().into_iter().filter(|write| write.by_drover).collect() };
+    pub async fn quiet_minute(&self, still: Duration) -> Vec<Asked> {
         eventually("drover writes nothing any more", Duration::from_secs(300), async || {
             let ledger = Ledger::from_now(self.shared.bed);
             tokio::time::sleep(still).await;
-            by_drover(&ledger).first().map_or(Ok(()), |write| Err(format!("{write:?}")))
+            ledger.writes_of_drover().first().map_or(Ok(()), |asked| Err(format!("{asked:?}")))
         })
         .await;
         let ledger = Ledger::from_now(self.shared.bed);
         tokio::time::sleep(Duration::from_secs(60)).await;
-        by_drover(&ledger)
+        ledger.writes_of_drover()
     }
 
     /// From now on that is the plan, and the journal is empty.

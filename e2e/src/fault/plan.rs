@@ -1,5 +1,6 @@
 //! The plan: which requests meet which fault.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -132,6 +133,13 @@ impl Match {
         self
     }
 
+    /// Only that many of them, or that many from the nth on.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = times;
+        self
+    }
+
     /// Requests for the very object of `call`, wherever the namespace is `namespace`.
     pub fn like(call: &Call) -> Self {
         let or_none = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
@@ -166,6 +174,18 @@ impl Match {
             (0, 0) => true,
             (0, times) => number <= times,
             (nth, times) => (nth..nth + times.max(1)).contains(&number),
+        }
+    }
+}
+
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_all = |text: &str| if text.is_empty() { "*".to_owned() } else { text.to_owned() };
+        write!(f, "{} {}", or_all(&self.verb), or_all(&self.resource))?;
+        match (self.nth, self.times) {
+            (0, 0) => Ok(()),
+            (0, times) => write!(f, " (the first {times})"),
+            (nth, times) => write!(f, " (from no. {nth}, {})", times.max(1)),
         }
     }
 }

@@ -3,10 +3,19 @@
 
 # start NAME COMMAND…: run it inside the cluster's network, log to $STATE/log/NAME.log, record which process it is.
 start() {
-  local name=$1 enter=()
+  local name=$1
   shift
+  mkdir -p "$STATE/command"
+  printf '%s\0' "$@" >"$STATE/command/$name"
+  start_again "$name"
+}
+
+# start_again NAME: with the command that it was started with.
+start_again() {
+  local name=$1 enter=() command
+  mapfile -d '' command <"$STATE/command/$name"
   if [ "$MODE" = namespace ]; then enter=(nsenter --net=/run/netns/"$NETNS"); fi
-  setsid "${enter[@]}" "$@" >"$STATE/log/$name.log" 2>&1 </dev/null 9>&- &
+  setsid "${enter[@]}" "${command[@]}" >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&- &
   echo "$! $(started_at $!)" >"$STATE/pid/$name"
 }
 

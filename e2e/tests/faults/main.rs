@@ -63,9 +63,14 @@ async fn watches_that_lie_or_break_and_lists_that_are_stale_or_refused_change_no
         Disturbance::throughout(watch(), Fault::Events(Events::Reorder)),
         Disturbance::throughout(watch(), Fault::Events(Events::Expire(3))),
         Disturbance::throughout(watch(), Fault::Events(Events::End(3))),
-        Disturbance::throughout(watch(), Fault::Fail { status: 410, retry_after: None }),
-        Disturbance::throughout(Match::verb("list"), Fault::Stale),
-        Disturbance::throughout(Match::verb("list"), Fault::Fail { status: 429, retry_after: Some(1) }),
+        Disturbance::throughout(watch().times(20), Fault::Fail { status: 410, retry_after: None }),
+        // Each list is as old as the first one, so each watch begins there again.
+        Disturbance::throughout(watch(), Fault::Events(Events::Expire(5)))
+            .and(Match::verb("list").resource("environments"), Fault::Stale)
+            .and(Match::verb("list").resource("webapps"), Fault::Stale)
+            .and(Match::verb("list").resource("deployments"), Fault::Stale),
+        Disturbance::throughout(Match::verb("list").times(10), Fault::Fail { status: 429, retry_after: Some(1) }),
+        Disturbance::throughout(Match::verb("get").times(10), Fault::Fail { status: 503, retry_after: None }),
     ];
     for disturbance in throughout {
         campaign.disturb(std::slice::from_ref(&disturbance), 1).await;

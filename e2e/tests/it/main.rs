@@ -1,11 +1,13 @@
 //! drover on a real cluster: a git server, a push, pods, an Ingress; and everything that goes wrong on the way.
 
+mod api_faults;
 mod apply;
 mod chart;
 mod docs;
 mod git;
 mod image;
 mod isolation;
+mod leadership;
 mod quickstart;
 mod spine;
 mod testbed;

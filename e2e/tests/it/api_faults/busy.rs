@@ -1,0 +1,106 @@
+//! The API server answers, but not with what was asked for: 429, and 410 wherever a watch may meet it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use drover_e2e::fault::{Entry, Events, Fault, JOURNAL, Journal, Match, PLAN, Plan};
+use drover_e2e::{Controller, eventually};
+
+use super::{HEALTHY, Site, until_quiet};
+
+/// drover with faults, and the files that make and tell them.
+struct Faulty {
+    drover: Controller,
+    plan: PathBuf,
+    journal: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Faulty {
+    async fn start(site: &Site) -> Self {
+        let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
+        let (plan, journal) = (folder.path().join("plan"), folder.path().join("journal"));
+        let drover = Controller::on(&site.stage)
+            .program(Path::new(env!("CARGO_BIN_EXE_drover-faulty")))
+            .variable(PLAN, &plan)
+            .variable(JOURNAL, &journal)
+            .start();
+        drover.leads_within(Duration::from_secs(40)).await;
+        Self { drover, plan, journal, _folder: folder }
+    }
+
+    fn meets(&self, matches: Match, fault: Fault) {
+        Plan::one(matches, fault).write(&self.plan);
+    }
+
+    fn heals(&self) {
+        Plan::default().write(&self.plan);
+    }
+
+    /// Requests that met a fault.
+    fn met(&self) -> Vec<Entry> {
+        Journal::read(&self.journal).into_iter().filter(|entry| entry.fault.is_some()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_api_server_is_asked_again_when_it_says_but_not_in_an_hour() {
+    let site = Site::new("busy").await;
+    let faulty = Faulty::start(&site).await;
+    let first = site.push("one");
+    site.follow().await;
+    site.is_ready_at(&first).await;
+    for (text, asked, least, most) in [("two", 2, 2_000, 4_000), ("three", 3_600, 5_000, 8_500)] {
+        let before = faulty.met().len();
+        let once = Match { times: 1, ..Match::verb("patch").resource("configmaps") };
+        faulty.meets(once, Fault::Fail { status: 429, retry_after: Some(asked) });
+        let commit = site.push(text);
+        site.is_ready_at(&commit).await;
+        site.say(text).await;
+        let refused = faulty.met().get(before).cloned().expect("a write was refused");
+        let again = Journal::read(&faulty.journal)
+            .into_iter()
+            .find(|entry| entry.call == refused.call && entry.at > refused.at)
+            .expect("it was tried again");
+        let waited = again.at - refused.at;
+        println!("429 with Retry-After {asked} s: tried again after {waited} ms");
+        assert!((least..most).contains(&waited), "tried again after {waited} ms");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_that_expire_begin_anew_and_miss_nothing() {
+    let site = Site::new("expired").await;
+    let faulty = Faulty::start(&site).await;
+    let first = site.push("one");
+    site.follow().await;
+    site.is_ready_at(&first).await;
+    // As an event of a watch that runs, and as the answer to one that begins.
+    for (text, fault) in
+        [("two", Fault::Events(Events::Expire(0))), ("three", Fault::Fail { status: 410, retry_after: None })]
+    {
+        let before = faulty.met().len();
+        faulty.meets(Match::verb("watch"), fault);
+        // Watches that run already go on until the API server closes them.
+        site.stage.suffers(&["stop", "apiserver"]);
+        site.stage.suffers(&["start", "apiserver"]);
+        let commit = site.push(text);
+        site.is_ready_at(&commit).await;
+        let repaired = site.repairs("page-1-1").await;
+        eventually("watches expired", HEALTHY, async || match faulty.met().len() - before {
+            few @ 0..=8 => Err(format!("{few} of them")),
+            _ => Ok(()),
+        })
+        .await;
+        let expired = faulty.met().len() - before;
+        println!("410 everywhere: {expired} watches expired meanwhile, what was deleted was back after {repaired:.1?}");
+        faulty.heals();
+        site.say(text).await;
+        let repaired = site.repairs("page-2-2").await;
+        println!("afterwards: {repaired:.1?}");
+        assert!(!faulty.drover.has_ended());
+    }
+    let credential = faulty.drover.credential(&site.stage);
+    let place = site.stage.audit().len();
+    until_quiet(&site.stage, &credential, place).await;
+}
