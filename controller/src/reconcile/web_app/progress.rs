@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::build::PullTarget;
 use super::release::{
-    Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, next, observe, pull_state,
+    Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next, observe,
+    pull_state,
 };
 use super::status::Reached;
 use super::validate::{
@@ -304,7 +305,9 @@ impl Work<'_> {
         };
         let mut pods = dereference::pods(&self.acting, &self.app).await?;
         pods.retain(of_release);
-        let found = diagnose(&pods, self.now.0.as_second(), Patience::default());
+        // When the time is over, whatever the pods still wait for is what they wait for in vain.
+        let patience = if deployment.is_some_and(is_late) { Patience::over() } else { Patience::default() };
+        let found = diagnose(&pods, self.now.0.as_second(), patience);
         Ok(found.or_else(|| replica_failure(&serde_json::to_value(deployment?).ok()?)))
     }
 
