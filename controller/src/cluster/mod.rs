@@ -11,6 +11,7 @@ mod error;
 mod index;
 pub mod inventory;
 pub mod lease;
+mod routes;
 mod status;
 mod watch;
 
@@ -20,7 +21,7 @@ use std::sync::Arc;
 pub use apply::{Acting, Applied};
 pub use error::ApiError;
 pub use index::{GroupKind, Index, Live};
-pub use status::{crd_is_being_deleted, namespace_is_going, patch_status};
+pub use status::{definition, namespace_is_going, patch_status};
 pub use watch::Sight;
 
 use drover_crds::{Environment, Owner, OwnerKind, WebApp};
@@ -47,11 +48,13 @@ pub struct Cluster {
 impl Cluster {
     /// `client` carries drover's own rights; owner labels of changed objects are told on `changed`.
     pub fn new(client: Client, hash_key: [u8; 32], changed: UnboundedSender<String>) -> Self {
+        let routes = routes::RouteTable::new(changed.clone());
         let index = Index::new(changed);
         let shared = apply::Shared {
             kinds: discovery::Kinds::new(client.clone()),
-            watches: watch::Watches::new(client.clone(), index.clone()),
+            watches: watch::Watches::new(client.clone(), index.clone(), routes.clone()),
             index,
+            routes,
             hash_key,
             slots: Semaphore::new(SLOTS),
         };
