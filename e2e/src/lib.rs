@@ -20,6 +20,7 @@ mod prober;
 mod quickstart;
 mod status;
 mod testbed;
+mod tls_server;
 mod web_app;
 
 pub use command::{Finished, finish, run};
@@ -35,4 +36,5 @@ pub use prober::{Prober, Service};
 pub use quickstart::commands_of;
 pub use status::{Ready, ready};
 pub use testbed::{Testbed, repository};
+pub use tls_server::{Manner, TlsServer};
 pub use web_app::App;

@@ -1,6 +1,7 @@
 //! drover on a real cluster: a git server, a push, pods, an Ingress; and everything that goes wrong on the way.
 
 mod apply;
+mod bad_input;
 mod chart;
 mod docs;
 mod git;
