@@ -111,6 +111,11 @@ impl GitServer {
         secret(name, &json!({"identity": read(self.identity()), "known_hosts": read(self.known_hosts())}))
     }
 
+    /// The same, with that text as `known_hosts`.
+    pub fn secret_for_ssh_knowing(&self, name: &str, known_hosts: &str) -> String {
+        secret(name, &json!({"identity": read(self.identity()), "known_hosts": known_hosts}))
+    }
+
     /// The same, but for a server with another host key.
     pub fn secret_for_ssh_with_wrong_host_key(&self, name: &str) -> String {
         let folder = tempfile::tempdir().expect("the temporary folder is ours to write");

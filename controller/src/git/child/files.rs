@@ -6,7 +6,7 @@ use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
 
 use super::{damaged, open};
 use crate::git::commit::{CommitId, TreeId};
-use crate::git::error::Error;
+use crate::git::error::{Error, amount};
 use crate::git::limits::Limits;
 use crate::git::protocol::{ReadRequest, Response, TreeListing};
 
@@ -141,7 +141,7 @@ impl<'a> Reading<'a> {
                 FOLDER => self.folder(entry.id(), &below, depth + 1)?,
                 SUBMODULE => self.skip(below),
                 _ if !is_manifest(&name) => {}
-                LINK => self.skip(below),
+                LINK => return Err(self.link(entry.id(), below)),
                 _ if std::str::from_utf8(entry.name_bytes()).is_err() => self.skip(below),
                 _ => self.file(entry.id(), below)?,
             }
@@ -160,7 +160,7 @@ impl<'a> Reading<'a> {
         }
         self.total += size;
         if self.total > self.limits.total_bytes {
-            return Err(self.too_much(format!("{} bytes of manifests", self.limits.total_bytes)));
+            return Err(self.too_much(format!("{} of manifests", amount(self.limits.total_bytes))));
         }
         let object = self.odb.read(id).map_err(|error| damaged(&error))?;
         if kind != ObjectType::Blob || object.len() as u64 != size {
@@ -169,6 +169,13 @@ impl<'a> Reading<'a> {
         self.files.push((path, size));
         self.bytes.push(object.data().to_vec());
         Ok(())
+    }
+
+    /// To leave a link out in silence would be to remove what the file in its place had applied.
+    fn link(&self, id: Oid, path: String) -> Error {
+        let target = self.odb.read(id).map(|object| String::from_utf8_lossy(object.data()).into_owned());
+        let target = target.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();
+        Error::Link { path, target }
     }
 
     fn skip(&mut self, path: String) {

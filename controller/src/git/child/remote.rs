@@ -9,7 +9,7 @@ use git2::{
 };
 
 use crate::git::credential::Auth;
-use crate::git::error::Error;
+use crate::git::error::{Error, amount};
 use crate::git::known_hosts::{self, Verdict};
 use crate::git::limits::Limits;
 
@@ -92,7 +92,7 @@ impl Connection<'_> {
                 return too_large(format!("it sends {count} objects and the limit is {limit}"));
             }
             if progress.received_bytes() as u64 > self.limits.download {
-                return too_large(format!("it sends more than the limit of {} bytes", self.limits.download));
+                return too_large(format!("it sends more than the limit of {}", amount(self.limits.download)));
             }
             true
         });

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use drover_crds::condition::Outcome;
-use drover_crds::{DriftPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
+use drover_crds::{DeletionPolicy, DriftPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
@@ -32,7 +32,7 @@ use self::desired::{Desired, desired};
 use self::status::{AppliedNow, Findings};
 use super::Owners;
 use crate::cluster::inventory::Inventories;
-use crate::cluster::{Cluster, patch_status};
+use crate::cluster::{Acting, Cluster, definition, patch_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories};
@@ -77,7 +77,11 @@ struct Memory {
     uid: Option<String>,
     dereferenced: Option<Dereferenced>,
     desired: Option<Arc<Desired>>,
+    /// The commit that is applied in full, and what it wants.
+    applied: Option<(CommitInfo, Arc<Desired>)>,
     status: Option<EnvironmentStatus>,
+    /// The uid of the definition of Environments, where it matters.
+    definition: Option<String>,
 }
 
 /// Reconciles Environments.
@@ -253,8 +257,20 @@ impl EnvironmentReconciler {
             }
         };
         let known = memory.desired.as_deref();
-        let desired = Arc::new(desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await?);
+        let desired = match desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await {
+            Ok(desired) => Arc::new(desired),
+            Err(failure) => {
+                self.hold(environment, key, owner, &acting, memory).await;
+                return Err(failure);
+            }
+        };
         memory.desired = Some(Arc::new(desired.without_objects()));
+        if environment.spec.deletion_policy != Some(DeletionPolicy::Delete) {
+            memory.definition = None;
+        } else if memory.definition.is_none() {
+            let found = definition(&self.cluster.client(), deletion::CRD).await;
+            memory.definition = found.map_err(|error| Failure::of(&error))?;
+        }
         let newest = || match self.repositories.head(&key.0, &key.1) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
             Head::Pending | Head::Failed { .. } => true,
@@ -270,16 +286,15 @@ impl EnvironmentReconciler {
             commit: &commit,
             desired: &desired,
             occasion: occasion(environment, memory, &commit),
+            definition: memory.definition.as_deref(),
             newest: &newest,
         })
         .await?;
         let Some(Done { changed, blind, health, drifted, corrected, held }) = done else {
             return Ok(Reached::Superseded);
         };
-        if !corrected.is_empty() {
-            let note = format!("Put back what others had changed: {}", listed(&corrected));
-            self.publish(environment, EventType::Normal, "DriftCorrected", note).await;
-        }
+        self.tell_of_drift(environment, &corrected).await;
+        memory.applied = memory.desired.clone().map(|desired| (commit.clone(), desired));
         findings.blind = blind;
         let unhealthy = health.into_iter().find(|(_, health)| *health != Health::Current);
         findings.applied = Some(AppliedNow {
@@ -295,6 +310,41 @@ impl EnvironmentReconciler {
                 let unhealthy = unhealthy.map(|(key, health)| (key.to_string(), health));
                 Ok(Reached::Applied { unhealthy, drifted, held })
             }
+        }
+    }
+
+    /// While a new commit cannot be read, the last one that was applied stays in force: what others change of it is put back.
+    async fn hold(&self, environment: &Environment, key: &Key, owner: &Owner, acting: &Acting, memory: &Memory) {
+        let applied = memory.applied.as_ref().filter(|(_, desired)| desired.is_of(environment));
+        let Some((commit, desired)) = applied else { return };
+        let done = apply(&apply::Work {
+            cluster: &self.cluster,
+            repositories: &self.repositories,
+            inventories: &self.inventories,
+            acting,
+            environment,
+            key,
+            owner,
+            commit,
+            desired,
+            occasion: Occasion::Watch,
+            definition: memory.definition.as_deref(),
+            newest: &|| true,
+        })
+        .await;
+        match done {
+            Ok(Some(done)) => self.tell_of_drift(environment, &done.corrected).await,
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::warn!(%owner, reason = %failure.reason, message = %failure.message, "cannot put back what others changed");
+            }
+        }
+    }
+
+    async fn tell_of_drift(&self, environment: &Environment, corrected: &[String]) {
+        if !corrected.is_empty() {
+            let note = format!("Put back what others had changed: {}", listed(corrected));
+            self.publish(environment, EventType::Normal, "DriftCorrected", note).await;
         }
     }
 

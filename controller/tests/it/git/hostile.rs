@@ -125,7 +125,7 @@ async fn a_repository_that_is_too_large() {
     pool.follow("bytes", &server.https("demo"), branch("prod"), server.password());
     let error = pool.until_failed("bytes").await;
     assert_eq!(error.label(), "RepositoryTooLarge", "{error}");
-    assert!(error.to_string().contains("65536 bytes") && error.is_terminal(), "{error}");
+    assert!(error.to_string().contains("64 KiB") && error.is_terminal(), "{error}");
 
     let mut pool = Pool::with(Limits { objects: 4, ..Limits::default() });
     pool.follow("objects", &server.https("demo"), branch("prod"), server.password());
