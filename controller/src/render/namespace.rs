@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::error::RenderError;
+use super::error::{RenderError, short};
 use super::manifests::twice;
 use super::{Object, ObjectKey, Origin};
 
@@ -13,8 +13,9 @@ use super::{Object, ObjectKey, Origin};
 pub enum ScopeError {
     /// Neither the cluster nor a definition in the same commit knows the kind.
     #[error(
-        "{origin}: kind {kind} of {api_version} is not known to the cluster, so {object} cannot be applied: install its \
-         CustomResourceDefinition, add it to this commit, or correct apiVersion and kind"
+        "{origin}: kind {} of {} is not known to the cluster, so {} cannot be applied: install its \
+         CustomResourceDefinition, add it to this commit, or correct apiVersion and kind",
+        short(.kind), short(.api_version), short(&.object.to_string())
     )]
     UnknownKind {
         /// Where the object stands.
