@@ -52,6 +52,8 @@ impl Controller {
             .arg("--cache-dir")
             .arg(folder.join("cache"))
             .args(["--insecure-registry", bed.registry()])
+            // The proxy that tests put before the git server has no certificate.
+            .arg("--allow-http-git")
             .args(arguments)
             .env("KUBECONFIG", account_kubeconfig(bed, &folder))
             // The tests' git server has a certificate authority of its own, and these would beat the Environment's.

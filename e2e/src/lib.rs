@@ -11,6 +11,7 @@ mod command;
 mod controller;
 mod environment;
 mod eventually;
+pub mod fault;
 mod git_repo;
 mod git_server;
 mod hello;

@@ -4,6 +4,7 @@ mod apply;
 mod chart;
 mod docs;
 mod git;
+mod git_faults;
 mod image;
 mod isolation;
 mod quickstart;

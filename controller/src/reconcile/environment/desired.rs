@@ -56,12 +56,8 @@ pub(super) async fn desired(
     let tree = match tree {
         Ok(tree) => tree,
         Err(error) => {
-            return Err(Failure {
-                reason: error.label().to_owned(),
-                message: error.to_string(),
-                mended_by: if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time },
-                failures: Vec::new(),
-            });
+            let mended_by = if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time };
+            return Err(Failure::new(error.label(), error.to_string(), mended_by));
         }
     };
     match (tree.files, known) {
@@ -126,6 +122,7 @@ pub(super) fn unavailable(error: &kube::Error) -> Failure {
         reason: "ApiUnavailable".into(),
         message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),
         mended_by: MendedBy::Time,
+        outlook: String::new(),
         failures: Vec::new(),
     }
 }
@@ -141,5 +138,5 @@ fn several(reason: &str, mended_by: MendedBy, commit: &str, errors: impl Iterato
     } else {
         format!("Commit {commit} is not applied: {first} (and {more} more)")
     };
-    Failure { reason: reason.to_owned(), message, mended_by, failures }
+    Failure { reason: reason.to_owned(), message, mended_by, outlook: String::new(), failures }
 }
