@@ -18,6 +18,7 @@ use super::protocol::{Operation, Request, Response};
 use super::registry::Task;
 use super::repositories::Shared;
 use super::schedule;
+use crate::metrics;
 
 /// Asks the poller to fetch the cache anew.
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
         if failed.is_some() && anew {
             rebuild.ask();
         }
+        metrics::synced(failed.map_or("ok", Error::label));
         failures = if failed.is_some() { failures.saturating_add(1) } else { 0 };
         let wait = schedule::next(task.interval, failures, failed.and_then(Error::asked_wait), rand::random::<f64>());
         let now = Timestamp::now();

@@ -165,6 +165,12 @@ async fn an_ill_host_is_asked_ever_less_often_however_many_follow_it() {
         assert!((expected * 0.89..=expected * 1.1 + 1.5).contains(gap), "the attempts were {gaps:?} apart");
     }
 
+    let controller = drover_e2e::Controller::shared().await;
+    let metrics = drover_e2e::get(&controller.http(), "localhost", "/metrics").await.expect("metrics are served").body;
+    let counted =
+        metrics.lines().find_map(|line| line.strip_prefix("drover_git_syncs_total{outcome=\"GitServerError\"} "));
+    assert!(counted.is_some_and(|count| count.parse().is_ok_and(|count: u64| count >= 4)), "{metrics}");
+
     // All who follow it ask for a look at once: that is one request, or two.
     proxy.relent();
     let before = asked().len();
