@@ -68,6 +68,11 @@ impl GitServer {
         format!("{}/{name}.git", self.variable("GIT_HTTPS_URL"))
     }
 
+    /// Where the server answers without TLS, for a proxy before it.
+    pub fn http(&self) -> &str {
+        self.variable("GIT_HTTP_URL")
+    }
+
     /// The address of a repository over SSH.
     pub fn ssh(&self, name: &str) -> String {
         format!("{}/{name}.git", self.variable("GIT_SSH_URL"))

@@ -56,10 +56,13 @@ struct Stored {
     chunks: Vec<Chunk>,
 }
 
-#[derive(Clone, Default)]
-struct Chunk {
-    version: Option<String>,
-    entries: Vec<InventoryEntry>,
+/// A part of an inventory: what one ConfigMap holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chunk {
+    /// The ConfigMap's version; `None` before it was written.
+    pub version: Option<String>,
+    /// The objects in it.
+    pub entries: Vec<InventoryEntry>,
 }
 
 /// All inventories. Only the leader writes them, so what was read at the start stays true.
@@ -240,7 +243,11 @@ fn object_key(key: &Key, number: usize) -> ObjectKey {
     ObjectKey { group: String::new(), kind: "ConfigMap".into(), namespace: None, name: name(key, number) }
 }
 
-fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> ConfigMap {
+/// The ConfigMap of the part `number` of an inventory; the first carries what `record` says beside the objects.
+///
+/// # Panics
+/// Never: inventory entries are plain data.
+pub fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> ConfigMap {
     let policy = match record.on_deletion {
         DeletionPolicy::Orphan => "Orphan",
         DeletionPolicy::Delete => "Delete",
@@ -267,7 +274,8 @@ fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> Confi
     }
 }
 
-fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
+/// Reads what [`config_map`] wrote; `None` when it did not.
+pub fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
     let annotations = map.metadata.annotations.as_ref()?;
     let (namespace, environment) = annotations.get(ENVIRONMENT)?.split_once('/')?;
     let number = map.metadata.labels.as_ref()?.get(LABEL)?.parse().ok()?;

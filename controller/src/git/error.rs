@@ -1,5 +1,7 @@
 //! What can go wrong between a repository and its files, each as one sentence for a person.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a repository could not be followed or read. Crosses the pipe from the child process, and holds no secret.
@@ -64,8 +66,11 @@ pub enum Error {
     )]
     NotARepository { url: String },
     /// The server answered with an error.
-    #[error("the git server of {url} answered with an error ({detail}); drover tries again")]
+    #[error("the git server of {url} answered with an error ({detail})")]
     Server { url: String, detail: String },
+    /// The server wants to be asked less often. `wait` is the number of seconds that it asks for.
+    #[error("the git server of {url} limits requests{}", waits(.wait.as_ref()))]
+    Throttled { url: String, wait: Option<u64> },
     /// The branch is not there.
     #[error("the branch {branch} does not exist in {url}: {advice}")]
     NoSuchBranch { url: String, branch: String, advice: String },
@@ -115,8 +120,12 @@ pub enum Error {
     #[error("no repository is followed for {name}")]
     NotSubscribed { name: String },
     /// The child process ended without an answer.
-    #[error("the git process for {url} ended without an answer ({detail}); drover tries again")]
+    #[error("the git process for {url} ended without an answer ({detail})")]
     Child { url: String, detail: String },
+}
+
+fn waits(seconds: Option<&u64>) -> String {
+    seconds.map(|seconds| format!(" and asks drover to wait {seconds} s")).unwrap_or_default()
 }
 
 impl Error {
@@ -128,11 +137,20 @@ impl Error {
                 | Self::Unreachable { .. }
                 | Self::TimedOut { .. }
                 | Self::Server { .. }
+                | Self::Throttled { .. }
                 | Self::MissingCommit { .. }
                 | Self::DamagedCache { .. }
                 | Self::NotSubscribed { .. }
                 | Self::Child { .. }
         )
+    }
+
+    /// For how long the server asks to be left alone.
+    pub(super) fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { wait, .. } => wait.map(Duration::from_secs),
+            _ => None,
+        }
     }
 
     /// One CamelCase word: the reason of a condition and the label of a metric.
@@ -152,6 +170,7 @@ impl Error {
             Self::Redirected { .. } => "Redirected",
             Self::NotARepository { .. } => "NotARepository",
             Self::Server { .. } => "GitServerError",
+            Self::Throttled { .. } => "GitServerThrottles",
             Self::NoSuchBranch { .. } => "NoSuchBranch",
             Self::NoSuchTag { .. } => "NoSuchTag",
             Self::BadRange { .. } => "BadRange",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::error::RenderError;
+use super::error::{RenderError, short};
 use super::manifests::twice;
 use super::{Object, ObjectKey, Origin};
 
@@ -13,8 +13,9 @@ use super::{Object, ObjectKey, Origin};
 pub enum ScopeError {
     /// Neither the cluster nor a definition in the same commit knows the kind.
     #[error(
-        "{origin}: the cluster does not know the kind {kind} of {api_version}: install its CustomResourceDefinition, add that to \
-         git, or correct apiVersion and kind"
+        "{origin}: the cluster does not know the kind {} of {}: install its CustomResourceDefinition, add that to git, or correct \
+         apiVersion and kind",
+        short(.kind), short(.api_version)
     )]
     UnknownKind {
         /// Where the object stands.

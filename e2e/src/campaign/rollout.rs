@@ -14,7 +14,7 @@ use super::ledger::{Ledger, concerns};
 use super::outcome::Outcome;
 use super::supervisor::Supervisor;
 use crate::environment::Environment;
-use crate::fault::{Call, Plan};
+use crate::fault::api::{Call, Plan};
 use crate::git_repo::GitRepo;
 use crate::namespace::Namespace;
 use crate::status::ready;

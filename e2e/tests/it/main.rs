@@ -6,6 +6,7 @@ mod bad_input;
 mod chart;
 mod docs;
 mod git;
+mod git_faults;
 mod image;
 mod isolation;
 mod leadership;

@@ -148,6 +148,7 @@ impl Outcome {
         Some(Failure {
             reason: first.reason.clone(),
             message,
+            outlook: String::new(),
             mended_by: MendedBy::Time,
             failures: self.failures.clone(),
         })
@@ -403,7 +404,13 @@ fn conflicts(plan: &plan::Plan) -> Result<(), Failure> {
         .collect();
     let Some(first) = failures.first() else { return Ok(()) };
     // Looked at again: the other owner may give it up without drover being told.
-    Err(Failure { reason: first.reason.clone(), message: first.message.clone(), mended_by: MendedBy::Person, failures })
+    Err(Failure {
+        reason: first.reason.clone(),
+        message: first.message.clone(),
+        mended_by: MendedBy::Person,
+        outlook: String::new(),
+        failures,
+    })
 }
 
 fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) -> Done {

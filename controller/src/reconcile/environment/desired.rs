@@ -64,12 +64,8 @@ pub(super) async fn desired(
             let of_a_file =
                 matches!(error, git::Error::FileTooLarge { .. } | git::Error::TooMuch { .. } | git::Error::Link { .. });
             let message = if of_a_file { not_applied(commit.id.short(), &error) } else { error.to_string() };
-            return Err(Failure {
-                reason: error.label().to_owned(),
-                message,
-                mended_by: if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time },
-                failures: Vec::new(),
-            });
+            let mended_by = if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time };
+            return Err(Failure::new(error.label(), message, mended_by));
         }
     };
     match (tree.files, known) {
@@ -134,6 +130,7 @@ pub(super) fn unavailable(error: &kube::Error) -> Failure {
         reason: "ApiUnavailable".into(),
         message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),
         mended_by: MendedBy::Time,
+        outlook: String::new(),
         failures: Vec::new(),
     }
 }
@@ -146,7 +143,7 @@ fn several(reason: &str, mended_by: MendedBy, commit: &str, errors: impl Iterato
     let more = failures.len().saturating_sub(1);
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
     let message = not_applied(commit, format_args!("{first}{more}"));
-    Failure { reason: reason.to_owned(), message, mended_by, failures }
+    Failure { reason: reason.to_owned(), message, mended_by, outlook: String::new(), failures }
 }
 
 fn not_applied(commit: &str, why: impl std::fmt::Display) -> String {

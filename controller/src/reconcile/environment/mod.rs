@@ -35,7 +35,7 @@ use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, Cluster, definition, patch_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::git::webhook::webhook_id;
-use crate::git::{CommitInfo, Head, Repositories};
+use crate::git::{CommitInfo, Head, Repositories, outlook};
 use crate::health::Health;
 use crate::plan::Occasion;
 
@@ -53,6 +53,8 @@ struct Failure {
     reason: String,
     /// One sentence.
     message: String,
+    /// The end of that sentence, about the time: it changes while the failure stays the same.
+    outlook: String,
     /// What can mend it.
     mended_by: MendedBy,
     /// Each thing that is wrong, where there are several.
@@ -66,6 +68,8 @@ enum MendedBy {
     Commit,
     /// A person, where drover is not told: a Secret, a right, a repository.
     Person,
+    /// A git host that fails now: its repository's own poll looks again, and tells.
+    Host,
     /// Time, perhaps.
     Time,
 }
@@ -139,7 +143,8 @@ impl Reconciler for EnvironmentReconciler {
                 });
             }
         }
-        let written = self.write_status(&environment, &key, &mut memory, &findings, &outcome).await;
+        let stem = result.as_ref().err().map(|failure| failure.message.as_str());
+        let written = self.write_status(&environment, &key, &mut memory, &findings, &outcome, stem).await;
         self.memories().insert(key, memory);
         if written { next } else { Next::Retry }
     }
@@ -241,15 +246,16 @@ impl EnvironmentReconciler {
                 findings.head = Some((commit.clone(), Time(fetched_at)));
                 (commit, None)
             }
-            Head::Failed { error, last_good, .. } => {
-                let failure = Failure {
-                    reason: error.label().to_owned(),
-                    message: error.to_string(),
-                    mended_by: MendedBy::Person,
-                    failures: Vec::new(),
-                };
+            Head::Failed { error, since, again, last_good } => {
+                let mended_by = if error.is_terminal() { MendedBy::Person } else { MendedBy::Host };
+                let mut failure = Failure::new(error.label(), error.to_string(), mended_by);
+                failure.outlook = again.map(|again| outlook(since, again)).unwrap_or_default();
                 // A wrong password is corrected in the Secret: it is read again at the next look.
-                memory.dereferenced = None;
+                if error.is_terminal()
+                    && let Some(dereferenced) = &mut memory.dereferenced
+                {
+                    dereferenced.expire();
+                }
                 match last_good {
                     Some(commit) => (commit, Some(failure)),
                     None => return Err(failure),
@@ -355,6 +361,7 @@ impl EnvironmentReconciler {
         memory: &mut Memory,
         findings: &Findings,
         outcome: &Outcome,
+        stem: Option<&str>,
     ) -> bool {
         // What the watch shows can be older than what was written last.
         let before = memory.status.clone().or_else(|| environment.status.clone()).unwrap_or_default();
@@ -364,7 +371,7 @@ impl EnvironmentReconciler {
             memory.status = Some(after);
             return true;
         }
-        self.tell(environment, &before, &after, findings, outcome).await;
+        self.tell(environment, &before, &after, findings, outcome, stem).await;
         match patch_status::<Environment>(&self.cluster.client(), &key.0, &key.1, &after).await {
             Ok(()) => {
                 memory.status = Some(after);
@@ -385,6 +392,7 @@ impl EnvironmentReconciler {
         after: &EnvironmentStatus,
         findings: &Findings,
         outcome: &Outcome,
+        stem: Option<&str>,
     ) {
         let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
         if let Some(applied) = after.applied.as_ref()
@@ -398,8 +406,10 @@ impl EnvironmentReconciler {
         let message = |status: &EnvironmentStatus| {
             drover_crds::condition::get(&status.conditions, drover_crds::condition::READY).map(|c| c.message.clone())
         };
+        // The same failure at another time is no news.
+        let same = |before: &str, text: &str| before == text || stem.is_some_and(|stem| before.starts_with(stem));
         if let Outcome::Failed { reason, message: text } | Outcome::Stalled { reason, message: text } = outcome
-            && message(before).as_deref() != Some(text)
+            && !message(before).is_some_and(|before| same(&before, text))
         {
             tracing::warn!(%namespace, %name, %reason, message = %text, "not as asked");
             self.publish(environment, EventType::Warning, reason, text.clone()).await;
@@ -474,10 +484,11 @@ fn conclude(environment: &Environment, result: &Result<Reached, Failure>, findin
             }
         }
         Err(failure) => {
-            let (reason, message) = (failure.reason.clone(), failure.message.clone());
+            let (reason, message) = (failure.reason.clone(), format!("{}{}", failure.message, failure.outlook));
             match failure.mended_by {
                 MendedBy::Commit => (Outcome::Stalled { reason, message }, wait(BLIND_POLL)),
                 MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
+                MendedBy::Host => (Outcome::Failed { reason, message }, wait(BLIND_POLL)),
                 MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
             }
         }
