@@ -231,8 +231,6 @@ pub struct AppliedStatus {
     pub at: Option<Time>,
     /// How many objects it has.
     pub objects: i64,
-    /// How many of them it changed.
-    pub changed: i64,
 }
 
 /// Something that is wrong with one object or file.

@@ -1,6 +1,7 @@
 //! What the API server's audit log says was asked of it: who, what, when, and how it was answered.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::Path;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -16,6 +17,8 @@ pub struct Asked {
     pub call: Call,
     /// The user, before any impersonation.
     pub user: String,
+    /// The user that it was done as.
+    pub acting_as: String,
     /// The token's id, where it was one.
     pub credential: String,
     /// When it arrived.
@@ -25,6 +28,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Whether drover asked, as itself or as the account of a namespace.
+    pub fn by_drover(&self) -> bool {
+        self.user == "system:serviceaccount:drover-system:drover"
+    }
+
     /// Whether it changed the cluster, the Lease and Events aside.
     pub fn changed_something(&self) -> bool {
         self.call.writes() && self.code < 300 && !["leases", "events"].contains(&self.call.resource.as_str())
@@ -37,10 +45,16 @@ pub struct Audit(Vec<Asked>);
 
 impl Audit {
     pub(crate) fn read(path: &Path) -> Self {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        // The last line may not be whole yet.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        Self(whole.lines().map(|line| parse(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect())
+        Self::read_from(path, 0)
+    }
+
+    /// What lies in the file after that many bytes.
+    pub(crate) fn read_from(path: &Path, place: u64) -> Self {
+        let mut file = fs::File::open(path).expect("the testbed was started with its audit log");
+        file.seek(SeekFrom::Start(place)).expect("the audit log only grows");
+        let lines = BufReader::new(file).split(b'\n').map(|line| line.expect("the audit log can be read"));
+        // The last line may not be whole yet, and an API server that was killed leaves half a line.
+        Self(lines.filter_map(|line| parse(&line).ok()).collect())
     }
 
     /// How many entries there are: a place to go on from.
@@ -58,18 +72,24 @@ impl Audit {
         &self.0[place..]
     }
 
+    /// All entries.
+    pub fn into_entries(self) -> Vec<Asked> {
+        self.0
+    }
+
     /// What was asked with that credential.
     pub fn by<'a>(&'a self, credential: &'a str) -> impl Iterator<Item = &'a Asked> + 'a {
         self.0.iter().filter(move |asked| asked.credential == credential)
     }
 }
 
-fn parse(line: &str) -> Result<Asked, serde_json::Error> {
+fn parse(line: &[u8]) -> Result<Asked, serde_json::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Line {
         verb: String,
         user: User,
+        impersonated_user: Option<User>,
         #[serde(default)]
         object_ref: Object,
         request_received_timestamp: MicroTime,
@@ -92,8 +112,8 @@ fn parse(line: &str) -> Result<Asked, serde_json::Error> {
         namespace: String,
         name: String,
     }
-    let Line { verb, user, object_ref: object, request_received_timestamp, response_status } =
-        serde_json::from_str(line)?;
+    let Line { verb, user, impersonated_user, object_ref: object, request_received_timestamp, response_status } =
+        serde_json::from_slice(line)?;
     let id = &user.extra["authentication.kubernetes.io/credential-id"][0];
     Ok(Asked {
         call: Call {
@@ -104,6 +124,7 @@ fn parse(line: &str) -> Result<Asked, serde_json::Error> {
             namespace: object.namespace,
             name: object.name,
         },
+        acting_as: impersonated_user.map_or_else(|| user.username.clone(), |user| user.username),
         user: user.username,
         credential: id.as_str().unwrap_or_default().to_owned(),
         at: request_received_timestamp,

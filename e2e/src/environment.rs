@@ -37,7 +37,19 @@ impl<'a> Environment<'a> {
         change: impl FnOnce(&mut EnvironmentSpec),
     ) -> Self {
         namespace.apply(&namespace.git_server().secret_for_https("git-read"));
-        let mut spec = EnvironmentSpec {
+        let mut spec = Self::spec(repo);
+        change(&mut spec);
+        namespace
+            .api::<Resource>()
+            .create(&PostParams::default(), &Resource::new(name, spec))
+            .await
+            .unwrap_or_else(|error| panic!("Environment {name} was refused: {error}"));
+        Self::named(namespace, name)
+    }
+
+    /// What it says when nothing is changed; the Secret `git-read` is to be there.
+    pub fn spec(repo: &GitRepo) -> EnvironmentSpec {
+        EnvironmentSpec {
             source: Source {
                 url: repo.https(),
                 reference: Reference { branch: Some("prod".into()), ..Reference::default() },
@@ -52,14 +64,7 @@ impl<'a> Environment<'a> {
             drift: None,
             suspend: None,
             suspend_reason: None,
-        };
-        change(&mut spec);
-        namespace
-            .api::<Resource>()
-            .create(&PostParams::default(), &Resource::new(name, spec))
-            .await
-            .unwrap_or_else(|error| panic!("Environment {name} was refused: {error}"));
-        Self::named(namespace, name)
+        }
     }
 
     /// One that is there already.
@@ -86,6 +91,11 @@ impl<'a> Environment<'a> {
     /// Its status; empty before drover wrote one.
     pub async fn status(&self) -> EnvironmentStatus {
         self.resource().await.status.unwrap_or_default()
+    }
+
+    /// The same, if the API server can be asked now.
+    pub async fn try_status(&self) -> Option<EnvironmentStatus> {
+        self.namespace.api::<Resource>().get(&self.name).await.ok()?.status
     }
 
     /// Waits until that commit is applied in full and all its objects are healthy.

@@ -8,6 +8,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 mod audit;
+pub mod campaign;
 mod command;
 mod controller;
 mod environment;

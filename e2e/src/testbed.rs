@@ -38,7 +38,7 @@ impl Testbed {
     pub fn share_control_plane(number: u32) -> &'static Self {
         SHARED.get_or_init(|| {
             cluster(number, &["down"]);
-            cluster(number, &["up", "--audit"]);
+            cluster(number, &["up", "--registry", "--audit"]);
             Self::describe(number)
         })
     }

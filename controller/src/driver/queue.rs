@@ -1,7 +1,8 @@
 //! Who is reconciled next. Pure: time comes in as a value.
 //!
 //! Fair: first come, first served, each key at most once in the queue, and never two reconciles of one key at once. A key that
-//! is asked for while it runs is run again afterwards. A key that fails waits longer each time; nobody else waits for it.
+//! is asked for while it runs is run again afterwards. A key that fails waits, longer after each wait that did not help; nobody
+//! else waits for it. A failure that an event brought about makes no wait longer: events come in bursts.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
@@ -28,6 +29,8 @@ struct Entry {
     queued: bool,
     running: bool,
     again: bool,
+    /// It was not asked for: its pause was over.
+    after_pause: bool,
     failures: u32,
     timer: Option<(Instant, u64)>,
 }
@@ -69,6 +72,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             }
             if let Some(key) = self.timers.remove(&timer) {
                 self.push(&key);
+                self.entries.entry(key).or_default().after_pause = true;
             }
         }
         let key = self.ready.pop_front()?;
@@ -82,7 +86,12 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn done(&mut self, key: &K, next: Next, now: Instant, jitter: f64) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.running = false;
-        entry.failures = if next == Next::Retry { entry.failures.saturating_add(1) } else { 0 };
+        let waited = std::mem::take(&mut entry.after_pause);
+        entry.failures = match next {
+            Next::Retry if waited || entry.failures == 0 => entry.failures.saturating_add(1),
+            Next::Retry => entry.failures,
+            _ => 0,
+        };
         if entry.again {
             entry.again = false;
             self.push(key);
@@ -160,6 +169,20 @@ mod tests {
         assert_eq!(queue.pop(now), Some("a"));
         queue.done(&"a", Next::After(Duration::from_secs(7)), now, 0.5);
         assert_eq!(queue.next_timer(), Some(now + Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_burst_of_events_makes_no_pause_longer() {
+        let mut queue = Queue::default();
+        for _ in 0..20 {
+            queue.push(&"a");
+            assert_eq!(queue.pop(at(0)), Some("a"));
+            queue.done(&"a", Next::Retry, at(0), 0.5);
+        }
+        assert_eq!(queue.next_timer(), Some(at(1)));
+        assert_eq!(queue.pop(at(1)), Some("a"));
+        queue.done(&"a", Next::Retry, at(1), 0.5);
+        assert_eq!(queue.next_timer(), Some(at(3)));
     }
 
     #[test]

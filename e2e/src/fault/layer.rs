@@ -55,10 +55,7 @@ impl Faults {
         let mut loaded = self.plan.lock().expect("no holder of this lock panics");
         let written = std::fs::metadata(&self.path).and_then(|file| file.modified()).ok();
         if written != loaded.written {
-            let plan: Plan = match std::fs::read_to_string(&self.path) {
-                Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| panic!("the plan: {error}")),
-                Err(_) => Plan::default(),
-            };
+            let plan = Plan::read(&self.path);
             *loaded = Loaded { written, counts: vec![0; plan.rules.len()], plan };
         }
         let Loaded { plan, counts, .. } = &mut *loaded;

@@ -1,5 +1,6 @@
 //! The plan: which requests meet which fault.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,19 @@ impl Plan {
         Self { rules: vec![Rule { matches, fault }] }
     }
 
+    /// The plan in that file.
+    pub fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The same, but nothing kills.
+    #[must_use]
+    pub fn without_kills(mut self) -> Self {
+        self.rules.retain(|rule| !matches!(rule.fault, Fault::Kill(_)));
+        self
+    }
+
     /// Puts the plan where drover reads it, at once and whole.
     pub fn write(&self, path: &Path) {
         let new = path.with_extension("new");
@@ -116,6 +130,13 @@ impl Match {
     #[must_use]
     pub fn nth(mut self, nth: u32) -> Self {
         self.nth = nth;
+        self
+    }
+
+    /// Only that many of them, or that many from the nth on.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = times;
         self
     }
 
@@ -153,6 +174,18 @@ impl Match {
             (0, 0) => true,
             (0, times) => number <= times,
             (nth, times) => (nth..nth + times.max(1)).contains(&number),
+        }
+    }
+}
+
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_all = |text: &str| if text.is_empty() { "*".to_owned() } else { text.to_owned() };
+        write!(f, "{} {}", or_all(&self.verb), or_all(&self.resource))?;
+        match (self.nth, self.times) {
+            (0, 0) => Ok(()),
+            (0, times) => write!(f, " (the first {times})"),
+            (nth, times) => write!(f, " (from no. {nth}, {})", times.max(1)),
         }
     }
 }

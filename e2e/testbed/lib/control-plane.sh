@@ -1,11 +1,13 @@
 # etcd, the API server and the controller manager. Sourced by `cluster`.
 # shellcheck shell=bash
 
-control_plane() { # [audit]
-  local d=$STATE/pki etcd=http://127.0.0.1:$ETCD_PORT peers=http://127.0.0.1:$ETCD_PEER_PORT extra=()
+control_plane() { # [audit [fake-node]]
+  local d=$STATE/pki etcd=http://127.0.0.1:$ETCD_PORT peers=http://127.0.0.1:$ETCD_PEER_PORT extra=() patience=()
   if [ -n "${1:-}" ]; then
     extra+=(--audit-policy-file "$here/config/audit-policy.yaml" --audit-log-path "$STATE/log/audit.log")
   fi
+  # A played node that is late with its sign of life is not dead, and its pods would not come back.
+  if [ -n "${2:-}" ]; then patience+=(--node-monitor-grace-period 1h); fi
   # Loopback is no address for the `kubernetes` Service, and nothing in the cluster could reach it.
   if [ "$MODE" = loopback ]; then extra+=(--endpoint-reconciler-type none); fi
 
@@ -24,7 +26,7 @@ control_plane() { # [audit]
   start controller-manager kube-controller-manager --kubeconfig "$STATE/controller-manager.kubeconfig" --secure-port 0 \
     --root-ca-file "$d/ca.crt" --service-account-private-key-file "$d/sa.key" --use-service-account-credentials \
     --leader-elect=false --allocate-node-cidrs --cluster-cidr "$POD_CIDR" --cluster-signing-cert-file "$d/ca.crt" \
-    --cluster-signing-key-file "$d/ca.key" --kube-api-qps 200 --kube-api-burst 400
+    --cluster-signing-key-file "$d/ca.key" --kube-api-qps 200 --kube-api-burst 400 "${patience[@]}"
   # Without its namespace's default account no pod is let in.
   wait_for 30 "the controller manager" kubectl --kubeconfig "$STATE/kubeconfig" -n default get serviceaccount default
 }

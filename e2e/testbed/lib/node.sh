@@ -1,18 +1,24 @@
 # The node: scheduler, containerd, kubelet, kube-proxy, and an image registry. Sourced by `cluster`.
 # shellcheck shell=bash
 
+registry() {
+  mkdir -p "$STATE/registry"
+  fill "$here/config/registry.yaml" >"$STATE/registry.yaml"
+  start registry registry serve "$STATE/registry.yaml"
+}
+
 node() {
   local run=$STATE/run config file
-  mkdir -p "$run" "$STATE/cni" "$STATE/registry" "$STATE/registries/$NODE_IP:5000"
+  mkdir -p "$run" "$STATE/cni" "$STATE/registries/$NODE_IP:5000"
   config=$here/config
-  for file in containerd.toml kubelet.yaml registry.yaml; do fill "$config/$file" >"$STATE/$file"; done
+  for file in containerd.toml kubelet.yaml; do fill "$config/$file" >"$STATE/$file"; done
   fill "$config/bridge.conflist" >"$STATE/cni/10-bridge.conflist"
   fill "$config/hosts.toml" >"$STATE/registries/$NODE_IP:5000/hosts.toml"
   echo "nameserver 127.0.0.1" >"$STATE/resolv.conf" # nobody answers there: pods resolve what the cluster's DNS knows
   cgroup_up
 
   start containerd containerd --config "$STATE/containerd.toml"
-  start registry registry serve "$STATE/registry.yaml"
+  running registry || registry
   start scheduler kube-scheduler --kubeconfig "$STATE/scheduler.kubeconfig" --leader-elect=false
   wait_for 30 containerd ctr --address "$run/containerd.sock" version
   image drover.test/pause:1 --entrypoint /pause "$BIN/pause:/pause" >/dev/null

@@ -1,10 +1,23 @@
-//! What takes long: the same events again and again, at moments that differ. `make soak` runs it and prints its figures; each test
-//! prints its seed, and `SOAK_SEED` in the environment repeats a run.
+//! What takes long: what `make test` does for one write of each sort is done here for every write and with every fault, and what
+//! may go wrong at any moment goes wrong at many. `make soak` runs it and prints its figures; a test that draws moments prints its
+//! seed, and `SOAK_SEED` in the environment repeats a run.
 
+mod every_write;
 mod frozen;
+mod outages;
+mod random_kills;
 
+use drover_e2e::Testbed;
+use drover_e2e::campaign::Campaign;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+
+/// The number of the cluster.
+const CLUSTER: u32 = 4;
+
+async fn campaign(apps: usize) -> Campaign {
+    Campaign::begin(Testbed::share_fake_node(CLUSTER), env!("CARGO_BIN_EXE_drover-faulty"), apps).await
+}
 
 /// Random numbers that can be had again.
 fn random(what: &str) -> StdRng {

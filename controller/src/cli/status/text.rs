@@ -45,8 +45,7 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: DateTime<U
         Some(applied) => {
             let when = applied.at.as_ref().map(|at| format!(", {} ago", age(now, at))).unwrap_or_default();
             let commit = commit(&applied.commit, environment.applied_message.as_deref());
-            let _ =
-                writeln!(text, "    {DIM}applied{DIM:#} {commit}{when}: {}", objects(applied.objects, applied.changed));
+            let _ = writeln!(text, "    {DIM}applied{DIM:#} {commit}{when}: {}", objects(applied.objects));
         }
         None => {
             let _ = writeln!(text, "    {DIM}applied{DIM:#} nothing yet");
@@ -142,9 +141,9 @@ fn commit(id: &str, message: Option<&str>) -> String {
     }
 }
 
-fn objects(objects: i64, changed: i64) -> String {
+fn objects(objects: i64) -> String {
     let plural = if objects == 1 { "" } else { "s" };
-    format!("{objects} object{plural}, {changed} changed")
+    format!("{objects} object{plural}")
 }
 
 fn told(health: &Health) -> String {
@@ -249,7 +248,7 @@ mod tests {
                 "observedGeneration": 1,
                 "conditions": conditions("True", None, "Applied", "12 objects are applied and healthy"),
                 "source": {"commit": commit, "message": "Add a basket", "author": "Ann", "fetchedAt": "2026-11-21T11:55:00Z"},
-                "applied": {"commit": commit, "short": "1a2b3c4d5e6f", "tree": "t", "at": "2026-11-21T11:55:01Z", "objects": 12, "changed": 2},
+                "applied": {"commit": commit, "short": "1a2b3c4d5e6f", "tree": "t", "at": "2026-11-21T11:55:01Z", "objects": 12},
                 "webhookPath": "/hook/abc",
             }),
         );

@@ -314,7 +314,7 @@ impl EnvironmentReconciler {
             memory.status = Some(after);
             return true;
         }
-        self.tell(environment, &before, &after, outcome).await;
+        self.tell(environment, &before, &after, findings, outcome).await;
         match patch_status::<Environment>(&self.cluster.client(), &key.0, &key.1, &after).await {
             Ok(()) => {
                 memory.status = Some(after);
@@ -333,14 +333,16 @@ impl EnvironmentReconciler {
         environment: &Environment,
         before: &EnvironmentStatus,
         after: &EnvironmentStatus,
+        findings: &Findings,
         outcome: &Outcome,
     ) {
         let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
         if let Some(applied) = after.applied.as_ref()
             && before.applied.as_ref().map(|a| &a.commit) != Some(&applied.commit)
         {
-            tracing::info!(%namespace, %name, commit = %applied.short, changed = applied.changed, "applied");
-            let note = format!("Applied {}: {} of {} objects changed", applied.short, applied.changed, applied.objects);
+            let changed = findings.applied.as_ref().map_or(0, |now| now.changed);
+            tracing::info!(%namespace, %name, commit = %applied.short, changed, "applied");
+            let note = format!("Applied {}: {changed} of {} objects changed", applied.short, applied.objects);
             self.publish(environment, EventType::Normal, "Applied", note).await;
         }
         let message = |status: &EnvironmentStatus| {

@@ -31,6 +31,7 @@ pub(super) struct AppliedNow {
     pub(super) commit: CommitInfo,
     pub(super) tree: String,
     pub(super) objects: usize,
+    /// By this turn: after a crash in the middle of a commit, only what was left to do.
     pub(super) changed: usize,
     pub(super) healthy: bool,
 }
@@ -93,7 +94,6 @@ fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
                 tree: applied.tree.clone(),
                 at: Some(now.clone()),
                 objects: count(applied.objects),
-                changed: count(applied.changed),
             });
         }
     }

@@ -4,6 +4,7 @@
 //! the cluster that is started for it and removed afterwards.
 
 mod drift;
+mod failing;
 mod figures;
 mod install;
 mod push;
@@ -32,6 +33,7 @@ async fn main() {
     rows.extend(push::one_of_a_hundred(&apps).await);
     rows.extend(drift::put_back(&apps).await);
     rows.extend(quiet::minute(bed, &apps).await);
+    rows.extend(failing::ten_of_a_hundred(bed).await);
     rows.push(Row::new(
         "resident memory: 101 Environments, 100 WebApps",
         format!("{} MiB", figures::resident_mebibytes(controller.pid())),

@@ -1,0 +1,133 @@
+//! A campaign: one rollout without faults, then as many as it takes with.
+
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::disturbance::{Disturbance, Point};
+use super::outcome::Outcome;
+use super::rollout::{Disturbed, Rollout};
+use super::supervisor::Supervisor;
+use crate::controller::install;
+use crate::fault::Call;
+use crate::testbed::Testbed;
+
+/// How long a rollout may take with a fault in its way: a write that hangs takes 4 s, an API server that asks for patience 5 s, and
+/// back-off comes to some seconds more.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// The same for each app, where there are many.
+const DEADLINE_OF_AN_APP: Duration = Duration::from_secs(10);
+/// How long drover may want to look again, after the last rollout, before a quiet minute begins.
+const STILL: Duration = Duration::from_secs(5);
+
+/// Campaigns take turns: there is one drover for a cluster.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// A rollout that is disturbed again and again.
+pub struct Campaign {
+    _turn: MutexGuard<'static, ()>,
+    /// The drover that is disturbed.
+    pub drover: Supervisor,
+    rollout: Rollout,
+    undisturbed: Outcome,
+    usual: Duration,
+    points: Vec<Point>,
+    runs: usize,
+    met: usize,
+    failures: Vec<String>,
+}
+
+impl Campaign {
+    /// Runs the rollout of that many apps undisturbed, twice, which must come to the same. `program` is `drover-faulty`.
+    pub async fn begin(bed: &'static Testbed, program: &str, apps: usize) -> Self {
+        let turn = TURN.lock().await;
+        install(bed);
+        let drover = Supervisor::start(bed, program).await;
+        let rollout = Rollout {
+            bed,
+            apps,
+            deadline: DEADLINE.max(DEADLINE_OF_AN_APP * u32::try_from(apps).expect("not that many apps")),
+        };
+        let first = rollout.undisturbed(&drover).await;
+        let again = rollout.undisturbed(&drover).await;
+        let undisturbed = first.outcome.unwrap_or_else(|why| panic!("without faults {why}\n{}", drover.log_end()));
+        assert_eq!(again.compare(&undisturbed), Ok(()), "two rollouts without faults do not come to the same");
+        let calls: Vec<Call> = first.calls.into_iter().map(|(call, _)| call).collect();
+        let points = Point::writes(&calls);
+        println!("a rollout of {apps} apps has {} writes and takes {:.1} s", points.len(), again.took.as_secs_f64());
+        let usual = again.took;
+        Self { _turn: turn, drover, rollout, undisturbed, usual, points, runs: 0, met: 0, failures: Vec::new() }
+    }
+
+    /// The writes of the rollout without faults.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// How long the rollout takes without faults.
+    pub fn usual(&self) -> Duration {
+        self.usual
+    }
+
+    /// A rollout for each disturbance, `at_once` of them at the same time.
+    pub async fn disturb(&mut self, disturbances: &[Disturbance], at_once: usize) {
+        for batch in disturbances.chunks(at_once) {
+            let runs = self.rollout.run(&self.drover, batch, async {}).await;
+            for (disturbance, run) in batch.iter().zip(&runs) {
+                self.count(&disturbance.to_string(), run, run.faults() > 0);
+            }
+        }
+    }
+
+    /// One rollout while `meanwhile` disturbs the drover from outside.
+    pub async fn disturb_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
+        let run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);
+        self.count(what, &run, true);
+    }
+
+    /// The same where what was created and deleted is of no account, because the cluster forgets some of it.
+    pub async fn forget_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
+        let mut run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);
+        if let Ok(outcome) = &mut run.outcome {
+            outcome.changes.clone_from(&self.undisturbed.changes);
+        }
+        self.count(what, &run, true);
+    }
+
+    fn count(&mut self, what: &str, run: &Disturbed, met: bool) {
+        self.runs += 1;
+        self.met += usize::from(met);
+        let verdict = run.compare(&self.undisturbed);
+        println!(
+            "{:>4}. {what}: {:.1} s, {}",
+            self.runs,
+            run.took.as_secs_f64(),
+            match (&verdict, met) {
+                (Ok(()), true) => "the same end".to_owned(),
+                (Ok(()), false) => "the same end, but the fault was not met".to_owned(),
+                (Err(why), _) => format!("NOT the same end\n{why}"),
+            }
+        );
+        if let Err(why) = verdict {
+            self.failures.push(format!("{what}:\n{why}"));
+        }
+    }
+
+    /// A quiet minute follows, and all rollouts came to the same end. At least `share` of a hundred must have met their fault: the
+    /// order of writes differs a little from run to run.
+    pub async fn ends_well(self, share: usize) {
+        let written = self.drover.quiet_minute(STILL).await;
+        println!(
+            "{} rollouts, {} met their fault, {} came to the same end; {} restarts; {} writes in the quiet minute after",
+            self.runs,
+            self.met,
+            self.runs - self.failures.len(),
+            self.drover.restarts(),
+            written.len(),
+        );
+        assert!(self.failures.is_empty(), "{}\n{}", self.failures.join("\n"), self.drover.log_end());
+        assert!(written.is_empty(), "written in the quiet minute: {written:?}");
+        assert!(self.met * 100 >= self.runs * share, "only {} of {} met their fault", self.met, self.runs);
+        assert!(!self.drover.log().contains("panicked"), "drover panicked:\n{}", self.drover.log_end());
+    }
+}

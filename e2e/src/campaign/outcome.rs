@@ -1,0 +1,154 @@
+//! What a rollout comes to: the objects in the end and the changes on the way, in a form in which two runs can be compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use super::ledger::Ledger;
+use crate::namespace::Namespace;
+
+/// The kinds that are looked at.
+const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,ingresses,serviceaccounts,configmaps,\
+                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies";
+/// Fields that differ from run to run: identities, versions and times.
+const CHANGING: [&str; 17] = [
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "managedFields",
+    "lastTransitionTime",
+    "lastUpdateTime",
+    "startTime",
+    "startedAt",
+    "fetchedAt",
+    "appliedAt",
+    "healthyAt",
+    "finishedAt",
+    "at",
+    "since",
+    "webhookPath",
+    "clusterIP",
+    "clusterIPs",
+];
+/// The same for annotations and labels: keyed hashes and times.
+const CHANGING_MARKS: [&str; 3] = ["drover.dev/applied", "drover.dev/owner", "drover.dev/reconcile-at"];
+
+/// The end of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The objects, by kind and name; of pods and ReplicaSets only how many there are.
+    pub objects: BTreeMap<String, Value>,
+    /// How often was created and deleted what.
+    pub changes: BTreeMap<String, usize>,
+    /// What may have been created or deleted once more: the process that asked died before the answer.
+    pub unanswered: BTreeSet<String>,
+}
+
+impl Outcome {
+    /// As it is now. `commits` are replaced by their numbers.
+    pub fn of(namespace: &Namespace, ledger: &Ledger, commits: &[String]) -> Self {
+        let mut objects = BTreeMap::new();
+        let listed = namespace.kubectl(&["get", KINDS, "--output", "json"]);
+        let inventories = namespace.kubectl(&["get", "configmaps", "--namespace", "drover-system", "--output", "json"]);
+        for (text, all) in [(listed, true), (inventories, false)] {
+            let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
+            let items = list["items"].as_array().expect("a list");
+            let uids: Vec<&Value> = items.iter().map(|object| &object["metadata"]["uid"]).collect();
+            for object in items {
+                let (kind, name) = (text_of(object, "/kind"), text_of(object, "/metadata/name"));
+                if !all && !name.contains(namespace.name()) {
+                    continue;
+                }
+                if is_left_to_kubernetes(&object["metadata"], &uids) {
+                    continue;
+                }
+                if ["Pod", "ReplicaSet"].contains(&kind.as_str()) {
+                    let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+                    let key = format!("{kind}s of {}", text_of(object, "/metadata/labels/app.kubernetes.io~1instance"));
+                    let count = objects.entry(key).or_insert(Value::from(0));
+                    *count = Value::from(count.as_u64().unwrap_or(0) + replicas);
+                    continue;
+                }
+                let mut text = plain(object).to_string().replace(namespace.name(), "NAMESPACE");
+                for (number, commit) in commits.iter().enumerate() {
+                    text = text
+                        .replace(commit, &format!("COMMIT-{number}"))
+                        .replace(&commit[..12], &format!("COMMIT-{number}"));
+                }
+                let value = serde_json::from_str(&text).expect("still JSON");
+                objects.insert(format!("{kind} {}", name.replace(namespace.name(), "NAMESPACE")), value);
+            }
+        }
+        let (changes, unanswered) = ledger.changes(namespace.name());
+        Self { objects, changes, unanswered }
+    }
+
+    /// How `other` differs, a line for each difference; nothing when it does not.
+    pub fn differences(&self, other: &Self) -> String {
+        let mut found = String::new();
+        let keys = |a: &BTreeMap<String, Value>, b: &BTreeMap<String, Value>| -> BTreeSet<String> {
+            a.keys().chain(b.keys()).cloned().collect()
+        };
+        for key in keys(&self.objects, &other.objects) {
+            differ(&key, self.objects.get(&key), other.objects.get(&key), &mut found);
+        }
+        for key in self.changes.keys().chain(other.changes.keys().filter(|key| !self.changes.contains_key(*key))) {
+            let (wanted, seen) = (self.changes.get(key).unwrap_or(&0), other.changes.get(key).unwrap_or(&0));
+            let one_more = usize::from(other.unanswered.contains(key));
+            if !(*seen..=seen + one_more).contains(wanted) {
+                let _ = writeln!(found, "{key}: {seen} times instead of {wanted}");
+            }
+        }
+        found
+    }
+}
+
+/// Whether all its owners are gone: Kubernetes' own collector removes it in its own time.
+fn is_left_to_kubernetes(metadata: &Value, uids: &[&Value]) -> bool {
+    let owners = metadata["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
+    !owners.is_empty() && !owners.iter().any(|owner| uids.contains(&&owner["uid"]))
+}
+
+fn differ(path: &str, wanted: Option<&Value>, seen: Option<&Value>, found: &mut String) {
+    match (wanted, seen) {
+        (Some(Value::Object(wanted)), Some(Value::Object(seen))) => {
+            for key in wanted.keys().chain(seen.keys().filter(|key| !wanted.contains_key(*key))) {
+                differ(&format!("{path}.{key}"), wanted.get(key), seen.get(key), found);
+            }
+        }
+        (Some(Value::Array(wanted)), Some(Value::Array(seen))) if wanted.len() == seen.len() => {
+            for (index, (wanted, seen)) in wanted.iter().zip(seen).enumerate() {
+                differ(&format!("{path}[{index}]"), Some(wanted), Some(seen), found);
+            }
+        }
+        (wanted, seen) if wanted == seen => {}
+        (wanted, seen) => {
+            let shown = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+            let _ = writeln!(found, "{path}: {} instead of {}", shown(seen), shown(wanted));
+        }
+    }
+}
+
+fn text_of(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The object without what differs from run to run.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields
+                .iter()
+                .filter(|(name, _)| !CHANGING.contains(&name.as_str()) && !CHANGING_MARKS.contains(&name.as_str()));
+            Value::Object(kept.map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
+        // An inventory is JSON in a text; a sentence of the Deployment's controller names a ReplicaSet by its hash.
+        Value::String(text) if text.starts_with('[') => {
+            serde_json::from_str(text).map_or_else(|_| value.clone(), |inner| plain(&inner))
+        }
+        Value::String(text) if text.starts_with("ReplicaSet \"") => Value::from("ReplicaSet"),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,255 @@
+//! The rollout that campaigns disturb.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use drover_crds::{ANNOTATION_FORCE, Environment as Resource, ReleaseStep, WebApp};
+use futures::future::join_all;
+use kube::ResourceExt as _;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::disturbance::Disturbance;
+use super::ledger::{Ledger, concerns};
+use super::outcome::Outcome;
+use super::supervisor::Supervisor;
+use crate::environment::Environment;
+use crate::fault::{Call, Plan};
+use crate::git_repo::GitRepo;
+use crate::namespace::Namespace;
+use crate::status::ready;
+use crate::testbed::Testbed;
+
+/// How long nothing may have been written before the rollout counts as over.
+const STILL: Duration = Duration::from_millis(1_000);
+
+/// A system of some web apps that comes into being and is then changed by one push: all but two of its apps get a new version,
+/// one is removed, one is new, and so is one of its two ConfigMaps.
+#[derive(Clone, Copy)]
+pub struct Rollout {
+    /// The cluster.
+    pub bed: &'static Testbed,
+    /// How many apps there are after the push, at least three.
+    pub apps: usize,
+    /// How long it may take. Undisturbed it takes a few seconds.
+    pub deadline: Duration,
+}
+
+/// What a rollout came to.
+#[derive(Debug)]
+pub struct Disturbed {
+    /// The end, or why there was none.
+    pub outcome: Result<Outcome, String>,
+    /// What drover asked the API server for, in order, and whether a fault met it. The namespace is called `NAMESPACE`.
+    pub calls: Vec<(Call, bool)>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Disturbed {
+    /// Whether the end is that of `undisturbed`; if not, how it differs.
+    pub fn compare(&self, undisturbed: &Outcome) -> Result<(), String> {
+        let differences = undisturbed.differences(self.outcome.as_ref()?);
+        if differences.is_empty() { Ok(()) } else { Err(differences) }
+    }
+
+    /// How many requests met a fault.
+    pub fn faults(&self) -> usize {
+        self.calls.iter().filter(|(_, fault)| *fault).count()
+    }
+}
+
+impl Rollout {
+    /// Runs it once without a fault.
+    pub async fn undisturbed(&self, drover: &Supervisor) -> Disturbed {
+        self.run(drover, &[Disturbance::none()], async {}).await.remove(0)
+    }
+
+    /// Runs it as often as there are faults, all at once, each in a new namespace with one fault, while `meanwhile` does what it
+    /// likes to its end.
+    pub async fn run(
+        &self,
+        drover: &Supervisor,
+        faults: &[Disturbance],
+        meanwhile: impl Future<Output = ()>,
+    ) -> Vec<Disturbed> {
+        let systems = join_all(faults.iter().map(|_| System::new(*self))).await;
+        let ledger = Ledger::from_now(self.bed);
+        let rules = systems.iter().zip(faults).flat_map(|(system, fault)| fault.rules(system.namespace.name()));
+        drover.begin(&Plan { rules: rules.collect() });
+        if faults.iter().any(Disturbance::is_met_anew) {
+            drover.restart().await;
+        }
+        let began = Instant::now();
+        let ended = join_all(systems.iter().map(async |system| {
+            let commits = timeout(self.deadline, system.roll_out(&ledger)).await;
+            (commits, began.elapsed())
+        }));
+        let (ended, ()) = futures::future::join(ended, meanwhile).await;
+        let mut runs = Vec::new();
+        for (system, (commits, took)) in systems.iter().zip(ended) {
+            // What went on longer than the rollout may have disturbed its end too.
+            let settled = async {
+                let commits = commits?;
+                timeout(self.deadline, system.is_live_at_second(&commits[1], &ledger)).await?;
+                Ok::<_, tokio::time::error::Elapsed>(commits)
+            };
+            let outcome = match settled.await {
+                Ok(commits) => Ok(Outcome::of(&system.namespace, &ledger, &commits)),
+                Err(_) => Err(format!("no end within {:?}: {}", self.deadline, unfinished(&system.namespace).await)),
+            };
+            runs.push(Disturbed { outcome, calls: Vec::new(), took });
+        }
+        let calls = drover.end();
+        for (system, run) in systems.iter().zip(&mut runs) {
+            let name = system.namespace.name();
+            run.calls = calls.iter().filter_map(|(call, fault)| Some((call.in_namespace(name)?, *fault))).collect();
+        }
+        runs
+    }
+}
+
+/// The namespace and the repository of one rollout.
+struct System {
+    namespace: Namespace,
+    repo: GitRepo,
+    apps: usize,
+    first: String,
+}
+
+impl System {
+    /// Everything that is there before the controller hears of it.
+    async fn new(rollout: Rollout) -> Self {
+        let namespace = Namespace::on(rollout.bed, "rollout").await;
+        namespace.apply(&namespace.git_server().secret_for_https("git-read"));
+        let repo = namespace.repository("system");
+        let first = push(&repo, (0..rollout.apps - 1).map(|number| (number, 1)), "first");
+        Self { namespace, repo, apps: rollout.apps, first }
+    }
+
+    async fn roll_out(&self, ledger: &Ledger) -> Vec<String> {
+        let mut spec = Environment::spec(&self.repo);
+        // Only the rollout says when: a poll would come at another moment each time.
+        spec.source.interval = Some(drover_crds::Duration::from_secs(3600));
+        let resource = Resource::new("prod", spec);
+        let api = self.namespace.api::<Resource>();
+        until_done(async || match api.create(&PostParams::default(), &resource).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            other => other.map(drop),
+        })
+        .await;
+        live(&self.namespace, &self.first, (0..self.apps - 1).map(app)).await;
+        still(&self.namespace, ledger).await;
+        let second = push(&self.repo, self.second().map(|number| (number, 2)), "second");
+        let ask = Patch::Merge(serde_json::json!({"metadata": {"annotations": {ANNOTATION_FORCE: "now"}}}));
+        until_done(async || api.patch("prod", &PatchParams::default(), &ask).await.map(drop)).await;
+        self.is_live_at_second(&second, ledger).await;
+        vec![self.first.clone(), second]
+    }
+
+    /// The numbers of the apps that the second commit has.
+    fn second(&self) -> impl Iterator<Item = usize> + use<> {
+        let removed = self.apps - 2;
+        (0..self.apps).filter(move |number| *number != removed)
+    }
+
+    async fn is_live_at_second(&self, commit: &str, ledger: &Ledger) {
+        live(&self.namespace, commit, self.second().map(app)).await;
+        still(&self.namespace, ledger).await;
+    }
+}
+
+/// Tries again while the API server is away.
+async fn until_done(attempt: impl AsyncFn() -> kube::Result<()>) {
+    while attempt().await.is_err() {
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// What is not as it should be, for the report of a rollout that did not end.
+async fn unfinished(namespace: &Namespace) -> String {
+    let environments = namespace.api::<Resource>().list(&ListParams::default()).await;
+    let apps = namespace.api::<WebApp>().list(&ListParams::default()).await;
+    let mut said = String::new();
+    for one in environments.iter().flatten() {
+        let status = one.status.clone().unwrap_or_default();
+        let _ = write!(said, "Environment: {:?}, failures {:?}. ", ready(&status.conditions), status.failures);
+    }
+    for one in apps.iter().flatten() {
+        let status = one.status.clone().unwrap_or_default();
+        let ready = ready(&status.conditions);
+        if !ready.as_ref().is_ok_and(|ready| ready.status == "True") {
+            let _ = write!(said, "{}: {ready:?}, release {:?}. ", one.name_any(), status.release);
+        }
+    }
+    said
+}
+
+fn app(number: usize) -> String {
+    format!("web-{number}")
+}
+
+/// Pushes apps of these numbers and versions.
+fn push(repo: &GitRepo, apps: impl Iterator<Item = (usize, u32)>, what: &str) -> String {
+    let mut files: Vec<(String, String)> = apps
+        .map(|(number, version)| {
+            let name = app(number);
+            // With `Never` no registry is asked; the pods are only played.
+            let yaml = format!(
+                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: {name}}}\nspec:\n  image: registry.example.org/app:{version}\n  imagePullPolicy: Never\n  ports: [{{name: http, port: 8080}}]\n  routes: [{{host: {name}.example.org, path: /, to: {{app: {{}}}}}}]\n"
+            );
+            (format!("{name}.yaml"), yaml)
+        })
+        .collect();
+    for name in ["always", what] {
+        let yaml = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{text: {name}}}\n");
+        files.push((format!("{name}.yaml"), yaml));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, yaml)| (name.as_str(), yaml.as_str())).collect();
+    repo.push(&files, what)
+}
+
+/// Waits until the Environment is Ready at `commit` and exactly these apps are live at it.
+async fn live(namespace: &Namespace, commit: &str, apps: impl Iterator<Item = String>) {
+    let mut wanted: Vec<String> = apps.collect();
+    wanted.sort();
+    let environment = Environment::named(namespace, "prod");
+    // An API server that is away answers later.
+    loop {
+        if let Ok(found) = namespace.api::<WebApp>().list(&ListParams::default()).await {
+            let mut names: Vec<String> =
+                found.items.iter().filter(|app| is_live(app, commit)).map(|app| app.name_any()).collect();
+            names.sort();
+            if names == wanted && found.items.len() == wanted.len() {
+                let status = environment.try_status().await.unwrap_or_default();
+                let applied = status.applied.as_ref().is_some_and(|applied| applied.commit == commit);
+                if applied && ready(&status.conditions).is_ok_and(|ready| ready.status == "True") {
+                    return;
+                }
+            }
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn is_live(app: &WebApp, commit: &str) -> bool {
+    let Some(status) = &app.status else { return false };
+    status.observed_generation == app.metadata.generation
+        && status
+            .release
+            .as_ref()
+            .is_some_and(|release| release.commit.as_deref() == Some(commit) && release.step == ReleaseStep::Live)
+        && ready(&status.conditions).is_ok_and(|ready| ready.status == "True")
+}
+
+/// Waits until drover has not written for a while.
+async fn still(namespace: &Namespace, ledger: &Ledger) {
+    let mut last = (0, Instant::now());
+    while last.1.elapsed() < STILL {
+        let count = ledger.writes_of_drover().iter().filter(|asked| concerns(&asked.call, namespace.name())).count();
+        if count != last.0 {
+            last = (count, Instant::now());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}

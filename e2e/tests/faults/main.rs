@@ -1,0 +1,79 @@
+//! What drover comes to when something goes wrong: each test disturbs the same rollout and compares its end, and all that was
+//! created and deleted on the way, with an undisturbed one. They run on a cluster of their own, whose pods are only played.
+//!
+//! Here is one write of each sort; `make soak` takes every write and every fault.
+
+use drover_e2e::Testbed;
+use drover_e2e::campaign::{Campaign, Disturbance, Point};
+use drover_e2e::fault::{Events, Fault, Match, When};
+
+/// drover with the fault layer.
+const DROVER: &str = env!("CARGO_BIN_EXE_drover-faulty");
+/// The number of the cluster.
+const CLUSTER: u32 = 3;
+
+async fn campaign() -> Campaign {
+    Campaign::begin(Testbed::share_fake_node(CLUSTER), DROVER, 5).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_a_write_of_each_sort_it_comes_to_the_same_end() {
+    let mut campaign = campaign().await;
+    let kills: Vec<Disturbance> = Point::one_of_each_sort(campaign.points())
+        .iter()
+        .enumerate()
+        .map(|(number, point)| {
+            let when = if number % 2 == 0 { When::After } else { When::Before };
+            Disturbance::at(point, &Fault::Kill(when))
+        })
+        .collect();
+    campaign.disturb(&kills, 1).await;
+    assert_eq!(campaign.drover.restarts(), kills.len(), "each rollout is killed once");
+    campaign.ends_well(100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_each_sort_that_fails_or_gets_no_answer_is_made_again() {
+    let mut campaign = campaign().await;
+    let mut faults = vec![
+        Fault::Fail { status: 500, retry_after: None },
+        Fault::Cut(When::After),
+        Fault::Fail { status: 429, retry_after: Some(3600) },
+        Fault::Hang(When::After),
+        Fault::Fail { status: 409, retry_after: None },
+        Fault::Cut(When::Before),
+        Fault::Hang(When::Before),
+    ]
+    .into_iter()
+    .cycle();
+    let sorts = Point::one_of_each_sort(campaign.points());
+    let faults: Vec<Disturbance> =
+        sorts.iter().zip(&mut faults).map(|(point, fault)| Disturbance::at(point, &fault)).collect();
+    campaign.disturb(&faults, 7).await;
+    assert_eq!(campaign.drover.restarts(), 0, "drover ended");
+    campaign.ends_well(100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_that_lie_or_break_and_lists_that_are_stale_or_refused_change_nothing_in_the_end() {
+    let mut campaign = campaign().await;
+    let watch = || Match::verb("watch");
+    let throughout = [
+        Disturbance::throughout(watch(), Fault::Events(Events::Repeat)),
+        Disturbance::throughout(watch(), Fault::Events(Events::Reorder)),
+        Disturbance::throughout(watch(), Fault::Events(Events::Expire(3))),
+        Disturbance::throughout(watch(), Fault::Events(Events::End(3))),
+        Disturbance::throughout(watch().times(20), Fault::Fail { status: 410, retry_after: None }),
+        // Each list is as old as the first one, so each watch begins there again.
+        Disturbance::throughout(watch(), Fault::Events(Events::Expire(5)))
+            .and(Match::verb("list").resource("environments"), Fault::Stale)
+            .and(Match::verb("list").resource("webapps"), Fault::Stale)
+            .and(Match::verb("list").resource("deployments"), Fault::Stale),
+        Disturbance::throughout(Match::verb("list").times(10), Fault::Fail { status: 429, retry_after: Some(1) }),
+        Disturbance::throughout(Match::verb("get").times(10), Fault::Fail { status: 503, retry_after: None }),
+    ];
+    for disturbance in throughout {
+        campaign.disturb(std::slice::from_ref(&disturbance), 1).await;
+    }
+    campaign.ends_well(100).await;
+}
