@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::ledger::concerns;
 use crate::fault::{Call, Fault, Match, Rule};
 
 /// The namespace of a rollout, as calls name it whose rollout does not matter.
@@ -108,10 +109,12 @@ impl fmt::Display for Disturbance {
 }
 
 impl Call {
-    /// The call with [`ANY`] for the namespace; nothing when it concerns another one. A request for drover's own objects concerns
-    /// the namespace that their name holds, one for no namespace concerns all.
+    /// The call with [`ANY`] for the namespace; nothing when it concerns another rollout. An inventory concerns the namespace that
+    /// its name holds, and other objects of drover's own concern all, as do requests for no namespace.
     pub(super) fn in_namespace(&self, namespace: &str) -> Option<Self> {
-        if self.namespace != namespace && !self.namespace.is_empty() && !self.name.contains(namespace) {
+        let concerns_all =
+            self.namespace.is_empty() || self.namespace == "drover-system" && !self.name.contains("e2e-");
+        if !concerns_all && !concerns(self, namespace) {
             return None;
         }
         let plain = |text: &str| text.replace(namespace, ANY);

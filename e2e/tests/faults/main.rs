@@ -65,7 +65,7 @@ async fn watches_that_lie_or_break_and_lists_that_are_stale_or_refused_change_no
         Disturbance::throughout(watch(), Fault::Events(Events::End(3))),
         Disturbance::throughout(watch().times(20), Fault::Fail { status: 410, retry_after: None }),
         // Each list is as old as the first one, so each watch begins there again.
-        Disturbance::throughout(watch(), Fault::Events(Events::Expire(5)))
+        Disturbance::throughout(watch().times(12), Fault::Events(Events::Expire(5)))
             .and(Match::verb("list").resource("environments"), Fault::Stale)
             .and(Match::verb("list").resource("webapps"), Fault::Stale)
             .and(Match::verb("list").resource("deployments"), Fault::Stale),
