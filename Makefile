@@ -48,5 +48,5 @@ cluster-up: setup ## start a real cluster and a git server, and print how to use
 	@$(cluster) env
 
 cluster-down: ## stop both, and leave nothing behind
-	@e2e/testbed/gitserver down
-	@$(cluster) down
+	@for number in $${TESTBED:-0} 50 51 52; do \
+	  TESTBED=$$number e2e/testbed/gitserver down && TESTBED=$$number $(cluster) down; done

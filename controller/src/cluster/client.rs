@@ -29,9 +29,9 @@ pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(5);
 /// How often a call is tried when the API server answers that it is busy.
 const TRIES: u32 = 4;
 
-/// A write was not sent, because another replica may be the leader now.
+/// A write was not sent: the lease could not be renewed, so another replica may be the leader by now.
 #[derive(Debug, thiserror::Error)]
-#[error("this replica is no longer the leader, so nothing is written")]
+#[error("this replica does not hold the lease now, so nothing is written")]
 pub struct NotLeader;
 
 /// The call took too long.
@@ -202,7 +202,7 @@ mod tests {
         let client = with_policy(client, Leadership::lost());
         let request = Request::patch("/api/v1/namespaces/a/configmaps/b").body(Body::empty()).expect("a request");
         let error = client.send(request).await.expect_err("refused");
-        assert!(error.to_string().contains("no longer the leader"), "{error}");
+        assert!(error.to_string().contains("does not hold the lease"), "{error}");
         // Nothing arrived; a read does.
         let read = tokio::spawn(async move {
             client.send(Request::get("/api/v1/namespaces").body(Body::empty()).expect("a request")).await

@@ -12,6 +12,7 @@ mod gate;
 mod index;
 pub mod inventory;
 pub mod lease;
+mod restart;
 mod routes;
 mod status;
 mod watch;
@@ -23,6 +24,7 @@ pub use apply::{Acting, Applied};
 pub use error::ApiError;
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
+pub use restart::Restarts;
 pub use status::{definition, namespace_is_going, patch_status};
 pub use watch::Sight;
 

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
 use super::lease::Leadership;
+use super::restart::Restarts;
 use super::routes::{RouteTable, claims_routes};
 use crate::metrics;
 use crate::render::ObjectKey;
@@ -23,8 +24,6 @@ use crate::render::ObjectKey;
 const FIRST_LISTING: Duration = Duration::from_secs(20);
 /// Objects per page of a listing.
 const PAGE: u32 = 500;
-/// Pauses between tries of a watch that fails: the first and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// How long the API server's refusal of a watch is believed before it is asked again. The first times not for long: right after
 /// its own start it does not know the roles yet.
 const REFUSED_FOR: [Duration; 4] =
@@ -113,7 +112,7 @@ impl Watch {
     async fn run(self) {
         let config = watcher::Config::default().page_size(PAGE);
         let config = if self.routes.is_some() { config } else { config.labels(LABEL_OWNER) };
-        let mut pause = PAUSE.0;
+        let mut restarts = Restarts::new(self.leadership.clone());
         let mut refusals = 0;
         loop {
             let began = Instant::now();
@@ -142,15 +141,7 @@ impl Watch {
                     tokio::time::sleep(REFUSED_FOR[refusals]).await;
                     refusals = (refusals + 1).min(REFUSED_FOR.len() - 1);
                 }
-                _ => {
-                    pause = if began.elapsed() > Duration::from_secs(60) { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
-                    if !self.leadership.may_write() {
-                        // When the API server is back, the election finds out for all.
-                        self.leadership.until_it_may_write().await;
-                        pause = PAUSE.0;
-                    }
-                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.8..1.2))).await;
-                }
+                _ => restarts.wait().await,
             }
         }
     }

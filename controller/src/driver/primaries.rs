@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::core::{DeserializeGuard, ObjectMeta};
@@ -10,11 +9,9 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource as _};
 
 use super::{Key, Reconciler, Store, Work};
+use crate::cluster::Restarts;
 use crate::cluster::lease::Leadership;
 use crate::metrics;
-
-/// Pauses between tries: the first and the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// Follows all objects of the kind for ever, keeps `store` current and asks for a reconcile of what changed.
 pub(super) async fn follow<R: Reconciler>(
@@ -26,7 +23,7 @@ pub(super) async fn follow<R: Reconciler>(
 ) {
     let kind = R::Kind::kind(&()).into_owned();
     let api: Api<DeserializeGuard<R::Kind>> = Api::all(client);
-    let mut pause = PAUSE.0;
+    let mut restarts = Restarts::new(leadership);
     let mut swept = false;
     loop {
         // Made anew after each error, see the watch of the children: kube's own stream never recovers from some 410s.
@@ -47,7 +44,6 @@ pub(super) async fn follow<R: Reconciler>(
                             work.push(key);
                         }
                     }
-                    pause = PAUSE.0;
                 }
                 Some(Ok(watcher::Event::Apply(object))) => take_in(object, &store, &work, &reconciler).await,
                 Some(Ok(watcher::Event::Delete(object))) => forget(&key_of(object.meta()), &store, &work),
@@ -57,13 +53,7 @@ pub(super) async fn follow<R: Reconciler>(
         };
         metrics::watch_restarted(&kind);
         tracing::warn!(%kind, %error, "watch ended; starting it anew");
-        if !leadership.may_write() {
-            // When the API server is back, the election finds out for all.
-            leadership.until_it_may_write().await;
-            pause = PAUSE.0;
-        }
-        tokio::time::sleep(pause.mul_f64(rand::random_range(0.8..1.2))).await;
-        pause = (pause * 2).min(PAUSE.1);
+        restarts.wait().await;
     }
 }
 

@@ -54,7 +54,7 @@ async fn a_write_that_waited_above_the_connection_does_not_leave_without_the_lea
     let client = with_policy(slow, leadership);
     for method in [Method::PATCH, Method::DELETE, Method::POST] {
         let error = client.send(request(method, b"{}")).await.expect_err("refused");
-        assert!(error.to_string().contains("no longer the leader"), "{error}");
+        assert!(error.to_string().contains("does not hold the lease"), "{error}");
     }
     drop(client);
     while let Ok(Some(bytes)) = tokio::time::timeout(Duration::from_millis(200), arrived.recv()).await {

@@ -53,8 +53,9 @@ async fn away(topic: &str, goes: &[&str], returns: &[&str], long: Duration) {
     assert_eq!(drover.readyz().await.map(|answer| answer.status), Ok(200));
     assert_eq!(drover.pid(), pid);
     assert!(!drover.has_ended(), "drover ended:\n{}", drover.log());
+    // Watches on connections that only hung go on; those on connections that broke begin anew.
     let restarts = drover.metric("drover_watch_restarts_total").await.expect("metrics").unwrap_or(0.0);
-    assert!(restarts >= 1.0, "no watch says that it began anew");
+    assert_eq!(restarts > 0.0, goes[0] == "stop", "{restarts} watches began anew");
     let asked = until_quiet(&site.stage, &credential, place).await;
     println!("requests since the return, {ENVIRONMENTS} Environments of {PAGES} objects changed: {}", counted(&asked));
     println!("reconciles: {waiting:?} before, {:?} after", drover.metric("drover_reconciles_total").await);
