@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/drover/target
 cluster := e2e/testbed/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build image demo test e2e bench docs cluster-up cluster-down
+.PHONY: help setup build image demo test e2e soak fuzz bench docs cluster-up cluster-down
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
@@ -29,6 +29,12 @@ test: setup ## run all tests: formatting, lints, units, chart, and end to end on
 
 e2e: setup ## run only the end-to-end tests; ONLY=name runs those whose name contains it
 	@cargo test --locked --workspace --test e2e -- $(ONLY)
+
+soak: setup ## run the long campaigns of faults, which print their figures; ONLY=name runs those whose name contains it
+	@cargo test --locked --workspace --test soak -- --nocapture --test-threads 1 $(ONLY)
+
+fuzz: setup ## throw made-up input at every parser, 10 minutes each; FUZZ_SECONDS=60 for less, ONLY=name for one
+	@fuzz/run $(ONLY)
 
 bench: setup ## measure the release build on a control plane, and print a table
 	@cargo build --quiet --release --locked --workspace --bin drover --bin bench

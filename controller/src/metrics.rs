@@ -28,6 +28,11 @@ struct OutcomeLabels {
     outcome: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SyncLabels {
+    outcome: String,
+}
+
 struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -36,6 +41,7 @@ struct Metrics {
     seconds: Family<KindLabels, Histogram>,
     waiting: Family<KindLabels, Gauge>,
     leading: Gauge,
+    syncs: Family<SyncLabels, Counter>,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -53,7 +59,9 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     registry.register("queue_depth", "Objects waiting to be reconciled", waiting.clone());
     let leading = Gauge::default();
     registry.register("leading", "1 while this replica writes", leading.clone());
-    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading }
+    let syncs = Family::default();
+    registry.register("git_syncs", "Questions to git servers for new commits by how they ended", syncs.clone());
+    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading, syncs }
 });
 
 /// Counts an answered request.
@@ -72,6 +80,11 @@ pub fn reconciled(kind: &str, outcome: &str, took: Duration) {
     let labels = OutcomeLabels { kind: kind.to_owned(), outcome: outcome.to_owned() };
     METRICS.reconciles.get_or_create(&labels).inc();
     METRICS.seconds.get_or_create(&KindLabels { kind: kind.to_owned() }).observe(took.as_secs_f64());
+}
+
+/// Counts a question to a git server. `outcome` is `ok` or the reason of a failure.
+pub fn synced(outcome: &'static str) {
+    METRICS.syncs.get_or_create(&SyncLabels { outcome: outcome.to_owned() }).inc();
 }
 
 /// Notes how many objects of a kind wait.

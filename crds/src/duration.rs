@@ -36,7 +36,10 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("`{text}` is not a duration: write hours, minutes and seconds such as 90s, 5m or 1h30m");
+        let wrong = || {
+            let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+            format!("`{shown}` is not a duration: write hours, minutes and seconds such as 90s, 5m or 1h30m")
+        };
         let mut rest = text;
         let mut seconds: u64 = 0;
         for (unit, factor) in [('h', 3600), ('m', 60), ('s', 1)] {
@@ -109,5 +112,7 @@ mod tests {
         for text in ["", "5", "m", "5x", "1m1h", "-1s", "1.5h", "99999999999999999999h"] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }
+        let odd = format!("\u{1b}[2J{}", "x".repeat(9000)).parse::<Duration>().expect_err("nonsense");
+        assert!(odd.len() < 200 && !odd.contains(char::is_control), "it is shown to people: {odd:?}");
     }
 }

@@ -15,6 +15,11 @@ pub const LABEL_OWNER: &str = "drover.dev/owner";
 /// Annotation on every object that drover applied: a keyed hash of what was last sent.
 pub const ANNOTATION_APPLIED: &str = "drover.dev/applied";
 
+/// Annotation on every child of a `WebApp`: the uid of the `CustomResourceDefinition` under which it was applied. A child goes
+/// with its `WebApp` only under the same definition: when that was deleted and made anew in between, every `WebApp` went without
+/// anybody having meant the children.
+pub const ANNOTATION_DEFINITION: &str = "drover.dev/definition";
+
 /// Annotation on drover's own kinds when an `Environment` applies them: the commit that last changed the object.
 pub const ANNOTATION_COMMIT: &str = "drover.dev/commit";
 

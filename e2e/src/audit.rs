@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fault::Call;
+use crate::fault::api::Call;
 
 /// A request that was answered.
 #[derive(Clone, Debug)]

@@ -217,6 +217,8 @@ impl Start<'_> {
             .arg("--cache-dir")
             .arg(folder.join("cache"))
             .args(["--insecure-registry", self.bed.registry()])
+            // The proxy that tests put before the git server has no certificate.
+            .arg("--allow-http-git")
             .args(self.arguments)
             .envs(self.variables)
             .env("KUBECONFIG", &kubeconfig)

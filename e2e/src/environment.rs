@@ -143,6 +143,22 @@ impl<'a> Environment<'a> {
         eventually(&what, SOON, async || look(&self.status().await)).await
     }
 
+    /// Waits until it is not Ready for that reason, for at most `patience`, and returns what it says.
+    pub async fn fails_with(&self, reason: &str, patience: Duration) -> Ready {
+        let what = format!("Environment {}/{} is not Ready because of {reason}", self.namespace.name(), self.name);
+        eventually(&what, patience, async || {
+            let ready = ready(&self.status().await.conditions)?;
+            if ready.status == "False" && ready.reason == reason { Ok(ready) } else { Err(format!("{ready:?}")) }
+        })
+        .await
+    }
+
+    /// Asks drover to look at the repository now, as a person would who does not want to wait for the next poll.
+    pub fn look_now(&self) {
+        let asked = self.namespace.drover(&["reconcile", &self.name, "--namespace", self.namespace.name()]);
+        assert_eq!(asked.code, 0, "drover reconcile failed:\n{}", asked.said());
+    }
+
     /// Sends its repository's webhook as GitHub would for a push to `prod`, and returns the answer.
     pub async fn webhook(&self, repo: &GitRepo) -> Response {
         self.webhook_signed_with(repo, WEBHOOK_TOKEN).await
@@ -150,15 +166,20 @@ impl<'a> Environment<'a> {
 
     /// The same, sent to a controller of the test's own.
     pub async fn webhook_to(&self, controller: &Controller, repo: &GitRepo) -> Response {
-        self.send_webhook(&controller.webhook(), repo, WEBHOOK_TOKEN).await
+        self.send_webhook(&controller.webhook(), repo, Some(WEBHOOK_TOKEN)).await
     }
 
     /// The same to the shared controller, signed with a secret that may be wrong.
     pub async fn webhook_signed_with(&self, repo: &GitRepo, secret: &str) -> Response {
-        self.send_webhook(&Controller::shared().await.webhook(), repo, secret).await
+        self.send_webhook(&Controller::shared().await.webhook(), repo, Some(secret)).await
     }
 
-    async fn send_webhook(&self, address: &str, repo: &GitRepo, secret: &str) -> Response {
+    /// The same, as anybody could send it who knows the address.
+    pub async fn webhook_unsigned(&self, repo: &GitRepo) -> Response {
+        self.send_webhook(&Controller::shared().await.webhook(), repo, None).await
+    }
+
+    async fn send_webhook(&self, address: &str, repo: &GitRepo, secret: Option<&str>) -> Response {
         let path = self
             .comes_to("has a webhook path", |status| status.webhook_path.clone().ok_or("no webhook path".to_owned()))
             .await;
@@ -168,13 +189,13 @@ impl<'a> Environment<'a> {
             "repository": {"clone_url": repo.https(), "ssh_url": repo.ssh()},
         })
         .to_string();
-        let signed = signature(secret, &body);
-        let headers = [
+        let signed = secret.map(|secret| signature(secret, &body));
+        let mut headers = vec![
             ("Content-Type", "application/json"),
             ("X-GitHub-Event", "push"),
             ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
-            ("X-Hub-Signature-256", signed.as_str()),
         ];
+        headers.extend(signed.as_deref().map(|signed| ("X-Hub-Signature-256", signed)));
         post(address, &path, &headers, &body).await.expect("the webhook receiver answers")
     }
 

@@ -86,13 +86,22 @@ impl GitRepo {
         self.git(&["push", "--quiet", "origin", "--delete", branch]);
     }
 
+    /// Adds a symbolic link to what is there, and pushes it to `prod`.
+    pub fn push_link(&self, link: &str, target: &str, message: &str) -> Commit {
+        std::os::unix::fs::symlink(target, self.clone.path().join(link)).expect("the clone is ours");
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
+        self.git(&["push", "--quiet", "origin", "HEAD:refs/heads/prod"]);
+        self.head()
+    }
+
     /// Writes files, in place of all that were there, and commits them here only.
     fn commit(&self, files: &[(&str, &str)], message: &str) -> Commit {
         for entry in fs::read_dir(self.clone.path()).expect("the clone can be read") {
             let path = entry.expect("the clone can be read").path();
-            if path.is_dir() && !path.ends_with(".git") {
+            if path.is_dir() && !path.is_symlink() && !path.ends_with(".git") {
                 fs::remove_dir_all(&path).expect("the clone is ours");
-            } else if path.is_file() {
+            } else if path.is_file() || path.is_symlink() {
                 fs::remove_file(&path).expect("the clone is ours");
             }
         }

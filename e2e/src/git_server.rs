@@ -68,6 +68,11 @@ impl GitServer {
         format!("{}/{name}.git", self.variable("GIT_HTTPS_URL"))
     }
 
+    /// Where the server answers without TLS, for a proxy before it.
+    pub fn http(&self) -> &str {
+        self.variable("GIT_HTTP_URL")
+    }
+
     /// The address of a repository over SSH.
     pub fn ssh(&self, name: &str) -> String {
         format!("{}/{name}.git", self.variable("GIT_SSH_URL"))
@@ -109,6 +114,11 @@ impl GitServer {
     /// A Secret with what the server asks for over SSH.
     pub fn secret_for_ssh(&self, name: &str) -> String {
         secret(name, &json!({"identity": read(self.identity()), "known_hosts": read(self.known_hosts())}))
+    }
+
+    /// The same, with that text as `known_hosts`.
+    pub fn secret_for_ssh_knowing(&self, name: &str, known_hosts: &str) -> String {
+        secret(name, &json!({"identity": read(self.identity()), "known_hosts": known_hosts}))
     }
 
     /// The same, but for a server with another host key.

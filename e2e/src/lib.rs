@@ -24,6 +24,7 @@ mod quickstart;
 mod stage;
 mod status;
 mod testbed;
+mod tls_server;
 mod web_app;
 
 pub use audit::{Asked, Audit};
@@ -41,4 +42,5 @@ pub use quickstart::commands_of;
 pub use stage::Stage;
 pub use status::{Ready, ready};
 pub use testbed::{Testbed, repository};
+pub use tls_server::{Manner, TlsServer};
 pub use web_app::App;

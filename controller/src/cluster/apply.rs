@@ -11,8 +11,10 @@ use tokio::sync::Semaphore;
 
 use super::discovery::{Kind, Kinds};
 use super::error::ApiError;
-use super::index::{Index, Live};
+use super::index::{GroupKind, Index, Live};
+use super::routes::{RouteTable, claims_routes};
 use super::watch::{Sight, Watches};
+use crate::plan::{Taken, owner_of};
 use crate::render::{Object, ObjectKey, Stage, applied_hash};
 
 /// How many applies one owner has under way.
@@ -23,6 +25,7 @@ pub(super) struct Shared {
     pub(super) kinds: Kinds,
     pub(super) watches: Watches,
     pub(super) index: Arc<Index>,
+    pub(super) routes: Arc<RouteTable>,
     pub(super) hash_key: [u8; 32],
     /// Applies under way for all owners together: a burst of work must not starve status updates and leases.
     pub(super) slots: Semaphore,
@@ -91,11 +94,46 @@ impl Acting {
         let mut sent = object.clone();
         sent.set_label(LABEL_OWNER, &owner.label());
         sent.set_annotation(ANNOTATION_APPLIED, &hash);
-        match self.send(owner, &kind, &sent, force).await {
+        let key = sent.key();
+        // Without a sight of all of them nobody would tell when a route is free again.
+        let routed = claims_routes(&GroupKind::of(&key)) && self.watch(&kind).await == Sight::Complete;
+        if routed && let Some(taken) = self.shared.routes.claim(&sent, &owner.label()) {
+            return Err(self.route_taken(&key, &taken));
+        }
+        let answer = match self.send(owner, &kind, &sent, force).await {
             Err(ApiError::Conflict { owned: false, .. }) if object.annotation(ANNOTATION_ADOPT) == Some("true") => {
                 self.send(owner, &kind, &sent, true).await
             }
             other => other,
+        };
+        if routed {
+            match &answer {
+                Ok(_) => self.shared.routes.accepted(&key),
+                // Where it is not known whether it was accepted, the watch tells, and the next try claims again.
+                Err(_) => self.shared.routes.give_back(&key),
+            }
+        }
+        answer
+    }
+
+    /// Refuses an Ingress that is not sent yet when another has one of its routes. `owner` is told when the route is free.
+    pub async fn refuse_taken_route(&self, owner: &Owner, ingress: &Object) -> Result<(), ApiError> {
+        let kind = self.kind(ingress).await?;
+        if self.watch(&kind).await != Sight::Complete {
+            return Ok(());
+        }
+        match self.shared.routes.taken(ingress, &owner.label()) {
+            Some(taken) => Err(self.route_taken(&ingress.key(), &taken)),
+            None => Ok(()),
+        }
+    }
+
+    fn route_taken(&self, key: &ObjectKey, taken: &Taken) -> ApiError {
+        let of = self.shared.index.live(&taken.by).map(|live| format!(" of {}", owner_of(&live.owner)));
+        ApiError::RouteTaken {
+            object: key.to_string(),
+            route: taken.route.to_string(),
+            by: format!("{}{}", taken.by, of.unwrap_or_default()),
         }
     }
 
@@ -119,8 +157,10 @@ impl Acting {
             }
             Err(error) => match self.error(error, "patch", &key) {
                 ApiError::Conflict { owned: true, object, by, .. } => {
-                    let by = self.shared.index.live(&key).map_or(by, |live| live.owner);
-                    Err(ApiError::Owned { object, by })
+                    // Field managers are named after their owner's label.
+                    let live = self.shared.index.live(&key).map(|live| live.owner);
+                    let label = live.as_deref().or_else(|| by.strip_prefix("drover-")).unwrap_or(&by);
+                    Err(ApiError::Owned { object, by: owner_of(label) })
                 }
                 other => Err(other),
             },
@@ -207,6 +247,15 @@ impl Acting {
         let api = self.api(kind, key.namespace.as_deref());
         let found = api.get_opt(&key.name).await.map_err(|error| self.error(error, "get", key))?;
         Ok(found.map(|object| Live::of(&object)))
+    }
+
+    /// The value of an annotation of an object as it is now; `None` when it is absent, or the object is.
+    pub async fn annotation(&self, key: &ObjectKey, name: &str) -> Result<Option<String>, ApiError> {
+        let ask = |error| self.error(error, "get", key);
+        let known = self.shared.kinds.known().await.map_err(ask)?;
+        let Some(kind) = known.preferred(&key.group, &key.kind) else { return Ok(None) };
+        let found = self.api(kind, key.namespace.as_deref()).get_metadata_opt(&key.name).await.map_err(ask)?;
+        Ok(found.and_then(|found| found.metadata.annotations?.remove(name)))
     }
 
     fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {

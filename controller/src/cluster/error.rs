@@ -24,11 +24,23 @@ pub enum ApiError {
         owned: bool,
     },
     /// Another of drover's owners applies this object.
-    #[error("{object} already belongs to {by}: one object has one owner, so remove it from one of the two")]
+    #[error("{object} is applied by {by}, so it was not touched: remove it from one of the two")]
     Owned {
         /// The object.
         object: String,
-        /// The owner label's value.
+        /// The other owner.
+        by: String,
+    },
+    /// Another Ingress answers for a host and path that this one claims.
+    #[error(
+        "{object} claims the route {route}, which {by} has already: give one of them another host or path, or delete that Ingress if it is no longer needed (two of different ingress classes may share a route when both name their class)"
+    )]
+    RouteTaken {
+        /// The object.
+        object: String,
+        /// Host and path.
+        route: String,
+        /// The other Ingress, and whose it is.
         by: String,
     },
     /// The acting account lacks a right.
@@ -51,12 +63,14 @@ pub enum ApiError {
         object: String,
     },
     /// The API server finds the object wrong, or an admission webhook or policy refuses it.
-    #[error("{object} was refused by the API server: {message}")]
+    #[error("{object} was refused by the API server: {message}: {advice}")]
     Refused {
         /// The object.
         object: String,
         /// The API server's words.
         message: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// The cluster does not serve this kind.
     #[error(
@@ -93,11 +107,26 @@ impl ApiError {
         !matches!(self, Self::Changed { .. } | Self::NotLeader(_) | Self::Unavailable { .. })
     }
 
+    /// Whether it is about what the object says, and so best told with the place where that is written. An owner's conflict is
+    /// not: the plan tells the same without knowing the place.
+    pub fn is_of_the_object(&self) -> bool {
+        matches!(
+            self,
+            Self::Conflict { .. }
+                | Self::RouteTaken { .. }
+                | Self::Forbidden(_)
+                | Self::NoNamespace { .. }
+                | Self::Refused { .. }
+                | Self::UnknownKind { .. }
+        )
+    }
+
     /// One word for conditions and metrics.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Conflict { .. } => "Conflict",
             Self::Owned { .. } => "OwnedByAnother",
+            Self::RouteTaken { .. } => "RouteTaken",
             Self::Forbidden(_) => "Forbidden",
             Self::NotAllowed { .. } => "NamespaceNotAllowed",
             Self::NoNamespace { .. } => "NamespaceMissing",
@@ -123,6 +152,10 @@ impl ApiError {
             },
             other => Self::Unavailable { object, message: root_cause(&other) },
         }
+    }
+
+    fn refused(object: String, said: &str) -> Self {
+        Self::Refused { object, message: readable(said), advice: advice(said) }
     }
 
     fn of_status(status: &Status, verb: &'static str, key: &ObjectKey, account: Option<(&str, &str)>) -> Self {
@@ -154,9 +187,51 @@ impl ApiError {
                 })
             }
             404 if message.starts_with("namespaces ") => Self::NoNamespace { object },
-            400..=428 | 430..=499 => Self::Refused { object, message: first_line(&message) },
+            // What server-side apply cannot read it calls an error of its own.
+            500 if message.starts_with(UNREADABLE) => Self::refused(object, &message),
+            400..=428 | 430..=499 => Self::refused(object, &message),
             _ => Self::Unavailable { object, message: first_line(&message) },
         }
+    }
+}
+
+/// How server-side apply begins its complaint about a field of the wrong type or an unknown one.
+const UNREADABLE: &str = "failed to create typed patch object (";
+
+/// The API server's words without what only its authors need: the type names of the Go program.
+fn readable(message: &str) -> String {
+    let mut line = first_line(message);
+    if line.starts_with(UNREADABLE)
+        && let Some((_, said)) = line.split_once("): ")
+    {
+        line = said.to_owned();
+    }
+    if let Some(at) = line.find("&value.valueUnstructured{") {
+        let what = match &line[at..] {
+            value if value.contains("{Value:[]interface") => "a list",
+            value if value.contains("{Value:map[") => "a mapping",
+            _ => "something else",
+        };
+        line.replace_range(at.., what);
+    }
+    line.trim_end_matches('.').to_owned()
+}
+
+/// What helps most often against a refusal in these words.
+fn advice(said: &str) -> &'static str {
+    let says = |part: &str| said.contains(part);
+    if says("spec.ports") && says("Duplicate value") {
+        "if somebody changed a port of the live Service, change it back there (`kubectl edit service`), else give each port in git its own name and number"
+    } else if says("field is immutable") || says("Forbidden: updates to ") {
+        "what cannot be changed is made anew when you delete the object in the cluster, or put it into git under another name"
+    } else if says("because it is being terminated") {
+        "that namespace is being deleted, so make it anew once it is gone, or remove the object from git"
+    } else if says("exceeded quota") {
+        "ask for less, or have the quota raised"
+    } else if says("denied the request") || says("denied request") || says("violates PodSecurity") {
+        "change what it names, or ask who set that policy"
+    } else {
+        "correct it in git"
     }
 }
 
@@ -246,6 +321,41 @@ mod tests {
         let error = of(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message":
             "pods \"web\" is forbidden: violates PodSecurity \"restricted\": …"}));
         assert!(matches!(error, ApiError::Refused { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_words_and_with_what_to_do() {
+        let told = |code: u16, message: &str| {
+            of(json!({"status": "Failure", "reason": "Invalid", "code": code, "message": message})).to_string()
+        };
+        assert_eq!(
+            told(
+                500,
+                "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string"
+            ),
+            "Deployment shop/web was refused by the API server: .spec.replicas: expected numeric (int or float), got string: correct it in git"
+        );
+        assert!(
+            told(500, "failed to create typed patch object (a): .data.x: expected string, got &value.valueUnstructured{Value:[]interface {}{1}}")
+                .contains(".data.x: expected string, got a list: correct it in git")
+        );
+        for (said, do_this) in [
+            (
+                "admission webhook \"a\" denied the request: no.",
+                ": no: change what it names, or ask who set that policy",
+            ),
+            ("exceeded quota: q", "ask for less, or have the quota raised"),
+            (
+                "spec.selector: field is immutable",
+                "delete the object in the cluster, or put it into git under another name",
+            ),
+            (
+                "spec.ports[1].name: Duplicate value: \"http\"",
+                "change it back there (`kubectl edit service`), else give each port in git its own name and number",
+            ),
+        ] {
+            assert!(told(422, said).ends_with(do_this), "{}", told(422, said));
+        }
     }
 
     #[test]

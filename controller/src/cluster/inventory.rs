@@ -23,6 +23,7 @@ const LABEL: &str = "drover.dev/inventory";
 const ENVIRONMENT: &str = "drover.dev/environment";
 const POLICY: &str = "drover.dev/deletion-policy";
 const ACCOUNT: &str = "drover.dev/service-account";
+const DEFINITION: &str = "drover.dev/definition";
 const DATA: &str = "objects.json";
 
 /// Namespace and name of an Environment.
@@ -37,6 +38,16 @@ pub struct Record {
     pub on_deletion: DeletionPolicy,
     /// The service account that they were applied as.
     pub account: String,
+    /// The uid of the definition of Environments under which they were applied, where their deletion depends on it.
+    pub definition: Option<String>,
+}
+
+impl Record {
+    /// Whether all but the objects is the same.
+    pub fn same_but_objects(&self, other: &Self) -> bool {
+        let Self { entries: _, on_deletion, account, definition } = other;
+        (on_deletion, account, definition) == (&self.on_deletion, &self.account, &self.definition)
+    }
 }
 
 #[derive(Clone, Default)]
@@ -45,10 +56,13 @@ struct Stored {
     chunks: Vec<Chunk>,
 }
 
-#[derive(Clone, Default)]
-struct Chunk {
-    version: Option<String>,
-    entries: Vec<InventoryEntry>,
+/// A part of an inventory: what one ConfigMap holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chunk {
+    /// The ConfigMap's version; `None` before it was written.
+    pub version: Option<String>,
+    /// The objects in it.
+    pub entries: Vec<InventoryEntry>,
 }
 
 /// All inventories. Only the leader writes them, so what was read at the start stays true.
@@ -97,7 +111,7 @@ impl Inventories {
     /// Writes an inventory: only the chunks that differ.
     pub async fn put(&self, key: &Key, record: Record) -> Result<(), ApiError> {
         let mut stored = self.stored.lock().await.get(key).cloned().unwrap_or_default();
-        let meta_changed = stored.record.on_deletion != record.on_deletion || stored.record.account != record.account;
+        let meta_changed = !stored.record.same_but_objects(&record);
         for number in spread(&mut stored.chunks, &record.entries) {
             self.write(key, number, &mut stored.chunks[number], &record).await?;
         }
@@ -174,6 +188,7 @@ fn assemble(chunks: BTreeMap<usize, (Chunk, Record)>) -> Stored {
         if number == 0 {
             record.on_deletion = of_chunk.on_deletion;
             record.account = of_chunk.account;
+            record.definition = of_chunk.definition;
         }
         record.entries.extend(chunk.entries.iter().cloned());
         stored.chunks.resize_with(number, Chunk::default);
@@ -228,7 +243,11 @@ fn object_key(key: &Key, number: usize) -> ObjectKey {
     ObjectKey { group: String::new(), kind: "ConfigMap".into(), namespace: None, name: name(key, number) }
 }
 
-fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> ConfigMap {
+/// The ConfigMap of the part `number` of an inventory; the first carries what `record` says beside the objects.
+///
+/// # Panics
+/// Never: inventory entries are plain data.
+pub fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> ConfigMap {
     let policy = match record.on_deletion {
         DeletionPolicy::Orphan => "Orphan",
         DeletionPolicy::Delete => "Delete",
@@ -238,12 +257,13 @@ fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> Confi
         (POLICY.to_owned(), policy.to_owned()),
         (ACCOUNT.to_owned(), record.account.clone()),
     ];
+    let definition = record.definition.clone().map(|definition| (DEFINITION.to_owned(), definition));
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(name(key, number)),
             resource_version: chunk.version.clone(),
             labels: Some([(LABEL.to_owned(), number.to_string())].into()),
-            annotations: Some(annotations.into()),
+            annotations: Some(annotations.into_iter().chain(definition).collect()),
             ..ObjectMeta::default()
         },
         data: Some(
@@ -254,7 +274,8 @@ fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> Confi
     }
 }
 
-fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
+/// Reads what [`config_map`] wrote; `None` when it did not.
+pub fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
     let annotations = map.metadata.annotations.as_ref()?;
     let (namespace, environment) = annotations.get(ENVIRONMENT)?.split_once('/')?;
     let number = map.metadata.labels.as_ref()?.get(LABEL)?.parse().ok()?;
@@ -266,6 +287,7 @@ fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
             _ => DeletionPolicy::Orphan,
         },
         account: annotations.get(ACCOUNT).cloned().unwrap_or_default(),
+        definition: annotations.get(DEFINITION).cloned(),
     };
     let chunk = Chunk { version: map.metadata.resource_version.clone(), entries };
     Some(((namespace.to_owned(), environment.to_owned()), number, chunk, record))
@@ -300,7 +322,12 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let key = ("shop".to_owned(), "prod".to_owned());
-        let record = Record { entries: Vec::new(), on_deletion: DeletionPolicy::Delete, account: "deployer".into() };
+        let record = Record {
+            entries: Vec::new(),
+            on_deletion: DeletionPolicy::Delete,
+            account: "deployer".into(),
+            definition: Some("uid".into()),
+        };
         let chunk = Chunk { version: Some("7".into()), entries: vec![entry("web")] };
         let (read_key, number, read_chunk, read_record) =
             read(&config_map(&key, 3, &chunk, &record)).expect("readable");

@@ -13,6 +13,7 @@ mod index;
 pub mod inventory;
 pub mod lease;
 mod restart;
+mod routes;
 mod status;
 mod watch;
 
@@ -24,7 +25,7 @@ pub use error::ApiError;
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
 pub use restart::Restarts;
-pub use status::{crd_is_being_deleted, namespace_is_going, patch_status};
+pub use status::{definition, namespace_is_going, patch_status};
 pub use watch::Sight;
 
 use drover_crds::{Environment, Owner, OwnerKind, WebApp};
@@ -53,12 +54,14 @@ pub struct Cluster {
 impl Cluster {
     /// `client` carries drover's own rights; owner labels of changed objects are told on `changed`.
     pub fn new(client: Client, leadership: Leadership, hash_key: [u8; 32], changed: UnboundedSender<String>) -> Self {
+        let routes = routes::RouteTable::new(changed.clone());
         let index = Index::new(changed);
         let kinds = discovery::Kinds::new(client.clone());
         let shared = apply::Shared {
-            watches: watch::Watches::new(client.clone(), leadership, kinds.clone(), index.clone()),
+            watches: watch::Watches::new(client.clone(), leadership, kinds.clone(), index.clone(), routes.clone()),
             kinds,
             index,
+            routes,
             hash_key,
             slots: Semaphore::new(SLOTS),
         };

@@ -1,4 +1,4 @@
-//! Status subresources of drover's own kinds, and the question whether those kinds are on their way out.
+//! Status subresources of drover's own kinds, and the question whether those kinds are still the ones that they were.
 
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -45,9 +45,9 @@ where
     }
 }
 
-/// Whether a CustomResourceDefinition is absent or being deleted: then its objects vanish without anybody having meant them,
-/// and nothing that they stand for may be deleted.
-pub async fn crd_is_being_deleted(client: &Client, name: &str) -> Result<bool, ApiError> {
+/// The uid of a CustomResourceDefinition; `None` when it is absent or being deleted: then its objects vanish without anybody
+/// having meant them, and nothing that they stand for may be deleted. One that was made anew has another uid.
+pub async fn definition(client: &Client, name: &str) -> Result<Option<String>, ApiError> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let found = api.get_metadata_opt(name).await.map_err(|error| {
         let key = ObjectKey {
@@ -58,7 +58,7 @@ pub async fn crd_is_being_deleted(client: &Client, name: &str) -> Result<bool, A
         };
         ApiError::of(error, "get", &key, None)
     })?;
-    Ok(found.is_none_or(|crd| crd.metadata.deletion_timestamp.is_some()))
+    Ok(found.filter(|crd| crd.metadata.deletion_timestamp.is_none()).and_then(|crd| crd.metadata.uid))
 }
 
 /// Whether a namespace is absent or being deleted: then everything in it goes, also the account that drover acts as there.

@@ -15,6 +15,7 @@ use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
 use super::lease::Leadership;
 use super::restart::Restarts;
+use super::routes::{RouteTable, claims_routes};
 use crate::metrics;
 use crate::render::ObjectKey;
 
@@ -44,13 +45,20 @@ pub struct Watches {
     leadership: Leadership,
     kinds: Kinds,
     index: Arc<Index>,
+    routes: Arc<RouteTable>,
     running: Mutex<HashMap<GroupKind, watch::Receiver<Sight>>>,
 }
 
 impl Watches {
     /// No watch runs yet.
-    pub fn new(client: Client, leadership: Leadership, kinds: Kinds, index: Arc<Index>) -> Self {
-        Self { client, leadership, kinds, index, running: Mutex::default() }
+    pub(super) fn new(
+        client: Client,
+        leadership: Leadership,
+        kinds: Kinds,
+        index: Arc<Index>,
+        routes: Arc<RouteTable>,
+    ) -> Self {
+        Self { client, leadership, kinds, index, routes, running: Mutex::default() }
     }
 
     /// Makes sure that the kind is watched, and waits for its first listing.
@@ -70,6 +78,8 @@ impl Watches {
                         leadership: self.leadership.clone(),
                         kinds: self.kinds.clone(),
                         index: self.index.clone(),
+                        // Others' objects claim routes too.
+                        routes: claims_routes(&group_kind).then(|| self.routes.clone()),
                         sight: sender,
                     };
                     tokio::spawn(watch.run());
@@ -92,12 +102,15 @@ struct Watch {
     leadership: Leadership,
     kinds: Kinds,
     index: Arc<Index>,
+    /// For a kind whose objects are all looked at, those that nobody of drover's applied too.
+    routes: Option<Arc<RouteTable>>,
     sight: watch::Sender<Sight>,
 }
 
 impl Watch {
     async fn run(self) {
-        let config = watcher::Config::default().labels(LABEL_OWNER).page_size(PAGE);
+        let config = watcher::Config::default().page_size(PAGE);
+        let config = if self.routes.is_some() { config } else { config.labels(LABEL_OWNER) };
         let mut restarts = Restarts::new(self.leadership.clone());
         let mut refusals = 0;
         loop {
@@ -115,7 +128,7 @@ impl Watch {
                 404 => {
                     // The kind is gone: so are its objects. Who needs the kind again asks again.
                     self.kinds.doubt().await;
-                    self.index.keep_only(&self.kind, &HashSet::new());
+                    self.listed(&HashSet::new());
                     return;
                 }
                 403 => {
@@ -140,25 +153,51 @@ impl Watch {
                 Some(Ok(watcher::Event::Init)) => {
                     seen.clear();
                     self.index.listing(&self.kind);
+                    if let Some(routes) = &self.routes {
+                        routes.listing();
+                    }
                 }
                 Some(Ok(watcher::Event::InitApply(object))) => {
-                    let key = self.key(&object);
-                    seen.insert(key.clone());
-                    self.index.observed(key, Live::of(&object));
+                    seen.insert(self.key(&object));
+                    self.take_in(&object);
                 }
                 Some(Ok(watcher::Event::InitDone)) => {
-                    self.index.keep_only(&self.kind, &seen);
+                    self.listed(&seen);
                     seen = HashSet::new();
                     self.sight.send_replace(Sight::Complete);
                 }
-                Some(Ok(watcher::Event::Apply(object))) => self.index.observed(self.key(&object), Live::of(&object)),
+                Some(Ok(watcher::Event::Apply(object))) => self.take_in(&object),
                 Some(Ok(watcher::Event::Delete(object))) => {
-                    self.index.gone(&self.key(&object), object.metadata.uid.as_deref());
+                    let key = self.key(&object);
+                    if let Some(routes) = &self.routes {
+                        routes.gone(&key);
+                    }
+                    self.index.gone(&key, object.metadata.uid.as_deref());
                 }
                 Some(Err(error)) => return error,
                 None => return watcher::Error::NoResourceVersion,
             }
         }
+    }
+
+    fn take_in(&self, object: &DynamicObject) {
+        let key = self.key(object);
+        if let Some(routes) = &self.routes {
+            routes.observed(&key, object);
+            // What a watch by label would not show.
+            if !object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(LABEL_OWNER)) {
+                self.index.gone(&key, object.metadata.uid.as_deref());
+                return;
+            }
+        }
+        self.index.observed(key, Live::of(object));
+    }
+
+    fn listed(&self, seen: &HashSet<ObjectKey>) {
+        if let Some(routes) = &self.routes {
+            routes.keep_only(seen);
+        }
+        self.index.keep_only(&self.kind, seen);
     }
 
     fn key(&self, object: &DynamicObject) -> ObjectKey {

@@ -139,13 +139,20 @@ impl fmt::Display for Address {
     }
 }
 
-/// The text of an address that could not be read, without what may be a password in it.
+/// The text of an address that could not be read, without what may be a password or a token in it.
 fn scrub(text: &str) -> String {
-    let shown = match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        (None, Some((login, host))) if login.contains(':') => format!("…@{host}"),
-        _ => text.to_owned(),
+    let (login, rest) = text.rsplit_once('@').map_or(("", text), |(login, rest)| (login, rest));
+    let scheme = login.split_once("://").map(|(scheme, _)| scheme);
+    let scheme = scheme.filter(|scheme| scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let before = match scheme {
+        Some(scheme) => format!("{scheme}://…@"),
+        None if login.contains([':', '/']) => "…@".to_owned(),
+        None if login.is_empty() => String::new(),
+        None => format!("{login}@"),
     };
+    let end = rest.find(['?', '#']).map_or(rest.len(), |at| at + 1);
+    let after = if end < rest.len() { "…" } else { "" };
+    let shown = format!("{before}{}{after}", &rest[..end]);
     shown.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
@@ -187,6 +194,10 @@ mod tests {
             "https://u@h/a",
             "ssh://u:hunter2@h/a",
             "u:hunter2@h:a",
+            "u:hunter2@https://h/a",
+            "https://u:hunter2@https://u@h/a",
+            "https://h/a?token=hunter2",
+            "https://h/a#hunter2",
             "ext::sh -c id",
             "a b@h:c",
             "-oProxyCommand=x@h:a",

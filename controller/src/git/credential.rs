@@ -19,19 +19,29 @@ pub struct Credential {
 
 /// The secret part: goes to the child process through a pipe and nowhere else.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Auth {
+pub enum Auth {
+    /// The repository is public.
     #[default]
     Nothing,
+    /// Basic authentication.
     Password {
+        /// The user.
         username: String,
+        /// Its password, or a token in its place.
         password: String,
     },
+    /// A token.
     Bearer {
+        /// The token.
         token: String,
     },
+    /// An SSH key.
     Key {
+        /// The private key, in the form that `ssh-keygen` writes.
         identity: String,
+        /// What it is encrypted with.
         passphrase: Option<String>,
+        /// The server's keys.
         known_hosts: String,
     },
 }
@@ -117,7 +127,8 @@ impl Credential {
         Err(Error::UnsuitableCredential { url: address.to_string(), reason: reason.to_owned() })
     }
 
-    pub(super) fn auth(&self) -> &Auth {
+    /// The secret part.
+    pub fn auth(&self) -> &Auth {
         &self.auth
     }
 
@@ -148,7 +159,7 @@ impl Credential {
 
 impl Auth {
     /// The header that goes with the first request already: waiting to be asked would double each poll's requests.
-    pub(super) fn header(&self) -> Option<String> {
+    pub fn header(&self) -> Option<String> {
         match self {
             Self::Password { username, password } => {
                 let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
@@ -160,7 +171,7 @@ impl Auth {
     }
 
     /// What to do when the server refused it.
-    pub(super) fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> &'static str {
         match self {
             Self::Nothing => {
                 "the server asks who it is, so name a Secret in secretRef with the keys username and password, or bearerToken"

@@ -1,5 +1,7 @@
 //! What can go wrong between a repository and its files, each as one sentence for a person.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a repository could not be followed or read. Crosses the pipe from the child process, and holds no secret.
@@ -64,8 +66,11 @@ pub enum Error {
     )]
     NotARepository { url: String },
     /// The server answered with an error.
-    #[error("the git server of {url} answered with an error ({detail}); drover tries again")]
+    #[error("the git server of {url} answered with an error ({detail})")]
     Server { url: String, detail: String },
+    /// The server wants to be asked less often. `wait` is the number of seconds that it asks for.
+    #[error("the git server of {url} limits requests{}", waits(.wait.as_ref()))]
+    Throttled { url: String, wait: Option<u64> },
     /// The branch is not there.
     #[error("the branch {branch} does not exist in {url}: {advice}")]
     NoSuchBranch { url: String, branch: String, advice: String },
@@ -91,11 +96,20 @@ pub enum Error {
     #[error("the path {path} does not exist in commit {commit}: check spec.source.path{advice}")]
     NoSuchPath { path: String, commit: String, advice: String },
     /// One file is over the limit.
-    #[error("the file {path} has {size} bytes and the limit is {limit}: split it, or keep it out of spec.source.path")]
+    #[error(
+        "the file {path} has {} and at most {} are read of one file: split it, or keep it out of spec.source.path",
+        amount(*size),
+        amount(*limit)
+    )]
     FileTooLarge { path: String, size: u64, limit: u64 },
     /// Too many files, or too many bytes in all.
     #[error("the path {path} holds more than {limit}: narrow spec.source.path")]
     TooMuch { path: String, limit: String },
+    /// A link in place of a manifest. What it leads to is not in the commit's folder, and may be anywhere.
+    #[error(
+        "{path} is a symbolic link to {target}, and links are not followed: commit the file itself in its place, or keep the link out of spec.source.path"
+    )]
+    Link { path: String, target: String },
     /// The commit is not in the cache (any more); it is being fetched again.
     #[error("the commit {commit} is not in the cache; drover fetches it again")]
     MissingCommit { commit: String },
@@ -106,8 +120,12 @@ pub enum Error {
     #[error("no repository is followed for {name}")]
     NotSubscribed { name: String },
     /// The child process ended without an answer.
-    #[error("the git process for {url} ended without an answer ({detail}); drover tries again")]
+    #[error("the git process for {url} ended without an answer ({detail})")]
     Child { url: String, detail: String },
+}
+
+fn waits(seconds: Option<&u64>) -> String {
+    seconds.map(|seconds| format!(" and asks drover to wait {seconds} s")).unwrap_or_default()
 }
 
 impl Error {
@@ -119,11 +137,20 @@ impl Error {
                 | Self::Unreachable { .. }
                 | Self::TimedOut { .. }
                 | Self::Server { .. }
+                | Self::Throttled { .. }
                 | Self::MissingCommit { .. }
                 | Self::DamagedCache { .. }
                 | Self::NotSubscribed { .. }
                 | Self::Child { .. }
         )
+    }
+
+    /// For how long the server asks to be left alone.
+    pub(super) fn asked_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { wait, .. } => wait.map(Duration::from_secs),
+            _ => None,
+        }
     }
 
     /// One CamelCase word: the reason of a condition and the label of a metric.
@@ -143,6 +170,7 @@ impl Error {
             Self::Redirected { .. } => "Redirected",
             Self::NotARepository { .. } => "NotARepository",
             Self::Server { .. } => "GitServerError",
+            Self::Throttled { .. } => "GitServerThrottles",
             Self::NoSuchBranch { .. } => "NoSuchBranch",
             Self::NoSuchTag { .. } => "NoSuchTag",
             Self::BadRange { .. } => "BadRange",
@@ -153,10 +181,47 @@ impl Error {
             Self::NoSuchPath { .. } => "NoSuchPath",
             Self::FileTooLarge { .. } => "FileTooLarge",
             Self::TooMuch { .. } => "TooManyFiles",
+            Self::Link { .. } => "SymbolicLink",
             Self::MissingCommit { .. } => "MissingCommit",
             Self::DamagedCache { .. } => "DamagedCache",
             Self::NotSubscribed { .. } => "NotSubscribed",
             Self::Child { .. } => "GitProcessFailed",
+        }
+    }
+}
+
+/// A number of bytes as a person reads it.
+pub(super) fn amount(bytes: u64) -> String {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    let rounded = |unit: u64, name: &str| {
+        let tenths = bytes.saturating_mul(10).div_ceil(unit);
+        match (tenths / 10, tenths % 10) {
+            (whole, 0) => format!("{whole} {name}"),
+            (whole, tenth) => format!("{whole}.{tenth} {name}"),
+        }
+    };
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..MIB => rounded(KIB, "KiB"),
+        _ => rounded(MIB, "MiB"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::amount;
+
+    #[test]
+    fn an_amount_never_looks_smaller_than_a_limit_that_it_exceeds() {
+        for (bytes, text) in [
+            (1001, "1001 bytes"),
+            (64 << 10, "64 KiB"),
+            (1 << 20, "1 MiB"),
+            ((1 << 20) + 1, "1.1 MiB"),
+            (50 << 20, "50 MiB"),
+        ] {
+            assert_eq!(amount(bytes), text);
         }
     }
 }

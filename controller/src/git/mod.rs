@@ -4,20 +4,21 @@
 //! Knows neither Kubernetes nor what is in the files.
 
 mod address;
+pub mod answer;
 mod cache;
 mod child;
 mod commit;
 mod credential;
 mod error;
 mod head;
-mod known_hosts;
+pub mod known_hosts;
 mod limits;
 mod poller;
 mod pools;
 mod process;
-mod protocol;
+pub mod protocol;
 mod reader;
-mod references;
+pub mod references;
 mod registry;
 mod repositories;
 mod schedule;
@@ -26,9 +27,10 @@ pub mod webhook;
 pub use address::{Address, Scheme};
 pub use child::child_main;
 pub use commit::{CommitId, CommitInfo, Tree, TreeId};
-pub use credential::Credential;
+pub use credential::{Auth, Credential};
 pub use error::Error;
-pub use head::Head;
+pub use head::{Head, outlook};
 pub use limits::Limits;
 pub use registry::{Name, Subscription};
 pub use repositories::{Config, Repositories};
+pub use schedule::Again;

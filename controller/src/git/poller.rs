@@ -1,4 +1,5 @@
-//! Follows one repository × credential: one sync at a time, at the interval, when woken, and ever later while it fails.
+//! Follows one repository × credential: one sync at a time, at the interval, when woken, and ever later while it fails. A
+//! server that asks to be left alone for a while is, whoever asks for a look.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -6,6 +7,7 @@ use std::sync::{Arc, Weak};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use super::cache::{Cache, CacheId};
 use super::commit::CommitInfo;
@@ -16,6 +18,7 @@ use super::protocol::{Operation, Request, Response};
 use super::registry::Task;
 use super::repositories::Shared;
 use super::schedule;
+use crate::metrics;
 
 /// Asks the poller to fetch the cache anew.
 #[derive(Debug, Default)]
@@ -34,6 +37,7 @@ impl Rebuild {
 /// Runs until the pool or the repository's last subscriber is gone.
 pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, rebuild: Arc<Rebuild>) {
     let (mut failures, mut packs) = (0u32, 0);
+    let mut told: Option<Error> = None;
     loop {
         let Some(shared) = shared.upgrade() else { return };
         // Who asked until now is served by this sync; who asks from now on gets another.
@@ -50,9 +54,14 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
         if failed.is_some() && anew {
             rebuild.ask();
         }
-        let news = shared.registry().record(&id, &task.references, &result, Timestamp::now());
+        metrics::synced(failed.map_or("ok", Error::label));
+        failures = if failed.is_some() { failures.saturating_add(1) } else { 0 };
+        let wait = schedule::next(task.interval, failures, failed.and_then(Error::asked_wait), rand::random::<f64>());
+        let now = Timestamp::now();
+        let again = failed.filter(|error| !error.is_terminal()).map(|_| wait.again(now));
+        let news = shared.registry().record(&id, &task.references, &result, again, now);
         match failed {
-            Some(error) if !news.is_empty() => {
+            Some(error) if told.as_ref() != Some(error) => {
                 tracing::warn!(repository = %task.address, reason = error.label(), %error, "cannot be followed");
             }
             None if !news.is_empty() => {
@@ -60,12 +69,14 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
             }
             _ => {}
         }
+        told = failed.cloned();
         shared.tell(news);
-        failures = if failed.is_some() { failures.saturating_add(1) } else { 0 };
-        let wait = schedule::next(task.interval, failures, rand::random::<f64>());
         drop(shared);
+        // Who asks for a look meanwhile is kept in mind, and served right after.
+        let ended = Instant::now();
+        sleep_until(ended + wait.least).await;
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = sleep_until(ended + wait.most) => {}
             () = wake.notified() => {}
         }
     }

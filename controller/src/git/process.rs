@@ -12,7 +12,6 @@ use super::cache::Cache;
 use super::commit::Tree;
 use super::error::Error;
 use super::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
-use crate::render::SourceFile;
 
 /// What a child answered: the message, and the files of each tree in it.
 pub(super) struct Answer {
@@ -144,31 +143,10 @@ fn environment(cache: &Cache, trust: Trust) -> Vec<(&'static str, OsString)> {
 impl Answer {
     /// The trees of a reading, with their files in the order of their paths.
     pub(super) fn trees(self, url: &str) -> Result<Vec<Result<Tree, Error>>, Error> {
-        let short = || Error::Child { url: url.to_owned(), detail: "its answer is too short".to_owned() };
-        let Response::Read(listings) = self.response else { return Err(short()) };
-        let mut input = self.input.as_slice();
-        let mut trees = Vec::with_capacity(listings.len());
-        for listing in listings {
-            let listing = match listing {
-                Ok(listing) => listing,
-                Err(error) => {
-                    trees.push(Err(error));
-                    continue;
-                }
-            };
-            let files = listing.files.map(|files| {
-                let mut read = Vec::with_capacity(files.len());
-                for (path, size) in files {
-                    let size = usize::try_from(size).map_err(|_| short())?;
-                    let (bytes, rest) = input.split_at_checked(size).ok_or_else(short)?;
-                    input = rest;
-                    read.push(SourceFile { path, bytes: bytes.to_vec() });
-                }
-                read.sort_by(|a, b| a.path.cmp(&b.path));
-                Ok(read)
-            });
-            trees.push(Ok(Tree { id: listing.id, files: files.transpose()?, skipped: listing.skipped }));
-        }
-        Ok(trees)
+        let trees = match self.response {
+            Response::Read(listings) => protocol::trees(listings, &self.input),
+            _ => None,
+        };
+        trees.ok_or_else(|| Error::Child { url: url.to_owned(), detail: "its answer is too short".to_owned() })
     }
 }

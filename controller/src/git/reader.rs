@@ -86,9 +86,11 @@ async fn read(shared: &Shared, id: &CacheId, batch: &[Job]) -> Result<Vec<Result
         Request { repository: cache.repository(), url: url.clone(), limits, operation: Operation::Read { reads } };
     // Trust::Cache, because the certificates of the machine are not needed to read files, and reading them takes time.
     let trees = process::run(&shared.config.child, &cache, Trust::Cache, &request).await?.trees(&url)?;
-    if trees.len() == batch.len() {
+    let answers =
+        |(job, tree): (&Job, &Result<Tree, Error>)| tree.as_ref().map_or(true, |tree| tree.answers(&job.request));
+    if trees.len() == batch.len() && batch.iter().zip(&trees).all(answers) {
         Ok(trees)
     } else {
-        Err(Error::Child { url, detail: "its answer is too short".to_owned() })
+        Err(Error::Child { url, detail: "it answered something else".to_owned() })
     }
 }

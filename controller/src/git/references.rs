@@ -5,17 +5,21 @@ use semver::{Version, VersionReq};
 
 use super::commit::CommitId;
 use super::error::Error;
+use crate::render::short;
 
 /// A reference of the server; `refs/tags/x^{}` is what the annotated tag `x` points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Advertised {
+pub struct Advertised {
+    /// Its full name, such as `refs/heads/main`.
     pub name: String,
+    /// What it points to.
     pub id: CommitId,
 }
 
 /// What has to be in the cache for a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub struct Wanted {
+    /// The commit; for a tag perhaps another object, which is found out when it is there.
     pub commit: CommitId,
     /// The server's name that leads to it; `None` for a commit that no name points to.
     pub name: Option<String>,
@@ -26,19 +30,19 @@ const TAGS: &str = "refs/tags/";
 const PEELED: &str = "^{}";
 
 /// The commit that `reference` means now, at the server of `url`.
-pub(super) fn resolve(reference: &Reference, advertised: &[Advertised], url: &str) -> Result<Wanted, Error> {
+pub fn resolve(reference: &Reference, advertised: &[Advertised], url: &str) -> Result<Wanted, Error> {
     match reference {
         Reference { branch: Some(branch), tag: None, semver: None, commit: None } => {
             find(advertised, &format!("{BRANCHES}{branch}")).ok_or_else(|| Error::NoSuchBranch {
                 url: url.to_owned(),
-                branch: branch.clone(),
+                branch: short(branch),
                 advice: others("branch", advertised, BRANCHES),
             })
         }
         Reference { branch: None, tag: Some(tag), semver: None, commit: None } => {
             find(advertised, &format!("{TAGS}{tag}")).ok_or_else(|| Error::NoSuchTag {
                 url: url.to_owned(),
-                tag: tag.clone(),
+                tag: short(tag),
                 advice: others("tag", advertised, TAGS),
             })
         }
@@ -63,7 +67,7 @@ fn find(advertised: &[Advertised], name: &str) -> Option<Wanted> {
 /// The highest version in the range; of two tags that are the same version the one without a leading `v`.
 fn highest(range: &str, advertised: &[Advertised], url: &str) -> Result<Wanted, Error> {
     let wanted = VersionReq::parse(range)
-        .map_err(|error| Error::BadRange { range: range.to_owned(), detail: error.to_string() })?;
+        .map_err(|error| Error::BadRange { range: short(range), detail: short(&error.to_string()) })?;
     let best = advertised
         .iter()
         .filter_map(|known| known.name.strip_prefix(TAGS))
@@ -75,7 +79,7 @@ fn highest(range: &str, advertised: &[Advertised], url: &str) -> Result<Wanted, 
         .max();
     best.and_then(|(_, _, tag)| find(advertised, &format!("{TAGS}{tag}"))).ok_or_else(|| Error::NoMatchingVersion {
         url: url.to_owned(),
-        range: range.to_owned(),
+        range: short(range),
         advice: others("tag", advertised, TAGS),
     })
 }
@@ -93,6 +97,7 @@ fn others(what: &str, advertised: &[Advertised], prefix: &str) -> String {
     names.sort_unstable();
     let more = if names.len() > 5 { format!(" and {} more", names.len() - 5) } else { String::new() };
     names.truncate(5);
+    let names: Vec<String> = names.into_iter().map(short).collect();
     format!("push it, or name another in spec.source.ref, such as {}{more}", names.join(", "))
 }
 
@@ -167,6 +172,11 @@ mod tests {
         let empty = resolve(&Reference { tag: Some("v1".into()), ..Reference::default() }, &[], "https://h/a");
         assert!(empty.expect_err("absent").to_string().contains("no tag at all"));
         assert_eq!(resolve(&Reference::default(), &all, "u"), Err(Error::BadReference));
+        // A hostile server's names reach a person's terminal.
+        let hostile = advertised(&[("refs/heads/\u{1b}[2Jgone\n", 1)]);
+        let wanted = Reference { branch: Some("a\u{7}".into()), ..Reference::default() };
+        let said = resolve(&wanted, &hostile, "https://h/a").expect_err("absent").to_string();
+        assert!(!said.contains(char::is_control) && said.contains("gone"), "{said:?}");
     }
 
     proptest! {

@@ -13,6 +13,7 @@ use super::commit::{CommitId, CommitInfo};
 use super::credential::Credential;
 use super::error::Error;
 use super::head::Head;
+use super::schedule::Again;
 use super::webhook::webhook_id_of;
 
 /// Namespace and name of an Environment.
@@ -64,6 +65,8 @@ struct Repository<R> {
     /// The shortest interval asked for since the last sync was planned.
     interval: Duration,
     heads: HashMap<Reference, Head>,
+    /// Why the last sync failed as a whole, since when, and when the next one comes.
+    failing: Option<(Error, Timestamp, Option<Again>)>,
     /// Everybody hears of the next successful sync, even if it finds nothing new: they lack a commit that it brings back.
     recheck: bool,
     running: R,
@@ -138,6 +141,7 @@ impl<R> Registry<R> {
                 followers: BTreeSet::new(),
                 interval,
                 heads: HashMap::new(),
+                failing: None,
                 recheck: false,
                 running: start(&id),
             }
@@ -145,13 +149,14 @@ impl<R> Registry<R> {
         repository.followers.insert(name.clone());
         let sooner = interval < repository.interval;
         repository.interval = repository.interval.min(interval);
-        let head = repository.heads.get(&reference).cloned();
-        if head.is_none() {
-            repository.heads.insert(reference, Head::Pending);
-        }
-        let look = head.as_ref().is_some_and(|head| *head != Head::Pending);
+        let is_followed = repository.heads.contains_key(&reference);
+        let head = repository.heads.entry(reference).or_insert_with(|| match repository.failing.clone() {
+            Some((error, since, again)) => Head::Failed { error, since, again, last_good: None },
+            None => Head::Pending,
+        });
+        let look = *head != Head::Pending;
         // A repository that was just started is asked without being told to.
-        let ask = (!is_new && (head.is_none() || sooner)).then(|| id.clone());
+        let ask = (!is_new && (!is_followed || sooner)).then(|| id.clone());
         self.subscribers.insert(name, Subscriber { subscription, place: Ok(id) });
         Change { look, ask }
     }
@@ -182,7 +187,7 @@ impl<R> Registry<R> {
     pub(super) fn head(&self, name: &Name) -> Head {
         let Some(subscriber) = self.subscribers.get(name) else { return Head::Pending };
         match &subscriber.place {
-            Err((error, since)) => Head::Failed { error: error.clone(), since: *since, last_good: None },
+            Err((error, since)) => Head::Failed { error: error.clone(), since: *since, again: None, last_good: None },
             Ok(id) => {
                 let known = self.repositories.get(id).and_then(|r| r.heads.get(&subscriber.subscription.reference));
                 known.cloned().unwrap_or(Head::Pending)
@@ -220,18 +225,23 @@ impl<R> Registry<R> {
         Some(Task { address, credential, references, interval })
     }
 
-    /// Enters what a sync found, and returns who should hear of it.
+    /// Enters what a sync found, and returns who should hear of it. `again` is when a server that failed is asked again.
     pub(super) fn record(
         &mut self,
         id: &CacheId,
         references: &[Reference],
         result: &Result<Vec<Result<CommitInfo, Error>>, Error>,
+        again: Option<Again>,
         now: Timestamp,
     ) -> Vec<Name> {
         let Some(repository) = self.repositories.get(id) else { return Vec::new() };
         let followed: HashSet<Reference> = self.followers(repository).map(|(_, s)| s.reference.clone()).collect();
         let Some(repository) = self.repositories.get_mut(id) else { return Vec::new() };
         repository.heads.retain(|reference, _| followed.contains(reference));
+        repository.failing = result.as_ref().err().map(|error| {
+            let since = repository.failing.as_ref().map_or(now, |(_, since, _)| *since);
+            (error.clone(), since, again)
+        });
         let mut news = BTreeSet::new();
         for (n, reference) in references.iter().enumerate() {
             let answer = match result {
@@ -239,7 +249,7 @@ impl<R> Registry<R> {
                 Err(error) => Some(Err(error.clone())),
             };
             if let (Some(head), Some(answer)) = (repository.heads.get_mut(reference), answer) {
-                let (after, is_news) = head.after(answer, now);
+                let (after, is_news) = head.after(answer, again, now);
                 *head = after;
                 if is_news {
                     news.insert(n);

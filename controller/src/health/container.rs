@@ -179,6 +179,9 @@ impl Subject<'_> {
         {
             return self.not_started("StartError", ended.message.as_deref().unwrap_or_default());
         }
+        if let Some(finding) = self.ended_by_probe(ended, &restarts) {
+            return finding;
+        }
         let meaning = match ended.exit_code {
             126 => " (a program that may not be executed)",
             127 => " (a program that does not exist)",
@@ -190,6 +193,21 @@ impl Subject<'_> {
         let message = format!("{self} exited with code {}{meaning}{restarts}: its log says why", ended.exit_code);
         let reason = if self.status.restart_count > 0 { "CrashLoopBackOff" } else { "Error" };
         self.finding(reason, message, self.gave_up())
+    }
+
+    /// A container that was ended, because it did not answer its startup probe for as long as that may take.
+    fn ended_by_probe(&self, ended: &ContainerStateTerminated, restarts: &str) -> Option<Finding> {
+        let probe = probe::pending(self.spec?, self.status)?;
+        let ran = ended.finished_at.as_ref()?.0.as_second() - ended.started_at.as_ref()?.0.as_second();
+        if !matches!(ended.exit_code, 0 | 137 | 143) || !probe.ends_after(ran) {
+            return None;
+        }
+        let message = format!(
+            "{self} ran for {ran} s, did not answer its {} and was ended{restarts}: {}",
+            probe.describe(),
+            probe.advice()
+        );
+        Some(self.finding("ProbeFailing", message, self.gave_up()))
     }
 
     fn finding(&self, reason: &str, message: String, definite: bool) -> Finding {

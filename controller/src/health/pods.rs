@@ -40,6 +40,13 @@ impl Default for Patience {
     }
 }
 
+impl Patience {
+    /// None is left: what could still pass is told as it is.
+    pub fn over() -> Self {
+        Self { creating: -1, probe: -1, ..Self::default() }
+    }
+}
+
 /// How telling a finding is: the cause before its consequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Weight {

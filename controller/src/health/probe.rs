@@ -3,6 +3,8 @@
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+const STARTUP: &str = "startup probe";
+
 /// A probe that has not been answered yet.
 pub(super) struct Pending<'a> {
     name: &'static str,
@@ -12,13 +14,22 @@ pub(super) struct Pending<'a> {
 /// The probe that the container waits for: the startup probe until it has passed once, then the readiness probe.
 pub(super) fn pending<'a>(spec: &'a Container, status: &ContainerStatus) -> Option<Pending<'a>> {
     match (&spec.startup_probe, &spec.readiness_probe) {
-        (Some(probe), _) if status.started != Some(true) => Some(Pending { name: "startup probe", probe }),
+        (Some(probe), _) if status.started != Some(true) => Some(Pending { name: STARTUP, probe }),
         (_, Some(probe)) => Some(Pending { name: "readiness probe", probe }),
         _ => None,
     }
 }
 
 impl Pending<'_> {
+    /// Whether a container that ran for that many seconds without an answer is ended for it: only a startup probe does that to
+    /// one that never was ready.
+    pub fn ends_after(&self, ran: i64) -> bool {
+        let period = i64::from(self.probe.period_seconds.unwrap_or(10));
+        let tries = i64::from(self.probe.failure_threshold.unwrap_or(3));
+        // The first try comes within a period.
+        self.name == STARTUP && ran >= (tries - 1) * period
+    }
+
     /// Such as `readiness probe GET /login on port 3000 with Host shop.example.org`.
     pub fn describe(&self) -> String {
         let name = self.name;

@@ -29,6 +29,8 @@ pub struct Guards {
     pub name: String,
     /// Its value of [`drover_crds::LABEL_OWNER`].
     pub owner_label: String,
+    /// The folder or file of the repository that is followed; empty for all of it.
+    pub path: String,
     /// The full id of the commit that is planned.
     pub commit: String,
     /// The value of [`ANNOTATION_CONFIRM_PRUNE`] on the Environment.
@@ -60,6 +62,11 @@ impl Guards {
         )
     }
 
+    /// Where objects are looked for, in words.
+    pub(super) fn place(&self) -> String {
+        if self.path.is_empty() { "the repository".to_owned() } else { format!("the path {}", self.path) }
+    }
+
     pub(super) fn short_commit(&self) -> String {
         self.commit.chars().take(12).collect()
     }
@@ -73,14 +80,28 @@ pub fn percent(text: &str) -> Option<u8> {
 /// Why a whole plan is refused: nothing of it is done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// There is nothing to apply, and nothing is applied.
+    #[error(
+        "commit {commit} contains no objects in {place}, so there is nothing to apply: push manifests (.yaml, .yml or .json), \
+         or correct spec.source.path"
+    )]
+    Nothing {
+        /// The commit's first digits.
+        commit: String,
+        /// Where they were looked for.
+        place: String,
+    },
     /// The commit has no objects at all, most often because of a wrong path.
     #[error(
-        "commit {commit} contains no objects while {applied} are applied, so nothing was changed: check spec.source.path, or \
-         confirm that all of them shall go with `{command}`"
+        "commit {commit} contains no objects in {place} while {applied} {} applied, so nothing was changed: push them again, \
+         correct spec.source.path, or confirm that they shall all go with `{command}`",
+        if *.applied == 1 { "is" } else { "are" }
     )]
     Empty {
         /// The commit's first digits.
         commit: String,
+        /// Where they were looked for.
+        place: String,
         /// How many objects are applied.
         applied: usize,
         /// What to type.
@@ -108,6 +129,16 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// One word for conditions.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Nothing { .. } => "NoObjects",
+            Self::Empty { .. } | Self::TooMany { .. } => "PruneRefused",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +150,7 @@ mod tests {
             let guards = Guards {
                 namespace: "shop".into(),
                 name: "prod".into(),
+                path: String::new(),
                 owner_label: "env.shop.prod".into(),
                 commit: commit.into(),
                 confirmation: annotation.map(str::to_owned),

@@ -7,6 +7,7 @@ mod guards;
 mod inventory;
 mod live;
 mod planning;
+mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +17,4 @@ pub use guards::{DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
 pub use inventory::InventoryEntry;
 pub use live::{Knowledge, LiveView};
 pub use planning::{Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};
+pub use routes::{Claims, Route, Routes, Taken};

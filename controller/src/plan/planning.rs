@@ -190,9 +190,13 @@ pub fn plan(
     inventory: &[InventoryEntry],
     guards: &Guards,
 ) -> Result<Plan, Refusal> {
-    if desired.is_empty() && !inventory.is_empty() && !guards.confirmed() {
+    if desired.is_empty() && !guards.confirmed() {
+        if inventory.is_empty() {
+            return Err(Refusal::Nothing { commit: guards.short_commit(), place: guards.place() });
+        }
         return Err(Refusal::Empty {
             commit: guards.short_commit(),
+            place: guards.place(),
             applied: inventory.len(),
             command: guards.confirm_command(),
         });

@@ -16,6 +16,7 @@ fn guards() -> Guards {
     Guards {
         namespace: "shop".into(),
         name: "prod".into(),
+        path: "deploy".into(),
         owner_label: OURS.into(),
         commit: COMMIT.into(),
         confirmation: None,
@@ -301,10 +302,16 @@ fn an_empty_commit_is_refused_until_confirmed() {
     for guards in [guards(), Guards { prune: false, ..guards() }, Guards { max_percent: 100, ..guards() }] {
         let refusal = plan(&[], |_| present(|_| {}), &inventory, &guards).expect_err("empty");
         let sentence = refusal.to_string();
-        assert!(sentence.starts_with("commit 1a2b3c4d5e6f contains no objects while 2 are applied"), "{sentence}");
+        assert!(
+            sentence.starts_with("commit 1a2b3c4d5e6f contains no objects in the path deploy while 2 are applied"),
+            "{sentence}"
+        );
     }
     assert_eq!(plan(&[], |_| present(|_| {}), &inventory, &confirmed()).expect("confirmed").prune.len(), 2);
-    assert!(plan(&[], |_| Knowledge::Absent, &[], &guards()).expect("nothing was there").is_empty());
+    let nothing =
+        plan(&[], |_| Knowledge::Absent, &[], &guards()).expect_err("a path that leads nowhere is no success");
+    assert!(nothing.to_string().contains("no objects in the path deploy, so there is nothing to apply"), "{nothing}");
+    assert!(plan(&[], |_| Knowledge::Absent, &[], &confirmed()).expect("as a person confirmed").is_empty());
 }
 
 #[test]

@@ -8,9 +8,10 @@
 
 mod address;
 mod cache;
+pub mod challenge;
 mod credentials;
 mod error;
-mod manifest;
+pub mod manifest;
 mod transport;
 
 use std::net::SocketAddr;
@@ -62,13 +63,14 @@ pub fn has_digest(image: &str) -> bool {
     parse(image).is_ok_and(|r| r.digest().is_some())
 }
 
-fn parse(image: &str) -> Result<Reference, Error> {
+/// Reads an image reference.
+pub fn parse(image: &str) -> Result<Reference, Error> {
     image.parse().map_err(|_| Error::Invalid { image: image.to_owned() })
 }
 
 /// The image as the spec names it, with the digest in place of nothing but the tag's meaning: `repository:tag@sha256:…` runs
 /// what the digest says, and people still see the tag.
-fn pinned(image: &str, digest: &str) -> String {
+pub fn pinned(image: &str, digest: &str) -> String {
     format!("{}@{digest}", image.split('@').next().unwrap_or(image))
 }
 

@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, R
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
+use super::challenge::{self, Challenge, challenges};
 use super::credentials::{Credentials, Login};
 use super::{Error, Settings, address, manifest};
 
@@ -177,34 +178,20 @@ impl<'a> Session<'a> {
 
     /// What the registry wants to see, from its challenge.
     async fn authorize(&self, headers: &HeaderMap) -> Result<HeaderValue, Error> {
-        let offered = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|h| h.to_str().ok());
-        for header in offered {
-            for challenge in http_auth::parse_challenges(header).unwrap_or_default() {
-                if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                    let param = |name: &str| {
-                        let found = challenge.params.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
-                        found.map(|(_, value)| value.to_unescaped())
-                    };
-                    return self.token(param("realm"), param("service")).await;
-                }
-                if challenge.scheme.eq_ignore_ascii_case("basic")
-                    && let Some(login) = &self.login
-                {
-                    return self.header(&basic(login));
-                }
+        for challenge in challenges(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|h| h.to_str().ok())) {
+            match (challenge, &self.login) {
+                (Challenge::Bearer { realm, service }, _) => return self.token(realm, service.as_deref()).await,
+                (Challenge::Basic, Some(login)) => return self.header(&basic(login)),
+                (Challenge::Basic, None) => {}
             }
         }
         Err(self.unauthorised())
     }
 
     /// A token for reading the repository.
-    async fn token(&self, realm: Option<String>, service: Option<String>) -> Result<HeaderValue, Error> {
-        let realm = realm.and_then(|r| r.parse::<Url>().ok());
-        let mut url = realm.ok_or_else(|| self.unreachable("it asks for a token and does not say where from"))?;
-        if let Some(service) = service {
-            url.query_pairs_mut().append_pair("service", &service);
-        }
-        url.query_pairs_mut().append_pair("scope", &format!("repository:{}:pull", self.repository));
+    async fn token(&self, realm: Option<Url>, service: Option<&str>) -> Result<HeaderValue, Error> {
+        let realm = realm.ok_or_else(|| self.unreachable("it asks for a token and does not say where from"))?;
+        let url = challenge::token_address(realm, service, &self.repository);
         let mut headers = HeaderMap::new();
         if let Some(login) = &self.login {
             headers.insert(AUTHORIZATION, self.header(&basic(login))?);
@@ -212,9 +199,7 @@ impl<'a> Session<'a> {
         let response = self.send(&url, headers).await?;
         self.check(&response)?;
         let body = self.body(response, LARGEST_TOKEN).await?;
-        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let token = ["token", "access_token"].iter().find_map(|key| answer[key].as_str());
-        let token = token.ok_or_else(|| self.unreachable("its token service gave no token"))?;
+        let token = challenge::token(&body).ok_or_else(|| self.unreachable("its token service gave no token"))?;
         self.header(&format!("Bearer {token}"))
     }
 
@@ -231,8 +216,8 @@ impl<'a> Session<'a> {
             StatusCode::NOT_FOUND => Err(Error::NotFound { image, registry }),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.unauthorised()),
             StatusCode::TOO_MANY_REQUESTS => {
-                let seconds = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
-                let retry_after = seconds.map(|s: u64| Duration::from_secs(s.min(3600)));
+                let asked = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
+                let retry_after = asked.and_then(challenge::retry_after);
                 Err(Error::RateLimited { image, registry, retry_after })
             }
             status => Err(self.unreachable(&format!("it answered {}", status.as_u16()))),

@@ -10,6 +10,7 @@ use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanErr
 
 use super::error::{Problem, RenderError};
 use super::limits::Limits;
+use super::manifests::MAX_ERRORS;
 use super::scalar;
 
 /// A document that is not empty.
@@ -22,8 +23,37 @@ pub(super) struct Document {
     pub item_lines: Vec<usize>,
 }
 
+/// What is left of the limits that hold for all files together.
+#[derive(Debug)]
+pub(super) struct Budget {
+    alias_bytes: usize,
+    values: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { alias_bytes: limits.alias_bytes, values: limits.values }
+    }
+
+    fn alias(&mut self, weight: usize, limits: &Limits) -> Result<(), Problem> {
+        let left = self.alias_bytes.checked_sub(weight).ok_or(Problem::AliasBomb { limit: limits.alias_bytes })?;
+        self.alias_bytes = left;
+        Ok(())
+    }
+
+    fn value(&mut self, limits: &Limits) -> Result<(), Problem> {
+        self.values = self.values.checked_sub(1).ok_or(Problem::TooManyValues { limit: limits.values })?;
+        Ok(())
+    }
+}
+
 /// Reads all documents of a file. What is wrong in one document does not hide what is wrong in the next.
-pub(super) fn documents(file: &str, bytes: &[u8], limits: &Limits) -> (Vec<Document>, Vec<RenderError>) {
+pub(super) fn documents(
+    file: &str,
+    bytes: &[u8],
+    limits: &Limits,
+    budget: &mut Budget,
+) -> (Vec<Document>, Vec<RenderError>) {
     let mut found = Vec::new();
     let mut errors = Vec::new();
     if bytes.len() > limits.file_bytes {
@@ -40,17 +70,16 @@ pub(super) fn documents(file: &str, bytes: &[u8], limits: &Limits) -> (Vec<Docum
     let mut parser_options = options! { flow_nesting_limit: limits.depth + 1, block_nesting_limit: limits.depth + 1 };
     parser_options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(text, parser_options);
-    let mut budget = limits.alias_bytes;
     loop {
-        match document(&mut parser, limits, &mut budget) {
+        match document(&mut parser, limits, budget) {
             Ok(Some(document)) if document.value.is_null() => {}
             Ok(Some(document)) => found.push(document),
             Ok(None) => break,
             Err(Fault { line, problem }) => {
-                // With the budget spent, every later alias would be an error of its own that says nothing new.
-                let spent = matches!(problem, Problem::AliasBomb { .. });
+                // With a budget spent, everything later would be an error of its own that says nothing new.
+                let spent = matches!(problem, Problem::AliasBomb { .. } | Problem::TooManyValues { .. });
                 errors.push(RenderError::new(file, line, problem));
-                if spent || !parser.proceed_next_document().unwrap_or(false) {
+                if spent || errors.len() >= MAX_ERRORS || !parser.proceed_next_document().unwrap_or(false) {
                     break;
                 }
             }
@@ -139,14 +168,14 @@ const NODE_WEIGHT: usize = 32;
 
 struct Builder<'a> {
     limits: &'a Limits,
-    budget: &'a mut usize,
+    budget: &'a mut Budget,
     stack: Vec<Frame>,
     anchors: HashMap<usize, (Value, usize, usize)>,
     root: Option<Node>,
     item_lines: Vec<usize>,
 }
 
-fn document<'input, P>(parser: &mut P, limits: &Limits, budget: &mut usize) -> Result<Option<Document>, Fault>
+fn document<'input, P>(parser: &mut P, limits: &Limits, budget: &mut Budget) -> Result<Option<Document>, Fault>
 where
     P: Iterator<Item = Result<(Event<'input>, Span), ScanError>>,
 {
@@ -166,6 +195,9 @@ where
 
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, line: usize) -> Result<(), Problem> {
+        if matches!(event, Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..)) {
+            self.budget.value(self.limits)?;
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
@@ -193,7 +225,7 @@ impl Builder<'_> {
                     return Err(Problem::TooDeep { limit: self.limits.depth });
                 }
                 let value = {
-                    spend(self.budget, weight, self.limits)?;
+                    self.budget.alias(weight, self.limits)?;
                     value.clone()
                 };
                 self.place(Node { value, weight, height, line })
@@ -260,7 +292,7 @@ impl Builder<'_> {
 
     fn anchor(&mut self, id: usize, node: &Node) -> Result<(), Problem> {
         if id != 0 {
-            spend(self.budget, node.weight, self.limits)?;
+            self.budget.alias(node.weight, self.limits)?;
             self.anchors.insert(id, (node.value.clone(), node.weight, node.height));
         }
         Ok(())
@@ -318,11 +350,6 @@ fn into_mapping(value: Value) -> Option<Map<String, Value>> {
         Value::Object(entries) => Some(entries),
         _ => None,
     }
-}
-
-fn spend(budget: &mut usize, weight: usize, limits: &Limits) -> Result<(), Problem> {
-    *budget = budget.checked_sub(weight).ok_or(Problem::AliasBomb { limit: limits.alias_bytes })?;
-    Ok(())
 }
 
 /// `!!int` for `tag:yaml.org,2002:int`; other tags as they are.

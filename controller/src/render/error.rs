@@ -2,6 +2,18 @@
 
 use super::{NotAnObject, ObjectKey, Origin};
 
+/// A text from outside as it may stand in a sentence: on one line, without what moves a terminal's cursor, and not longer than
+/// anybody reads.
+pub fn short(text: &str) -> String {
+    const MOST: usize = 100;
+    let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let mut shown: String = text.chars().take(MOST).map(plain).collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// One thing that is wrong with a file of the commit. Its text is one sentence that begins with `file:line`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{origin}: {problem}")]
@@ -39,7 +51,7 @@ pub enum Problem {
         limit: usize,
     },
     /// The YAML reader stopped.
-    #[error("{what}{hint}")]
+    #[error("{}{hint}", short(.what))]
     Syntax {
         /// In the reader's words.
         what: String,
@@ -49,6 +61,14 @@ pub enum Problem {
     /// More than [`super::Limits::depth`].
     #[error("lists and mappings are nested more than {limit} deep here: no Kubernetes object needs that")]
     TooDeep {
+        /// The limit.
+        limit: usize,
+    },
+    /// More than [`super::Limits::values`].
+    #[error(
+        "the commit has more than {limit} values, which no system's manifests have: spread it over several Environments"
+    )]
+    TooManyValues {
         /// The limit.
         limit: usize,
     },
@@ -62,7 +82,7 @@ pub enum Problem {
     #[error("an alias stands inside the very value that it repeats: no value can contain itself")]
     AliasInsideItself,
     /// The same key twice in one mapping.
-    #[error("the key `{key}` is written twice in this mapping, first in line {first}: keep one of them")]
+    #[error("the key `{}` is written twice in this mapping, first in line {first}: keep one of them", short(.key))]
     DuplicateKey {
         /// The key as text.
         key: String,
@@ -76,7 +96,7 @@ pub enum Problem {
     )]
     ComplexKey,
     /// `null` or a number that no two programs write alike, as key.
-    #[error("`{key}` cannot be a key: put it in quotes")]
+    #[error("`{}` cannot be a key: put it in quotes", short(.key))]
     KeyNotText {
         /// The key as written.
         key: String,
@@ -93,13 +113,13 @@ pub enum Problem {
     #[error("this is not a Kubernetes object: {0}")]
     NotAnObject(#[from] NotAnObject),
     /// `metadata.generateName` without a name.
-    #[error("{kind} has metadata.generateName and no name: objects in git need a fixed metadata.name")]
+    #[error("{} has metadata.generateName and no name: objects in git need a fixed metadata.name", short(.kind))]
     GenerateName {
         /// Its kind.
         kind: String,
     },
     /// A label or annotation that is not text; the API server would refuse the whole object.
-    #[error("metadata.{map}.{key} of {object} is {found}, and must be text: put the value in quotes")]
+    #[error("metadata.{map}.{} of {} is {found}, and must be text: put the value in quotes", short(.key), short(&.object.to_string()))]
     NotText {
         /// `labels` or `annotations`.
         map: &'static str,
@@ -129,7 +149,7 @@ pub enum Problem {
     )]
     Encrypted,
     /// The same object twice.
-    #[error("{object} is already defined in {first}: remove one of the two")]
+    #[error("{} is already defined in {first}: remove one of the two", short(&.object.to_string()))]
     Twice {
         /// Which.
         object: Box<ObjectKey>,

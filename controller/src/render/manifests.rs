@@ -4,13 +4,17 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::document::{Document, documents};
+use super::document::{Budget, Document, documents};
 use super::error::{Problem, RenderError};
 use super::limits::Limits;
 use super::{Object, ObjectKey, Origin, SourceFile};
 
 /// At most this many errors are told at once: a person mends the first few and pushes again.
 pub const MAX_ERRORS: usize = 20;
+
+/// RFC 1123 and 1035: a kind is a label, a group a name of DNS, and a version a label.
+const LONGEST_KIND: usize = 63;
+const LONGEST_API_VERSION: usize = 253 + 1 + 63;
 
 /// Whether drover reads a file as manifests. `path` is relative to the folder that the Environment follows: YAML and JSON
 /// files, except hidden ones and those in hidden folders (`.github/…`, `.sops.yaml`).
@@ -25,13 +29,16 @@ pub fn is_manifest(path: &str) -> bool {
 pub fn render(files: &[SourceFile], limits: &Limits) -> Result<Vec<Object>, Vec<RenderError>> {
     let mut objects = Vec::new();
     let mut errors = Vec::new();
+    let mut budget = Budget::new(limits);
     'files: for file in files {
-        let (found, mut wrong) = documents(&file.path, &file.bytes, limits);
+        let (found, mut wrong) = documents(&file.path, &file.bytes, limits, &mut budget);
+        let enough = wrong.len() + MAX_ERRORS;
         for document in found {
             for (line, item) in flatten(document) {
                 match object(&file.path, line, item) {
                     Ok(object) => objects.push(object),
-                    Err(problem) => wrong.push(RenderError::new(&file.path, line, problem)),
+                    Err(problem) if wrong.len() < enough => wrong.push(RenderError::new(&file.path, line, problem)),
+                    Err(_) => {}
                 }
                 if objects.len() > limits.documents {
                     let problem = Problem::TooManyDocuments { limit: limits.documents };
@@ -90,6 +97,10 @@ fn into_items(value: Value) -> Result<Vec<Value>, Value> {
         return Err(value);
     };
     let api_version = text("apiVersion").unwrap_or_default().to_owned();
+    // Each item gets both: longer than any name of Kubernetes they would be a bomb.
+    if item_kind.len() > LONGEST_KIND || api_version.len() > LONGEST_API_VERSION {
+        return Err(value);
+    }
     // A kind that only ends like one has a name, and no list has.
     if value.get("metadata").and_then(|metadata| metadata.get("name")).is_some() {
         return Err(value);

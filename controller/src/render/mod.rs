@@ -13,7 +13,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Problem, RenderError};
+pub use error::{Problem, RenderError, short};
 pub use hash::applied_hash;
 pub use limits::Limits;
 pub use manifests::{MAX_ERRORS, is_manifest, render};

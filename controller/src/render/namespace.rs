@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::error::RenderError;
+use super::error::{RenderError, short};
 use super::manifests::twice;
 use super::{Object, ObjectKey, Origin};
 
@@ -13,8 +13,9 @@ use super::{Object, ObjectKey, Origin};
 pub enum ScopeError {
     /// Neither the cluster nor a definition in the same commit knows the kind.
     #[error(
-        "{origin}: kind {kind} of {api_version} is not known to the cluster, so {object} cannot be applied: install its \
-         CustomResourceDefinition, add it to this commit, or correct apiVersion and kind"
+        "{origin}: the cluster does not know the kind {} of {}: install its CustomResourceDefinition, add that to git, or correct \
+         apiVersion and kind",
+        short(.kind), short(.api_version)
     )]
     UnknownKind {
         /// Where the object stands.
@@ -29,6 +30,16 @@ pub enum ScopeError {
     /// Two objects that were different only in that one of them named no namespace.
     #[error(transparent)]
     Twice(#[from] RenderError),
+}
+
+impl ScopeError {
+    /// Where in the repository the object stands.
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Self::UnknownKind { origin, .. } => origin,
+            Self::Twice(error) => &error.origin,
+        }
+    }
 }
 
 /// Settles the namespace of each object, as kubectl does: a namespaced object that names none gets `own_namespace`, a
@@ -125,7 +136,7 @@ mod tests {
         assert_eq!(of("Cluster"), None);
 
         let unknown = scope(vec![ring()], cluster, "shop").expect_err("unknown");
-        assert!(unknown[0].to_string().contains("kind Ring of example.org/v1 is not known"), "{}", unknown[0]);
+        assert!(unknown[0].to_string().contains("does not know the kind Ring of example.org/v1"), "{}", unknown[0]);
     }
 
     #[test]

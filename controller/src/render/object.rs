@@ -41,7 +41,8 @@ pub struct Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        // git lets a name have anything but `/` and NUL.
+        write!(f, "{}:{}", self.file.replace(char::is_control, "?"), self.line)
     }
 }
 

@@ -5,6 +5,8 @@
 use base64::Engine as _;
 use serde_json::{Number, Value};
 
+use super::error::short;
+
 /// The value of a scalar. `tag` is the explicit tag's short form (`!!int`), where there is one.
 pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Value, String> {
     let Some(tag) = tag else {
@@ -16,7 +18,7 @@ pub(super) fn resolve(text: &str, plain: bool, tag: Option<&str>) -> Result<Valu
         ("!!bool", Natural::Bool(value)) => Ok(value.into()),
         ("!!int" | "!!float", found @ Natural::Int(_)) | ("!!float", found @ Natural::Float(_)) => to_json(found, text),
         ("!!null" | "!!bool" | "!!int" | "!!float", _) => {
-            Err(format!("`{text}` is not what its tag {tag} says: correct the value, or remove the tag"))
+            Err(format!("`{}` is not what its tag {tag} says: correct the value, or remove the tag", short(text)))
         }
         ("!!binary", _) => binary(text),
         _ => Ok(text.into()),
@@ -53,7 +55,7 @@ fn to_json(natural: Natural, text: &str) -> Result<Value, String> {
         Natural::Bool(value) => value.into(),
         Natural::Int(number) => Value::Number(number),
         Natural::Float(value) => Value::Number(number(value).ok_or_else(|| {
-            format!("`{text}` is a number that JSON does not have: put it in quotes if it is meant as text")
+            format!("`{}` is a number that JSON does not have: put it in quotes if it is meant as text", short(text))
         })?),
         Natural::Text => text.into(),
     })

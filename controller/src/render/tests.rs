@@ -197,7 +197,7 @@ fn text_that_is_not_utf_8_is_refused_at_its_line() {
 
 #[test]
 fn limits_hold() {
-    let small = Limits { file_bytes: 200, documents: 2, depth: 8, alias_bytes: 2000 };
+    let small = Limits { file_bytes: 200, documents: 2, depth: 8, alias_bytes: 2000, values: 100 };
     let with = |text: String| sentences(&render(&[file("a.yaml", text)], &small).expect_err("refused"));
     assert!(with("x".repeat(201))[0].contains("the file has 201 bytes and at most 200"));
     assert!(
@@ -220,6 +220,57 @@ fn an_alias_bomb_is_refused_before_it_grows() {
 
     let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 1000].join(", "));
     assert!(refused_once(long).contains("expand to more than"), "one long text, many times");
+}
+
+#[test]
+fn what_aliases_and_values_cost_is_counted_over_all_files() {
+    let page = |n: usize| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a{n}}}\nx: &a {}\ny: *a\n", "x".repeat(60_000))
+    };
+    let files: Vec<SourceFile> = (0..40).map(|n| file(&format!("{n}.yaml"), page(n))).collect();
+    let errors = sentences(&render(&files, &Limits::default()).expect_err("many small bombs are a large one"));
+    assert!(errors[0].contains("expand to more than 4194304 bytes"), "{}", errors[0]);
+    assert!(render(&files[..30], &Limits::default()).is_ok());
+
+    let empty = |n: usize| {
+        file(&format!("{n}.yaml"), format!("{}x: [{}]\n", config_map(&format!("p{n}")), "{a},".repeat(50_000)))
+    };
+    let files: Vec<SourceFile> = (0..4).map(empty).collect();
+    let errors = sentences(&render(&files, &Limits::default()).expect_err("too many"));
+    assert!(errors[0].starts_with("1.yaml:5: the commit has more than 250000 values"), "{}", errors[0]);
+}
+
+#[test]
+fn a_list_does_not_multiply_what_no_name_is_as_long_as() {
+    let list = |kind: &str| format!("apiVersion: v1\nkind: {kind}List\nitems: [{{}}]\n");
+    assert!(refused_once(list("Pod")).contains(":3: this is not a Kubernetes object: metadata.name"));
+    assert!(refused_once(list(&"P".repeat(64))).contains(":1: this is not a Kubernetes object: metadata.name"));
+}
+
+#[test]
+fn a_sentence_is_one_line_and_short_whatever_the_file_says() {
+    let long = "x".repeat(5000);
+    for text in [
+        format!("{long}: 1\n{long}: 2\n"),
+        "? \"a\\nb\"\n: 1\n\"a\\nb\": 2\n".to_owned(),
+        format!("a: !!int {long}\n"),
+        format!("apiVersion: v1\nkind: {long}\nmetadata: {{generateName: a}}\n"),
+        format!(
+            "apiVersion: v1\nkind: A\nmetadata: {{name: \"a\\n{long}\"}}\n---\napiVersion: v1\nkind: A\nmetadata: {{name: \"a\\n{long}\"}}\n"
+        ),
+        format!("apiVersion: v1\nkind: A\nmetadata: {{name: a, labels: {{{long}: 1}}}}\n"),
+    ] {
+        let sentence = refused_once(text);
+        assert!(sentence.len() < 500 && !sentence.contains(char::is_control), "{sentence}");
+    }
+    let odd = render(&[file("a\nb.yaml", "x")], &Limits::default()).expect_err("refused");
+    assert!(odd[0].to_string().starts_with("a?b.yaml:1: "), "{}", odd[0]);
+}
+
+#[test]
+fn no_file_tells_more_errors_than_anybody_reads() {
+    assert_eq!(refused("---\na: b: c\n".repeat(10_000)).len(), MAX_ERRORS);
+    assert_eq!(refused(format!("kind: List\nitems: [{}]\n", "{},".repeat(10_000))).len(), MAX_ERRORS);
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub struct InvalidSize(String);
 
 impl fmt::Display for InvalidSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a size: write a number and a unit, such as 500Mi or 5Gi", self.0)
+        let shown: String = self.0.chars().take(40).flat_map(char::escape_debug).collect();
+        write!(f, "`{shown}` is not a size: write a number and a unit, such as 500Mi or 5Gi")
     }
 }
 
@@ -155,6 +156,8 @@ mod tests {
     #[test]
     fn a_size_has_a_unit() {
         assert_eq!("5Gi".parse::<Size>().map(|s| s.to_string()), Ok("5Gi".to_owned()));
+        let odd = format!("\u{1b}[2J{}", "x".repeat(9000)).parse::<Size>().expect_err("nonsense").to_string();
+        assert!(odd.len() < 200 && !odd.contains(char::is_control), "it is shown to people: {odd:?}");
         for wrong in ["5", "500m", "5gi", "", "Gi", "1e3"] {
             assert!(wrong.parse::<Size>().is_err(), "{wrong}");
         }

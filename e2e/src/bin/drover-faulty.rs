@@ -1,9 +1,9 @@
-//! drover with faults between it and the API server: see `drover_e2e::fault`.
+//! drover with faults between it and the API server: see `drover_e2e::fault::api`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use drover_e2e::fault::{JOURNAL, Journal, Layer, PLAN};
+use drover_e2e::fault::api::{JOURNAL, Journal, Layer, PLAN};
 use kube::{Client, Config};
 
 fn main() -> ExitCode {

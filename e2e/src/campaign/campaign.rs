@@ -9,7 +9,7 @@ use super::outcome::Outcome;
 use super::rollout::{Disturbed, Rollout};
 use super::supervisor::Supervisor;
 use crate::controller::install;
-use crate::fault::Call;
+use crate::fault::api::Call;
 use crate::testbed::Testbed;
 
 /// How long a rollout may take with a fault in its way: a write that hangs takes 4 s, an API server that asks for patience 5 s, and

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::ledger::concerns;
-use crate::fault::{Call, Fault, Match, Rule};
+use crate::fault::api::{Call, Fault, Match, Rule};
 
 /// The namespace of a rollout, as calls name it whose rollout does not matter.
 const ANY: &str = "NAMESPACE";

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::audit::{Asked, Audit};
-use crate::fault::Call;
+use crate::fault::api::Call;
 use crate::testbed::Testbed;
 
 /// Kinds whose writes are no part of an outcome: the election's and what is told to people.

@@ -11,8 +11,10 @@ use crate::namespace::Namespace;
 /// The kinds that are looked at.
 const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,ingresses,serviceaccounts,configmaps,\
                      controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies";
-/// Fields that differ from run to run: identities, versions and times.
-const CHANGING: [&str; 17] = [
+/// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
+const CHANGING: [&str; 19] = [
+    "fields",
+    "tree",
     "uid",
     "resourceVersion",
     "creationTimestamp",

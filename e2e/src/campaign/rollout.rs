@@ -14,7 +14,7 @@ use super::ledger::{Ledger, concerns};
 use super::outcome::Outcome;
 use super::supervisor::Supervisor;
 use crate::environment::Environment;
-use crate::fault::{Call, Plan};
+use crate::fault::api::{Call, Plan};
 use crate::git_repo::GitRepo;
 use crate::namespace::Namespace;
 use crate::status::ready;
@@ -123,7 +123,7 @@ impl System {
         let namespace = Namespace::on(rollout.bed, "rollout").await;
         namespace.apply(&namespace.git_server().secret_for_https("git-read"));
         let repo = namespace.repository("system");
-        let first = push(&repo, (0..rollout.apps - 1).map(|number| (number, 1)), "first");
+        let first = push(&namespace, &repo, (0..rollout.apps - 1).map(|number| (number, 1)), "first");
         Self { namespace, repo, apps: rollout.apps, first }
     }
 
@@ -140,7 +140,7 @@ impl System {
         .await;
         live(&self.namespace, &self.first, (0..self.apps - 1).map(app)).await;
         still(&self.namespace, ledger).await;
-        let second = push(&self.repo, self.second().map(|number| (number, 2)), "second");
+        let second = push(&self.namespace, &self.repo, self.second().map(|number| (number, 2)), "second");
         let ask = Patch::Merge(serde_json::json!({"metadata": {"annotations": {ANNOTATION_FORCE: "now"}}}));
         until_done(async || api.patch("prod", &PatchParams::default(), &ask).await.map(drop)).await;
         self.is_live_at_second(&second, ledger).await;
@@ -190,13 +190,14 @@ fn app(number: usize) -> String {
 }
 
 /// Pushes apps of these numbers and versions.
-fn push(repo: &GitRepo, apps: impl Iterator<Item = (usize, u32)>, what: &str) -> String {
+fn push(namespace: &Namespace, repo: &GitRepo, apps: impl Iterator<Item = (usize, u32)>, what: &str) -> String {
+    let host = namespace.host();
     let mut files: Vec<(String, String)> = apps
         .map(|(number, version)| {
             let name = app(number);
             // With `Never` no registry is asked; the pods are only played.
             let yaml = format!(
-                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: {name}}}\nspec:\n  image: registry.example.org/app:{version}\n  imagePullPolicy: Never\n  ports: [{{name: http, port: 8080}}]\n  routes: [{{host: {name}.example.org, path: /, to: {{app: {{}}}}}}]\n"
+                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: {name}}}\nspec:\n  image: registry.example.org/app:{version}\n  imagePullPolicy: Never\n  ports: [{{name: http, port: 8080}}]\n  routes: [{{host: {name}.{host}, path: /, to: {{app: {{}}}}}}]\n"
             );
             (format!("{name}.yaml"), yaml)
         })

@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use crate::audit::Asked;
 use crate::controller::Controller;
 use crate::eventually::eventually;
-use crate::fault::{Call, JOURNAL, Journal, PLAN, Plan};
+use crate::fault::api::{Call, JOURNAL, Journal, PLAN, Plan};
 use crate::testbed::Testbed;
 
 /// A drover under faults that is started again whenever it ends.

@@ -5,7 +5,7 @@
 
 use drover_e2e::Testbed;
 use drover_e2e::campaign::{Campaign, Disturbance, Point};
-use drover_e2e::fault::{Events, Fault, Match, When};
+use drover_e2e::fault::api::{Events, Fault, Match, When};
 
 /// drover with the fault layer.
 const DROVER: &str = env!("CARGO_BIN_EXE_drover-faulty");

@@ -168,35 +168,6 @@ async fn deleting_an_environment_orphans_or_deletes_as_its_policy_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_environments_that_claim_one_object_exactly_one_wins() {
-    for _ in 0..3 {
-        let namespace = Namespace::new("rivals").await;
-        let (oak, elm) = (namespace.repository("oak"), namespace.repository("elm"));
-        oak.push(&[("map.yaml", &config_maps(&["shared"], "oak"))], "Oak");
-        elm.push(&[("map.yaml", &config_maps(&["shared"], "elm"))], "Elm");
-        let (one, other) = tokio::join!(
-            Environment::create(&namespace, "oak", &oak, |_| ()),
-            Environment::create(&namespace, "elm", &elm, |_| ())
-        );
-
-        let owner = eventually("one of them has it", Duration::from_secs(60), async || {
-            data(&namespace, "shared").await.and_then(|mut data| data.remove("text")).ok_or("nobody yet".to_owned())
-        })
-        .await;
-        let (winner, loser) = if owner == "oak" { (one, other) } else { (other, one) };
-        loser.complains_of(&[&format!("ConfigMap {}/shared", namespace.name()), namespace.name(), &owner]).await;
-        winner.is_ready_at(&if owner == "oak" { oak.head() } else { elm.head() }).await;
-        let version = async || namespace.get::<ConfigMap>("shared").await.and_then(|map| map.metadata.resource_version);
-        let before = version().await;
-        steadily("they do not fight", Duration::from_secs(7), async || {
-            let now = version().await;
-            if now == before { Ok(()) } else { Err(format!("{before:?} became {now:?}")) }
-        })
-        .await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_applies_is_not_taken_over() {
     let namespace = Namespace::new("foreign").await;
     let repo = namespace.repository("maps");
@@ -216,25 +187,6 @@ async fn what_somebody_else_applies_is_not_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_for_another_namespace_is_refused() {
-    let namespace = Namespace::new("scope").await;
-    let neighbour = Namespace::new("neighbour").await;
-    let repo = namespace.repository("maps");
-    let first = repo.push(&[("maps.yaml", &config_maps(&["a"], "one"))], "Ours");
-    let environment = namespace.follow(&repo).await;
-    environment.is_ready_at(&first).await;
-
-    let stray = format!(
-        "{}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: stray, namespace: {}}}\n",
-        config_maps(&["a"], "two"),
-        neighbour.name()
-    );
-    repo.push(&[("maps.yaml", &stray)], "Next door");
-    environment.complains_of(&["stray", neighbour.name()]).await;
-    assert!(!exists(&neighbour, "stray").await, "an Environment wrote into another namespace");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_has_not_opted_in_is_left_alone_and_told_how() {
     let namespace = Namespace::not_allowed("closed").await;
     let repo = namespace.repository("maps");
@@ -246,57 +198,6 @@ async fn a_namespace_that_has_not_opted_in_is_left_alone_and_told_how() {
     let allowed = namespace.drover(&["allow", namespace.name()]);
     assert_eq!(allowed.code, 0, "{}", allowed.said());
     environment.is_ready_at(&repo.head()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_definition_and_an_object_of_its_kind_come_in_one_push() {
-    let namespace = Namespace::new("kinds").await;
-    let repo = namespace.repository("kinds");
-    // Cluster-scoped objects need rights that `drover allow` does not give.
-    let group = format!("{}.example.org", namespace.name());
-    namespace.apply(&format!(
-        "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {{name: {name}}}
-rules:
-- {{apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: ['*']}}
-- {{apiGroups: [{group}], resources: ['*'], verbs: ['*']}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {{name: {name}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}}
-subjects: [{{kind: ServiceAccount, name: drover, namespace: {name}}}]
-",
-        name = namespace.name()
-    ));
-    let definition = format!(
-        "apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: cheeses.{group}}}
-spec:
-  group: {group}
-  names: {{kind: Cheese, plural: cheeses, singular: cheese}}
-  scope: Namespaced
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{age: {{type: integer}}}}}}}}}}}}
-"
-    );
-    let cheese = format!("apiVersion: {group}/v1\nkind: Cheese\nmetadata: {{name: brie}}\nspec: {{age: 3}}\n");
-    let commit = repo.push(&[("a-cheese.yaml", &cheese), ("b-definition.yaml", &definition)], "Cheese");
-    let environment = namespace.follow(&repo).await;
-    environment.is_ready_at(&commit).await;
-    let age = namespace.kubectl(&["get", &format!("cheeses.{group}"), "brie", "-o", "jsonpath={.spec.age}"]);
-    assert_eq!(age, "3");
-    environment.delete().await;
-    for kind in ["clusterrolebinding", "clusterrole"] {
-        namespace.kubectl(&["delete", kind, namespace.name()]);
-    }
-    namespace.kubectl(&["delete", "crd", &format!("cheeses.{group}")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use drover_e2e::fault::{Entry, Fault, JOURNAL, Journal, Match, PLAN, Plan};
+use drover_e2e::fault::api::{Entry, Fault, JOURNAL, Journal, Match, PLAN, Plan};
 use drover_e2e::{Asked, Controller, Environment, GitRepo, Namespace, Stage, Testbed, eventually, steadily};
 use k8s_openapi::api::core::v1::ConfigMap;
 use rustix::process::Signal;

@@ -2,9 +2,11 @@
 
 mod api_faults;
 mod apply;
+mod bad_input;
 mod chart;
 mod docs;
 mod git;
+mod git_faults;
 mod image;
 mod isolation;
 mod leadership;

@@ -1,7 +1,7 @@
 //! Each write of a rollout of five apps, one at a time.
 
 use drover_e2e::campaign::{Disturbance, Point};
-use drover_e2e::fault::{Fault, When};
+use drover_e2e::fault::api::{Fault, When};
 
 /// What a request can meet and be made again, short of death.
 const FAULTS: [Fault; 10] = [

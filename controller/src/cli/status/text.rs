@@ -59,10 +59,15 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: DateTime<U
     if let Some(path) = &environment.webhook_path {
         let _ = writeln!(text, "    {DIM}webhook{DIM:#} {path}");
     }
-    if health.state != State::Ready && !environment.failures.iter().any(|failure| failure.message == health.message) {
-        let _ = writeln!(text, "    {}", told(health));
+    if health.state != State::Ready {
+        // What an app says of itself stands with the app.
+        let mut apps =
+            environment.web_apps.iter().map(|app| app.health.message.as_str()).filter(|said| !said.is_empty());
+        let own = apps.find_map(|said| health.message.strip_suffix(said)).unwrap_or(&health.message);
+        let _ = writeln!(text, "    {}", reason(&health.reason, own.trim_end_matches([':', ' '])));
     }
-    for failure in &environment.failures {
+    // The sentence above says the first of several failures, and all of one.
+    for failure in environment.failures.iter().filter(|failure| !health.message.contains(&failure.message)) {
         let _ = writeln!(
             text,
             "    {} {}: {}",
@@ -92,16 +97,21 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     facts.extend(app.url.clone());
     let _ = writeln!(text, "{indent}{} WebApp {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
     let problem = app.release.as_ref().and_then(|release| release.problem.as_ref());
-    if health.state != State::Ready && problem.is_none_or(|problem| problem.message != health.message) {
-        let _ = writeln!(text, "{indent}    {}", told(health));
+    let said = if health.state == State::Ready { String::new() } else { told(health) };
+    if !said.is_empty() {
+        let _ = writeln!(text, "{indent}    {said}");
     }
     if let Some(problem) = problem {
-        // The sentence above says it all once the release is given up.
-        let said = told(health);
-        if !(said.starts_with(&problem.reason) && said.contains(&problem.message)) {
-            let unnamed = problem.pod.as_deref().filter(|pod| !problem.message.contains(pod));
+        // Mostly the sentence above says it already.
+        let unnamed = problem.pod.as_deref().filter(|pod| !problem.message.contains(pod) && !said.contains(pod));
+        let told = if said.contains(&printable(&problem.message)) {
+            unnamed.map(|pod| format!("in pod {pod}"))
+        } else {
             let pod = unnamed.map(|pod| format!("pod {pod}: ")).unwrap_or_default();
-            let _ = writeln!(text, "{indent}    {pod}{}", reason(&problem.reason, &problem.message));
+            Some(format!("{pod}{}", reason(&problem.reason, &problem.message)))
+        };
+        if let Some(told) = told {
+            let _ = writeln!(text, "{indent}    {told}");
         }
         for line in &problem.log {
             let _ = writeln!(text, "{indent}    {DIM}│{DIM:#} {}", printable(line));

@@ -6,15 +6,18 @@ use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
 
 use super::{damaged, open};
 use crate::git::commit::{CommitId, TreeId};
-use crate::git::error::Error;
+use crate::git::error::{Error, amount};
 use crate::git::limits::Limits;
 use crate::git::protocol::{ReadRequest, Response, TreeListing};
+use crate::render::short;
 
 const LINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;
 const FOLDER: i32 = 0o040_000;
 /// Folders within folders; deeper ones are not a system's manifests.
 const MAX_DEPTH: usize = 64;
+/// Bytes of a path below the repository's root: each object that a file holds keeps it.
+const MAX_PATH: usize = 1024;
 /// Entries looked at below one path, manifests or not.
 const MAX_ENTRIES: usize = 200_000;
 /// Skipped paths that are named; more say nothing new.
@@ -88,7 +91,7 @@ impl<'a> Reading<'a> {
     /// The folder or manifest file at `path`, with its path in the form that the files' paths begin with.
     fn locate(&self, commit: &CommitId, path: &str) -> Result<(String, i32, Oid), Error> {
         let missing = |advice: &str| Error::NoSuchPath {
-            path: path.to_owned(),
+            path: short(path),
             commit: commit.short().to_owned(),
             advice: advice.to_owned(),
         };
@@ -111,7 +114,8 @@ impl<'a> Reading<'a> {
             (mode, id) = (entry.filemode(), entry.id());
             if mode == LINK || mode == SUBMODULE {
                 return Err(missing(&format!(
-                    ", because {part} is a symbolic link or a submodule, and neither is followed"
+                    ", because {} is a symbolic link or a submodule, and neither is followed",
+                    short(part)
                 )));
             }
         }
@@ -137,11 +141,14 @@ impl<'a> Reading<'a> {
                 continue;
             }
             let below = if path.is_empty() { name.to_string() } else { format!("{path}/{name}") };
+            if below.len() > MAX_PATH {
+                return Err(self.too_much(format!("paths of {MAX_PATH} bytes")));
+            }
             match entry.filemode() {
                 FOLDER => self.folder(entry.id(), &below, depth + 1)?,
                 SUBMODULE => self.skip(below),
                 _ if !is_manifest(&name) => {}
-                LINK => self.skip(below),
+                LINK => return Err(self.link(entry.id(), below)),
                 _ if std::str::from_utf8(entry.name_bytes()).is_err() => self.skip(below),
                 _ => self.file(entry.id(), below)?,
             }
@@ -156,19 +163,28 @@ impl<'a> Reading<'a> {
         let (size, kind) = self.odb.read_header(id).map_err(|error| damaged(&error))?;
         let size = size as u64;
         if size > self.limits.file_bytes {
-            return Err(Error::FileTooLarge { path, size, limit: self.limits.file_bytes });
+            return Err(Error::FileTooLarge { path: short(&path), size, limit: self.limits.file_bytes });
         }
         self.total += size;
         if self.total > self.limits.total_bytes {
-            return Err(self.too_much(format!("{} bytes of manifests", self.limits.total_bytes)));
+            return Err(self.too_much(format!("{} of manifests", amount(self.limits.total_bytes))));
         }
         let object = self.odb.read(id).map_err(|error| damaged(&error))?;
         if kind != ObjectType::Blob || object.len() as u64 != size {
-            return Err(Error::DamagedCache { detail: format!("the file {path} is not what its folder says") });
+            return Err(Error::DamagedCache {
+                detail: format!("the file {} is not what its folder says", short(&path)),
+            });
         }
         self.files.push((path, size));
         self.bytes.push(object.data().to_vec());
         Ok(())
+    }
+
+    /// To leave a link out in silence would be to remove what the file in its place had applied.
+    fn link(&self, id: Oid, path: String) -> Error {
+        let target = self.odb.read(id).map(|object| String::from_utf8_lossy(object.data()).into_owned());
+        let target = target.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();
+        Error::Link { path, target }
     }
 
     fn skip(&mut self, path: String) {
@@ -179,7 +195,7 @@ impl<'a> Reading<'a> {
 
     fn too_much(&self, limit: String) -> Error {
         let path = if self.root.trim_matches(['/', '.']).is_empty() { "/" } else { self.root };
-        Error::TooMuch { path: path.to_owned(), limit }
+        Error::TooMuch { path: short(path), limit }
     }
 }
 

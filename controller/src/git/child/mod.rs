@@ -1,6 +1,7 @@
 //! The child process: everything that touches a repository happens here, under limits, and can be killed at any moment.
 
 mod files;
+mod heard;
 mod remote;
 mod sync;
 

@@ -8,8 +8,12 @@ use git2::{
     ProxyOptions, RemoteCallbacks, RemoteRedirect,
 };
 
+use jiff::Timestamp;
+
+use super::heard;
+use crate::git::answer::{self, Asked};
 use crate::git::credential::Auth;
-use crate::git::error::Error;
+use crate::git::error::{Error, amount};
 use crate::git::known_hosts::{self, Verdict};
 use crate::git::limits::Limits;
 
@@ -27,6 +31,7 @@ pub(super) type Cause = Rc<RefCell<Option<Error>>>;
 
 impl Connection<'_> {
     pub(super) fn options(&self, depth: i32) -> (FetchOptions<'_>, Cause) {
+        heard::listen();
         let cause = Cause::default();
         let mut options = FetchOptions::new();
         options
@@ -92,7 +97,7 @@ impl Connection<'_> {
                 return too_large(format!("it sends {count} objects and the limit is {limit}"));
             }
             if progress.received_bytes() as u64 > self.limits.download {
-                return too_large(format!("it sends more than the limit of {} bytes", self.limits.download));
+                return too_large(format!("it sends more than the limit of {}", amount(self.limits.download)));
             }
             true
         });
@@ -104,67 +109,8 @@ impl Connection<'_> {
         if let Some(cause) = cause.borrow_mut().take() {
             return cause;
         }
-        let url = self.url.to_owned();
-        let host = self.host.to_owned();
-        let detail = self.scrubbed(error.message());
-        let said = detail.to_ascii_lowercase();
-        let says = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
-        let advice = self.auth.advice().to_owned();
-        match (error.class(), error.code()) {
-            _ if says(&["cannot redirect", "unexpected redirect"]) => Error::Redirected { url, detail },
-            _ if says(&["failed to resolve address"]) => Error::UnresolvedHost { url, host },
-            (_, ErrorCode::Auth) => Error::AuthenticationFailed { url, advice },
-            (_, ErrorCode::Certificate) => Error::UntrustedCertificate { host, detail },
-            (ErrorClass::Ssl, _) if says(&["certificate"]) => Error::UntrustedCertificate { host, detail },
-            (ErrorClass::Http, _) if says(&["status code: 404", "invalid content-type", "no content-type"]) => {
-                Error::NotARepository { url }
-            }
-            (ErrorClass::Http, _) if says(&["status code: 403"]) => Error::Forbidden { url },
-            (ErrorClass::Http, _) if says(&["status code: 413"]) => Error::TooLarge { url, detail },
-            (ErrorClass::Http, _) => Error::Server { url, detail },
-            _ if says(&[
-                "authentication failed",
-                "unable to extract public key",
-                "public key file",
-                "callback returned",
-            ]) =>
-            {
-                Error::AuthenticationFailed { url, advice }
-            }
-            _ if says(&["does not appear to be a git repository", "repository not found", "not a git repository"]) => {
-                Error::NotARepository { url }
-            }
-            (ErrorClass::NoMemory, _) => {
-                Error::TooLarge { url, detail: "it needs more memory than the git process may use".into() }
-            }
-            (
-                ErrorClass::Odb
-                | ErrorClass::Zlib
-                | ErrorClass::Reference
-                | ErrorClass::Repository
-                | ErrorClass::Object,
-                _,
-            ) => Error::DamagedCache { detail },
-            (ErrorClass::Indexer | ErrorClass::Filesystem, _) => Error::Server { url, detail },
-            _ => Error::Unreachable { url, detail },
-        }
-    }
-
-    /// What a server made libgit2 say may quote what we sent.
-    fn scrubbed(&self, message: &str) -> String {
-        let mut message: String = message.chars().filter(|c| !c.is_control()).take(300).collect();
-        let secrets: Vec<&str> = match self.auth {
-            Auth::Nothing => vec![],
-            Auth::Password { password, .. } => vec![password],
-            Auth::Bearer { token } => vec![token],
-            Auth::Key { identity, passphrase, .. } => vec![identity, passphrase.as_deref().unwrap_or("")],
-        };
-        let header = self.auth.header().unwrap_or_default();
-        let encoded = header.rsplit(' ').next().unwrap_or("");
-        for secret in secrets.into_iter().chain([encoded]).filter(|secret| !secret.is_empty()) {
-            message = message.replace(secret, "…");
-        }
-        message
+        let asked = Asked { url: self.url, host: self.host, auth: self.auth };
+        answer::explain(&asked, error, &heard::head(), Timestamp::now())
     }
 }
 

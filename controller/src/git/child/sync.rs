@@ -13,6 +13,7 @@ use crate::git::commit::{CommitId, CommitInfo, TreeId};
 use crate::git::error::Error;
 use crate::git::protocol::Response;
 use crate::git::references::{Advertised, Wanted, resolve};
+use crate::render::short;
 
 /// Commits that are followed are kept under this prefix: they are what the next fetch tells the server we have.
 const FOLLOWED: &str = "refs/drover/";
@@ -96,7 +97,7 @@ fn describe(repository: &Repository, url: &str, reference: &Reference, wanted: &
             return Err(Error::NoSuchCommit { url: url.to_owned(), commit: wanted.commit.to_string() });
         }
         Err(_) if repository.find_object(oid(&wanted.commit), None).is_ok() => {
-            let name = wanted.name.clone().unwrap_or_else(|| wanted.commit.to_string());
+            let name = wanted.name.as_deref().map_or_else(|| wanted.commit.to_string(), short);
             return Err(Error::NotACommit { url: url.to_owned(), name });
         }
         Err(error) => return Err(damaged(&error)),

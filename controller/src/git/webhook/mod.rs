@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::address::Address;
 pub use forward::Leadership;
+pub use payload::Hint;
 pub use receiver::{Receiver, Refresh, router};
+pub use signature::verifies;
 
 /// The last part of a repository's webhook address, `/webhook/<id>`: the same for its https and its ssh address. `None` for
 /// an address that drover does not follow.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// What was pushed, as far as the payload says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Hint {
+pub struct Hint {
     #[serde(default, rename = "ref")]
     name: Option<String>,
     #[serde(default)]
@@ -14,7 +14,7 @@ pub(super) struct Hint {
 
 impl Hint {
     /// Reads the JSON of a push, also where it is the field `payload` of a form, as GitHub sends it by default.
-    pub(super) fn read(body: &[u8]) -> Self {
+    pub fn read(body: &[u8]) -> Self {
         let json = serde_json::from_slice(body);
         json.ok().or_else(|| Self::read_form(body)).unwrap_or_default()
     }
@@ -28,7 +28,7 @@ impl Hint {
     }
 
     /// Whether somebody who follows `reference` and has `head` should look.
-    pub(super) fn concerns(&self, reference: &Reference, head: Option<&str>) -> bool {
+    pub fn concerns(&self, reference: &Reference, head: Option<&str>) -> bool {
         if head.is_some() && head == self.after.as_deref() {
             return false;
         }

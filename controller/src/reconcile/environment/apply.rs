@@ -17,7 +17,7 @@ use crate::driver::Key;
 use crate::git::{CommitInfo, Repositories};
 use crate::health::Health;
 use crate::plan::{self, Action, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why};
-use crate::render::{Object, ObjectKey, Stage};
+use crate::render::{Object, ObjectKey, Origin, Stage};
 
 /// Applies of one Environment under way at once.
 const PARALLEL: usize = 16;
@@ -37,6 +37,8 @@ pub(super) struct Work<'a> {
     pub(super) desired: &'a Desired,
     /// Whether this commit was applied in full before.
     pub(super) occasion: Occasion,
+    /// The uid of the definition of Environments, where the deletion of this one deletes objects.
+    pub(super) definition: Option<&'a str>,
     /// Whether the commit still is the one to apply.
     pub(super) newest: &'a (dyn Fn() -> bool + Sync),
 }
@@ -68,7 +70,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
         &record.entries,
         &guards(work),
     )
-    .map_err(|refusal| Failure::new("PruneRefused", refusal.to_string(), MendedBy::Commit))?;
+    .map_err(|refusal| Failure::new(refusal.label(), refusal.to_string(), MendedBy::Commit))?;
 
     if plan.applies().next().is_none() && plan.prune.is_empty() {
         // Nothing to send: the usual case. The rest tells whether anything is to be written.
@@ -101,7 +103,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
                     tracing::info!(namespace = %work.key.0, environment = %work.key.1, object = %removal.key, "pruned");
                     outcome.pruned.insert(removal.key.clone());
                 }
-                Err(error) => outcome.fail(&removal.key, &error),
+                Err(error) => outcome.fail(&removal.key, None, &error),
             }
         }
     }
@@ -129,12 +131,13 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn fail(&mut self, key: &ObjectKey, error: &ApiError) {
-        self.failures.push(ObjectFailure {
-            object: key.to_string(),
-            reason: error.label().to_owned(),
-            message: error.to_string(),
-        });
+    /// `origin` is where in the repository the object stands: most of what the API server refuses is corrected there.
+    fn fail(&mut self, key: &ObjectKey, origin: Option<&Origin>, error: &ApiError) {
+        let message = match origin.filter(|_| error.is_of_the_object()) {
+            Some(origin) => format!("{origin}: {error}"),
+            None => error.to_string(),
+        };
+        self.failures.push(ObjectFailure { object: key.to_string(), reason: error.label().to_owned(), message });
     }
 
     fn failure(&self) -> Option<Failure> {
@@ -145,6 +148,7 @@ impl Outcome {
         Some(Failure {
             reason: first.reason.clone(),
             message,
+            outlook: String::new(),
             mended_by: MendedBy::Time,
             failures: self.failures.clone(),
         })
@@ -158,6 +162,7 @@ fn guards(work: &Work<'_>) -> Guards {
     Guards {
         namespace: work.key.0.clone(),
         name: work.key.1.clone(),
+        path: work.environment.spec.source.path.clone().unwrap_or_default(),
         owner_label: work.owner.label(),
         commit: work.commit.id.to_string(),
         confirmation: annotations.and_then(|a| a.get(ANNOTATION_CONFIRM_PRUNE)).cloned(),
@@ -300,7 +305,7 @@ async fn send(
                 let fields = Some(live.fields).filter(|fields| *fields != 0);
                 outcome.seen.insert(key.clone(), Seen { uid: live.uid, fields });
             }
-            Err(error) => outcome.fail(key, &error),
+            Err(error) => outcome.fail(key, bodies.get(key).and_then(|object| object.origin.as_ref()), &error),
         }
     }
     superseded
@@ -363,22 +368,24 @@ async fn served(work: &Work<'_>, bodies: &HashMap<ObjectKey, Object>, steps: &[S
     }
 }
 
-async fn write(work: &Work<'_>, entries: Vec<InventoryEntry>) -> Result<(), Failure> {
-    let record = Record {
+fn record(work: &Work<'_>, entries: Vec<InventoryEntry>) -> Record {
+    Record {
         entries,
         on_deletion: work.environment.spec.deletion_policy.unwrap_or_default(),
         account: account(work.environment).to_owned(),
-    };
-    work.inventories.put(work.key, record).await.map_err(|error| Failure::of(&error))
+        definition: work.definition.map(str::to_owned),
+    }
+}
+
+async fn write(work: &Work<'_>, entries: Vec<InventoryEntry>) -> Result<(), Failure> {
+    work.inventories.put(work.key, record(work, entries)).await.map_err(|error| Failure::of(&error))
 }
 
 /// Writes the inventory where it changed, or where the spec now says something else about the Environment's deletion.
 async fn finish(work: &Work<'_>, before: &Record, entries: Option<Vec<InventoryEntry>>) -> Result<(), Failure> {
-    let policy = work.environment.spec.deletion_policy.unwrap_or_default();
-    let same_meta = before.on_deletion == policy && before.account == account(work.environment);
     match entries {
         Some(entries) => write(work, entries).await,
-        None if same_meta || before.entries.is_empty() => Ok(()),
+        None if before.same_but_objects(&record(work, Vec::new())) || before.entries.is_empty() => Ok(()),
         None => {
             let current = work.inventories.get(work.key).await.unwrap_or_default();
             write(work, current.entries.clone()).await
@@ -397,7 +404,13 @@ fn conflicts(plan: &plan::Plan) -> Result<(), Failure> {
         .collect();
     let Some(first) = failures.first() else { return Ok(()) };
     // Looked at again: the other owner may give it up without drover being told.
-    Err(Failure { reason: first.reason.clone(), message: first.message.clone(), mended_by: MendedBy::Person, failures })
+    Err(Failure {
+        reason: first.reason.clone(),
+        message: first.message.clone(),
+        mended_by: MendedBy::Person,
+        outlook: String::new(),
+        failures,
+    })
 }
 
 fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) -> Done {

@@ -6,12 +6,12 @@
 use drover_crds::DeletionPolicy;
 
 use crate::cluster::inventory::{Inventories, Key};
-use crate::cluster::{ApiError, Cluster, Sight, crd_is_being_deleted, namespace_is_going};
+use crate::cluster::{ApiError, Cluster, Sight, definition, namespace_is_going};
 use crate::plan::InventoryEntry;
 use crate::render::Stage;
 
 /// Name of the definition of Environments.
-const CRD: &str = "environments.drover.dev";
+pub(super) const CRD: &str = "environments.drover.dev";
 
 /// Deletes or leaves the objects, as the Environment's policy was, and forgets the inventory.
 pub(super) async fn clean_up(cluster: &Cluster, inventories: &Inventories, key: &Key) -> Result<(), ApiError> {
@@ -21,9 +21,11 @@ pub(super) async fn clean_up(cluster: &Cluster, inventories: &Inventories, key: 
         tracing::info!(%namespace, %name, objects = record.entries.len(), "an Environment was deleted; its objects stay");
         return inventories.remove(key).await;
     }
-    // `kubectl delete -f crds.yaml` deletes every Environment without anybody having meant its objects.
-    if crd_is_being_deleted(&cluster.client(), CRD).await? {
-        tracing::warn!(%namespace, %name, "the definition of Environments is being deleted: their objects stay");
+    // `kubectl delete -f crds.yaml` deletes every Environment without anybody having meant its objects. It may be there again by
+    // now, and drover may not have been running in between.
+    let now = definition(&cluster.client(), CRD).await?;
+    if now.is_none() || record.definition.is_some() && record.definition != now {
+        tracing::warn!(%namespace, %name, "the definition of Environments was deleted, and this one with it: its objects stay");
         return inventories.remove(key).await;
     }
     // With the namespace went the account that drover acted as, and nearly all of the objects.

@@ -24,7 +24,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Dereferenced {
     generation: Option<i64>,
     asked: Option<String>,
-    at: Instant,
+    /// When it was read; `None` when it is to be read again.
+    at: Option<Instant>,
     pub(super) subscription: Arc<Subscription>,
 }
 
@@ -33,7 +34,12 @@ impl Dereferenced {
     pub(super) fn holds(&self, environment: &Environment) -> bool {
         self.generation == environment.metadata.generation
             && self.asked == asked(environment)
-            && self.at.elapsed() < FRESH
+            && self.at.is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// At the next look everything is read again.
+    pub(super) fn expire(&mut self) {
+        self.at = None;
     }
 
     /// Whether a person has since asked for a look at the repository (`drover reconcile`).
@@ -78,6 +84,7 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
             reason: "SecretInvalid".into(),
             message: format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}"),
             mended_by: MendedBy::Person,
+            outlook: String::new(),
             failures: Vec::new(),
         }
     })?;
@@ -92,6 +99,7 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
                     webhook.secret_ref.name, source.url
                 ),
                 mended_by: MendedBy::Person,
+                outlook: String::new(),
                 failures: Vec::new(),
             })?)
         }
@@ -100,7 +108,7 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
     Ok(Dereferenced {
         generation: environment.metadata.generation,
         asked: asked(environment),
-        at: Instant::now(),
+        at: Some(Instant::now()),
         subscription: Arc::new(Subscription {
             url: source.url.clone(),
             reference: source.reference.clone(),
@@ -130,6 +138,7 @@ async fn secret(
             reason: "SecretMissing".into(),
             message: format!("{key}, which {field} names, does not exist: create it, or correct {field}"),
             mended_by: MendedBy::Person,
+            outlook: String::new(),
             failures: Vec::new(),
         }),
         Err(error) => Err(Failure::of(&acting.error(error, "read", &key))),
@@ -143,7 +152,7 @@ fn asked(environment: &Environment) -> Option<String> {
 impl Failure {
     /// A failure of one thing.
     pub(super) fn new(reason: &str, message: String, mended_by: MendedBy) -> Self {
-        Self { reason: reason.to_owned(), message, mended_by, failures: Vec::new() }
+        Self { reason: reason.to_owned(), message, outlook: String::new(), mended_by, failures: Vec::new() }
     }
 
     /// What the API server answered.

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use super::{Failure, MendedBy};
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
-use crate::git::{CommitId, CommitInfo, Repositories, TreeId};
+use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};
 use crate::plan;
 use crate::render::{self, Object, SourceFile, Stage};
 
@@ -31,6 +31,11 @@ pub(super) struct Desired {
 }
 
 impl Desired {
+    /// Whether it was made for the spec as it is now.
+    pub(super) fn is_of(&self, environment: &Environment) -> bool {
+        self.generation == environment.metadata.generation
+    }
+
     /// The same without the objects.
     pub(super) fn without_objects(&self) -> Self {
         Self { bodies: None, ..self.clone() }
@@ -46,7 +51,7 @@ pub(super) async fn desired(
     commit: &CommitInfo,
     known: Option<&Desired>,
 ) -> Result<Desired, Failure> {
-    let known = known.filter(|known| known.generation == environment.metadata.generation);
+    let known = known.filter(|known| known.is_of(environment));
     if let Some(known) = known.filter(|known| known.commit == commit.id) {
         return Ok(known.clone());
     }
@@ -56,12 +61,11 @@ pub(super) async fn desired(
     let tree = match tree {
         Ok(tree) => tree,
         Err(error) => {
-            return Err(Failure {
-                reason: error.label().to_owned(),
-                message: error.to_string(),
-                mended_by: if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time },
-                failures: Vec::new(),
-            });
+            let of_a_file =
+                matches!(error, git::Error::FileTooLarge { .. } | git::Error::TooMuch { .. } | git::Error::Link { .. });
+            let message = if of_a_file { not_applied(commit.id.short(), &error) } else { error.to_string() };
+            let mended_by = if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time };
+            return Err(Failure::new(error.label(), message, mended_by));
         }
     };
     match (tree.files, known) {
@@ -94,7 +98,7 @@ async fn render(
         scoped => scoped,
     };
     let mut objects = scoped.map_err(|errors| {
-        several("UnknownKind", MendedBy::Person, at, errors.iter().map(|e| (commit.id.to_string(), e.to_string())))
+        several("UnknownKind", MendedBy::Person, at, errors.iter().map(|e| (e.origin().to_string(), e.to_string())))
     })?;
     for object in objects.iter_mut().filter(|object| object.group() == GROUP) {
         object.set_annotation(ANNOTATION_COMMIT, commit.id.as_str());
@@ -126,6 +130,7 @@ pub(super) fn unavailable(error: &kube::Error) -> Failure {
         reason: "ApiUnavailable".into(),
         message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),
         mended_by: MendedBy::Time,
+        outlook: String::new(),
         failures: Vec::new(),
     }
 }
@@ -136,10 +141,11 @@ fn several(reason: &str, mended_by: MendedBy, commit: &str, errors: impl Iterato
         errors.map(|(object, message)| ObjectFailure { object, reason: reason.to_owned(), message }).collect();
     let first = failures.first().map(|f| f.message.clone()).unwrap_or_default();
     let more = failures.len().saturating_sub(1);
-    let message = if more == 0 {
-        format!("Commit {commit} is not applied: {first}")
-    } else {
-        format!("Commit {commit} is not applied: {first} (and {more} more)")
-    };
-    Failure { reason: reason.to_owned(), message, mended_by, failures }
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    let message = not_applied(commit, format_args!("{first}{more}"));
+    Failure { reason: reason.to_owned(), message, mended_by, outlook: String::new(), failures }
+}
+
+fn not_applied(commit: &str, why: impl std::fmt::Display) -> String {
+    format!("Commit {commit} is not applied: {why}")
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use drover_crds::condition::Outcome;
-use drover_crds::{DriftPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
+use drover_crds::{DeletionPolicy, DriftPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
@@ -32,10 +32,10 @@ use self::desired::{Desired, desired};
 use self::status::{AppliedNow, Findings};
 use super::Owners;
 use crate::cluster::inventory::Inventories;
-use crate::cluster::{Cluster, patch_status};
+use crate::cluster::{Acting, Cluster, definition, patch_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::git::webhook::webhook_id;
-use crate::git::{CommitInfo, Head, Repositories};
+use crate::git::{CommitInfo, Head, Repositories, outlook};
 use crate::health::Health;
 use crate::plan::Occasion;
 
@@ -53,6 +53,8 @@ struct Failure {
     reason: String,
     /// One sentence.
     message: String,
+    /// The end of that sentence, about the time: it changes while the failure stays the same.
+    outlook: String,
     /// What can mend it.
     mended_by: MendedBy,
     /// Each thing that is wrong, where there are several.
@@ -66,6 +68,8 @@ enum MendedBy {
     Commit,
     /// A person, where drover is not told: a Secret, a right, a repository.
     Person,
+    /// A git host that fails now: its repository's own poll looks again, and tells.
+    Host,
     /// Time, perhaps.
     Time,
 }
@@ -77,7 +81,11 @@ struct Memory {
     uid: Option<String>,
     dereferenced: Option<Dereferenced>,
     desired: Option<Arc<Desired>>,
+    /// The commit that is applied in full, and what it wants.
+    applied: Option<(CommitInfo, Arc<Desired>)>,
     status: Option<EnvironmentStatus>,
+    /// The uid of the definition of Environments, where it matters.
+    definition: Option<String>,
 }
 
 /// Reconciles Environments.
@@ -135,7 +143,8 @@ impl Reconciler for EnvironmentReconciler {
                 });
             }
         }
-        let written = self.write_status(&environment, &key, &mut memory, &findings, &outcome).await;
+        let stem = result.as_ref().err().map(|failure| failure.message.as_str());
+        let written = self.write_status(&environment, &key, &mut memory, &findings, &outcome, stem).await;
         self.memories().insert(key, memory);
         if written { next } else { Next::Retry }
     }
@@ -237,15 +246,16 @@ impl EnvironmentReconciler {
                 findings.head = Some((commit.clone(), Time(fetched_at)));
                 (commit, None)
             }
-            Head::Failed { error, last_good, .. } => {
-                let failure = Failure {
-                    reason: error.label().to_owned(),
-                    message: error.to_string(),
-                    mended_by: MendedBy::Person,
-                    failures: Vec::new(),
-                };
+            Head::Failed { error, since, again, last_good } => {
+                let mended_by = if error.is_terminal() { MendedBy::Person } else { MendedBy::Host };
+                let mut failure = Failure::new(error.label(), error.to_string(), mended_by);
+                failure.outlook = again.map(|again| outlook(since, again)).unwrap_or_default();
                 // A wrong password is corrected in the Secret: it is read again at the next look.
-                memory.dereferenced = None;
+                if error.is_terminal()
+                    && let Some(dereferenced) = &mut memory.dereferenced
+                {
+                    dereferenced.expire();
+                }
                 match last_good {
                     Some(commit) => (commit, Some(failure)),
                     None => return Err(failure),
@@ -253,8 +263,20 @@ impl EnvironmentReconciler {
             }
         };
         let known = memory.desired.as_deref();
-        let desired = Arc::new(desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await?);
+        let desired = match desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await {
+            Ok(desired) => Arc::new(desired),
+            Err(failure) => {
+                self.hold(environment, key, owner, &acting, memory).await;
+                return Err(failure);
+            }
+        };
         memory.desired = Some(Arc::new(desired.without_objects()));
+        if environment.spec.deletion_policy != Some(DeletionPolicy::Delete) {
+            memory.definition = None;
+        } else if memory.definition.is_none() {
+            let found = definition(&self.cluster.client(), deletion::CRD).await;
+            memory.definition = found.map_err(|error| Failure::of(&error))?;
+        }
         let newest = || match self.repositories.head(&key.0, &key.1) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
             Head::Pending | Head::Failed { .. } => true,
@@ -270,16 +292,15 @@ impl EnvironmentReconciler {
             commit: &commit,
             desired: &desired,
             occasion: occasion(environment, memory, &commit),
+            definition: memory.definition.as_deref(),
             newest: &newest,
         })
         .await?;
         let Some(Done { changed, blind, health, drifted, corrected, held }) = done else {
             return Ok(Reached::Superseded);
         };
-        if !corrected.is_empty() {
-            let note = format!("Put back what others had changed: {}", listed(&corrected));
-            self.publish(environment, EventType::Normal, "DriftCorrected", note).await;
-        }
+        self.tell_of_drift(environment, &corrected).await;
+        memory.applied = memory.desired.clone().map(|desired| (commit.clone(), desired));
         findings.blind = blind;
         let unhealthy = health.into_iter().find(|(_, health)| *health != Health::Current);
         findings.applied = Some(AppliedNow {
@@ -298,6 +319,41 @@ impl EnvironmentReconciler {
         }
     }
 
+    /// While a new commit cannot be read, the last one that was applied stays in force: what others change of it is put back.
+    async fn hold(&self, environment: &Environment, key: &Key, owner: &Owner, acting: &Acting, memory: &Memory) {
+        let applied = memory.applied.as_ref().filter(|(_, desired)| desired.is_of(environment));
+        let Some((commit, desired)) = applied else { return };
+        let done = apply(&apply::Work {
+            cluster: &self.cluster,
+            repositories: &self.repositories,
+            inventories: &self.inventories,
+            acting,
+            environment,
+            key,
+            owner,
+            commit,
+            desired,
+            occasion: Occasion::Watch,
+            definition: memory.definition.as_deref(),
+            newest: &|| true,
+        })
+        .await;
+        match done {
+            Ok(Some(done)) => self.tell_of_drift(environment, &done.corrected).await,
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::warn!(%owner, reason = %failure.reason, message = %failure.message, "cannot put back what others changed");
+            }
+        }
+    }
+
+    async fn tell_of_drift(&self, environment: &Environment, corrected: &[String]) {
+        if !corrected.is_empty() {
+            let note = format!("Put back what others had changed: {}", listed(corrected));
+            self.publish(environment, EventType::Normal, "DriftCorrected", note).await;
+        }
+    }
+
     async fn write_status(
         &self,
         environment: &Environment,
@@ -305,6 +361,7 @@ impl EnvironmentReconciler {
         memory: &mut Memory,
         findings: &Findings,
         outcome: &Outcome,
+        stem: Option<&str>,
     ) -> bool {
         // What the watch shows can be older than what was written last.
         let before = memory.status.clone().or_else(|| environment.status.clone()).unwrap_or_default();
@@ -314,7 +371,7 @@ impl EnvironmentReconciler {
             memory.status = Some(after);
             return true;
         }
-        self.tell(environment, &before, &after, findings, outcome).await;
+        self.tell(environment, &before, &after, findings, outcome, stem).await;
         match patch_status::<Environment>(&self.cluster.client(), &key.0, &key.1, &after).await {
             Ok(()) => {
                 memory.status = Some(after);
@@ -335,6 +392,7 @@ impl EnvironmentReconciler {
         after: &EnvironmentStatus,
         findings: &Findings,
         outcome: &Outcome,
+        stem: Option<&str>,
     ) {
         let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
         if let Some(applied) = after.applied.as_ref()
@@ -348,8 +406,10 @@ impl EnvironmentReconciler {
         let message = |status: &EnvironmentStatus| {
             drover_crds::condition::get(&status.conditions, drover_crds::condition::READY).map(|c| c.message.clone())
         };
+        // The same failure at another time is no news.
+        let same = |before: &str, text: &str| before == text || stem.is_some_and(|stem| before.starts_with(stem));
         if let Outcome::Failed { reason, message: text } | Outcome::Stalled { reason, message: text } = outcome
-            && message(before).as_deref() != Some(text)
+            && !message(before).is_some_and(|before| same(&before, text))
         {
             tracing::warn!(%namespace, %name, %reason, message = %text, "not as asked");
             self.publish(environment, EventType::Warning, reason, text.clone()).await;
@@ -424,10 +484,11 @@ fn conclude(environment: &Environment, result: &Result<Reached, Failure>, findin
             }
         }
         Err(failure) => {
-            let (reason, message) = (failure.reason.clone(), failure.message.clone());
+            let (reason, message) = (failure.reason.clone(), format!("{}{}", failure.message, failure.outlook));
             match failure.mended_by {
                 MendedBy::Commit => (Outcome::Stalled { reason, message }, wait(BLIND_POLL)),
                 MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
+                MendedBy::Host => (Outcome::Failed { reason, message }, wait(BLIND_POLL)),
                 MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
             }
         }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use drover_crds::Owner;
+use drover_crds::{ANNOTATION_DEFINITION, Owner};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 
 use super::build::{self, PullTarget};
@@ -90,18 +90,36 @@ pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Resul
         return Err(acting.error(error, "create", &key).into());
     }
     let found = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))?;
+    // The record of a deleted WebApp of this name, which the garbage collector has not come to yet.
+    if let Some(left) = found.as_ref().filter(|found| is_of_another_life(app, found)) {
+        let preconditions = Preconditions { uid: left.metadata.uid.clone(), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        api.delete(&name, &params).await.map_err(|e| acting.error(e, "delete", &key))?;
+        api.create(&PostParams::default(), &record).await.map_err(|e| acting.error(e, "create", &key))?;
+        return Ok(());
+    }
     let same = found.as_ref().and_then(|f| Release::from_record(app, f)).is_some_and(|f| f == *release);
     if same { Ok(()) } else { Err(ApplyError::ForeignRecord { namespace: app.namespace.clone(), name }) }
 }
 
-/// Applies the children of `app`, and deletes those that it no longer has.
+/// Whether a record belongs to a WebApp of the same name that was deleted.
+fn is_of_another_life(app: &App, record: &ControllerRevision) -> bool {
+    let mut owners = record.metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
+    owners.any(|owner| owner.kind == "WebApp" && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref())
+}
+
+/// Applies the children of `app`, under the definition of WebApps with that uid, and deletes those that it no longer has.
 pub async fn apply(
     cluster: &Cluster,
     acting: &Acting,
     owner: &Owner,
     app: &ValidatedWebApp,
+    definition: &str,
 ) -> Result<Applied, ApplyError> {
-    let objects = build::build(app);
+    let mut objects = build::build(app);
+    for object in &mut objects {
+        object.set_annotation(ANNOTATION_DEFINITION, definition);
+    }
     let keys: BTreeSet<ObjectKey> = objects.iter().map(Object::key).collect();
     for object in &objects {
         refuse_foreign(cluster, acting, owner, &app.app, object).await?;
@@ -113,6 +131,14 @@ pub async fn apply(
         }
     }
     Ok(applied)
+}
+
+/// Refuses routes that others have, before anything of the release is applied.
+pub async fn refuse_taken_routes(acting: &Acting, owner: &Owner, app: &ValidatedWebApp) -> Result<(), ApplyError> {
+    for ingress in build::build(app).iter().filter(|object| object.kind() == "Ingress") {
+        acting.refuse_taken_route(owner, ingress).await?;
+    }
+    Ok(())
 }
 
 /// A child that the index does not know as ours is looked at before it is applied for the first time: server-side apply alone

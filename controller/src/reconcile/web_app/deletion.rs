@@ -2,17 +2,18 @@
 //!
 //! Neither owner references nor finalizers are used: the first would delete the children when the definition of WebApps is
 //! deleted, the second would make a deletion hang while no controller runs. What carries the WebApp's label is deleted here,
-//! as soon as a controller sees that the WebApp is gone, also one that was not running then.
+//! as soon as a controller sees that the WebApp is gone, also one that was not running then. Each child says under which
+//! definition it was applied: under another one nobody knows whether the WebApp was deleted or only its definition.
 
-use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner};
+use drover_crds::{ANNOTATION_DEFINITION, DEFAULT_SERVICE_ACCOUNT, Owner};
 
 use crate::cluster::discovery::Kind;
-use crate::cluster::{ApiError, Cluster, Sight, crd_is_being_deleted, namespace_is_going};
+use crate::cluster::{ApiError, Cluster, Sight, definition, namespace_is_going};
 use crate::driver::Key;
 use crate::render::ObjectKey;
 
 /// Name of the definition of WebApps.
-const CRD: &str = "webapps.drover.dev";
+pub(super) const CRD: &str = "webapps.drover.dev";
 
 /// Group and kind of every child, what serves first.
 const CHILDREN: [(&str, &str); 7] = [
@@ -27,23 +28,31 @@ const CHILDREN: [(&str, &str); 7] = [
 
 /// Deletes the children, except claims that are retained.
 pub async fn clean_up(cluster: &Cluster, owner: &Owner) -> Result<(), ApiError> {
-    if crd_is_being_deleted(&cluster.client(), CRD).await? {
+    let Some(definition) = definition(&cluster.client(), CRD).await? else {
         tracing::warn!(%owner, "the definition of WebApps is being deleted: their children stay");
         return Ok(());
-    }
+    };
     if namespace_is_going(&cluster.client(), &owner.namespace).await? {
         return Ok(());
     }
     let acting = cluster.acting_as(&owner.namespace, DEFAULT_SERVICE_ACCOUNT);
-    let mut deleted = 0;
+    let (mut deleted, mut left) = (0, 0);
     for (group, name) in CHILDREN {
         watch(cluster, group, name).await?;
         for (key, live) in cluster.index().of_owner(&owner.label()) {
             if (key.group.as_str(), key.kind.as_str()) == (group, name) && !live.deleting && !live.prune_disabled {
+                let under = acting.annotation(&key, ANNOTATION_DEFINITION).await?;
+                if under.is_some_and(|under| under != definition) {
+                    left += 1;
+                    continue;
+                }
                 acting.delete(&key, &live.uid).await?;
                 deleted += 1;
             }
         }
+    }
+    if left > 0 {
+        tracing::warn!(%owner, left, "the definition of WebApps was deleted and made anew: the children of before stay");
     }
     if deleted > 0 {
         tracing::info!(%owner, deleted, "a WebApp was deleted, and its children with it");

@@ -34,7 +34,7 @@ use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
 use super::Owners;
-use crate::cluster::{ApiError, Cluster, patch_status};
+use crate::cluster::{ApiError, Cluster, definition, patch_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::registry::{self, Registry};
 use crate::render::Object;
@@ -113,6 +113,8 @@ impl Failure {
 /// What is remembered of a WebApp between two reconciles: the watch may show an older status than was written last.
 struct Memory {
     uid: String,
+    /// The uid of the definition of WebApps that it was made under.
+    definition: String,
     status: WebAppStatus,
 }
 
@@ -145,7 +147,25 @@ impl WebAppReconciler {
         remembered.or_else(|| app.status.clone()).unwrap_or_default()
     }
 
-    async fn write_status(&self, app: &WebApp, key: &Key, before: &WebAppStatus, after: WebAppStatus) -> bool {
+    /// The uid of the definition of WebApps; `None` while that is being deleted, and `app` with it.
+    async fn definition(&self, app: &WebApp, key: &Key) -> Result<Option<String>, ApiError> {
+        let uid = app.uid().unwrap_or_default();
+        let remembered = self.memories().get(key).filter(|m| m.uid == uid).map(|m| m.definition.clone());
+        match remembered {
+            // No object outlives its definition.
+            Some(definition) => Ok(Some(definition)),
+            None => definition(&self.cluster.client(), deletion::CRD).await,
+        }
+    }
+
+    async fn write_status(
+        &self,
+        app: &WebApp,
+        key: &Key,
+        definition: String,
+        before: &WebAppStatus,
+        after: WebAppStatus,
+    ) -> bool {
         if *before != after || app.status.is_none() {
             self.tell(app, before, &after).await;
             if let Err(error) = patch_status::<WebApp>(&self.cluster.client(), &key.0, &key.1, &after).await {
@@ -153,7 +173,7 @@ impl WebAppReconciler {
                 return false;
             }
         }
-        self.memories().insert(key.clone(), Memory { uid: app.uid().unwrap_or_default(), status: after });
+        self.memories().insert(key.clone(), Memory { uid: app.uid().unwrap_or_default(), definition, status: after });
         true
     }
 
@@ -193,6 +213,14 @@ impl Reconciler for WebAppReconciler {
         self.owners.note(&owner);
         let annotation = |name: &str| object.annotations().get(name).map(String::as_str);
         let before = self.status_of(&object, &key);
+        let definition = match self.definition(&object, &key).await {
+            Ok(Some(definition)) => definition,
+            Ok(None) => return Next::Retry,
+            Err(error) => {
+                tracing::warn!(%owner, %error, "cannot read the definition of WebApps");
+                return Next::Retry;
+            }
+        };
         let mut work = Work {
             cluster: &self.cluster,
             registry: &self.registry,
@@ -204,6 +232,7 @@ impl Reconciler for WebAppReconciler {
                 commit: annotation(ANNOTATION_COMMIT),
                 asked: annotation(ANNOTATION_FORCE),
             },
+            definition: &definition,
             restarted_at: annotation(ANNOTATION_RESTARTED_AT),
             now: Time(jiff::Timestamp::now()),
             status: before.clone(),
@@ -219,7 +248,7 @@ impl Reconciler for WebAppReconciler {
             }
         };
         status::conclude(&mut after, &outcome, url, object.metadata.generation, &now);
-        if self.write_status(&object, &key, &before, after).await { next } else { Next::Retry }
+        if self.write_status(&object, &key, definition, &before, after).await { next } else { Next::Retry }
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {

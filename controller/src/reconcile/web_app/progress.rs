@@ -10,14 +10,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::build::PullTarget;
 use super::release::{
-    Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, next, observe, pull_state,
+    Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next, observe,
+    pull_state,
 };
 use super::status::Reached;
 use super::validate::{
     App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
 };
 use super::{Failure, apply, dereference, status};
-use crate::cluster::{Acting, Cluster};
+use crate::cluster::{Acting, Applied, Cluster};
 use crate::driver::Next;
 use crate::health::{Finding, Patience, diagnose, replica_failure};
 use crate::registry::{Registry, has_digest};
@@ -39,6 +40,8 @@ pub struct Work<'a> {
     pub app: App,
     /// What it asks for.
     pub wanted: Wanted<'a>,
+    /// The uid of the definition of WebApps.
+    pub definition: &'a str,
     /// When a person last asked for new pods.
     pub restarted_at: Option<&'a str>,
     /// The time of this reconcile.
@@ -93,7 +96,14 @@ impl Work<'_> {
         for _ in 0..MOST_STEPS {
             let state = self.state(&mut known).await?;
             match next(&state) {
-                Step::Resolve { number } => self.resolve(number, &state, &mut known).await?,
+                Step::Resolve { number } => {
+                    if let Err(failure) = self.resolve(number, &state, &mut known).await {
+                        if let Err(error) = self.hold(&state, &known).await {
+                            tracing::warn!(owner = %self.owner, %error, "cannot put back what others changed");
+                        }
+                        return Err(failure);
+                    }
+                }
                 Step::StartPull { node } => {
                     self.start_pull(&known, node).await?;
                     status::advance(&mut self.status, ReleaseStep::PullImage);
@@ -181,8 +191,9 @@ impl Work<'_> {
             claims: &known.claims,
             shrinking: Shrinking::Refuse,
         };
-        // A spec that cannot be built begins no release, and what was applied before stays.
-        validate(&self.app, wanted.spec, &facts)?;
+        // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
+        let valid = validate(&self.app, wanted.spec, &facts)?;
+        apply::refuse_taken_routes(&self.acting, self.owner, &valid).await?;
         status::begin(&mut self.status, number, wanted.commit, &wanted.spec.image, &self.now);
         let image = self.image().await?;
         status::hinder(&mut self.status, None);
@@ -261,7 +272,7 @@ impl Work<'_> {
         if in_progress {
             status::advance(&mut self.status, ReleaseStep::Apply);
         }
-        apply::apply(self.cluster, &self.acting, self.owner, &app).await?;
+        self.send(&app).await?;
         if in_progress {
             status::advance(&mut self.status, ReleaseStep::Rollout);
         }
@@ -296,6 +307,20 @@ impl Work<'_> {
         Ok(())
     }
 
+    async fn send(&self, app: &ValidatedWebApp) -> Result<Applied, Failure> {
+        Ok(apply::apply(self.cluster, &self.acting, self.owner, app, self.definition).await?)
+    }
+
+    /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
+    async fn hold(&self, state: &State, known: &Known) -> Result<(), Failure> {
+        let put_back = state.last_good.filter(|_| state.failed && state.recreate);
+        let applied = put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
+        if let Some(release) = applied.and_then(|number| known.release(number)) {
+            self.send(&self.validated(release, false, known)?).await?;
+        }
+        Ok(())
+    }
+
     /// What is wrong with the pods of a release, or with making any.
     async fn finding(&self, release: &Release, deployment: Option<&Deployment>) -> Result<Option<Finding>, Failure> {
         let number = release.data.pods.number.to_string();
@@ -304,7 +329,9 @@ impl Work<'_> {
         };
         let mut pods = dereference::pods(&self.acting, &self.app).await?;
         pods.retain(of_release);
-        let found = diagnose(&pods, self.now.0.as_second(), Patience::default());
+        // When the time is over, whatever the pods still wait for is what they wait for in vain.
+        let patience = if deployment.is_some_and(is_late) { Patience::over() } else { Patience::default() };
+        let found = diagnose(&pods, self.now.0.as_second(), patience);
         Ok(found.or_else(|| replica_failure(&serde_json::to_value(deployment?).ok()?)))
     }
 

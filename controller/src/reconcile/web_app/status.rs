@@ -19,6 +19,16 @@ pub fn outcome_of(status: &WebAppStatus, number: i64) -> Option<ReleaseOutcome> 
     status.history.iter().find(|r| r.number == number).map(|r| r.outcome)
 }
 
+/// Whether objects of that release were sent, as far as the status tells.
+pub fn was_applied(status: &WebAppStatus, number: i64) -> bool {
+    let on_its_way = status.release.as_ref().filter(|r| r.number == number).map(|r| r.step);
+    match on_its_way {
+        Some(ReleaseStep::Apply | ReleaseStep::Rollout | ReleaseStep::Restore | ReleaseStep::Live) => true,
+        Some(ReleaseStep::ResolveImage | ReleaseStep::PullImage) => false,
+        None => outcome_of(status, number) == Some(ReleaseOutcome::Live),
+    }
+}
+
 /// The newest release before `newest` that became live.
 pub fn last_live(status: &WebAppStatus, newest: i64) -> impl Iterator<Item = i64> {
     status.history.iter().filter(move |r| r.number < newest && r.outcome == ReleaseOutcome::Live).map(|r| r.number)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use drover::git::{Credential, Limits};
+use drover::git::{Credential, Error, Limits};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -108,11 +108,31 @@ async fn a_server_that_answers_nonsense() {
         }
     });
     let mut pool = Pool::with(hasty());
-    for (name, label) in [("busy", "GitServerError"), ("broken", "GitServerError"), ("page", "NotARepository")] {
+    for (name, label) in [("busy", "GitServerThrottles"), ("broken", "GitServerError"), ("page", "NotARepository")] {
         pool.follow(name, &format!("http://{address}/{name}/a"), branch("prod"), Credential::default());
         let error = pool.until_failed(name).await;
         assert_eq!(error.label(), label, "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_be_left_alone_is_until_then() {
+    let server = GitServer::start();
+    let repo = server.repo("demo");
+    let mut pool = Pool::new();
+    let url = format!("{}/demo.git", server.setting("GIT_BUSY_URL"));
+    pool.follow("busy", &url, branch("prod"), server.password());
+    let error = pool.until_failed("busy").await;
+    assert_eq!(error, Error::Throttled { url: url.clone(), wait: Some(7) });
+    let requests = server.requests("/busy/");
+    for _ in 0..10 {
+        pool.repositories.sync_now("team", "busy");
+    }
+    // Another repository of the same server takes a turn meanwhile, so that there was time to ask.
+    pool.follow("other", &server.https("demo"), branch("prod"), server.password());
+    pool.until_at("other", &repo.git(&["rev-parse", "HEAD"])).await;
+    assert_eq!(server.requests("/busy/"), requests);
+    eventually("it is asked again", || server.requests("/busy/") > requests).await;
 }
 
 #[tokio::test]
@@ -125,7 +145,7 @@ async fn a_repository_that_is_too_large() {
     pool.follow("bytes", &server.https("demo"), branch("prod"), server.password());
     let error = pool.until_failed("bytes").await;
     assert_eq!(error.label(), "RepositoryTooLarge", "{error}");
-    assert!(error.to_string().contains("65536 bytes") && error.is_terminal(), "{error}");
+    assert!(error.to_string().contains("64 KiB") && error.is_terminal(), "{error}");
 
     let mut pool = Pool::with(Limits { objects: 4, ..Limits::default() });
     pool.follow("objects", &server.https("demo"), branch("prod"), server.password());

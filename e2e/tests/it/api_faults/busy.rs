@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drover_e2e::fault::{Entry, Events, Fault, JOURNAL, Journal, Match, PLAN, Plan};
+use drover_e2e::fault::api::{Entry, Events, Fault, JOURNAL, Journal, Match, PLAN, Plan};
 use drover_e2e::{Controller, eventually};
 
 use super::{HEALTHY, Site, until_quiet};

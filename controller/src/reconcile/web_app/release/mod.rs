@@ -5,5 +5,5 @@ mod rollout;
 mod step;
 
 pub use record::{Release, ReleaseData, Wanted, carried_pods};
-pub use rollout::{Observation, Rollout, observe, pull_state};
+pub use rollout::{Observation, Rollout, is_late, observe, pull_state};
 pub use step::{Pull, State, Step, next};

@@ -66,20 +66,25 @@ pub fn observe(deployment: Option<&Deployment>, finding: Option<&Finding>) -> Ro
     if finding.is_some_and(|f| f.definite) {
         return problem.map_or(Rollout::Progressing(None), Rollout::Failing);
     }
-    let late = seen
-        && status.conditions.iter().flatten().any(|c| {
-            c.type_ == "Progressing" && c.status == "False" && c.reason.as_deref() == Some("ProgressDeadlineExceeded")
-        });
-    if late {
+    if is_late(deployment) {
         return Rollout::Failing(problem.unwrap_or_else(|| Problem {
             reason: "ProgressDeadlineExceeded".to_owned(),
             message: format!(
-                "{ready} of {desired} pods became ready in time: see `kubectl describe pod`, or raise health.startupTimeout if the app needs longer"
+                "its new pods, {updated} of {desired}, did not become ready in time: see `kubectl describe pod`, or raise health.startupTimeout if the app needs longer"
             ),
             ..Default::default()
         }));
     }
     Rollout::Progressing(problem)
+}
+
+/// Whether the time for the newest pods to come up is over.
+pub fn is_late(deployment: &Deployment) -> bool {
+    let status = deployment.status.clone().unwrap_or_default();
+    status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0)
+        && status.conditions.iter().flatten().any(|c| {
+            c.type_ == "Progressing" && c.status == "False" && c.reason.as_deref() == Some("ProgressDeadlineExceeded")
+        })
 }
 
 fn problem(finding: &Finding) -> Problem {

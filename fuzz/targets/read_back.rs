@@ -1,0 +1,62 @@
+//! What drover reads back from the cluster, where others may have written: inventories, releases, live objects.
+#![no_main]
+
+use drover::cluster::Live;
+use drover::cluster::inventory::{Chunk, config_map, read};
+use drover::reconcile::web_app::release::Release;
+use drover::reconcile::web_app::validate::{App, Facts, Image, PodRelease, Shrinking, validate};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::core::DynamicObject;
+use libfuzzer_sys::fuzz_target;
+
+fn inventory(map: &ConfigMap) {
+    let Some((key, number, chunk, record)) = read(map) else { return };
+    let written = config_map(&key, number, &chunk, &record);
+    let (key_again, number_again, chunk_again, record_again) = read(&written).expect("its own text is an inventory");
+    assert_eq!((key_again, number_again, record_again), (key, number, record));
+    assert_eq!(chunk_again, Chunk { version: map.metadata.resource_version.clone(), ..chunk });
+}
+
+fn release(record: &ControllerRevision) {
+    let app = |uid: &str| App { namespace: "shop".into(), name: "web".into(), uid: Some(uid.into()) };
+    assert!(Release::from_record(&app("another"), record).is_none_or(|_| record.metadata.owner_references.is_some()));
+    let Some(release) = Release::from_record(&app("uid"), record) else { return };
+    let written = release.to_record(&app("uid"));
+    assert_eq!(Release::from_record(&app("uid"), &written).as_ref(), Some(&release));
+    // A release that is put back may be older than the rules, or written by hand: it is built or refused with a sentence.
+    let facts = Facts {
+        image: &Image { ..release.data.image() },
+        pods: &PodRelease::default(),
+        restarted_at: None,
+        claims: &[].into(),
+        shrinking: Shrinking::Refuse,
+    };
+    match validate(&app("uid"), &release.data.spec, &facts) {
+        Ok(valid) => assert!(!drover::reconcile::web_app::build::build(&valid).is_empty()),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(map) = serde_json::from_slice::<ConfigMap>(data) {
+        inventory(&map);
+    }
+    if let Ok(mut record) = serde_json::from_slice::<ControllerRevision>(data) {
+        // Ours, so that what is in it matters.
+        record.metadata.owner_references = Some(vec![owner()]);
+        release(&record);
+    }
+    if let Ok(object) = serde_json::from_slice::<DynamicObject>(data) {
+        let live = Live::of(&object);
+        assert_eq!(live.deleting, object.metadata.deletion_timestamp.is_some());
+        assert!(live.sent.is_none());
+    }
+});
+
+fn owner() -> k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {
+    serde_json::from_str(
+        r#"{"apiVersion": "drover.dev/v1alpha1", "kind": "WebApp", "name": "web", "uid": "uid", "controller": true}"#,
+    )
+    .expect("an owner")
+}
