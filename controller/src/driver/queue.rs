@@ -24,11 +24,21 @@ pub enum Next {
     Retry,
 }
 
+/// Where a key stands.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stand {
+    #[default]
+    Idle,
+    Queued,
+    Running {
+        /// It was asked for meanwhile.
+        again: bool,
+    },
+}
+
 #[derive(Default)]
 struct Entry {
-    queued: bool,
-    running: bool,
-    again: bool,
+    stand: Stand,
     /// It was not asked for: its pause was over.
     after_pause: bool,
     failures: u32,
@@ -56,11 +66,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         if let Some(timer) = entry.timer.take() {
             self.timers.remove(&timer);
         }
-        if entry.running {
-            entry.again = true;
-        } else if !entry.queued {
-            entry.queued = true;
-            self.ready.push_back(key.clone());
+        match entry.stand {
+            Stand::Idle => {
+                entry.stand = Stand::Queued;
+                self.ready.push_back(key.clone());
+            }
+            Stand::Queued => {}
+            Stand::Running { .. } => entry.stand = Stand::Running { again: true },
         }
     }
 
@@ -76,24 +88,21 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             }
         }
         let key = self.ready.pop_front()?;
-        let entry = self.entries.entry(key.clone()).or_default();
-        entry.queued = false;
-        entry.running = true;
+        self.entries.entry(key.clone()).or_default().stand = Stand::Running { again: false };
         Some(key)
     }
 
     /// A reconcile ended. `jitter` from 0 to 1 spreads the pauses of many that failed together.
     pub fn done(&mut self, key: &K, next: Next, now: Instant, jitter: f64) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.running = false;
+        let again = std::mem::take(&mut entry.stand) == Stand::Running { again: true };
         let waited = std::mem::take(&mut entry.after_pause);
         entry.failures = match next {
             Next::Retry if waited || entry.failures == 0 => entry.failures.saturating_add(1),
             Next::Retry => entry.failures,
             _ => 0,
         };
-        if entry.again {
-            entry.again = false;
+        if again {
             self.push(key);
             return;
         }
