@@ -29,6 +29,8 @@ pub struct Kind {
 pub struct Known {
     exact: HashMap<(String, String, String), Kind>,
     preferred: HashMap<(String, String), Kind>,
+    /// Whether the objects of a kind live in namespaces, also of kinds that were served once.
+    namespaced: HashMap<(String, String), bool>,
 }
 
 impl Known {
@@ -43,8 +45,14 @@ impl Known {
         self.preferred.get(&(group.to_owned(), kind.to_owned()))
     }
 
-    fn read(discovery: &Discovery) -> Self {
-        let mut known = Self::default();
+    /// Whether the objects of that kind live in namespaces. That is known of a kind that is not served any more too, so that what
+    /// else a commit holds goes on being looked after.
+    pub fn namespaced(&self, group: &str, kind: &str) -> Option<bool> {
+        self.namespaced.get(&(group.to_owned(), kind.to_owned())).copied()
+    }
+
+    fn read(discovery: &Discovery, before: &Self) -> Self {
+        let mut known = Self { namespaced: before.namespaced.clone(), ..Self::default() };
         for group in discovery.groups() {
             for (resource, capabilities) in group.recommended_resources() {
                 let kind = Kind { namespaced: capabilities.scope == Scope::Namespaced, resource };
@@ -56,6 +64,7 @@ impl Known {
                     let GroupVersionKind { group, version, kind: name } =
                         GroupVersionKind::gvk(&kind.resource.group, &kind.resource.version, &kind.resource.kind);
                     known.preferred.entry((group.clone(), name.clone())).or_insert_with(|| kind.clone());
+                    known.namespaced.insert((group.clone(), name.clone()), kind.namespaced);
                     known.exact.insert((group, version, name), kind);
                 }
             }
@@ -96,7 +105,8 @@ impl Kinds {
         let mut read_at = self.read_at.lock().await;
         if read_at.is_none_or(|at| at.elapsed() >= SETTLE) {
             let discovery = Discovery::new(self.client.clone()).run_aggregated().await?;
-            *self.known.write().await = Arc::new(Known::read(&discovery));
+            let before = self.known.read().await.clone();
+            *self.known.write().await = Arc::new(Known::read(&discovery, &before));
             *read_at = Some(Instant::now());
         }
         Ok(self.known.read().await.clone())

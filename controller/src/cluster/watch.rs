@@ -10,7 +10,6 @@ use kube::core::DynamicObject;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
 
 use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
@@ -113,7 +112,6 @@ impl Watch {
         let config = if self.routes.is_some() { config } else { config.labels(LABEL_OWNER) };
         let mut refusals = 0;
         loop {
-            let began = Instant::now();
             // A stream is used until its first error and then made anew: after a 410 at the start of a watch kube's own
             // stream would ask for the same expired version for ever.
             let events = std::pin::pin!(watcher(self.api.clone(), config.clone()));
@@ -135,10 +133,9 @@ impl Watch {
                     return;
                 }
                 403 => {
-                    if began.elapsed() > REFUSED_FOR[0] {
+                    if self.sight.send_replace(Sight::Blind) == Sight::Complete {
                         refusals = 0;
                     }
-                    self.sight.send_replace(Sight::Blind);
                     tokio::time::sleep(REFUSED_FOR[refusals]).await;
                     refusals = (refusals + 1).min(REFUSED_FOR.len() - 1);
                 }

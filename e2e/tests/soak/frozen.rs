@@ -13,7 +13,7 @@ use rustix::process::Signal;
 /// The testbed of this test.
 const NUMBER: u32 = 52;
 /// How often a leader is frozen.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 10;
 /// Objects of each rollout.
 const PAGES: usize = 100;
 /// How long a rollout takes on a machine that has nothing else to do, and more.

@@ -6,7 +6,7 @@ use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, ObjectFailure};
 use kube::ResourceExt as _;
 
 use super::{Failure, MendedBy};
-use crate::cluster::discovery::{Kind, Known};
+use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
 use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};
 use crate::plan;
@@ -121,7 +121,7 @@ async fn render(
 }
 
 fn scope_of(known: &Known) -> impl Fn(&str, &str) -> Option<bool> {
-    |group, kind| known.preferred(group, kind).map(|Kind { namespaced, .. }| *namespaced)
+    |group, kind| known.namespaced(group, kind)
 }
 
 /// The API server did not say which kinds it serves.
