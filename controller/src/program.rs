@@ -70,6 +70,7 @@ async fn controller(options: Controller, global: &Global, connect: run::Connect)
         allow_http_git: options.allow_http_git,
         insecure_registries: options.insecure_registries,
         concurrency: options.concurrency.get(),
+        resync: options.resync.into(),
         leader_election: !options.no_leader_election,
     };
     match run::run(options, config, connect).await {

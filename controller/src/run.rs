@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::cluster::lease::{Election, Ended, Leadership, Loss, Role};
-use crate::cluster::{self, Cluster, client, crds, inventory::Inventories};
+use crate::cluster::{self, Cluster, Restarts, client, crds, inventory::Inventories};
 use crate::driver::{Controller, Trigger};
 use crate::git::{self, Repositories};
 use crate::reconcile::Owners;
@@ -48,6 +48,8 @@ pub struct Options {
     pub insecure_registries: Vec<String>,
     /// Reconciles of one kind at the same time.
     pub concurrency: usize,
+    /// How often each watch lists anew.
+    pub resync: Duration,
     /// Whether several replicas may run.
     pub leader_election: bool,
 }
@@ -193,7 +195,7 @@ async fn lead(
     let hash_key = again("the hash key", || cluster::hash_key(client.clone(), &options.namespace)).await;
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
-    let cluster = Cluster::new(client.clone(), leadership.clone(), hash_key, tell_owner);
+    let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner);
     let cluster = shared.get_or_init(|| cluster);
     let owners = Arc::new(Owners::default());
     let environments = Controller::new(
@@ -206,9 +208,10 @@ async fn lead(
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
     let (environment_trigger, web_app_trigger) = (environments.trigger(), web_apps.trigger());
+    let restarts = Restarts::new(leadership.clone(), options.resync);
     let running = futures::future::join(
-        environments.run(client.clone(), leadership.clone(), stopped.clone(), GRACE),
-        web_apps.run(client.clone(), leadership.clone(), stopped, GRACE),
+        environments.run(client.clone(), leadership.clone(), restarts.clone(), stopped.clone(), GRACE),
+        web_apps.run(client.clone(), leadership.clone(), restarts, stopped, GRACE),
     );
     tokio::pin!(running);
     loop {

@@ -35,7 +35,7 @@ fuzz_target!(|text: &str| {
                 // What stands between a colon and an @ may be a password.
                 let secret =
                     text.rsplit_once('@').and_then(|(login, _)| login.rsplit_once(':')).map(|(_, secret)| secret);
-                if let Some(secret) = secret.filter(|secret| secret.starts_with("Secret")) {
+                if let Some(secret) = secret.filter(|secret| secret.starts_with("hunter2")) {
                     let once = text.matches(secret).count() == 1;
                     assert!(!once || !said.contains(secret), "{said}");
                 }

@@ -52,6 +52,9 @@ pub struct Controller {
     /// How many objects are worked on at once.
     #[arg(long, value_name = "N", default_value = "16")]
     pub concurrency: NonZeroUsize,
+    /// How often each watch lists anew, such as 30m: what an event would have told that was lost on its way is seen then.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = resync)]
+    pub resync: drover_crds::Duration,
     /// Work without asking to lead. Two controllers then work against each other: for a single process only.
     #[arg(long)]
     pub no_leader_election: bool,
@@ -61,6 +64,17 @@ pub struct Controller {
     /// How it is logged.
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
+}
+
+/// Reads a pause between two listings.
+fn resync(text: &str) -> Result<drover_crds::Duration, String> {
+    let least = drover_crds::Duration::from_secs(10);
+    let asked: drover_crds::Duration = text.parse()?;
+    if asked < least {
+        Err(format!("every {asked} is too often for the API server: {least} is the least"))
+    } else {
+        Ok(asked)
+    }
 }
 
 impl Controller {
@@ -137,5 +151,6 @@ mod tests {
         assert_eq!(controller.insecure_registries, ["r:5000", "s:5000"]);
         assert_eq!(controller.own_identity(), "a");
         assert!(Cli::try_parse_from(["drover", "controller", "--concurrency", "0"]).is_err());
+        assert!(Cli::try_parse_from(["drover", "controller", "--resync", "0s"]).is_err());
     }
 }

@@ -19,6 +19,7 @@ mod watch;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use apply::{Acting, Applied};
 pub use error::ApiError;
@@ -53,12 +54,25 @@ pub struct Cluster {
 
 impl Cluster {
     /// `client` carries drover's own rights; owner labels of changed objects are told on `changed`.
-    pub fn new(client: Client, leadership: Leadership, hash_key: [u8; 32], changed: UnboundedSender<String>) -> Self {
+    /// Each watch lists anew every `resync` or so.
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        resync: Duration,
+        hash_key: [u8; 32],
+        changed: UnboundedSender<String>,
+    ) -> Self {
         let routes = routes::RouteTable::new(changed.clone());
         let index = Index::new(changed);
         let kinds = discovery::Kinds::new(client.clone());
         let shared = apply::Shared {
-            watches: watch::Watches::new(client.clone(), leadership, kinds.clone(), index.clone(), routes.clone()),
+            watches: watch::Watches::new(
+                client.clone(),
+                Restarts::new(leadership, resync),
+                kinds.clone(),
+                index.clone(),
+                routes.clone(),
+            ),
             kinds,
             index,
             routes,

@@ -11,17 +11,24 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// A watch that ran that long was sound. One that only listed was not: the listing is what its restart costs.
 const SOUND: Duration = Duration::from_secs(60);
 
-/// The pauses of one watch.
+/// The pauses of one watch, and when it lists anew. A clone is for another watch.
+#[derive(Clone)]
 pub struct Restarts {
     leadership: Leadership,
+    resync: Duration,
     pause: Duration,
     began: Instant,
 }
 
 impl Restarts {
-    /// Of a watch that begins now.
-    pub fn new(leadership: Leadership) -> Self {
-        Self { leadership, pause: PAUSE.0, began: Instant::now() }
+    /// Of a watch that begins now, and that lists anew every `resync` or so: an event that was lost on its way is made up for then.
+    pub fn new(leadership: Leadership, resync: Duration) -> Self {
+        Self { leadership, resync, pause: PAUSE.0, began: Instant::now() }
+    }
+
+    /// When the watch has run long enough, and is to list anew. Spread, so that not all watches list at once.
+    pub fn next_listing(&self) -> Instant {
+        Instant::now() + self.resync.mul_f64(rand::random_range(0.8..1.2))
     }
 
     /// The watch ended. Returns when it is to begin anew: after a pause that grows, and not while the API server is away, which the
@@ -46,6 +53,8 @@ mod tests {
     use super::*;
     use crate::cluster::lease::DURATION;
 
+    const HOUR: Duration = Duration::from_secs(3600);
+
     async fn waited(restarts: &mut Restarts) -> Duration {
         let began = Instant::now();
         restarts.wait().await;
@@ -54,7 +63,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_until_a_watch_was_sound() {
-        let mut restarts = Restarts::new(Leadership::sole());
+        let mut restarts = Restarts::new(Leadership::sole(), HOUR);
         let mut all = Duration::ZERO;
         for _ in 0..10 {
             all += waited(&mut restarts).await;
@@ -68,7 +77,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_begins_while_the_api_server_is_away_and_all_soon_after() {
         let (lease, leadership) = Leadership::of_a_lease(DURATION);
-        let mut restarts = Restarts::new(leadership);
+        let mut restarts = Restarts::new(leadership, HOUR);
         for _ in 0..4 {
             waited(&mut restarts).await;
         }

@@ -13,7 +13,6 @@ use tokio::sync::{Mutex, watch};
 
 use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
-use super::lease::Leadership;
 use super::restart::Restarts;
 use super::routes::{RouteTable, claims_routes};
 use crate::metrics;
@@ -42,7 +41,7 @@ pub enum Sight {
 /// All watches of the process.
 pub struct Watches {
     client: Client,
-    leadership: Leadership,
+    restarts: Restarts,
     kinds: Kinds,
     index: Arc<Index>,
     routes: Arc<RouteTable>,
@@ -53,12 +52,12 @@ impl Watches {
     /// No watch runs yet.
     pub(super) fn new(
         client: Client,
-        leadership: Leadership,
+        restarts: Restarts,
         kinds: Kinds,
         index: Arc<Index>,
         routes: Arc<RouteTable>,
     ) -> Self {
-        Self { client, leadership, kinds, index, routes, running: Mutex::default() }
+        Self { client, restarts, kinds, index, routes, running: Mutex::default() }
     }
 
     /// Makes sure that the kind is watched, and waits for its first listing.
@@ -75,7 +74,7 @@ impl Watches {
                     let watch = Watch {
                         api: Api::all_with(self.client.clone(), &kind.resource),
                         kind: group_kind.clone(),
-                        leadership: self.leadership.clone(),
+                        restarts: self.restarts.clone(),
                         kinds: self.kinds.clone(),
                         index: self.index.clone(),
                         // Others' objects claim routes too.
@@ -99,7 +98,7 @@ impl Watches {
 struct Watch {
     api: Api<DynamicObject>,
     kind: GroupKind,
-    leadership: Leadership,
+    restarts: Restarts,
     kinds: Kinds,
     index: Arc<Index>,
     /// For a kind whose objects are all looked at, those that nobody of drover's applied too.
@@ -108,15 +107,17 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(self) {
+    async fn run(mut self) {
         let config = watcher::Config::default().page_size(PAGE);
         let config = if self.routes.is_some() { config } else { config.labels(LABEL_OWNER) };
-        let mut restarts = Restarts::new(self.leadership.clone());
         let mut refusals = 0;
         loop {
             // A stream is used until its first error and then made anew: after a 410 at the start of a watch kube's own
             // stream would ask for the same expired version for ever.
-            let error = self.follow(std::pin::pin!(watcher(self.api.clone(), config.clone()))).await;
+            let events = std::pin::pin!(watcher(self.api.clone(), config.clone()));
+            let Ok(error) = tokio::time::timeout_at(self.restarts.next_listing(), self.follow(events)).await else {
+                continue;
+            };
             let status = match &error {
                 watcher::Error::InitialListFailed(kube::Error::Api(status))
                 | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code,
@@ -138,7 +139,7 @@ impl Watch {
                     tokio::time::sleep(REFUSED_FOR[refusals]).await;
                     refusals = (refusals + 1).min(REFUSED_FOR.len() - 1);
                 }
-                _ => restarts.wait().await,
+                _ => self.restarts.wait().await,
             }
         }
     }

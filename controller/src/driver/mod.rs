@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 pub use queue::{Next, Queue};
 
+use crate::cluster::Restarts;
 use crate::cluster::lease::Leadership;
 use crate::metrics;
 
@@ -121,11 +122,19 @@ impl<R: Reconciler> Controller<R> {
         Trigger { work: self.work.clone() }
     }
 
-    /// Runs until `stop` becomes true, then lets what is under way end for at most `grace`.
-    pub async fn run(self, client: Client, leadership: Leadership, mut stop: watch::Receiver<bool>, grace: Duration) {
+    /// Runs until `stop` becomes true, then lets what is under way end for at most `grace`. The watch on the kind itself goes by
+    /// `restarts`.
+    pub async fn run(
+        self,
+        client: Client,
+        leadership: Leadership,
+        restarts: Restarts,
+        mut stop: watch::Receiver<bool>,
+        grace: Duration,
+    ) {
         let watching = tokio::spawn(primaries::follow(
             client,
-            leadership.clone(),
+            restarts,
             self.store.clone(),
             self.work.clone(),
             self.reconciler.clone(),
@@ -251,6 +260,10 @@ mod tests {
         async fn unreadable(&self, _: &str, _: &str, _: &str) {}
     }
 
+    fn hourly(leadership: &Leadership) -> Restarts {
+        Restarts::new(leadership.clone(), Duration::from_secs(3600))
+    }
+
     fn unanswered_client() -> (Client, impl Sized) {
         let (service, handle) =
             tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
@@ -264,7 +277,13 @@ mod tests {
         let trigger = controller.trigger();
         let (client, _handle) = unanswered_client();
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(controller.run(client, Leadership::sole(), stopped, Duration::from_secs(1)));
+        let running = tokio::spawn(controller.run(
+            client,
+            Leadership::sole(),
+            hourly(&Leadership::sole()),
+            stopped,
+            Duration::from_secs(1),
+        ));
         for name in ["panics", "hangs", "works"] {
             trigger.push("shop", name);
         }
@@ -287,7 +306,7 @@ mod tests {
         let (_stop, stopped) = watch::channel(false);
         let (lease, leadership) = Leadership::of_a_lease(DURATION);
         lease.send_replace(None);
-        tokio::spawn(controller.run(client, leadership, stopped, Duration::from_secs(1)));
+        tokio::spawn(controller.run(client, leadership.clone(), hourly(&leadership), stopped, Duration::from_secs(1)));
         trigger.push("shop", "panics");
         let hour = Duration::from_secs(3600);
         assert!(tokio::time::timeout(hour, told.recv()).await.is_err(), "it was begun");

@@ -10,27 +10,27 @@ use kube::{Api, Client, Resource as _};
 
 use super::{Key, Reconciler, Store, Work};
 use crate::cluster::Restarts;
-use crate::cluster::lease::Leadership;
 use crate::metrics;
 
 /// Follows all objects of the kind for ever, keeps `store` current and asks for a reconcile of what changed.
 pub(super) async fn follow<R: Reconciler>(
     client: Client,
-    leadership: Leadership,
+    mut restarts: Restarts,
     store: Arc<Store<R::Kind>>,
     work: Arc<Work>,
     reconciler: Arc<R>,
 ) {
     let kind = R::Kind::kind(&()).into_owned();
     let api: Api<DeserializeGuard<R::Kind>> = Api::all(client);
-    let mut restarts = Restarts::new(leadership);
     let mut swept = false;
     loop {
         // Made anew after each error, see the watch of the children: kube's own stream never recovers from some 410s.
         let mut events = std::pin::pin!(watcher(api.clone(), watcher::Config::default()));
         let mut seen = HashSet::new();
+        let listing = restarts.next_listing();
         let error = loop {
-            match events.next().await {
+            let Ok(event) = tokio::time::timeout_at(listing, events.next()).await else { break None };
+            match event {
                 Some(Ok(watcher::Event::Init)) => seen.clear(),
                 Some(Ok(watcher::Event::InitApply(object))) => {
                     seen.insert(key_of(object.meta()));
@@ -47,10 +47,11 @@ pub(super) async fn follow<R: Reconciler>(
                 }
                 Some(Ok(watcher::Event::Apply(object))) => take_in(object, &store, &work, &reconciler).await,
                 Some(Ok(watcher::Event::Delete(object))) => forget(&key_of(object.meta()), &store, &work),
-                Some(Err(error)) => break error,
-                None => break watcher::Error::NoResourceVersion,
+                Some(Err(error)) => break Some(error),
+                None => break Some(watcher::Error::NoResourceVersion),
             }
         };
+        let Some(error) = error else { continue };
         metrics::watch_restarted(&kind);
         tracing::warn!(%kind, %error, "watch ended; starting it anew");
         restarts.wait().await;

@@ -26,19 +26,19 @@ pub enum Next {
 
 /// Where a key stands.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Stand {
+enum Standing {
+    /// It waits for its timer, or was never asked for.
     #[default]
     Idle,
     Queued,
-    Running {
-        /// It was asked for meanwhile.
-        again: bool,
-    },
+    Running,
+    /// It was asked for while it ran.
+    RunningAgainNext,
 }
 
 #[derive(Default)]
 struct Entry {
-    stand: Stand,
+    standing: Standing,
     /// It was not asked for: its pause was over.
     after_pause: bool,
     failures: u32,
@@ -66,13 +66,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         if let Some(timer) = entry.timer.take() {
             self.timers.remove(&timer);
         }
-        match entry.stand {
-            Stand::Idle => {
-                entry.stand = Stand::Queued;
+        match entry.standing {
+            Standing::Idle => {
+                entry.standing = Standing::Queued;
                 self.ready.push_back(key.clone());
             }
-            Stand::Queued => {}
-            Stand::Running { .. } => entry.stand = Stand::Running { again: true },
+            Standing::Running => entry.standing = Standing::RunningAgainNext,
+            Standing::Queued | Standing::RunningAgainNext => {}
         }
     }
 
@@ -88,14 +88,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             }
         }
         let key = self.ready.pop_front()?;
-        self.entries.entry(key.clone()).or_default().stand = Stand::Running { again: false };
+        let entry = self.entries.entry(key.clone()).or_default();
+        entry.standing = Standing::Running;
         Some(key)
     }
 
     /// A reconcile ended. `jitter` from 0 to 1 spreads the pauses of many that failed together.
     pub fn done(&mut self, key: &K, next: Next, now: Instant, jitter: f64) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let again = std::mem::take(&mut entry.stand) == Stand::Running { again: true };
+        let again = entry.standing == Standing::RunningAgainNext;
+        entry.standing = Standing::Idle;
         let waited = std::mem::take(&mut entry.after_pause);
         entry.failures = match next {
             Next::Retry if waited || entry.failures == 0 => entry.failures.saturating_add(1),

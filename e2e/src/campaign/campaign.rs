@@ -38,11 +38,12 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// Runs the rollout of that many apps undisturbed, twice, which must come to the same. `program` is `drover-faulty`.
-    pub async fn begin(bed: &'static Testbed, program: &str, apps: usize) -> Self {
+    /// Runs the rollout of that many apps undisturbed, twice, which must come to the same. `program` is `drover-faulty`, which gets
+    /// these arguments besides.
+    pub async fn begin(bed: &'static Testbed, program: &str, arguments: &[&str], apps: usize) -> Self {
         let turn = TURN.lock().await;
         install(bed);
-        let drover = Supervisor::start(bed, program).await;
+        let drover = Supervisor::start(bed, program, arguments).await;
         let rollout = Rollout {
             bed,
             apps,

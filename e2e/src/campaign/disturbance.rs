@@ -81,7 +81,7 @@ impl Disturbance {
     /// And that one too.
     #[must_use]
     pub fn and(mut self, matches: Match, fault: Fault) -> Self {
-        self.what += &format!(", {fault:?} for {matches}");
+        self.what = format!("{}, {fault:?} for {matches}", self.what);
         self.rules.push(Rule { matches, fault });
         self
     }

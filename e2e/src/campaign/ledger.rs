@@ -48,12 +48,10 @@ impl Ledger {
         let mut unanswered = BTreeSet::new();
         for asked in self.writes() {
             let (call, code) = (&asked.call, asked.code);
+            // 504: whoever asked was gone before the answer, so the log does not say what came of it.
             let what = match (call.verb.as_str(), code) {
-                ("create", 201) | ("patch", 201) | ("update", 201) => "create",
-                ("delete" | "deletecollection", 200 | 202) => "delete",
-                // Whoever asked was gone before the answer, so the log does not say what came of it.
-                ("create" | "patch" | "update", 504) => "create",
-                ("delete" | "deletecollection", 504) => "delete",
+                ("create" | "patch" | "update", 201 | 504) => "create",
+                ("delete" | "deletecollection", 200 | 202 | 504) => "delete",
                 _ => continue,
             };
             let worker = asked.acting_as.rsplit(':').next().is_some_and(|account| WORKERS.contains(&account));

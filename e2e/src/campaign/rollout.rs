@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drover_crds::{ANNOTATION_FORCE, Environment as Resource, ReleaseStep, WebApp};
 use futures::future::join_all;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -219,7 +219,7 @@ async fn live(namespace: &Namespace, commit: &str, apps: impl Iterator<Item = St
     loop {
         if let Ok(found) = namespace.api::<WebApp>().list(&ListParams::default()).await {
             let mut names: Vec<String> =
-                found.items.iter().filter(|app| is_live(app, commit)).map(|app| app.name_any()).collect();
+                found.items.iter().filter(|app| is_live(app, commit)).map(ResourceExt::name_any).collect();
             names.sort();
             if names == wanted && found.items.len() == wanted.len() {
                 let status = environment.try_status().await.unwrap_or_default();

@@ -22,42 +22,49 @@ pub struct Supervisor {
 }
 
 struct Shared {
-    bed: &'static Testbed,
-    program: PathBuf,
-    plan: PathBuf,
-    journal: PathBuf,
+    recipe: Recipe,
     controller: Mutex<Controller>,
     restarts: AtomicUsize,
 }
 
-impl Shared {
-    fn start(
-        bed: &Testbed,
-        program: &std::path::Path,
-        plan: &std::path::Path,
-        journal: &std::path::Path,
-    ) -> Controller {
-        Controller::on(bed).named("supervised").program(program).variable(PLAN, plan).variable(JOURNAL, journal).start()
+/// How it is started, each time.
+struct Recipe {
+    bed: &'static Testbed,
+    program: PathBuf,
+    arguments: Vec<String>,
+    plan: PathBuf,
+    journal: PathBuf,
+}
+
+impl Recipe {
+    fn start(&self) -> Controller {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        Controller::on(self.bed)
+            .named("supervised")
+            .program(&self.program)
+            .arguments(&arguments)
+            .variable(PLAN, &self.plan)
+            .variable(JOURNAL, &self.journal)
+            .start()
     }
 }
 
 impl Supervisor {
-    /// Starts `program`, which is `drover-faulty`, and waits until it is ready.
-    pub async fn start(bed: &'static Testbed, program: &str) -> Self {
+    /// Starts `program`, which is `drover-faulty`, with these arguments besides, and waits until it is ready.
+    pub async fn start(bed: &'static Testbed, program: &str, arguments: &[&str]) -> Self {
         let folder = bed.state().join("faults");
         std::fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
-        let (program, plan, journal) = (PathBuf::from(program), folder.join("plan.json"), folder.join("journal"));
-        Plan::default().write(&plan);
-        let controller = Shared::start(bed, &program, &plan, &journal);
-        controller.ready().await;
-        let shared = Arc::new(Shared {
+        let recipe = Recipe {
             bed,
-            program,
-            plan,
-            journal,
-            controller: Mutex::new(controller),
-            restarts: AtomicUsize::new(0),
-        });
+            program: program.into(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            plan: folder.join("plan.json"),
+            journal: folder.join("journal"),
+        };
+        Plan::default().write(&recipe.plan);
+        let controller = recipe.start();
+        controller.ready().await;
+        let shared = Arc::new(Shared { recipe, controller: Mutex::new(controller), restarts: AtomicUsize::new(0) });
         let watched = shared.clone();
         let task = tokio::spawn(async move {
             loop {
@@ -65,9 +72,9 @@ impl Supervisor {
                 let mut controller = watched.controller.lock().expect("no holder of this lock panics");
                 if controller.has_ended() {
                     // A fault that kills does so once.
-                    Plan::read(&watched.plan).without_kills().write(&watched.plan);
+                    Plan::read(&watched.recipe.plan).without_kills().write(&watched.recipe.plan);
                     controller.stop();
-                    *controller = Shared::start(watched.bed, &watched.program, &watched.plan, &watched.journal);
+                    *controller = watched.recipe.start();
                     watched.restarts.fetch_add(1, Ordering::SeqCst);
                 }
             }
@@ -78,12 +85,12 @@ impl Supervisor {
     /// Waits until drover writes nothing for `still`, then counts what it writes in the following minute, the election aside.
     pub async fn quiet_minute(&self, still: Duration) -> Vec<Asked> {
         eventually("drover writes nothing any more", Duration::from_secs(300), async || {
-            let ledger = Ledger::from_now(self.shared.bed);
+            let ledger = Ledger::from_now(self.shared.recipe.bed);
             tokio::time::sleep(still).await;
             ledger.writes_of_drover().first().map_or(Ok(()), |asked| Err(format!("{asked:?}")))
         })
         .await;
-        let ledger = Ledger::from_now(self.shared.bed);
+        let ledger = Ledger::from_now(self.shared.recipe.bed);
         tokio::time::sleep(Duration::from_secs(60)).await;
         ledger.writes_of_drover()
     }
@@ -92,16 +99,19 @@ impl Supervisor {
     pub fn begin(&self, plan: &Plan) {
         std::fs::File::options()
             .write(true)
-            .open(&self.shared.journal)
+            .open(&self.shared.recipe.journal)
             .and_then(|file| file.set_len(0))
             .expect("the journal");
-        plan.write(&self.shared.plan);
+        plan.write(&self.shared.recipe.plan);
     }
 
     /// No faults any more. Returns what was asked for since [`Supervisor::begin`], and which of it met a fault.
     pub fn end(&self) -> Vec<(Call, bool)> {
-        Plan::default().write(&self.shared.plan);
-        Journal::read(&self.shared.journal).into_iter().map(|entry| (entry.call, entry.fault.is_some())).collect()
+        Plan::default().write(&self.shared.recipe.plan);
+        Journal::read(&self.shared.recipe.journal)
+            .into_iter()
+            .map(|entry| (entry.call, entry.fault.is_some()))
+            .collect()
     }
 
     /// Kills it and waits until it runs again.

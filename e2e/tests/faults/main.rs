@@ -13,7 +13,11 @@ const DROVER: &str = env!("CARGO_BIN_EXE_drover-faulty");
 const CLUSTER: u32 = 3;
 
 async fn campaign() -> Campaign {
-    Campaign::begin(Testbed::share_fake_node(CLUSTER), DROVER, 5).await
+    campaign_with(&[]).await
+}
+
+async fn campaign_with(arguments: &[&str]) -> Campaign {
+    Campaign::begin(Testbed::share_fake_node(CLUSTER), DROVER, arguments, 5).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,5 +79,13 @@ async fn watches_that_lie_or_break_and_lists_that_are_stale_or_refused_change_no
     for disturbance in throughout {
         campaign.disturb(std::slice::from_ref(&disturbance), 1).await;
     }
+    campaign.ends_well(100).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_lost_is_made_up_for_by_the_next_listing() {
+    let mut campaign = campaign_with(&["--resync", "10s"]).await;
+    let lost = Disturbance::throughout(Match::verb("watch"), Fault::Events(Events::Drop(3)));
+    campaign.disturb(std::slice::from_ref(&lost), 1).await;
     campaign.ends_well(100).await;
 }
