@@ -37,7 +37,7 @@ async fn of_two_replicas_never_do_both_write_whenever_one_is_frozen() {
     let repo = namespace.repository("pages");
     let mut leader = Controller::on(&stage).named("replica-0").start();
     leader.leads_within(Duration::from_secs(40)).await;
-    let commit = repo.push(&[("pages.yaml", &pages("0"))], "0");
+    let commit = repo.push(&[("pages.yaml", &pages("round-0"))], "Round 0");
     let environment = Environment::with_webhook(&namespace, "prod", &repo).await;
     environment.is_ready_at(&commit).await;
     let mut takeovers = Vec::new();
@@ -46,7 +46,7 @@ async fn of_two_replicas_never_do_both_write_whenever_one_is_frozen() {
     for round in 1..=ROUNDS {
         let standby = Controller::on(&stage).named(&format!("replica-{round}")).start();
         standby.ready().await;
-        let text = round.to_string();
+        let text = format!("round-{round}");
         let commit = repo.push(&[("pages.yaml", &pages(&text))], &text);
         environment.webhook_to(&leader, &repo).await;
         tokio::time::sleep(random.random_range(Duration::ZERO..A_ROLLOUT)).await;
