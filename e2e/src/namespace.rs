@@ -4,7 +4,8 @@ use std::fmt::Debug;
 use std::process::Command;
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::Api;
+use k8s_openapi::api::core::v1 as core;
+use kube::api::{Api, PostParams};
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,12 +50,16 @@ impl Namespace {
 
     async fn create(bed: &'static Testbed, topic: &str) -> Self {
         let name = format!("e2e-{topic}-{:06x}", rand::random_range(0..0x100_0000_u32));
+        let client = bed.client().await;
+        let mut made = core::Namespace::default();
+        made.metadata.name = Some(name.clone());
         // What clusters that take care ask of all pods.
-        bed.apply(&format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{pod-security.kubernetes.io/enforce: restricted}}}}}}"
-        ));
+        made.metadata.labels =
+            Some([("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())].into());
+        let all: Api<core::Namespace> = Api::all(client.clone());
+        all.create(&PostParams::default(), &made).await.unwrap_or_else(|error| panic!("namespace {name}: {error}"));
         let git = GitServer::beside(bed);
-        Self { bed, git, client: bed.client().await, name, kept: std::env::var_os("DROVER_E2E_KEEP").is_some() }
+        Self { bed, git, client, name, kept: std::env::var_os("DROVER_E2E_KEEP").is_some() }
     }
 
     /// Leaves it there at the end.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use drover_crds::{ANNOTATION_FORCE, Environment as Resource, ReleaseStep, WebApp};
 use futures::future::join_all;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use tokio::time::{Instant, sleep, timeout};
@@ -121,7 +122,9 @@ impl System {
     /// Everything that is there before the controller hears of it.
     async fn new(rollout: Rollout) -> Self {
         let namespace = Namespace::on(rollout.bed, "rollout").await;
-        namespace.apply(&namespace.git_server().secret_for_https("git-read"));
+        let secret = namespace.git_server().secret_for_https("git-read");
+        let secret: Secret = serde_json::from_str(&secret).expect("the Secret is JSON");
+        namespace.api().create(&PostParams::default(), &secret).await.expect("a Secret is created");
         let repo = namespace.repository("system");
         let first = push(&namespace, &repo, (0..rollout.apps - 1).map(|number| (number, 1)), "first");
         Self { namespace, repo, apps: rollout.apps, first }
