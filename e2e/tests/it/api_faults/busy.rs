@@ -50,7 +50,8 @@ async fn a_busy_api_server_is_asked_again_when_it_says_but_not_in_an_hour() {
     let first = site.push("one");
     site.follow().await;
     site.is_ready_at(&first).await;
-    for (text, asked, least, most) in [("two", 2, 2_000, 4_000), ("three", 3_600, 5_000, 8_500)] {
+    // The wait is what was asked for or the cap, and the rest is for a machine that is busy with other tests.
+    for (text, asked, least, most) in [("two", 2, 2_000, 30_000), ("three", 3_600, 5_000, 30_000)] {
         let before = faulty.met().len();
         let once = Match { times: 1, ..Match::verb("patch").resource("configmaps") };
         faulty.meets(once, Fault::Fail { status: 429, retry_after: Some(asked) });
