@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1 as core;
+use kube::Api;
+use kube::api::ListParams;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::disturbance::{Disturbance, Point};
@@ -9,7 +12,9 @@ use super::outcome::Outcome;
 use super::rollout::{Disturbed, Rollout};
 use super::supervisor::Supervisor;
 use crate::controller::install;
+use crate::eventually::eventually;
 use crate::fault::api::Call;
+use crate::namespace::Namespace;
 use crate::testbed::Testbed;
 
 /// How long a rollout may take with a fault in its way: a write that hangs takes 4 s, an API server that asks for patience 5 s, and
@@ -32,6 +37,8 @@ pub struct Campaign {
     undisturbed: Outcome,
     usual: Duration,
     points: Vec<Point>,
+    /// The systems of the last rollouts, which run on.
+    running: Vec<Namespace>,
     runs: usize,
     met: usize,
     failures: Vec<String>,
@@ -57,7 +64,18 @@ impl Campaign {
         let points = Point::writes(&calls);
         println!("a rollout of {apps} apps has {} writes and takes {:.1} s", points.len(), again.took.as_secs_f64());
         let usual = again.took;
-        Self { _turn: turn, drover, rollout, undisturbed, usual, points, runs: 0, met: 0, failures: Vec::new() }
+        Self {
+            _turn: turn,
+            drover,
+            rollout,
+            undisturbed,
+            usual,
+            points,
+            running: Vec::new(),
+            runs: 0,
+            met: 0,
+            failures: Vec::new(),
+        }
     }
 
     /// The writes of the rollout without faults.
@@ -77,6 +95,7 @@ impl Campaign {
             for (disturbance, run) in batch.iter().zip(&runs) {
                 self.count(&disturbance.to_string(), run, run.faults() > 0);
             }
+            self.running = runs.into_iter().map(|run| run.namespace).collect();
         }
     }
 
@@ -84,6 +103,7 @@ impl Campaign {
     pub async fn disturb_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
         let run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);
         self.count(what, &run, true);
+        self.running = vec![run.namespace];
     }
 
     /// The same where what was created and deleted is of no account, because the cluster forgets some of it.
@@ -93,6 +113,7 @@ impl Campaign {
             outcome.changes.clone_from(&self.undisturbed.changes);
         }
         self.count(what, &run, true);
+        self.running = vec![run.namespace];
     }
 
     fn count(&mut self, what: &str, run: &Disturbed, met: bool) {
@@ -114,9 +135,10 @@ impl Campaign {
         }
     }
 
-    /// A quiet minute follows, and all rollouts came to the same end. At least `share` of a hundred must have met their fault: the
+    /// A quiet minute follows, in which the last systems run on, and all rollouts came to the same end. At least `share` of a hundred must have met their fault: the
     /// order of writes differs a little from run to run.
     pub async fn ends_well(self, share: usize) {
+        self.only_the_last_are_there().await;
         let written = self.drover.quiet_minute(STILL).await;
         println!(
             "{} rollouts, {} met their fault, {} came to the same end; {} restarts; {} writes in the quiet minute after",
@@ -130,5 +152,16 @@ impl Campaign {
         assert!(written.is_empty(), "written in the quiet minute: {written:?}");
         assert!(self.met * 100 >= self.runs * share, "only {} of {} met their fault", self.met, self.runs);
         assert!(!self.drover.log().contains("panicked"), "drover panicked:\n{}", self.drover.log_end());
+    }
+
+    /// Waits until Kubernetes has removed the namespaces of earlier rollouts.
+    async fn only_the_last_are_there(&self) {
+        let all: Api<core::Namespace> = Api::all(self.rollout.bed.client().await);
+        eventually("the earlier namespaces are gone", DEADLINE * 3, async || {
+            let found = all.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let ending = found.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_some()).count();
+            if ending == 0 { Ok(()) } else { Err(format!("{ending} are still there")) }
+        })
+        .await;
     }
 }

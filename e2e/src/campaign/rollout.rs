@@ -37,8 +37,9 @@ pub struct Rollout {
 }
 
 /// What a rollout came to.
-#[derive(Debug)]
 pub struct Disturbed {
+    /// Where it was. The system runs on until this is dropped.
+    pub namespace: Namespace,
     /// The end, or why there was none.
     pub outcome: Result<Outcome, String>,
     /// What drover asked the API server for, in order, and whether a fault met it. The namespace is called `NAMESPACE`.
@@ -99,14 +100,21 @@ impl Rollout {
                 Ok(commits) => Ok(Outcome::of(&system.namespace, &ledger, &commits)),
                 Err(_) => Err(format!("no end within {:?}: {}", self.deadline, unfinished(&system.namespace).await)),
             };
-            runs.push(Disturbed { outcome, calls: Vec::new(), took });
+            runs.push((outcome, took));
         }
         let calls = drover.end();
-        for (system, run) in systems.iter().zip(&mut runs) {
-            let name = system.namespace.name();
-            run.calls = calls.iter().filter_map(|(call, fault)| Some((call.in_namespace(name)?, *fault))).collect();
-        }
-        runs
+        let concerning =
+            |name: &str| calls.iter().filter_map(|(call, fault)| Some((call.in_namespace(name)?, *fault))).collect();
+        systems
+            .into_iter()
+            .zip(runs)
+            .map(|(System { namespace, .. }, (outcome, took))| Disturbed {
+                outcome,
+                calls: concerning(namespace.name()),
+                took,
+                namespace,
+            })
+            .collect()
     }
 }
 

@@ -181,12 +181,15 @@ async fn is_given_up(team: &Team, url: &str) {
         })
         .await;
     team.delays_nobody().await;
+    let said = team.reads_within("TimedOut", A_FETCH_GIVEN_UP).await;
+    let (sentence, outlook) = said.split_once("; it has failed since ").unwrap_or((&said, ""));
     assert_eq!(
-        team.reads_within("TimedOut", A_FETCH_GIVEN_UP).await,
+        sentence,
         format!(
             "{url} did not answer in full within 60 s, so drover gave up: check the git server and the size of the repository"
         )
     );
+    assert!(outlook.contains("drover asks again"), "it does not say when it is tried again: {said}");
     team.has_lost_nothing().await;
     // The way back is the right address.
     let source = json!({"url": team.repo.https(), "secretRef": {"name": "git-read"}});
