@@ -49,13 +49,17 @@ snapshot() {
 restore() {
   part etcd
   [ -d "$STATE/etcd.snapshot" ] || fail "cluster $N has no snapshot: run \`cluster snapshot\` first"
-  stop controller-manager apiserver etcd
+  local name others=()
+  for name in controller-manager scheduler kwok; do
+    if running "$name"; then others+=("$name"); fi
+  done
+  stop "${others[@]}" apiserver etcd
   rm -rf "$STATE/etcd"
   cp -a "$STATE/etcd.snapshot" "$STATE/etcd"
   start_again etcd
   start_again apiserver
   api_ready
-  start_again controller-manager
+  for name in "${others[@]}"; do start_again "$name"; done
 }
 
 api_ready() { wait_for 60 "the API server" kubectl --kubeconfig "$STATE/kubeconfig" get --raw /readyz --request-timeout 2s; }
