@@ -61,6 +61,28 @@ pub async fn definition(client: &Client, name: &str) -> Result<Option<String>, A
     Ok(found.filter(|crd| crd.metadata.deletion_timestamp.is_none()).and_then(|crd| crd.metadata.uid))
 }
 
+/// Whether the object of one of drover's kinds is really absent. A list may be older than what its watch showed before, so nothing is
+/// deleted because something was not listed: the API server is asked for the object itself.
+pub async fn is_gone<K>(client: &Client, namespace: &str, name: &str) -> Result<bool, ApiError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let found = api.get_metadata_opt(name).await.map_err(|error| {
+        let key = ObjectKey {
+            group: K::group(&()).into_owned(),
+            kind: K::kind(&()).into_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        };
+        ApiError::of(error, "get", &key, None)
+    })?;
+    Ok(found.is_none())
+}
+
 /// Whether a namespace is absent or being deleted: then everything in it goes, also the account that drover acts as there.
 pub async fn namespace_is_going(client: &Client, name: &str) -> Result<bool, ApiError> {
     let api: Api<Namespace> = Api::all(client.clone());

@@ -98,6 +98,9 @@ impl Election {
                 Err(_) => Some(format!("no answer within {limit:.0?}")),
             };
             if let Some(why) = failure {
+                // Whatever was away may come back as it was an hour ago. The next renewal finds out, and until then nothing is
+                // written out of what this process remembers.
+                self.until.send_replace(None);
                 if !std::mem::replace(&mut failing, true) {
                     tracing::warn!(error = %why, "cannot read or renew the lease; trying again");
                 }

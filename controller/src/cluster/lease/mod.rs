@@ -7,7 +7,7 @@
 //! A write leaves the process only while the lease holds for [`WRITE_TIMEOUT`] more, which is also the limit that the API server is
 //! given for it: when the lease ends, the holder's last write has come to its end. A successor waits [`HAND_OVER`] on top.
 //!
-//! A holder that cannot renew stops writing, and goes on where it was once the API server answers again: the renewal names the
+//! A holder that cannot renew stops writing at once, and goes on where it was once the API server answers again: the renewal names the
 //! version of its own last one, so that it can only succeed if nobody held the lease meanwhile.
 
 mod election;

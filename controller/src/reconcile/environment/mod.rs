@@ -32,7 +32,7 @@ use self::desired::{Desired, desired};
 use self::status::{AppliedNow, Findings};
 use super::Owners;
 use crate::cluster::inventory::Inventories;
-use crate::cluster::{Acting, Cluster, definition, patch_status};
+use crate::cluster::{Acting, Cluster, definition, is_gone, patch_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories, outlook};
@@ -150,6 +150,17 @@ impl Reconciler for EnvironmentReconciler {
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
+        match is_gone::<Environment>(&self.cluster.client(), namespace, name).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(%namespace, %name, "an Environment is there that was not listed: the list is old, and nothing is deleted");
+                return Next::Retry;
+            }
+            Err(error) => {
+                tracing::warn!(%namespace, %name, %error, "cannot find out whether an Environment was deleted");
+                return Next::Retry;
+            }
+        }
         let key = (namespace.to_owned(), name.to_owned());
         let owner = Owner::new(OwnerKind::Environment, namespace, name);
         self.memories().remove(&key);

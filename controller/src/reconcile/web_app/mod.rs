@@ -34,7 +34,7 @@ use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
 use super::Owners;
-use crate::cluster::{ApiError, Cluster, definition, patch_status};
+use crate::cluster::{ApiError, Cluster, definition, is_gone, patch_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::registry::{self, Registry};
 use crate::render::Object;
@@ -252,6 +252,17 @@ impl Reconciler for WebAppReconciler {
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
+        match is_gone::<WebApp>(&self.cluster.client(), namespace, name).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(%namespace, %name, "a WebApp is there that was not listed: the list is old, and nothing is deleted");
+                return Next::Retry;
+            }
+            Err(error) => {
+                tracing::warn!(%namespace, %name, %error, "cannot find out whether a WebApp was deleted");
+                return Next::Retry;
+            }
+        }
         self.memories().remove(&(namespace.to_owned(), name.to_owned()));
         let owner = Owner::new(OwnerKind::WebApp, namespace, name);
         match deletion::clean_up(&self.cluster, &owner).await {
