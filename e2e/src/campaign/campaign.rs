@@ -106,6 +106,19 @@ impl Campaign {
         self.running = vec![run.namespace];
     }
 
+    /// The same where the API server is killed and loses lines of its log: fewer changes than usual are no difference, more are.
+    pub async fn outage_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
+        let mut run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);
+        if let Ok(outcome) = &mut run.outcome {
+            for (change, usual) in &self.undisturbed.changes {
+                let logged = outcome.changes.entry(change.clone()).or_default();
+                *logged = (*logged).max(*usual);
+            }
+        }
+        self.count(what, &run, true);
+        self.running = vec![run.namespace];
+    }
+
     /// The same where what was created and deleted is of no account, because the cluster forgets some of it.
     pub async fn forget_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
         let mut run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);

@@ -14,7 +14,7 @@ async fn the_api_server_restarts_twenty_times_during_a_rollout_of_a_hundred_apps
     let mut campaign = crate::campaign(100).await;
     let pause = campaign.usual() / 40;
     campaign
-        .disturb_while("the API server restarts 20 times", async |_| {
+        .outage_while("the API server restarts 20 times", async |_| {
             for _ in 0..20 {
                 tokio::time::sleep(pause).await;
                 suffers(&["stop", "apiserver"]).await;
