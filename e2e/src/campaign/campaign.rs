@@ -119,20 +119,23 @@ impl Campaign {
         self.running = vec![run.namespace];
     }
 
-    /// The same where what was created and deleted is of no account, because the cluster forgets some of it.
+    /// The same where the cluster forgets some of what happened: what was created and deleted is of no account, nor is history.
     pub async fn forget_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
         let mut run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);
-        if let Ok(outcome) = &mut run.outcome {
-            outcome.changes.clone_from(&self.undisturbed.changes);
-        }
-        self.count(what, &run, true);
+        run.outcome = run.outcome.map(Outcome::without_history);
+        let verdict = run.compare(&self.undisturbed.clone().without_history());
+        self.record(what, &run, true, verdict);
         self.running = vec![run.namespace];
     }
 
     fn count(&mut self, what: &str, run: &Disturbed, met: bool) {
+        let verdict = run.compare(&self.undisturbed);
+        self.record(what, run, met, verdict);
+    }
+
+    fn record(&mut self, what: &str, run: &Disturbed, met: bool, verdict: Result<(), String>) {
         self.runs += 1;
         self.met += usize::from(met);
-        let verdict = run.compare(&self.undisturbed);
         println!(
             "{:>4}. {what}: {:.1} s, {}",
             self.runs,

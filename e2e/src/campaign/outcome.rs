@@ -86,6 +86,15 @@ impl Outcome {
         Self { objects, changes, unanswered }
     }
 
+    /// Without what tells of the way here.
+    #[must_use]
+    pub fn without_history(mut self) -> Self {
+        self.objects.values_mut().for_each(forget_history);
+        self.changes.clear();
+        self.unanswered.clear();
+        self
+    }
+
     /// How `other` differs, a line for each difference; nothing when it does not.
     pub fn differences(&self, other: &Self) -> String {
         let mut found = String::new();
@@ -103,6 +112,15 @@ impl Outcome {
             }
         }
         found
+    }
+}
+
+fn forget_history(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.remove("history");
+        fields.remove("deployment.kubernetes.io/revision");
+        fields.values_mut().for_each(forget_history);
+        fields.retain(|name, value| name != "annotations" || value.as_object().is_none_or(|marks| !marks.is_empty()));
     }
 }
 
