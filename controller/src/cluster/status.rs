@@ -61,26 +61,32 @@ pub async fn definition(client: &Client, name: &str) -> Result<Option<String>, A
     Ok(found.filter(|crd| crd.metadata.deletion_timestamp.is_none()).and_then(|crd| crd.metadata.uid))
 }
 
-/// Whether the object of one of drover's kinds is really absent. A list may be older than what its watch showed before, so nothing is
-/// deleted because something was not listed: the API server is asked for the object itself.
-pub async fn is_gone<K>(client: &Client, namespace: &str, name: &str) -> Result<bool, ApiError>
+/// Whether the object of one of drover's kinds is known to be absent; why not goes to the log. A list may be older than what its
+/// watch showed before, so nothing is deleted because something was not listed: the API server is asked for the object itself.
+pub async fn is_gone<K>(client: &Client, namespace: &str, name: &str) -> bool
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let found = api.get_metadata_opt(name).await.map_err(|error| {
-        let key = ObjectKey {
-            group: K::group(&()).into_owned(),
-            kind: K::kind(&()).into_owned(),
-            namespace: Some(namespace.to_owned()),
-            name: name.to_owned(),
-        };
-        ApiError::of(error, "get", &key, None)
-    })?;
-    Ok(found.is_none())
+    let (api, kind): (Api<K>, _) = (Api::namespaced(client.clone(), namespace), K::kind(&()));
+    match api.get_metadata_opt(name).await {
+        Ok(None) => return true,
+        Ok(Some(_)) => {
+            tracing::warn!(%kind, %namespace, %name, "it is there though it was not listed: the list is old, and nothing is deleted");
+        }
+        // The kind is not served: gone with its definition, or not served yet by an API server that has just started.
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            let name_of_kind = format!("{}.{}", K::plural(&()), K::group(&()));
+            if matches!(definition(client, &name_of_kind).await, Ok(None)) {
+                return true;
+            }
+            tracing::warn!(%kind, %namespace, %name, "its kind is defined and not served now, so nothing is deleted");
+        }
+        Err(error) => tracing::warn!(%kind, %namespace, %name, %error, "cannot find out whether it was deleted"),
+    }
+    false
 }
 
 /// Whether a namespace is absent or being deleted: then everything in it goes, also the account that drover acts as there.

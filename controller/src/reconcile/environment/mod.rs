@@ -150,16 +150,8 @@ impl Reconciler for EnvironmentReconciler {
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
-        match is_gone::<Environment>(&self.cluster.client(), namespace, name).await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::warn!(%namespace, %name, "an Environment is there that was not listed: the list is old, and nothing is deleted");
-                return Next::Retry;
-            }
-            Err(error) => {
-                tracing::warn!(%namespace, %name, %error, "cannot find out whether an Environment was deleted");
-                return Next::Retry;
-            }
+        if !is_gone::<Environment>(&self.cluster.client(), namespace, name).await {
+            return Next::Retry;
         }
         let key = (namespace.to_owned(), name.to_owned());
         let owner = Owner::new(OwnerKind::Environment, namespace, name);

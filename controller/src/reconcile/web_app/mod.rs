@@ -252,16 +252,8 @@ impl Reconciler for WebAppReconciler {
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
-        match is_gone::<WebApp>(&self.cluster.client(), namespace, name).await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::warn!(%namespace, %name, "a WebApp is there that was not listed: the list is old, and nothing is deleted");
-                return Next::Retry;
-            }
-            Err(error) => {
-                tracing::warn!(%namespace, %name, %error, "cannot find out whether a WebApp was deleted");
-                return Next::Retry;
-            }
+        if !is_gone::<WebApp>(&self.cluster.client(), namespace, name).await {
+            return Next::Retry;
         }
         self.memories().remove(&(namespace.to_owned(), name.to_owned()));
         let owner = Owner::new(OwnerKind::WebApp, namespace, name);
