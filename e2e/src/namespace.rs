@@ -72,6 +72,11 @@ impl Namespace {
         &self.name
     }
 
+    /// The cluster that it is on.
+    pub fn bed(&self) -> &'static Testbed {
+        self.bed
+    }
+
     /// A client with all rights.
     pub fn client(&self) -> Client {
         self.client.clone()

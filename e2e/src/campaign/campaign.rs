@@ -101,14 +101,14 @@ impl Campaign {
 
     /// One rollout while `meanwhile` disturbs the drover from outside.
     pub async fn disturb_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
-        let run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);
+        let run = self.roll_out_while(meanwhile).await;
         self.count(what, &run, true);
         self.running = vec![run.namespace];
     }
 
     /// The same where the API server is killed and loses lines of its log: fewer changes than usual are no difference, more are.
     pub async fn outage_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
-        let mut run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);
+        let mut run = self.roll_out_while(meanwhile).await;
         if let Ok(outcome) = &mut run.outcome {
             for (change, usual) in &self.undisturbed.changes {
                 let logged = outcome.changes.entry(change.clone()).or_default();
@@ -121,11 +121,15 @@ impl Campaign {
 
     /// The same where the cluster forgets some of what happened: what was created and deleted is of no account, nor is history.
     pub async fn forget_while(&mut self, what: &str, meanwhile: impl AsyncFnOnce(&Supervisor)) {
-        let mut run = self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0);
+        let mut run = self.roll_out_while(meanwhile).await;
         run.outcome = run.outcome.map(Outcome::without_history);
         let verdict = run.compare(&self.undisturbed.clone().without_history());
         self.record(what, &run, true, verdict);
         self.running = vec![run.namespace];
+    }
+
+    async fn roll_out_while(&self, meanwhile: impl AsyncFnOnce(&Supervisor)) -> Disturbed {
+        self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0)
     }
 
     fn count(&mut self, what: &str, run: &Disturbed, met: bool) {

@@ -84,7 +84,7 @@ impl Rollout {
         }
         let began = Instant::now();
         let ended = join_all(systems.iter().map(async |system| {
-            let commits = timeout(self.deadline, system.roll_out(&ledger)).await;
+            let commits = timeout(self.deadline, system.roll_out()).await;
             (commits, began.elapsed())
         }));
         let (ended, ()) = futures::future::join(ended, meanwhile).await;
@@ -93,7 +93,7 @@ impl Rollout {
             // What went on longer than the rollout may have disturbed its end too.
             let settled = async {
                 let commits = commits?;
-                timeout(self.deadline, system.is_live_at_second(&commits[1], &ledger)).await?;
+                timeout(self.deadline, system.is_live_at_second(&commits[1])).await?;
                 Ok::<_, tokio::time::error::Elapsed>(commits)
             };
             let outcome = match settled.await {
@@ -138,7 +138,7 @@ impl System {
         Self { namespace, repo, apps: rollout.apps, first }
     }
 
-    async fn roll_out(&self, ledger: &Ledger) -> Vec<String> {
+    async fn roll_out(&self) -> Vec<String> {
         let mut spec = Environment::spec(&self.repo);
         // Only the rollout says when: a poll would come at another moment each time.
         spec.source.interval = Some(drover_crds::Duration::from_secs(3600));
@@ -150,11 +150,11 @@ impl System {
         })
         .await;
         live(&self.namespace, &self.first, (0..self.apps - 1).map(app)).await;
-        still(&self.namespace, ledger).await;
+        still(&self.namespace).await;
         let second = push(&self.namespace, &self.repo, self.second().map(|number| (number, 2)), "second");
         let ask = Patch::Merge(serde_json::json!({"metadata": {"annotations": {ANNOTATION_FORCE: "now"}}}));
         until_done(async || api.patch("prod", &PatchParams::default(), &ask).await.map(drop)).await;
-        self.is_live_at_second(&second, ledger).await;
+        self.is_live_at_second(&second).await;
         vec![self.first.clone(), second]
     }
 
@@ -164,9 +164,9 @@ impl System {
         (0..self.apps).filter(move |number| *number != removed)
     }
 
-    async fn is_live_at_second(&self, commit: &str, ledger: &Ledger) {
+    async fn is_live_at_second(&self, commit: &str) {
         live(&self.namespace, commit, self.second().map(app)).await;
-        still(&self.namespace, ledger).await;
+        still(&self.namespace).await;
     }
 }
 
@@ -254,14 +254,13 @@ fn is_live(app: &WebApp, commit: &str) -> bool {
         && ready(&status.conditions).is_ok_and(|ready| ready.status == "True")
 }
 
-/// Waits until drover has not written for a while.
-async fn still(namespace: &Namespace, ledger: &Ledger) {
-    let mut last = (0, Instant::now());
-    while last.1.elapsed() < STILL {
-        let count = ledger.writes_of_drover().iter().filter(|asked| concerns(&asked.call, namespace.name())).count();
-        if count != last.0 {
-            last = (count, Instant::now());
+/// Waits until drover has not written for a while. Only what was logged meanwhile is read, not all since the beginning.
+async fn still(namespace: &Namespace) {
+    loop {
+        let ledger = Ledger::from_now(namespace.bed());
+        sleep(STILL).await;
+        if !ledger.writes_of_drover().iter().any(|asked| concerns(&asked.call, namespace.name())) {
+            return;
         }
-        sleep(Duration::from_millis(100)).await;
     }
 }
