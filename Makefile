@@ -36,9 +36,9 @@ soak: setup ## run the long campaigns of faults, which print their figures; ONLY
 fuzz: setup ## throw made-up input at every parser, 10 minutes each; FUZZ_SECONDS=60 for less, ONLY=name for one
 	@fuzz/run $(ONLY)
 
-bench: setup ## measure the release build on a control plane, and print a table
+bench: setup ## measure the release build on a control plane, and print a table; ONLY=install, apps or failing for a part
 	@cargo build --quiet --release --locked --workspace --bin drover --bin bench
-	@DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover $(CARGO_TARGET_DIR)/release/bench
+	@DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover $(CARGO_TARGET_DIR)/release/bench $(ONLY)
 
 docs: setup ## write the generated files anew: definitions, plain install, reference
 	@$(cluster) build

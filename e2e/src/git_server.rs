@@ -105,10 +105,12 @@ impl GitServer {
 
     /// A Secret with what the server asks for over TLS.
     pub fn secret_for_https(&self, name: &str) -> String {
-        secret(
-            name,
-            &json!({"username": self.username(), "password": self.password(), "ca.crt": read(self.authority())}),
-        )
+        self.secret_for_https_with_password(name, self.password())
+    }
+
+    /// The same, with that password.
+    pub fn secret_for_https_with_password(&self, name: &str, password: &str) -> String {
+        secret(name, &json!({"username": self.username(), "password": password, "ca.crt": read(self.authority())}))
     }
 
     /// A Secret with what the server asks for over SSH.

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use drover_crds::{Environment as Resource, EnvironmentSpec, LocalObjectReference, Webhook};
-use drover_e2e::{Environment, GitRepo, Namespace, Testbed};
+use drover_e2e::{Environment, GitRepo, Namespace, Testbed, eventually};
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
@@ -17,21 +17,14 @@ use crate::figures::{Row, milliseconds, percentile};
 
 const GOOD: usize = 90;
 const ROUNDS: usize = 3;
-/// Of one good Environment, with a push of its own.
+/// Of one good Environment, with a push of its own, and of a fetch that is never answered.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Pushes to each of the good ones in turn, in rounds with and without the failing ones.
 pub async fn ten_of_a_hundred(bed: &Testbed) -> Vec<Row> {
     let namespace = Namespace::new("crowd").await;
     namespace.apply(&namespace.git_server().secret_for_https("git-read"));
-    namespace.kubectl(&[
-        "create",
-        "secret",
-        "generic",
-        "wrong",
-        "--from-literal=username=ann",
-        "--from-literal=password=wrong",
-    ]);
+    namespace.apply(&namespace.git_server().secret_for_https_with_password("wrong", "swordfish"));
     namespace.kubectl(&["create", "secret", "generic", "hook", "--from-literal=token=only-the-git-host-knows-this"]);
 
     let mut good = Vec::new();
@@ -134,12 +127,12 @@ fn map(name: &str, text: &str) -> String {
 
 /// Waits until it fails as it is meant to.
 async fn says(environment: &Environment<'_>, words: &[&str]) {
-    environment
-        .comes_to(&format!("says {words:?}"), |status| {
-            let said = serde_json::to_string(&(&status.conditions, &status.failures)).expect("it is plain data");
-            if words.iter().all(|word| said.contains(word)) { Ok(()) } else { Err(said) }
-        })
-        .await;
+    eventually(&format!("an Environment that fails says {words:?}"), 2 * PATIENCE, async || {
+        let status = environment.status().await;
+        let said = serde_json::to_string(&(&status.conditions, &status.failures)).expect("it is plain data");
+        if words.iter().all(|word| said.contains(word)) { Ok(()) } else { Err(said) }
+    })
+    .await;
 }
 
 /// From the webhook's request until the API server has the ConfigMap with that text.

@@ -16,9 +16,8 @@ impl Row {
     }
 }
 
-/// Prints the table as Markdown.
+/// Prints lines of the table, in Markdown.
 pub fn print(rows: &[Row]) {
-    println!("| what | figure |\n|---|---|");
     for Row { what, value } in rows {
         println!("| {what} | {value} |");
     }

@@ -1,7 +1,8 @@
 //! Measures the release build against a real API server on the same machine, and prints a table.
 //!
-//! There is no node: what is measured is drover and the API server, not how fast containers start. `BENCH_TESTBED=N` chooses
-//! the cluster that is started for it and removed afterwards.
+//! There is no node: what is measured is drover and the API server, not how fast containers start. `bench NAME` measures one
+//! part (`install`, `apps` or `failing`) without the others. `BENCH_TESTBED=N` chooses the cluster that is started for it and
+//! removed afterwards.
 
 mod drift;
 mod failing;
@@ -12,35 +13,46 @@ mod quiet;
 
 use drover_e2e::{Controller, GitServer, Testbed};
 
-use crate::figures::{Row, print};
+use crate::figures::Row;
 
 #[tokio::main]
 async fn main() {
+    let only = std::env::args().nth(1);
+    let asked_for = |part: &str| only.as_deref().is_none_or(|only| only == part);
     let number = std::env::var("BENCH_TESTBED").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let bed = Testbed::share_control_plane(number);
     drover_e2e::install(bed);
 
+    println!("| what | figure |\n|---|---|");
     // The bare loop runs before the controller, which would react to what the loop creates.
-    let bare = install::bare_loop(bed).await;
+    let bare = if asked_for("install") { Some(install::bare_loop(bed).await) } else { None };
     let controller = Controller::shared().await;
-    let installed = install::by_drover().await;
-    let mut rows = vec![
-        Row::new("install 100 Environments × 4 objects: drover", format!("{:.2} s", installed.as_secs_f64())),
-        Row::new("install the same: a loop of 16 parallel writes", format!("{:.2} s", bare.as_secs_f64())),
-        Row::new("loop / drover", format!("{:.2}", bare.as_secs_f64() / installed.as_secs_f64())),
-    ];
-    let apps = push::hundred_apps().await;
-    rows.extend(push::one_of_a_hundred(&apps).await);
-    rows.extend(drift::put_back(&apps).await);
-    rows.extend(quiet::minute(bed, &apps).await);
-    rows.extend(failing::ten_of_a_hundred(bed).await);
-    rows.push(Row::new(
-        "resident memory: 101 Environments, 100 WebApps",
-        format!("{} MiB", figures::resident_mebibytes(controller.pid())),
-    ));
-    print(&rows);
+    if let Some(bare) = bare {
+        let installed = install::by_drover().await;
+        figures::print(&[
+            Row::new("install 100 Environments × 4 objects: drover", format!("{:.2} s", installed.as_secs_f64())),
+            Row::new("install the same: a loop of 16 parallel writes", format!("{:.2} s", bare.as_secs_f64())),
+            Row::new("loop / drover", format!("{:.2}", bare.as_secs_f64() / installed.as_secs_f64())),
+        ]);
+    }
+    if asked_for("apps") {
+        let apps = push::hundred_apps().await;
+        figures::print(&push::one_of_a_hundred(&apps).await);
+        figures::print(&drift::put_back(&apps).await);
+        figures::print(&quiet::minute(bed, &apps).await);
+        figures::print(&[Row::new(
+            "resident memory then, with all of the above",
+            format!("{} MiB", figures::resident_mebibytes(controller.pid())),
+        )]);
+    }
+    if asked_for("failing") {
+        figures::print(&failing::ten_of_a_hundred(bed).await);
+        figures::print(&[Row::new(
+            "resident memory at the end",
+            format!("{} MiB", figures::resident_mebibytes(controller.pid())),
+        )]);
+    }
 
-    drop(apps);
     controller.stop();
     GitServer::shared().down();
     bed.down();

@@ -2,16 +2,12 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
-use drover_e2e::{Testbed, eventually};
-use serde_json::Value;
+use drover_e2e::{Asked, Testbed, eventually};
 
 use crate::figures::Row;
 use crate::push::Apps;
-
-const DROVER: &str = "system:serviceaccount:drover-system:drover";
 
 /// Waits until drover has finished what came before, and counts its requests for a minute, from the API server's audit log.
 /// An open watch is logged when it ends, and then counts as one request.
@@ -52,14 +48,10 @@ fn is_write(request: &str) -> bool {
 
 /// Drover's requests so far, by verb and kind.
 fn requests(bed: &Testbed) -> BTreeMap<String, usize> {
-    let log = fs::read_to_string(bed.state().join("log/audit.log")).expect("the API server writes an audit log");
     let mut counts = BTreeMap::new();
-    for event in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        if event["user"]["username"] == DROVER {
-            let verb = event["verb"].as_str().unwrap_or("?");
-            let what = event["objectRef"]["resource"].as_str().or(event["requestURI"].as_str()).unwrap_or("?");
-            *counts.entry(format!("{verb} {what}")).or_default() += 1;
-        }
+    for asked in bed.audit().into_entries().into_iter().filter(Asked::by_drover) {
+        let what = if asked.call.resource.is_empty() { "of no object" } else { &asked.call.resource };
+        *counts.entry(format!("{} {what}", asked.call.verb)).or_default() += 1;
     }
     counts
 }

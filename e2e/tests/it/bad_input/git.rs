@@ -54,7 +54,7 @@ async fn a_rewritten_branch_is_followed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_said_without_saying_the_password() {
     let team = Team::live("password").await;
-    team.namespace.kubectl(&["patch", "secret", "git-read", "--patch", r#"{"stringData":{"password":"swordfish"}}"#]);
+    team.namespace.apply(&GitServer::shared().secret_for_https_with_password("git-read", "swordfish"));
     team.environment().look_now();
     assert_eq!(
         team.reads("AuthenticationFailed").await,
