@@ -50,6 +50,7 @@ cluster-up: setup ## start a real cluster and a git server, and print how to use
 	@eval "$$($(cluster) env)" && GITSERVER_ADDR=$$TESTBED_HOST_IP e2e/testbed/gitserver up
 	@$(cluster) env
 
+# The default one, and those that some tests and campaigns have for themselves.
 cluster-down: ## stop both, and leave nothing behind
-	@for number in $${TESTBED:-0} 50 51 52; do \
+	@for number in $${TESTBED:-0} 3 4 50 51 52; do \
 	  TESTBED=$$number e2e/testbed/gitserver down && TESTBED=$$number $(cluster) down; done

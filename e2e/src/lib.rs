@@ -9,6 +9,7 @@
 
 mod audit;
 pub mod campaign;
+mod cheese;
 mod command;
 mod controller;
 mod environment;
@@ -28,6 +29,7 @@ mod tls_server;
 mod web_app;
 
 pub use audit::{Asked, Audit};
+pub use cheese::Cheese;
 pub use command::{Finished, finish, run};
 pub use controller::{Controller, Start, binary, install};
 pub use environment::Environment;

@@ -1,8 +1,10 @@
 //! One folder per kind. Each reconcile is read in the order in which it happens: dereference → validate → build → apply →
 //! status. What decides is pure; what does is thin.
 
+mod announcer;
 pub mod environment;
 mod owners;
 pub mod web_app;
 
+pub use announcer::Announcer;
 pub use owners::Owners;

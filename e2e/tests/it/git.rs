@@ -1,9 +1,7 @@
-//! Reaching a repository: protocols, credentials, what is followed, and the webhook.
-
-use std::time::Duration;
+//! Reaching a repository: protocols, credentials and what is followed.
 
 use drover_crds::{LocalObjectReference, Reference};
-use drover_e2e::{Environment, GitServer, Namespace, eventually, steadily};
+use drover_e2e::{Environment, GitServer, Namespace};
 use k8s_openapi::api::core::v1::ConfigMap;
 
 /// A ConfigMap `page` whose key `text` says `text`.
@@ -67,31 +65,4 @@ async fn a_range_of_versions_follows_the_highest_tag() {
     repo.tag("v1.10.0");
     environment.is_ready_at(&third).await;
     assert_eq!(text(&namespace).await.as_deref(), Some("newer"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_webhook_brings_a_commit_at_once_and_only_with_the_right_signature() {
-    let namespace = Namespace::new("webhook").await;
-    let repo = namespace.repository("pages");
-    let first = repo.push(&[("page.yaml", &page("one"))], "One");
-    let environment = Environment::with_webhook(&namespace, "prod", &repo).await;
-    environment.is_ready_at(&first).await;
-
-    let second = repo.push(&[("page.yaml", &page("two"))], "Two");
-    let refused = environment.webhook_signed_with(&repo, "a guess").await;
-    assert!((400..500).contains(&refused.status), "a wrong signature was answered with {refused:?}");
-    steadily("a forged webhook changes nothing", Duration::from_secs(3), async || match text(&namespace).await {
-        Some(text) if text == "one" => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
-    .await;
-
-    let accepted = environment.webhook(&repo).await;
-    assert!((200..300).contains(&accepted.status), "the webhook was answered with {accepted:?}");
-    eventually("the webhook brings the commit", Duration::from_secs(10), async || match text(&namespace).await {
-        Some(text) if text == "two" => Ok(()),
-        other => Err(format!("{other:?}")),
-    })
-    .await;
-    environment.is_ready_at(&second).await;
 }

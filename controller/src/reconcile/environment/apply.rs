@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::dereference::account;
 use super::desired::{Desired, unavailable};
-use super::{Failure, MendedBy};
+use super::failure::{Failure, MendedBy};
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
 use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};

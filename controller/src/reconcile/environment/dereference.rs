@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use tokio::time::Instant;
 
-use super::{Failure, MendedBy};
+use super::failure::{Failure, MendedBy};
 use crate::cluster::{Acting, ApiError, Cluster};
 use crate::git::{Credential, Repositories, Subscription};
 use crate::render::ObjectKey;
@@ -147,17 +147,4 @@ async fn secret(
 
 fn asked(environment: &Environment) -> Option<String> {
     environment.metadata.annotations.as_ref()?.get(drover_crds::ANNOTATION_FORCE).cloned()
-}
-
-impl Failure {
-    /// A failure of one thing.
-    pub(super) fn new(reason: &str, message: String, mended_by: MendedBy) -> Self {
-        Self { reason: reason.to_owned(), message, outlook: String::new(), mended_by, failures: Vec::new() }
-    }
-
-    /// What the API server answered.
-    pub(super) fn of(error: &ApiError) -> Self {
-        let mended_by = if error.is_terminal() { MendedBy::Person } else { MendedBy::Time };
-        Self::new(error.label(), error.to_string(), mended_by)
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, ObjectFailure};
 use kube::ResourceExt as _;
 
-use super::{Failure, MendedBy};
+use super::failure::{Failure, MendedBy};
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
 use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};

@@ -13,24 +13,25 @@ mod apply;
 mod deletion;
 mod dereference;
 mod desired;
+mod failure;
 mod status;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use drover_crds::condition::Outcome;
-use drover_crds::{DeletionPolicy, DriftPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
+use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
+use kube::runtime::events::EventType;
 
 use self::apply::{Done, apply};
 pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, desired};
-use self::status::{AppliedNow, Findings};
-use super::Owners;
+use self::failure::{Failure, MendedBy};
+use self::status::{AppliedNow, Findings, Reached, conclude, listed};
+use super::{Announcer, Owners};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, Cluster, definition, is_gone, patch_status};
 use crate::driver::{Key, Next, Reconciler};
@@ -38,41 +39,6 @@ use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories, outlook};
 use crate::health::Health;
 use crate::plan::Occasion;
-
-/// How often objects of kinds that drover may not watch are looked at.
-const BLIND_POLL: Duration = Duration::from_secs(300);
-/// The same while they are not healthy yet.
-const BLIND_WAIT: Duration = Duration::from_secs(15);
-/// How often it is looked whether a person has mended what only a person can.
-const PERSON: Duration = Duration::from_secs(15);
-
-/// Why an Environment is not as its spec asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Failure {
-    /// One CamelCase word.
-    reason: String,
-    /// One sentence.
-    message: String,
-    /// The end of that sentence, about the time: it changes while the failure stays the same.
-    outlook: String,
-    /// What can mend it.
-    mended_by: MendedBy,
-    /// Each thing that is wrong, where there are several.
-    failures: Vec<ObjectFailure>,
-}
-
-/// What can mend a failure, and so when it is worth looking again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MendedBy {
-    /// A new commit or another spec, which are events: looking again is useless.
-    Commit,
-    /// A person, where drover is not told: a Secret, a right, a repository.
-    Person,
-    /// A git host that fails now: its repository's own poll looks again, and tells.
-    Host,
-    /// Time, perhaps.
-    Time,
-}
 
 /// What is remembered of an Environment between two reconciles. All of it can be found again.
 #[derive(Clone, Default)]
@@ -94,7 +60,7 @@ pub struct EnvironmentReconciler {
     repositories: Repositories,
     inventories: Arc<Inventories>,
     owners: Arc<Owners>,
-    recorder: Recorder,
+    announcer: Announcer,
     memories: Mutex<HashMap<Key, Memory>>,
 }
 
@@ -106,9 +72,8 @@ impl EnvironmentReconciler {
         inventories: Arc<Inventories>,
         owners: Arc<Owners>,
     ) -> Self {
-        let reporter = Reporter { controller: "drover".into(), instance: None };
-        let recorder = Recorder::new(cluster.client(), reporter);
-        Self { cluster, repositories, inventories, owners, recorder, memories: Mutex::default() }
+        let announcer = Announcer::new(&cluster, "Reconcile");
+        Self { cluster, repositories, inventories, owners, announcer, memories: Mutex::default() }
     }
 
     // A plain map that no panic can leave half-written.
@@ -187,25 +152,6 @@ impl Reconciler for EnvironmentReconciler {
             tracing::warn!(%namespace, %name, %error, "cannot write a status");
         }
     }
-}
-
-/// What a reconcile that met no failure came to.
-enum Reached {
-    /// The first commit is on its way.
-    Fetching,
-    /// `suspend: true`.
-    Suspended,
-    /// A newer commit came while this one was being applied.
-    Superseded,
-    /// Everything is applied.
-    Applied {
-        /// The first object that is not healthy.
-        unhealthy: Option<(String, Health)>,
-        /// Objects that others changed, and that are left alone as the drift policy says.
-        drifted: Vec<String>,
-        /// Objects that left git and stay until a person decides, each with a sentence.
-        held: Vec<String>,
-    },
 }
 
 /// Whether the commit was applied in full before: then whatever differs now was changed by others, and the drift policy decides.
@@ -353,7 +299,7 @@ impl EnvironmentReconciler {
     async fn tell_of_drift(&self, environment: &Environment, corrected: &[String]) {
         if !corrected.is_empty() {
             let note = format!("Put back what others had changed: {}", listed(corrected));
-            self.publish(environment, EventType::Normal, "DriftCorrected", note).await;
+            self.announcer.publish(environment, EventType::Normal, "DriftCorrected", note).await;
         }
     }
 
@@ -404,7 +350,7 @@ impl EnvironmentReconciler {
             let changed = findings.applied.as_ref().map_or(0, |now| now.changed);
             tracing::info!(%namespace, %name, commit = %applied.short, changed, "applied");
             let note = format!("Applied {}: {changed} of {} objects changed", applied.short, applied.objects);
-            self.publish(environment, EventType::Normal, "Applied", note).await;
+            self.announcer.publish(environment, EventType::Normal, "Applied", note).await;
         }
         let message = |status: &EnvironmentStatus| {
             drover_crds::condition::get(&status.conditions, drover_crds::condition::READY).map(|c| c.message.clone())
@@ -415,93 +361,7 @@ impl EnvironmentReconciler {
             && !message(before).is_some_and(|before| same(&before, text))
         {
             tracing::warn!(%namespace, %name, %reason, message = %text, "not as asked");
-            self.publish(environment, EventType::Warning, reason, text.clone()).await;
+            self.announcer.publish(environment, EventType::Warning, reason, text.clone()).await;
         }
-    }
-
-    async fn publish(&self, environment: &Environment, kind: EventType, reason: &str, mut note: String) {
-        // The API server takes at most 1 kB.
-        if let Some((end, _)) = note.char_indices().find(|(at, _)| *at > 1000) {
-            note.truncate(end);
-        }
-        let event = Event {
-            type_: kind,
-            reason: reason.to_owned(),
-            note: Some(note),
-            action: "Reconcile".into(),
-            secondary: None,
-        };
-        if let Err(error) = self.recorder.publish(&event, &environment.object_ref(&())).await {
-            tracing::warn!(%error, "cannot write an event");
-        }
-    }
-}
-
-/// Pure: what the status says, and when to look again.
-fn conclude(environment: &Environment, result: &Result<Reached, Failure>, findings: &Findings) -> (Outcome, Next) {
-    let wait = |poll| if findings.blind.is_empty() { Next::Await } else { Next::After(poll) };
-    match result {
-        Ok(Reached::Fetching) => {
-            let message = format!("Fetching {}", environment.spec.source.url);
-            (Outcome::InProgress { reason: "Fetching".into(), message }, Next::Await)
-        }
-        Ok(Reached::Superseded) => {
-            let message = "A newer commit came while one was being applied".to_owned();
-            (Outcome::InProgress { reason: "Superseded".into(), message }, Next::After(Duration::ZERO))
-        }
-        Ok(Reached::Suspended) => {
-            let why = environment.spec.suspend_reason.as_deref();
-            let message = format!(
-                "Suspended{}: nothing is fetched or changed until `suspend` is removed",
-                why.map(|why| format!(" ({why})")).unwrap_or_default()
-            );
-            (Outcome::Ready { reason: "Suspended".into(), message }, Next::Await)
-        }
-        Ok(Reached::Applied { unhealthy, drifted, held }) => {
-            let commit = findings.applied.as_ref().map(|a| a.commit.id.short()).unwrap_or_default();
-            let objects = findings.applied.as_ref().map_or(0, |a| a.objects);
-            match unhealthy {
-                Some((object, Health::Failed { message, .. })) => {
-                    let message = format!("Applied {commit}, but {object} failed: {message}");
-                    (Outcome::Failed { reason: "Unhealthy".into(), message }, wait(BLIND_WAIT))
-                }
-                Some((object, Health::InProgress { message })) => {
-                    let message = format!("Applied {commit}; waiting for {object}: {message}");
-                    (Outcome::InProgress { reason: "Progressing".into(), message }, wait(BLIND_WAIT))
-                }
-                _ if !held.is_empty() => {
-                    let message = format!("Applied {commit}, but {}", listed(held));
-                    (Outcome::Ready { reason: "RemovalHeld".into(), message }, wait(BLIND_POLL))
-                }
-                _ if !drifted.is_empty() && environment.spec.drift == Some(DriftPolicy::Report) => {
-                    let message = format!("Applied {commit}, but others changed {}", listed(drifted));
-                    (Outcome::Ready { reason: "Drifted".into(), message }, wait(BLIND_POLL))
-                }
-                _ => {
-                    let message = match objects {
-                        1 => format!("Applied {commit}: its object is there and healthy"),
-                        _ => format!("Applied {commit}: all {objects} objects are there and healthy"),
-                    };
-                    (Outcome::Ready { reason: "Applied".into(), message }, wait(BLIND_POLL))
-                }
-            }
-        }
-        Err(failure) => {
-            let (reason, message) = (failure.reason.clone(), format!("{}{}", failure.message, failure.outlook));
-            match failure.mended_by {
-                MendedBy::Commit => (Outcome::Stalled { reason, message }, wait(BLIND_POLL)),
-                MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
-                MendedBy::Host => (Outcome::Failed { reason, message }, wait(BLIND_POLL)),
-                MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
-            }
-        }
-    }
-}
-
-/// The first few words of a list.
-fn listed(words: &[String]) -> String {
-    match words {
-        [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
-        words => words.join(", "),
     }
 }

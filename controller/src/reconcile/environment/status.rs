@@ -1,14 +1,28 @@
 //! Step 5: what a person reads. Pure: the time comes in.
 
+use std::time::Duration;
+
 use drover_crds::condition::{self, Outcome};
-use drover_crds::{AppliedStatus, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus};
+use drover_crds::{
+    AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::failure::{Failure, MendedBy};
+use crate::driver::Next;
 use crate::git::CommitInfo;
+use crate::health::Health;
 
 /// How many failures and releases a status holds.
 const FAILURES: usize = 10;
 const HISTORY: usize = 20;
+
+/// How often objects of kinds that drover may not watch are looked at.
+const BLIND_POLL: Duration = Duration::from_secs(300);
+/// The same while they are not healthy yet.
+const BLIND_WAIT: Duration = Duration::from_secs(15);
+/// How often it is looked whether a person has mended what only a person can.
+const PERSON: Duration = Duration::from_secs(15);
 
 /// What a reconcile came to know, for the status.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +48,98 @@ pub(super) struct AppliedNow {
     /// By this turn: after a crash in the middle of a commit, only what was left to do.
     pub(super) changed: usize,
     pub(super) healthy: bool,
+}
+
+/// What a reconcile that met no failure came to.
+pub(super) enum Reached {
+    /// The first commit is on its way.
+    Fetching,
+    /// `suspend: true`.
+    Suspended,
+    /// A newer commit came while this one was being applied.
+    Superseded,
+    /// Everything is applied.
+    Applied {
+        /// The first object that is not healthy.
+        unhealthy: Option<(String, Health)>,
+        /// Objects that others changed, and that are left alone as the drift policy says.
+        drifted: Vec<String>,
+        /// Objects that left git and stay until a person decides, each with a sentence.
+        held: Vec<String>,
+    },
+}
+
+/// What the status says, and when to look again.
+pub(super) fn conclude(
+    environment: &Environment,
+    result: &Result<Reached, Failure>,
+    findings: &Findings,
+) -> (Outcome, Next) {
+    let wait = |poll| if findings.blind.is_empty() { Next::Await } else { Next::After(poll) };
+    match result {
+        Ok(Reached::Fetching) => {
+            let message = format!("Fetching {}", environment.spec.source.url);
+            (Outcome::InProgress { reason: "Fetching".into(), message }, Next::Await)
+        }
+        Ok(Reached::Superseded) => {
+            let message = "A newer commit came while one was being applied".to_owned();
+            (Outcome::InProgress { reason: "Superseded".into(), message }, Next::After(Duration::ZERO))
+        }
+        Ok(Reached::Suspended) => {
+            let why = environment.spec.suspend_reason.as_deref();
+            let message = format!(
+                "Suspended{}: nothing is fetched or changed until `suspend` is removed",
+                why.map(|why| format!(" ({why})")).unwrap_or_default()
+            );
+            (Outcome::Ready { reason: "Suspended".into(), message }, Next::Await)
+        }
+        Ok(Reached::Applied { unhealthy, drifted, held }) => {
+            let commit = findings.applied.as_ref().map(|a| a.commit.id.short()).unwrap_or_default();
+            let objects = findings.applied.as_ref().map_or(0, |a| a.objects);
+            match unhealthy {
+                Some((object, Health::Failed { message, .. })) => {
+                    let message = format!("Applied {commit}, but {object} failed: {message}");
+                    (Outcome::Failed { reason: "Unhealthy".into(), message }, wait(BLIND_WAIT))
+                }
+                Some((object, Health::InProgress { message })) => {
+                    let message = format!("Applied {commit}; waiting for {object}: {message}");
+                    (Outcome::InProgress { reason: "Progressing".into(), message }, wait(BLIND_WAIT))
+                }
+                _ if !held.is_empty() => {
+                    let message = format!("Applied {commit}, but {}", listed(held));
+                    (Outcome::Ready { reason: "RemovalHeld".into(), message }, wait(BLIND_POLL))
+                }
+                _ if !drifted.is_empty() && environment.spec.drift == Some(DriftPolicy::Report) => {
+                    let message = format!("Applied {commit}, but others changed {}", listed(drifted));
+                    (Outcome::Ready { reason: "Drifted".into(), message }, wait(BLIND_POLL))
+                }
+                _ => {
+                    let message = match objects {
+                        1 => format!("Applied {commit}: its object is there and healthy"),
+                        _ => format!("Applied {commit}: all {objects} objects are there and healthy"),
+                    };
+                    (Outcome::Ready { reason: "Applied".into(), message }, wait(BLIND_POLL))
+                }
+            }
+        }
+        Err(failure) => {
+            let (reason, message) = (failure.reason.clone(), format!("{}{}", failure.message, failure.outlook));
+            match failure.mended_by {
+                MendedBy::Commit => (Outcome::Stalled { reason, message }, wait(BLIND_POLL)),
+                MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
+                MendedBy::Host => (Outcome::Failed { reason, message }, wait(BLIND_POLL)),
+                MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
+            }
+        }
+    }
+}
+
+/// The first few words of a list.
+pub(super) fn listed(words: &[String]) -> String {
+    match words {
+        [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
+        words => words.join(", "),
+    }
 }
 
 /// The next status after `before`.

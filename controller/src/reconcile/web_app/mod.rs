@@ -27,13 +27,13 @@ use drover_crds::condition::Outcome;
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_FORCE, ANNOTATION_RESTARTED_AT};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner, OwnerKind, ReleaseOutcome, WebApp, WebAppStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
+use kube::runtime::events::EventType;
 
 use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
-use super::Owners;
+use super::{Announcer, Owners};
 use crate::cluster::{ApiError, Cluster, definition, is_gone, patch_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::registry::{self, Registry};
@@ -123,16 +123,15 @@ pub struct WebAppReconciler {
     cluster: Cluster,
     registry: Arc<Registry>,
     owners: Arc<Owners>,
-    recorder: Recorder,
+    announcer: Announcer,
     memories: Mutex<HashMap<Key, Memory>>,
 }
 
 impl WebAppReconciler {
     /// Nothing is remembered yet.
     pub fn new(cluster: Cluster, registry: Arc<Registry>, owners: Arc<Owners>) -> Self {
-        let reporter = Reporter { controller: "drover".into(), instance: None };
-        let recorder = Recorder::new(cluster.client(), reporter);
-        Self { cluster, registry, owners, recorder, memories: Mutex::default() }
+        let announcer = Announcer::new(&cluster, "Release");
+        Self { cluster, registry, owners, announcer, memories: Mutex::default() }
     }
 
     // A plain map that no panic can leave half-written.
@@ -185,18 +184,7 @@ impl WebAppReconciler {
                 EventType::Normal => tracing::info!(%namespace, %name, %reason, "{note}"),
                 EventType::Warning => tracing::warn!(%namespace, %name, %reason, "{note}"),
             }
-            // The API server takes at most 1 kB.
-            let note: String = note
-                .chars()
-                .scan(0, |bytes, c| {
-                    *bytes += c.len_utf8();
-                    (*bytes <= 1000).then_some(c)
-                })
-                .collect();
-            let event = Event { type_: kind, reason, note: Some(note), action: "Release".into(), secondary: None };
-            if let Err(error) = self.recorder.publish(&event, &app.object_ref(&())).await {
-                tracing::warn!(%error, "cannot write an event");
-            }
+            self.announcer.publish(app, kind, &reason, note).await;
         }
     }
 }

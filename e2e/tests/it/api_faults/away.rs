@@ -2,16 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use drover_e2e::{Controller, eventually, steadily};
+use drover_e2e::{eventually, steadily};
 
 use super::{ENVIRONMENTS, HEALTHY, PAGES, Site, counted, until_quiet};
 
 /// The API server is away for `long`; meanwhile a commit comes, and right after its return somebody deletes an object.
 async fn away(topic: &str, goes: &[&str], returns: &[&str], long: Duration) {
     let site = Site::new(topic).await;
-    let drover = Controller::on(&site.stage).start();
-    drover.leads_within(Duration::from_secs(40)).await;
-    let credential = drover.credential(&site.stage);
+    let (drover, credential) = site.led().await;
     let first = site.push("one");
     site.follow().await;
     site.is_ready_at(&first).await;

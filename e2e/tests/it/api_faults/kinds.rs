@@ -2,54 +2,40 @@
 
 use std::time::{Duration, Instant};
 
-use drover_e2e::{Controller, Stage, eventually, install, steadily};
+use drover_e2e::{Cheese, Stage, eventually, install, steadily};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams};
 
 use super::{ENVIRONMENTS, HEALTHY, PAGES, Site, counted, until_quiet};
 
-/// A kind that nobody else knows, which drover may watch and the namespace's account may write.
-fn definition(group: &str, namespace: &str) -> String {
+/// The right of drover to watch cheeses, and of a namespace's account to write them.
+fn rights(cheese: &Cheese, role: &str) -> String {
     format!(
-        "apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: cheeses.{group}}}
-spec:
-  group: {group}
-  names: {{kind: Cheese, plural: cheeses, singular: cheese}}
-  scope: Namespaced
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{age: {{type: integer}}}}}}}}}}}}
----
-apiVersion: rbac.authorization.k8s.io/v1
+        "apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
-metadata: {{name: {namespace}-cheeses, labels: {{drover.dev/aggregate-to-watch: 'true', drover.dev/aggregate-to-deployer: 'true'}}}}
+metadata: {{name: {role}, labels: {{drover.dev/aggregate-to-watch: 'true', drover.dev/aggregate-to-deployer: 'true'}}}}
 rules:
 - {{apiGroups: [{group}], resources: ['*'], verbs: ['*']}}
-"
+",
+        group = cheese.group()
     )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_disappears_and_returns_has_its_objects_again() {
     let site = Site::new("kind").await;
-    let drover = Controller::on(&site.stage).start();
-    drover.leads_within(Duration::from_secs(40)).await;
-    let credential = drover.credential(&site.stage);
-    let group = format!("{}.example.org", site.namespace.name());
-    let definition = definition(&group, site.namespace.name());
-    site.stage.apply(&definition);
-    let cheese = format!("apiVersion: {group}/v1\nkind: Cheese\nmetadata: {{name: brie}}\nspec: {{age: 3}}\n");
+    let (drover, credential) = site.led().await;
+    let cheese = Cheese::of(&site.namespace);
+    let role = format!("{}-cheeses", site.namespace.name());
+    site.stage.apply(&rights(&cheese, &role));
+    site.stage.apply(&cheese.definition());
     let page = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: page}\ndata: {text: one}\n";
-    let first = site.repo.push(&[("cheese.yaml", &cheese), ("page.yaml", page)], "One");
+    let first = site.repo.push(&[("cheese.yaml", &cheese.brie(3)), ("page.yaml", page)], "One");
     let environment = site.namespace.follow(&site.repo).await;
     environment.is_ready_at(&first).await;
 
-    let name = format!("cheeses.{group}");
+    let name = cheese.definition_name();
     site.stage.kubectl(&["delete", "crd", &name]);
     let said = environment.complains_of(&["Cheese", "CustomResourceDefinition"]).await;
     println!("without the kind: {}", said.message);
@@ -62,7 +48,7 @@ async fn a_kind_that_disappears_and_returns_has_its_objects_again() {
     .await;
 
     let place = site.stage.audit().len();
-    site.stage.apply(&definition);
+    site.stage.apply(&cheese.definition());
     let back = Instant::now();
     environment.is_ready_at(&first).await;
     println!("healthy {:.1?} after the kind is back", back.elapsed());
@@ -80,15 +66,13 @@ async fn a_kind_that_disappears_and_returns_has_its_objects_again() {
     assert!(asked.len() < 60, "a burst of {}: {}", asked.len(), counted(&asked));
     environment.delete().await;
     site.stage.kubectl(&["delete", "crd", &name]);
-    site.stage.kubectl(&["delete", "clusterrole", &format!("{}-cheeses", site.namespace.name())]);
+    site.stage.kubectl(&["delete", "clusterrole", &role]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drover_s_own_kinds_disappear_and_return_and_nothing_is_deleted() {
     let site = Site::new("own").await;
-    let drover = Controller::on(&site.stage).start();
-    drover.leads_within(Duration::from_secs(40)).await;
-    let credential = drover.credential(&site.stage);
+    let (drover, credential) = site.led().await;
     let first = site.push("one");
     site.follow().await;
     site.is_ready_at(&first).await;

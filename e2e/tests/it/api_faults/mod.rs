@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use drover_crds::LocalObjectReference;
-use drover_e2e::{Asked, Commit, Environment, GitRepo, Namespace, Stage, eventually};
+use drover_e2e::{Asked, Commit, Controller, Environment, GitRepo, Namespace, Stage, eventually};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams};
 use kube::core::PartialObjectMeta;
@@ -39,6 +39,14 @@ impl Site {
         let namespace = Namespace::on(stage.bed(), topic).await;
         let repo = namespace.repository("pages");
         Self { namespace, repo, stage }
+    }
+
+    /// A controller that leads, and the credential by which the audit log tells its requests.
+    async fn led(&self) -> (Controller, String) {
+        let drover = Controller::on(&self.stage).start();
+        drover.leads_within(Duration::from_secs(40)).await;
+        let credential = drover.credential(&self.stage);
+        (drover, credential)
     }
 
     /// Every page says `text`.

@@ -9,8 +9,7 @@ use super::{HEALTHY, Site};
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_is_put_back_to_an_older_state_in_the_middle_of_a_rollout() {
     let site = Site::new("restored").await;
-    let mut drover = Controller::on(&site.stage).start();
-    drover.leads_within(Duration::from_secs(40)).await;
+    let (mut drover, _) = site.led().await;
     let first = site.push("one");
     site.follow().await;
     site.is_ready_at(&first).await;

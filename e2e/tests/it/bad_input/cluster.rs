@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use drover_e2e::{Environment, Manner, Namespace, Testbed, TlsServer, eventually, finish, ready, steadily};
+use drover_e2e::{Cheese, Environment, Manner, Namespace, Testbed, TlsServer, eventually, finish, ready, steadily};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
@@ -199,7 +199,7 @@ async fn a_definition_and_an_object_of_its_kind_come_in_one_push() {
     let namespace = Namespace::new("kinds").await;
     let repo = namespace.repository("kinds");
     // Cluster-scoped objects need rights that `drover allow` does not give.
-    let group = format!("{}.example.org", namespace.name());
+    let cheese = Cheese::of(&namespace);
     namespace.apply(&format!(
         "
 apiVersion: rbac.authorization.k8s.io/v1
@@ -215,32 +215,18 @@ metadata: {{name: {name}}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}}
 subjects: [{{kind: ServiceAccount, name: drover, namespace: {name}}}]
 ",
-        name = namespace.name()
+        name = namespace.name(),
+        group = cheese.group()
     ));
-    let definition = format!(
-        "apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: cheeses.{group}}}
-spec:
-  group: {group}
-  names: {{kind: Cheese, plural: cheeses, singular: cheese}}
-  scope: Namespaced
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{age: {{type: integer}}}}}}}}}}}}
-"
-    );
-    let cheese = format!("apiVersion: {group}/v1\nkind: Cheese\nmetadata: {{name: brie}}\nspec: {{age: 3}}\n");
-    let commit = repo.push(&[("a-cheese.yaml", &cheese), ("b-definition.yaml", &definition)], "Cheese");
+    let commit =
+        repo.push(&[("a-cheese.yaml", &cheese.brie(3)), ("b-definition.yaml", &cheese.definition())], "Cheese");
     let environment = namespace.follow(&repo).await;
     environment.is_ready_at(&commit).await;
-    let age = namespace.kubectl(&["get", &format!("cheeses.{group}"), "brie", "-o", "jsonpath={.spec.age}"]);
+    let age = namespace.kubectl(&["get", &cheese.definition_name(), "brie", "-o", "jsonpath={.spec.age}"]);
     assert_eq!(age, "3");
     environment.delete().await;
     for kind in ["clusterrolebinding", "clusterrole"] {
         namespace.kubectl(&["delete", kind, namespace.name()]);
     }
-    namespace.kubectl(&["delete", "crd", &format!("cheeses.{group}")]);
+    namespace.kubectl(&["delete", "crd", &cheese.definition_name()]);
 }
