@@ -51,7 +51,9 @@ impl Audit {
     /// What lies in the file after that many bytes.
     pub(crate) fn read_from(path: &Path, place: u64) -> Self {
         let mut file = fs::File::open(path).expect("the testbed was started with its audit log");
-        file.seek(SeekFrom::Start(place)).expect("the audit log only grows");
+        let end = file.seek(SeekFrom::End(0)).expect("the audit log is a file");
+        assert!(place <= end, "the audit log became shorter: did the API server begin another file?");
+        file.seek(SeekFrom::Start(place)).expect("the audit log is a file");
         let lines = BufReader::new(file).split(b'\n').map(|line| line.expect("the audit log can be read"));
         // The last line may not be whole yet, and an API server that was killed leaves half a line.
         Self(lines.filter_map(|line| parse(&line).ok()).collect())

@@ -127,6 +127,23 @@ impl Controller {
         panic!("the controller did not start\n{}", self.log())
     }
 
+    /// Memory that it has in RAM now, in MiB.
+    pub fn resident_mebibytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it ever had in RAM, in MiB.
+    pub fn peak_mebibytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the controller runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel says how much is used");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("the kernel writes a number");
+        kibibytes / 1024
+    }
+
     /// Whether the process is gone.
     pub fn has_ended(&self) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();

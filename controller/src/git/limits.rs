@@ -11,7 +11,7 @@ pub struct Limits {
     pub sync_timeout: Duration,
     /// Wall clock for one reading of files; the child is killed then.
     pub read_timeout: Duration,
-    /// Address space of the child, in bytes.
+    /// Memory of the child that is not the mapping of a file, in bytes: packs are mapped, and the kernel can do without them.
     pub memory: u64,
     /// Bytes received in one fetch, and the size of any file the child writes.
     pub download: u64,
@@ -32,7 +32,7 @@ impl Default for Limits {
         Self {
             sync_timeout: Duration::from_mins(1),
             read_timeout: Duration::from_secs(30),
-            memory: 4 << 30,
+            memory: 512 << 20,
             download: 512 << 20,
             objects: 1_000_000,
             packs: 50,

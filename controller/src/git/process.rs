@@ -16,7 +16,9 @@ use super::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
 /// What a child answered: the message, and the files of each tree in it.
 pub(super) struct Answer {
     pub response: Response,
-    input: Vec<u8>,
+    output: Vec<u8>,
+    /// Where in the output the message ends and the files begin.
+    files_from: usize,
 }
 
 /// Where OpenSSL finds the certificate authorities.
@@ -75,10 +77,10 @@ async fn exchange(program: &Path, cache: &Cache, trust: Trust, request: &Request
     }
     let mut rest = output.as_slice();
     let response = protocol::read(&mut rest).map_err(|error| failed("its answer", error))?;
-    let input = rest.to_vec();
+    let files_from = output.len() - rest.len();
     match response {
         Response::Failed(error) => Err(error),
-        response => Ok(Answer { response, input }),
+        response => Ok(Answer { response, output, files_from }),
     }
 }
 
@@ -144,7 +146,7 @@ impl Answer {
     /// The trees of a reading, with their files in the order of their paths.
     pub(super) fn trees(self, url: &str) -> Result<Vec<Result<Tree, Error>>, Error> {
         let trees = match self.response {
-            Response::Read(listings) => protocol::trees(listings, &self.input),
+            Response::Read(listings) => protocol::trees(listings, &self.output[self.files_from..]),
             _ => None,
         };
         trees.ok_or_else(|| Error::Child { url: url.to_owned(), detail: "its answer is too short".to_owned() })

@@ -45,34 +45,41 @@ impl ScopeError {
 /// Settles the namespace of each object, as kubectl does: a namespaced object that names none gets `own_namespace`, a
 /// cluster-scoped one loses what it names. `namespaced` says what the cluster knows about a group and kind; kinds that a
 /// CustomResourceDefinition among `objects` defines are known too.
+///
+/// # Errors
+///
+/// Each object of a kind that nobody knows, and then none is changed; or each that turns out to be there twice.
 pub fn scope(
-    objects: Vec<Object>,
+    objects: &mut [Object],
     namespaced: impl Fn(&str, &str) -> Option<bool>,
     own_namespace: &str,
-) -> Result<Vec<Object>, Vec<ScopeError>> {
+) -> Result<(), Vec<ScopeError>> {
     let defined: HashMap<(String, String), bool> = objects.iter().filter_map(definition).collect();
-    let mut scoped = Vec::with_capacity(objects.len());
-    let mut errors = Vec::new();
-    for mut object in objects {
+    let namespaced = |object: &Object| {
         let in_commit = || defined.get(&(object.group().to_owned(), object.kind().to_owned())).copied();
-        match namespaced(object.group(), object.kind()).or_else(in_commit) {
-            Some(true) if object.namespace().is_none() => object.set_namespace(Some(own_namespace)),
-            Some(true) => {}
-            Some(false) => object.set_namespace(None),
-            None => {
-                errors.push(ScopeError::UnknownKind {
-                    origin: object.origin.clone().unwrap_or_default(),
-                    kind: object.kind().to_owned(),
-                    api_version: object.api_version().to_owned(),
-                    object: object.key(),
-                });
-                continue;
-            }
-        }
-        scoped.push(object);
+        namespaced(object.group(), object.kind()).or_else(in_commit)
+    };
+    let unknown = objects.iter().filter(|object| namespaced(object).is_none());
+    let errors: Vec<ScopeError> = unknown
+        .map(|object| ScopeError::UnknownKind {
+            origin: object.origin.clone().unwrap_or_default(),
+            kind: object.kind().to_owned(),
+            api_version: object.api_version().to_owned(),
+            object: object.key(),
+        })
+        .collect();
+    if !errors.is_empty() {
+        return Err(errors);
     }
-    errors.extend(twice(&scoped).into_iter().map(ScopeError::from));
-    if errors.is_empty() { Ok(scoped) } else { Err(errors) }
+    for object in &mut *objects {
+        match namespaced(object) {
+            Some(true) if object.namespace().is_none() => object.set_namespace(Some(own_namespace)),
+            Some(false) => object.set_namespace(None),
+            Some(true) | None => {}
+        }
+    }
+    let errors: Vec<ScopeError> = twice(objects).into_iter().map(ScopeError::from).collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 /// The group and kind that a CustomResourceDefinition defines, and whether that kind is namespaced.
@@ -110,13 +117,13 @@ mod tests {
 
     #[test]
     fn a_namespace_is_filled_kept_or_dropped() {
-        let given = vec![
+        let mut objects = [
             object("v1", "ConfigMap", None),
             object("v1", "ConfigMap", Some("other")),
             object("v1", "Namespace", Some("nonsense")),
         ];
-        let scoped = scope(given, cluster, "shop").expect("all known");
-        let namespaces: Vec<_> = scoped.iter().map(Object::namespace).collect();
+        scope(&mut objects, cluster, "shop").expect("all known");
+        let namespaces: Vec<_> = objects.iter().map(Object::namespace).collect();
         assert_eq!(namespaces, [Some("shop"), Some("other"), None]);
     }
 
@@ -131,18 +138,24 @@ mod tests {
             Object::new(json, None).expect("valid")
         };
         let ring = || object("example.org/v1", "Ring", None);
-        let of = |scope_name| scope(vec![ring(), crd(scope_name)], cluster, "shop").expect("known")[0].key().namespace;
+        let of = |scope_name| {
+            let mut objects = [ring(), crd(scope_name)];
+            scope(&mut objects, cluster, "shop").expect("known");
+            objects[0].key().namespace
+        };
         assert_eq!(of("Namespaced").as_deref(), Some("shop"));
         assert_eq!(of("Cluster"), None);
 
-        let unknown = scope(vec![ring()], cluster, "shop").expect_err("unknown");
+        let mut objects = [object("v1", "Namespace", Some("nonsense")), ring()];
+        let unknown = scope(&mut objects, cluster, "shop").expect_err("unknown");
         assert!(unknown[0].to_string().contains("does not know the kind Ring of example.org/v1"), "{}", unknown[0]);
+        assert_eq!(objects[0].namespace(), Some("nonsense"), "nothing is changed before all kinds are known");
     }
 
     #[test]
     fn naming_the_own_namespace_does_not_make_two_objects_of_one() {
-        let given = vec![object("v1", "ConfigMap", None), object("v1", "ConfigMap", Some("shop"))];
-        let errors = scope(given, cluster, "shop").expect_err("the same object twice");
+        let mut objects = [object("v1", "ConfigMap", None), object("v1", "ConfigMap", Some("shop"))];
+        let errors = scope(&mut objects, cluster, "shop").expect_err("the same object twice");
         assert!(matches!(errors.as_slice(), [ScopeError::Twice(_)]), "{errors:?}");
     }
 }

@@ -4,7 +4,8 @@
 control_plane() { # [audit [fake-node]]
   local d=$STATE/pki etcd=http://127.0.0.1:$ETCD_PORT peers=http://127.0.0.1:$ETCD_PEER_PORT extra=() patience=()
   if [ -n "${1:-}" ]; then
-    extra+=(--audit-policy-file "$here/config/audit-policy.yaml" --audit-log-path "$STATE/log/audit.log")
+    extra+=(--audit-policy-file "$here/config/audit-policy.yaml" --audit-log-path "$STATE/log/audit.log"
+      --audit-log-maxsize 100000) # MB: what reads the log expects one file
   fi
   # A played node that is late with its sign of life is not dead, and its pods would not come back.
   if [ -n "${2:-}" ]; then patience+=(--node-monitor-grace-period 1h); fi

@@ -1,8 +1,8 @@
-//! One bad object never stops the others.
+//! One bad object, or tenant, never stops the others.
 
 use std::time::{Duration, Instant};
 
-use drover_e2e::{Environment, Namespace};
+use drover_e2e::{Controller, Environment, Namespace, Stage};
 
 const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 
@@ -53,4 +53,60 @@ async fn an_object_that_cannot_be_decoded_does_not_stop_the_others() {
     let environment = Environment::create(&namespace, "good", &other, |_| ()).await;
     environment.is_ready_at(&second).await;
     drop(commit);
+}
+
+/// The testbed of what looks at a controller's memory, shared with the tests of leadership.
+const NUMBER: u32 = 50;
+/// What the chart lets the controller have.
+const CHART_ALLOWS_MIB: u64 = 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tenants_large_commits_neither_fill_the_memory_nor_delay_another() {
+    let stage = Stage::enter(NUMBER).await;
+    let (tenant, other) = (Namespace::on(stage.bed(), "large").await, Namespace::on(stage.bed(), "small").await);
+    let drover = Controller::on(&stage).start();
+    drover.leads_within(Duration::from_secs(40)).await;
+    let leads_since = led_since(&stage);
+    let small = other.repository("maps");
+    let first = small.push(&[("map.yaml", MAP)], "One");
+    let environment = Environment::with_webhook(&other, "prod", &small).await;
+    environment.is_ready_at(&first).await;
+
+    // The most that a commit may ask for: 240,000 values, each of which costs hundreds of bytes in memory, in 15 MiB of text.
+    let large = tenant.repository("large");
+    let mappings = format!("{MAP}x: [{}]\n", "{},".repeat(240_000));
+    let comment = format!("# {}\n", "-".repeat(1_000_000));
+    let names: Vec<String> = (0..15).map(|number| format!("comment-{number}.yaml")).collect();
+    let mut files = vec![("map.yaml", mappings.as_str())];
+    files.extend(names.iter().map(|name| (name.as_str(), comment.as_str())));
+    large.push(&files, "Large");
+    let mut crowd = Vec::new();
+    for number in 0..20 {
+        crowd.push(Environment::create(&tenant, &format!("large-{number}"), &large, |_| ()).await);
+    }
+    let mut slowest = Duration::ZERO;
+    for round in 0..10 {
+        let commit = small.push(&[("map.yaml", &format!("{MAP}data: {{round: '{round}'}}\n"))], "Next");
+        let began = Instant::now();
+        environment.webhook_to(&drover, &small).await;
+        environment.has_applied(&commit).await;
+        slowest = slowest.max(began.elapsed());
+    }
+    for one in &crowd {
+        one.complains_of(&["ConfigMap"]).await;
+    }
+    println!(
+        "beside 20 large commits a small one takes {slowest:.1?} at most; drover used {} MiB",
+        drover.peak_mebibytes()
+    );
+    assert!(slowest < Duration::from_secs(15), "a small commit took {slowest:?}");
+    assert!(drover.peak_mebibytes() < CHART_ALLOWS_MIB, "{} MiB", drover.peak_mebibytes());
+    assert_eq!(led_since(&stage), leads_since, "it lost the lease meanwhile");
+    assert!(!drover.has_ended());
+}
+
+/// Who leads, and since when.
+fn led_since(stage: &Stage) -> String {
+    let lease = "jsonpath={.spec.holderIdentity} {.spec.acquireTime}";
+    stage.kubectl(&["get", "lease", "drover", "--namespace", "drover-system", "-o", lease])
 }

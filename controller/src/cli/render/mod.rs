@@ -3,6 +3,7 @@
 mod files;
 mod kinds;
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -58,8 +59,8 @@ pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
 
 /// The objects in the order of applying.
 fn rendered(files: &[SourceFile], namespace: &str, environment: Option<&str>) -> Result<Vec<Object>, Error> {
-    let objects = render(files, &Limits::default()).map_err(|errors| findings(&errors))?;
-    let mut objects = scoped(objects, namespace).map_err(|errors| findings(&errors))?;
+    let mut objects = render(files, &Limits::default()).map_err(|errors| findings(&errors))?;
+    settle(&mut objects, namespace).map_err(|errors| findings(&errors))?;
     if let Some(environment) = environment {
         let label = Owner::new(OwnerKind::Environment, namespace, environment).label();
         for object in &mut objects {
@@ -71,22 +72,22 @@ fn rendered(files: &[SourceFile], namespace: &str, environment: Option<&str>) ->
 }
 
 /// Settles the namespaces. A custom kind that no definition here explains is namespaced if any object of it names a namespace.
-fn scoped(objects: Vec<Object>, namespace: &str) -> Result<Vec<Object>, Vec<ScopeError>> {
-    let Err(errors) = scope(objects.clone(), kinds::namespaced, namespace) else {
-        return scope(objects, kinds::namespaced, namespace);
-    };
-    let unknown = |group: &str, kind: &str| {
-        errors.iter().any(|error| {
-            matches!(error, ScopeError::UnknownKind { object, .. } if object.group == group && object.kind == kind)
+fn settle(objects: &mut [Object], namespace: &str) -> Result<(), Vec<ScopeError>> {
+    let Err(errors) = scope(objects, kinds::namespaced, namespace) else { return Ok(()) };
+    let kind_of = |object: &Object| (object.group().to_owned(), object.kind().to_owned());
+    let naming_one: HashSet<_> = objects.iter().filter(|o| o.namespace().is_some()).map(kind_of).collect();
+    let unknown: HashMap<_, _> = errors
+        .iter()
+        .filter_map(|error| match error {
+            ScopeError::UnknownKind { object, .. } => Some((object.group.clone(), object.kind.clone())),
+            ScopeError::Twice(_) => None,
         })
-    };
-    let names_one = |group: &str, kind: &str| {
-        objects.iter().any(|object| object.group() == group && object.kind() == kind && object.namespace().is_some())
-    };
+        .map(|kind| (kind.clone(), naming_one.contains(&kind)))
+        .collect();
     let guess = |group: &str, kind: &str| {
-        kinds::namespaced(group, kind).or_else(|| unknown(group, kind).then(|| names_one(group, kind)))
+        kinds::namespaced(group, kind).or_else(|| unknown.get(&(group.to_owned(), kind.to_owned())).copied())
     };
-    scope(objects.clone(), guess, namespace)
+    scope(objects, guess, namespace)
 }
 
 /// Every WebApp followed by what drover makes of it, labelled as its own.

@@ -68,7 +68,7 @@ fn confine(request: &Request) -> io::Result<()> {
     };
     for (resource, limit) in [
         (Resource::Core, 0), // a core dump would hold the credential
-        (Resource::As, *memory),
+        (Resource::Data, *memory),
         (Resource::Fsize, download.saturating_mul(2)), // a pack and, for thin packs, what is added to it
         (Resource::Cpu, seconds + 2),
     ] {

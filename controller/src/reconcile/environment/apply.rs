@@ -1,6 +1,7 @@
 //! Step 4: the plan carried out. The inventory first, then the stages, then the pruning, then what is known of the outcome.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, ObjectFailure, Owner};
@@ -8,13 +9,13 @@ use futures::StreamExt as _;
 use tokio::time::Instant;
 
 use super::dereference::account;
-use super::desired::{Desired, unavailable};
+use super::desired::{Bodies, Desired, Renderer, unavailable};
 use super::failure::{Failure, MendedBy};
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
 use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
 use crate::driver::Key;
-use crate::git::{CommitInfo, Repositories};
+use crate::git::CommitInfo;
 use crate::health::Health;
 use crate::plan::{self, Action, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why};
 use crate::render::{Object, ObjectKey, Origin, Stage};
@@ -27,7 +28,7 @@ const DEFINITION_SERVED: Duration = Duration::from_secs(20);
 /// What is to be carried out, and with what.
 pub(super) struct Work<'a> {
     pub(super) cluster: &'a Cluster,
-    pub(super) repositories: &'a Repositories,
+    pub(super) renderer: &'a Renderer,
     pub(super) inventories: &'a Inventories,
     pub(super) acting: &'a Acting,
     pub(super) environment: &'a Environment,
@@ -80,6 +81,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
     }
 
     let bodies = bodies(work).await?;
+    let bodies = bodies.by_key();
     if let Some(ahead) = &plan.write_ahead {
         write(work, ahead.clone()).await?;
     }
@@ -254,29 +256,18 @@ fn knowledge(live: Option<Live>) -> Knowledge {
 }
 
 /// The objects themselves: at hand after a rendering, else read again from the copy of the repository.
-async fn bodies(work: &Work<'_>) -> Result<HashMap<ObjectKey, Object>, Failure> {
-    let rendered = match &work.desired.bodies {
-        Some(bodies) => bodies.clone(),
-        None => {
-            let again = super::desired::desired(
-                work.cluster,
-                work.repositories,
-                work.acting,
-                work.environment,
-                work.commit,
-                None,
-            )
-            .await?;
-            again.bodies.unwrap_or_default()
-        }
-    };
-    Ok(rendered.iter().map(|object| (object.key(), object.clone())).collect())
+async fn bodies(work: &Work<'_>) -> Result<Arc<Bodies>, Failure> {
+    if let Some(bodies) = &work.desired.bodies {
+        return Ok(bodies.clone());
+    }
+    let again = work.renderer.desired(work.acting, work.environment, work.key, work.commit, None).await?;
+    Ok(again.bodies.expect("what is not known is rendered"))
 }
 
 /// Sends the objects of a stage. True when a newer commit came meanwhile.
 async fn send(
     work: &Work<'_>,
-    bodies: &HashMap<ObjectKey, Object>,
+    bodies: &HashMap<ObjectKey, &Object>,
     entries: &[InventoryEntry],
     steps: &[Step],
     outcome: &mut Outcome,
@@ -352,7 +343,7 @@ async fn abandoned(work: &Work<'_>, object: &Object) -> bool {
 }
 
 /// Waits until the kinds of new definitions are served, so that their first objects can be in the same commit.
-async fn served(work: &Work<'_>, bodies: &HashMap<ObjectKey, Object>, steps: &[Step]) {
+async fn served(work: &Work<'_>, bodies: &HashMap<ObjectKey, &Object>, steps: &[Step]) {
     let sent = steps.iter().filter(|step| matches!(step.action, Action::Apply { .. }));
     if !sent.clone().any(|step| step.key.kind == "CustomResourceDefinition") {
         return;

@@ -10,7 +10,7 @@ use kube::Api;
 use tokio::time::Instant;
 
 use super::failure::{Failure, MendedBy};
-use crate::cluster::{Acting, ApiError, Cluster};
+use crate::cluster::{Acting, Cluster};
 use crate::git::{Credential, Repositories, Subscription};
 use crate::render::ObjectKey;
 

@@ -1,16 +1,29 @@
 //! Step 2: the objects of a commit, with their namespaces, hashes and stages.
+//!
+//! What people write into a repository decides how much memory its objects take. So that no one's repository takes what
+//! the others need, only [`LARGE_AT_ONCE`] large trees have their objects in memory at a time; small ones never wait for that.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, ObjectFailure};
 use kube::ResourceExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::block_in_place;
 
 use super::failure::{Failure, MendedBy};
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
+use crate::driver::Key;
 use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};
 use crate::plan;
-use crate::render::{self, Object, SourceFile, Stage};
+use crate::render::{self, Object, ObjectKey, SourceFile, Stage};
+
+/// Bytes of manifests from which on a tree is large. The costliest objects take 200 times the memory of their text (measured:
+/// a list of empty mappings); typical ones, 10 times.
+const LARGE: usize = 64 << 10;
+/// Large trees whose objects are in memory at once.
+const LARGE_AT_ONCE: usize = 2;
 
 /// What a commit wants. The objects themselves are kept only as long as they are being applied: at ten thousand apps they
 /// would fill the memory, and the copy of the repository has them.
@@ -26,8 +39,22 @@ pub(super) struct Desired {
     pub(super) objects: Arc<[plan::Desired]>,
     /// The kinds, as apiVersion and kind.
     pub(super) kinds: Arc<[(String, String)]>,
-    /// The objects, in the order of `objects`.
-    pub(super) bodies: Option<Arc<[Object]>>,
+    /// The objects themselves, in the order of `objects`.
+    pub(super) bodies: Option<Arc<Bodies>>,
+}
+
+/// Objects in memory, and the place that a large tree takes for as long as they are.
+#[derive(Debug)]
+pub(super) struct Bodies {
+    objects: Vec<Object>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Bodies {
+    /// Each by its key.
+    pub(super) fn by_key(&self) -> HashMap<ObjectKey, &Object> {
+        self.objects.iter().map(|object| (object.key(), object)).collect()
+    }
 }
 
 impl Desired {
@@ -42,82 +69,153 @@ impl Desired {
     }
 }
 
-/// Reads and renders `commit`, unless `known` is of the same tree.
-pub(super) async fn desired(
-    cluster: &Cluster,
-    repositories: &Repositories,
-    acting: &Acting,
-    environment: &Environment,
-    commit: &CommitInfo,
-    known: Option<&Desired>,
-) -> Result<Desired, Failure> {
-    let known = known.filter(|known| known.is_of(environment));
-    if let Some(known) = known.filter(|known| known.commit == commit.id) {
-        return Ok(known.clone());
+/// Reads and renders commits.
+pub(super) struct Renderer {
+    cluster: Cluster,
+    repositories: Repositories,
+    places: Arc<Semaphore>,
+    /// Environments whose large tree found no place, and its commit: it is not read again before there is one.
+    queue: Mutex<HashMap<Key, CommitId>>,
+}
+
+impl Renderer {
+    /// With no objects in memory.
+    pub(super) fn new(cluster: Cluster, repositories: Repositories) -> Self {
+        let places = Arc::new(Semaphore::new(LARGE_AT_ONCE));
+        Self { cluster, repositories, places, queue: Mutex::default() }
     }
-    let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
-    let path = environment.spec.source.path.as_deref().unwrap_or_default();
-    let tree = repositories.read(&namespace, &name, &commit.id, path, known.map(|known| &known.tree)).await;
-    let tree = match tree {
-        Ok(tree) => tree,
-        Err(error) => {
-            let of_a_file =
-                matches!(error, git::Error::FileTooLarge { .. } | git::Error::TooMuch { .. } | git::Error::Link { .. });
-            let message = if of_a_file { not_applied(commit.id.short(), &error) } else { error.to_string() };
-            let mended_by = if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time };
-            return Err(Failure::new(error.label(), message, mended_by));
+
+    /// Forgets an Environment that is gone.
+    pub(super) fn forget(&self, key: &Key) {
+        self.queue().remove(key);
+    }
+
+    // A plain map that no panic can leave half-written.
+    fn queue(&self) -> MutexGuard<'_, HashMap<Key, CommitId>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `commit` wants: `known` where that is of the same tree, which then has no bodies.
+    ///
+    /// # Errors
+    ///
+    /// Besides what is wrong with the commit, that it is not this Environment's turn.
+    pub(super) async fn desired(
+        &self,
+        acting: &Acting,
+        environment: &Environment,
+        key: &Key,
+        commit: &CommitInfo,
+        known: Option<&Desired>,
+    ) -> Result<Desired, Failure> {
+        let known = known.filter(|known| known.is_of(environment));
+        if let Some(known) = known.filter(|known| known.commit == commit.id) {
+            return Ok(known.without_objects());
         }
-    };
-    match (tree.files, known) {
-        (None, Some(known)) => Ok(Desired { commit: commit.id.clone(), ..known.clone() }),
-        (None, None) => unreachable!("a tree is left out only when it is the known one"),
-        (Some(files), _) => render(cluster, acting, environment, commit, tree.id, &files).await,
+        // Who was told to wait has the place first, and reads then: all others would read in vain.
+        let waited = self.queue().get(key) == Some(&commit.id);
+        let place = if waited { Some(self.take_place(key, commit)?) } else { None };
+        let (namespace, name) = key;
+        let path = environment.spec.source.path.as_deref().unwrap_or_default();
+        let tree = self.repositories.read(namespace, name, &commit.id, path, known.map(|known| &known.tree)).await;
+        let tree = match tree {
+            Ok(tree) => tree,
+            Err(error) => {
+                let of_a_file = matches!(
+                    error,
+                    git::Error::FileTooLarge { .. } | git::Error::TooMuch { .. } | git::Error::Link { .. }
+                );
+                let message = if of_a_file { not_applied(commit.id.short(), &error) } else { error.to_string() };
+                let mended_by = if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time };
+                return Err(Failure::new(error.label(), message, mended_by));
+            }
+        };
+        match (tree.files, known) {
+            (None, Some(known)) => Ok(Desired { commit: commit.id.clone(), ..known.without_objects() }),
+            (None, None) => unreachable!("a tree is left out only when it is the known one"),
+            (Some(files), _) => {
+                let is_large = files.iter().map(|file| file.bytes.len()).sum::<usize>() >= LARGE;
+                let place = match place {
+                    None if is_large => Some(self.take_place(key, commit)?),
+                    place => place,
+                };
+                self.render(acting, environment, commit, tree.id, files, place).await
+            }
+        }
+    }
+
+    async fn render(
+        &self,
+        acting: &Acting,
+        environment: &Environment,
+        commit: &CommitInfo,
+        tree: TreeId,
+        files: Vec<SourceFile>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Desired, Failure> {
+        let at = commit.id.short();
+        // The largest tree takes seconds, in which this thread serves nobody else.
+        let rendered = block_in_place(|| render::render(&files, &render::Limits::default()));
+        let mut objects = rendered.map_err(|errors| {
+            several("RenderFailed", MendedBy::Commit, at, errors.iter().map(|e| (e.origin.to_string(), e.to_string())))
+        })?;
+        drop(files);
+        let kinds = self.cluster.kinds();
+        let known = kinds.known().await.map_err(|error| unavailable(&error))?;
+        let namespace = environment.namespace().unwrap_or_default();
+        let scoped = match render::scope(&mut objects, scope_of(&known), &namespace) {
+            // A kind that is not known may have been installed a moment ago.
+            Err(_) => {
+                let known = kinds.refresh().await.map_err(|error| unavailable(&error))?;
+                render::scope(&mut objects, scope_of(&known), &namespace)
+            }
+            scoped => scoped,
+        };
+        scoped.map_err(|errors| {
+            let errors = errors.iter().map(|e| (e.origin().to_string(), e.to_string()));
+            several("UnknownKind", MendedBy::Person, at, errors)
+        })?;
+        for object in objects.iter_mut().filter(|object| object.group() == GROUP) {
+            object.set_annotation(ANNOTATION_COMMIT, commit.id.as_str());
+        }
+        let plan =
+            |object: &Object| plan::Desired { key: object.key(), hash: acting.hash(object), stage: Stage::of(object) };
+        let wanted = block_in_place(|| objects.iter().map(plan).collect());
+        let mut kinds: Vec<_> = objects.iter().map(|o| (o.api_version().to_owned(), o.kind().to_owned())).collect();
+        kinds.sort();
+        kinds.dedup();
+        Ok(Desired {
+            commit: commit.id.clone(),
+            tree,
+            generation: environment.metadata.generation,
+            objects: wanted,
+            kinds: kinds.into(),
+            bodies: Some(Arc::new(Bodies { objects, _place: place })),
+        })
+    }
+
+    /// A place for a large tree, or the failure that it is not its turn.
+    fn take_place(&self, key: &Key, commit: &CommitInfo) -> Result<OwnedSemaphorePermit, Failure> {
+        let mut queue = self.queue();
+        match self.places.clone().try_acquire_owned() {
+            Ok(place) => {
+                queue.remove(key);
+                Ok(place)
+            }
+            Err(_) => {
+                queue.insert(key.clone(), commit.id.clone());
+                Err(not_its_turn())
+            }
+        }
     }
 }
 
-async fn render(
-    cluster: &Cluster,
-    acting: &Acting,
-    environment: &Environment,
-    commit: &CommitInfo,
-    tree: TreeId,
-    files: &[SourceFile],
-) -> Result<Desired, Failure> {
-    let at = commit.id.short();
-    let objects = render::render(files, &render::Limits::default()).map_err(|errors| {
-        several("RenderFailed", MendedBy::Commit, at, errors.iter().map(|e| (e.origin.to_string(), e.to_string())))
-    })?;
-    let known = cluster.kinds().known().await.map_err(|error| unavailable(&error))?;
-    let namespace = environment.namespace().unwrap_or_default();
-    let scoped = match render::scope(objects.clone(), scope_of(&known), &namespace) {
-        // A kind that is not known may have been installed a moment ago.
-        Err(_) => {
-            let known = cluster.kinds().refresh().await.map_err(|error| unavailable(&error))?;
-            render::scope(objects, scope_of(&known), &namespace)
-        }
-        scoped => scoped,
-    };
-    let mut objects = scoped.map_err(|errors| {
-        several("UnknownKind", MendedBy::Person, at, errors.iter().map(|e| (e.origin().to_string(), e.to_string())))
-    })?;
-    for object in objects.iter_mut().filter(|object| object.group() == GROUP) {
-        object.set_annotation(ANNOTATION_COMMIT, commit.id.as_str());
-    }
-    let wanted = objects
-        .iter()
-        .map(|object| plan::Desired { key: object.key(), hash: acting.hash(object), stage: Stage::of(object) })
-        .collect();
-    let mut kinds: Vec<_> = objects.iter().map(|o| (o.api_version().to_owned(), o.kind().to_owned())).collect();
-    kinds.sort();
-    kinds.dedup();
-    Ok(Desired {
-        commit: commit.id.clone(),
-        tree,
-        generation: environment.metadata.generation,
-        objects: wanted,
-        kinds: kinds.into(),
-        bodies: Some(objects.into()),
-    })
+fn not_its_turn() -> Failure {
+    let message = format!(
+        "Waiting for its turn: of commits with more than {} KiB of manifests, {LARGE_AT_ONCE} are applied at a time",
+        LARGE >> 10
+    );
+    Failure::new("Queued", message, MendedBy::Turn)
 }
 
 fn scope_of(known: &Known) -> impl Fn(&str, &str) -> Option<bool> {

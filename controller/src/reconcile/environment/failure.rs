@@ -30,6 +30,8 @@ pub(super) enum MendedBy {
     Host,
     /// Time, perhaps.
     Time,
+    /// Others being done: nothing is wrong.
+    Turn,
 }
 
 impl Failure {

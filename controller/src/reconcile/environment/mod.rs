@@ -28,7 +28,7 @@ use kube::runtime::events::EventType;
 use self::apply::{Done, apply};
 pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
-use self::desired::{Desired, desired};
+use self::desired::{Desired, Renderer};
 use self::failure::{Failure, MendedBy};
 use self::status::{AppliedNow, Findings, Reached, conclude, listed};
 use super::{Announcer, Owners};
@@ -58,6 +58,7 @@ struct Memory {
 pub struct EnvironmentReconciler {
     cluster: Cluster,
     repositories: Repositories,
+    renderer: Renderer,
     inventories: Arc<Inventories>,
     owners: Arc<Owners>,
     announcer: Announcer,
@@ -73,7 +74,8 @@ impl EnvironmentReconciler {
         owners: Arc<Owners>,
     ) -> Self {
         let announcer = Announcer::new(&cluster, "Reconcile");
-        Self { cluster, repositories, inventories, owners, announcer, memories: Mutex::default() }
+        let renderer = Renderer::new(cluster.clone(), repositories.clone());
+        Self { cluster, repositories, renderer, inventories, owners, announcer, memories: Mutex::default() }
     }
 
     // A plain map that no panic can leave half-written.
@@ -97,8 +99,17 @@ impl Reconciler for EnvironmentReconciler {
         let mut memory = remembered.unwrap_or_else(|| Memory { uid, ..Memory::default() });
         let mut findings = Findings::default();
         let result = self.work(&environment, &key, &owner, &mut memory, &mut findings).await;
+        let waits = result.as_ref().is_err_and(|failure| failure.mended_by == MendedBy::Turn);
         let (outcome, next) = conclude(&environment, &result, &findings);
-        if let Err(failure) = &result {
+        let known = |(commit, _): &(CommitInfo, Time)| occasion(&environment, &memory, commit) == Occasion::Watch;
+        if waits && findings.head.as_ref().is_some_and(known) {
+            // A new process reads all large commits once more, in turns: that is no news.
+            self.memories().insert(key, memory);
+            return next;
+        }
+        if let Err(failure) = &result
+            && !waits
+        {
             findings.failures.clone_from(&failure.failures);
             if findings.failures.is_empty() {
                 findings.failures.push(ObjectFailure {
@@ -122,6 +133,7 @@ impl Reconciler for EnvironmentReconciler {
         let owner = Owner::new(OwnerKind::Environment, namespace, name);
         self.memories().remove(&key);
         self.repositories.unsubscribe(namespace, name);
+        self.renderer.forget(&key);
         match deletion::clean_up(&self.cluster, &self.inventories, &key).await {
             Ok(()) => {
                 self.owners.forget(&owner);
@@ -212,8 +224,9 @@ impl EnvironmentReconciler {
             }
         };
         let known = memory.desired.as_deref();
-        let desired = match desired(&self.cluster, &self.repositories, &acting, environment, &commit, known).await {
+        let desired = match self.renderer.desired(&acting, environment, key, &commit, known).await {
             Ok(desired) => Arc::new(desired),
+            Err(failure) if failure.mended_by == MendedBy::Turn => return Err(failure),
             Err(failure) => {
                 self.hold(environment, key, owner, &acting, memory).await;
                 return Err(failure);
@@ -232,7 +245,7 @@ impl EnvironmentReconciler {
         };
         let done = apply(&apply::Work {
             cluster: &self.cluster,
-            repositories: &self.repositories,
+            renderer: &self.renderer,
             inventories: &self.inventories,
             acting: &acting,
             environment,
@@ -274,7 +287,7 @@ impl EnvironmentReconciler {
         let Some((commit, desired)) = applied else { return };
         let done = apply(&apply::Work {
             cluster: &self.cluster,
-            repositories: &self.repositories,
+            renderer: &self.renderer,
             inventories: &self.inventories,
             acting,
             environment,

@@ -23,6 +23,8 @@ const BLIND_POLL: Duration = Duration::from_secs(300);
 const BLIND_WAIT: Duration = Duration::from_secs(15);
 /// How often it is looked whether a person has mended what only a person can.
 const PERSON: Duration = Duration::from_secs(15);
+/// How often a large commit asks whether it is its turn.
+const TURN: Duration = Duration::from_secs(1);
 
 /// What a reconcile came to know, for the status.
 #[derive(Clone, Debug, Default)]
@@ -129,6 +131,7 @@ pub(super) fn conclude(
                 MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
                 MendedBy::Host => (Outcome::Failed { reason, message }, wait(BLIND_POLL)),
                 MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
+                MendedBy::Turn => (Outcome::InProgress { reason, message }, Next::After(TURN)),
             }
         }
     }

@@ -154,6 +154,20 @@ async fn a_repository_that_is_too_large() {
 }
 
 #[tokio::test]
+async fn a_repository_that_unfolds_into_more_memory_than_there_is() {
+    let server = GitServer::start();
+    let repo = server.repo("demo");
+    let mut pool = Pool::with(Limits { memory: 64 << 20, ..Limits::default() });
+    // A few hundred bytes on the wire: one is sent as what differs from the other, and both are needed in full to check that.
+    let (one, other) = ("a".repeat(48 << 20), "a".repeat((48 << 20) + 1));
+    repo.push("prod", &[("deploy/one.txt", &one), ("deploy/other.txt", &other)], "bomb");
+    pool.follow("bomb", &server.https("demo"), branch("prod"), server.password());
+    let error = pool.until_failed("bomb").await;
+    assert_eq!(error.label(), "RepositoryTooLarge", "{error}");
+    assert!(error.to_string().contains("more memory than the git process may use") && error.is_terminal(), "{error}");
+}
+
+#[tokio::test]
 async fn a_killed_child_is_told_and_tried_again() {
     let (address, arrival) = hanging().await;
     let mut pool = Pool::new();
@@ -186,7 +200,7 @@ async fn a_child_ends_with_its_parent() {
         "repository": folder.path().join("repository"),
         "url": format!("http://{address}/a"),
         "limits": {
-            "sync_timeout": duration(600), "read_timeout": duration(600), "memory": 4u64 << 30, "download": 1 << 20,
+            "sync_timeout": duration(600), "read_timeout": duration(600), "memory": 512 << 20, "download": 1 << 20,
             "objects": 10, "packs": 1, "files": 1, "file_bytes": 1, "total_bytes": 1
         },
         "operation": {"Sync": {"host": "127.0.0.1", "port": address.port(), "user": "git", "auth": "Nothing",

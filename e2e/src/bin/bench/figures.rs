@@ -1,6 +1,5 @@
 //! Numbers, and how they are shown.
 
-use std::fs;
 use std::time::Duration;
 
 /// A line of the table.
@@ -34,15 +33,6 @@ pub fn percentile(samples: &[Duration], percent: usize) -> Duration {
 /// A duration as the table shows it.
 pub fn milliseconds(duration: Duration) -> String {
     format!("{:.0} ms", duration.as_secs_f64() * 1000.0)
-}
-
-/// The memory that a process has in RAM.
-pub fn resident_mebibytes(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the controller runs");
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the kernel says how much memory is used");
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("the kernel writes a number");
-    kibibytes / 1024
 }
 
 #[cfg(test)]

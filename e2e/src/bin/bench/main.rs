@@ -42,15 +42,12 @@ async fn main() {
         figures::print(&quiet::minute(bed, &apps).await);
         figures::print(&[Row::new(
             "resident memory then, with all of the above",
-            format!("{} MiB", figures::resident_mebibytes(controller.pid())),
+            format!("{} MiB", controller.resident_mebibytes()),
         )]);
     }
     if asked_for("failing") {
         figures::print(&failing::ten_of_a_hundred(bed).await);
-        figures::print(&[Row::new(
-            "resident memory at the end",
-            format!("{} MiB", figures::resident_mebibytes(controller.pid())),
-        )]);
+        figures::print(&[Row::new("resident memory at the end", format!("{} MiB", controller.resident_mebibytes()))]);
     }
 
     controller.stop();
