@@ -20,6 +20,8 @@ pub enum Next {
     Await,
     /// After that time, or earlier when something happens.
     After(Duration),
+    /// It could not begin: after that time, or earlier when something happens, as if it had not tried.
+    Later(Duration),
     /// It failed for a reason that may pass: after a pause that grows with each failure.
     Retry,
 }
@@ -101,8 +103,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let waited = std::mem::take(&mut entry.after_pause);
         entry.failures = match next {
             Next::Retry if waited || entry.failures == 0 => entry.failures.saturating_add(1),
-            Next::Retry => entry.failures,
-            _ => 0,
+            Next::Retry | Next::Later(_) => entry.failures,
+            Next::Await | Next::After(_) => 0,
         };
         if again {
             self.push(key);
@@ -113,7 +115,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 self.entries.remove(key);
                 return;
             }
-            Next::After(pause) => pause,
+            Next::After(pause) | Next::Later(pause) => pause,
             Next::Retry => back_off(entry.failures).mul_f64(0.8 + 0.4 * jitter),
         };
         self.sequence += 1;
@@ -180,6 +182,25 @@ mod tests {
         assert_eq!(queue.pop(now), Some("a"));
         queue.done(&"a", Next::After(Duration::from_secs(7)), now, 0.5);
         assert_eq!(queue.next_timer(), Some(now + Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn waiting_for_a_turn_forgets_no_failure() {
+        let mut queue = Queue::default();
+        queue.push(&"a");
+        let mut now = at(0);
+        for _ in 0..3 {
+            queue.pop(now);
+            queue.done(&"a", Next::Retry, now, 0.5);
+            now = queue.next_timer().expect("a timer");
+        }
+        queue.pop(now);
+        queue.done(&"a", Next::Later(Duration::from_secs(1)), now, 0.5);
+        assert_eq!(queue.next_timer(), Some(now + Duration::from_secs(1)));
+        now += Duration::from_secs(1);
+        queue.pop(now);
+        queue.done(&"a", Next::Retry, now, 0.5);
+        assert_eq!(queue.next_timer(), Some(now + Duration::from_secs(8)), "the fourth failure");
     }
 
     #[test]

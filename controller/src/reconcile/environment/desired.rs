@@ -4,14 +4,16 @@
 //! the others need, only [`LARGE_AT_ONCE`] large trees have their objects in memory at a time; small ones never wait for that.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, ObjectFailure};
 use kube::ResourceExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::block_in_place;
+use tokio::time::Instant;
 
 use super::failure::{Failure, MendedBy};
+use super::turns::Turns;
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
 use crate::driver::Key;
@@ -19,8 +21,8 @@ use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};
 use crate::plan;
 use crate::render::{self, Object, ObjectKey, SourceFile, Stage};
 
-/// Bytes of manifests from which on a tree is large. The costliest objects take 200 times the memory of their text (measured:
-/// a list of empty mappings); typical ones, 10 times.
+/// Bytes of manifests from which on a tree is large. What it takes in memory is bounded by [`render::Limits::values`] alone: a
+/// mapping of three bytes takes half a kilobyte while it is read.
 const LARGE: usize = 64 << 10;
 /// Large trees whose objects are in memory at once.
 const LARGE_AT_ONCE: usize = 2;
@@ -73,26 +75,18 @@ impl Desired {
 pub(super) struct Renderer {
     cluster: Cluster,
     repositories: Repositories,
-    places: Arc<Semaphore>,
-    /// Environments whose large tree found no place, and its commit: it is not read again before there is one.
-    queue: Mutex<HashMap<Key, CommitId>>,
+    turns: Turns,
 }
 
 impl Renderer {
     /// With no objects in memory.
     pub(super) fn new(cluster: Cluster, repositories: Repositories) -> Self {
-        let places = Arc::new(Semaphore::new(LARGE_AT_ONCE));
-        Self { cluster, repositories, places, queue: Mutex::default() }
+        Self { cluster, repositories, turns: Turns::new(LARGE_AT_ONCE) }
     }
 
     /// Forgets an Environment that is gone.
     pub(super) fn forget(&self, key: &Key) {
-        self.queue().remove(key);
-    }
-
-    // A plain map that no panic can leave half-written.
-    fn queue(&self) -> MutexGuard<'_, HashMap<Key, CommitId>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.turns.forget(key);
     }
 
     /// What `commit` wants: `known` where that is of the same tree, which then has no bodies.
@@ -113,8 +107,8 @@ impl Renderer {
             return Ok(known.without_objects());
         }
         // Who was told to wait has the place first, and reads then: all others would read in vain.
-        let waited = self.queue().get(key) == Some(&commit.id);
-        let place = if waited { Some(self.take_place(key, commit)?) } else { None };
+        let waits = self.turns.waits(key, &commit.id);
+        let place = if waits { Some(self.place(key, commit)?) } else { None };
         let (namespace, name) = key;
         let path = environment.spec.source.path.as_deref().unwrap_or_default();
         let tree = self.repositories.read(namespace, name, &commit.id, path, known.map(|known| &known.tree)).await;
@@ -136,7 +130,7 @@ impl Renderer {
             (Some(files), _) => {
                 let is_large = files.iter().map(|file| file.bytes.len()).sum::<usize>() >= LARGE;
                 let place = match place {
-                    None if is_large => Some(self.take_place(key, commit)?),
+                    None if is_large => Some(self.place(key, commit)?),
                     place => place,
                 };
                 self.render(acting, environment, commit, tree.id, files, place).await
@@ -195,27 +189,15 @@ impl Renderer {
     }
 
     /// A place for a large tree, or the failure that it is not its turn.
-    fn take_place(&self, key: &Key, commit: &CommitInfo) -> Result<OwnedSemaphorePermit, Failure> {
-        let mut queue = self.queue();
-        match self.places.clone().try_acquire_owned() {
-            Ok(place) => {
-                queue.remove(key);
-                Ok(place)
-            }
-            Err(_) => {
-                queue.insert(key.clone(), commit.id.clone());
-                Err(not_its_turn())
-            }
-        }
+    fn place(&self, key: &Key, commit: &CommitInfo) -> Result<OwnedSemaphorePermit, Failure> {
+        self.turns.take(key, &commit.id, Instant::now()).ok_or_else(|| {
+            let message = format!(
+                "Waiting for its turn: of commits with more than {} KiB of manifests, {LARGE_AT_ONCE} are applied at a time",
+                LARGE >> 10
+            );
+            Failure::new("Queued", message, MendedBy::Turn)
+        })
     }
-}
-
-fn not_its_turn() -> Failure {
-    let message = format!(
-        "Waiting for its turn: of commits with more than {} KiB of manifests, {LARGE_AT_ONCE} are applied at a time",
-        LARGE >> 10
-    );
-    Failure::new("Queued", message, MendedBy::Turn)
 }
 
 fn scope_of(known: &Known) -> impl Fn(&str, &str) -> Option<bool> {

@@ -15,6 +15,7 @@ mod dereference;
 mod desired;
 mod failure;
 mod status;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,9 +102,8 @@ impl Reconciler for EnvironmentReconciler {
         let result = self.work(&environment, &key, &owner, &mut memory, &mut findings).await;
         let waits = result.as_ref().is_err_and(|failure| failure.mended_by == MendedBy::Turn);
         let (outcome, next) = conclude(&environment, &result, &findings);
-        let known = |(commit, _): &(CommitInfo, Time)| occasion(&environment, &memory, commit) == Occasion::Watch;
-        if waits && findings.head.as_ref().is_some_and(known) {
-            // A new process reads all large commits once more, in turns: that is no news.
+        if waits && judged_before(&environment, &memory, &findings) {
+            // A new process reads all large commits once more, and a commit that failed is tried again: that is no news.
             self.memories().insert(key, memory);
             return next;
         }
@@ -164,6 +164,14 @@ impl Reconciler for EnvironmentReconciler {
             tracing::warn!(%namespace, %name, %error, "cannot write a status");
         }
     }
+}
+
+/// Whether the status says already what became of the commit at the head.
+fn judged_before(environment: &Environment, memory: &Memory, findings: &Findings) -> bool {
+    let status = memory.status.as_ref().or(environment.status.as_ref());
+    let Some((status, (head, _))) = status.zip(findings.head.as_ref()) else { return false };
+    status.observed_generation == environment.metadata.generation
+        && status.source.as_ref().is_some_and(|source| source.commit == head.id.as_str())
 }
 
 /// Whether the commit was applied in full before: then whatever differs now was changed by others, and the drift policy decides.

@@ -131,7 +131,7 @@ pub(super) fn conclude(
                 MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
                 MendedBy::Host => (Outcome::Failed { reason, message }, wait(BLIND_POLL)),
                 MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
-                MendedBy::Turn => (Outcome::InProgress { reason, message }, Next::After(TURN)),
+                MendedBy::Turn => (Outcome::InProgress { reason, message }, Next::Later(TURN)),
             }
         }
     }
