@@ -1,13 +1,14 @@
 //! `Environment`: a branch that a namespace follows.
 //!
 //! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account;
-//! 2. [`desired`]: the objects of the commit;
+//! 2. [`desired`]: the objects of the commit, of a large one when it is its turn ([`turns`]);
 //! 3. [`mod@plan`](crate::plan): what to send, what to prune, what to refuse (pure);
 //! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
-//! 5. [`status`]: what a person reads (pure).
+//! 5. [`status`]: what a person reads (pure), and when to look again.
 //!
-//! A reconcile never waits: not for the network of a git host (that is [`Repositories`]' own work), not for pods to become
-//! healthy. It looks at what is known, does what is to be done, and is called again by the event that changes something.
+//! [`failure`] says what ends such a turn before its time. A reconcile never waits: not for the network of a git host (that is
+//! [`Repositories`]' own work), not for pods to become healthy. It looks at what is known, does what is to be done, and is called
+//! again by the event that changes something.
 
 mod apply;
 mod deletion;
