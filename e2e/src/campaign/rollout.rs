@@ -88,20 +88,26 @@ impl Rollout {
             (commits, began.elapsed())
         }));
         let (ended, ()) = futures::future::join(ended, meanwhile).await;
-        let mut runs = Vec::new();
-        for (system, (commits, took)) in systems.iter().zip(ended) {
-            // What went on longer than the rollout may have disturbed its end too.
+        // What went on longer than the rollout may have disturbed its end too.
+        let settled = join_all(systems.iter().zip(ended).map(async |(system, (commits, took))| {
             let settled = async {
                 let commits = commits?;
                 timeout(self.deadline, system.is_live_at_second(&commits[1])).await?;
                 Ok::<_, tokio::time::error::Elapsed>(commits)
             };
             let outcome = match settled.await {
-                Ok(commits) => Ok(Outcome::of(&system.namespace, &ledger, &commits)),
+                Ok(commits) => Ok(commits),
                 Err(_) => Err(format!("no end within {:?}: {}", self.deadline, unfinished(&system.namespace).await)),
             };
-            runs.push((outcome, took));
-        }
+            (outcome, took)
+        }));
+        let runs: Vec<_> = systems
+            .iter()
+            .zip(settled.await)
+            .map(|(system, (commits, took))| {
+                (commits.map(|commits| Outcome::of(&system.namespace, &ledger, &commits)), took)
+            })
+            .collect();
         let calls = drover.end();
         let concerning =
             |name: &str| calls.iter().filter_map(|(call, fault)| Some((call.in_namespace(name)?, *fault))).collect();

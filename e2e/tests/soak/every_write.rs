@@ -17,7 +17,7 @@ const FAULTS: [Fault; 10] = [
     Fault::Cut(When::After),
 ];
 /// Rollouts with a fault each that go on beside each other.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 26;
 
 fn at_each(points: &[Point], fault: &Fault) -> Vec<Disturbance> {
     points.iter().map(|point| Disturbance::at(point, fault)).collect()
