@@ -49,9 +49,14 @@ impl<'a> Environment<'a> {
 
     /// What it says when nothing is changed; the Secret `git-read` is to be there.
     pub fn spec(repo: &GitRepo) -> EnvironmentSpec {
+        Self::spec_of(repo.https())
+    }
+
+    /// The same for the repository at that address.
+    pub fn spec_of(url: String) -> EnvironmentSpec {
         EnvironmentSpec {
             source: Source {
-                url: repo.https(),
+                url,
                 reference: Reference { branch: Some("prod".into()), ..Reference::default() },
                 path: None,
                 interval: Some(drover_crds::Duration::from_secs(5)),

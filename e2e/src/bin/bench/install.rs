@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use drover_crds::{Environment, EnvironmentSpec, LocalObjectReference, Reference, Source};
+use drover_crds::Environment;
 use drover_e2e::{GitRepo, GitServer, Namespace, Testbed, eventually, ready};
 use futures::StreamExt as _;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -33,25 +33,10 @@ fn objects(name: &str) -> Vec<Value> {
 }
 
 fn environment(name: &str, url: String) -> Environment {
-    Environment::new(
-        name,
-        EnvironmentSpec {
-            source: Source {
-                url,
-                reference: Reference { branch: Some("prod".into()), ..Reference::default() },
-                path: Some(name.to_owned()),
-                interval: Some(drover_crds::Duration::from_secs(3600)),
-                secret_ref: Some(LocalObjectReference { name: "git-read".into() }),
-                webhook: None,
-            },
-            service_account_name: None,
-            prune: None,
-            deletion_policy: None,
-            drift: None,
-            suspend: None,
-            suspend_reason: None,
-        },
-    )
+    let mut spec = drover_e2e::Environment::spec_of(url);
+    spec.source.path = Some(name.to_owned());
+    spec.source.interval = Some(drover_crds::Duration::from_secs(3600));
+    Environment::new(name, spec)
 }
 
 fn names() -> impl Iterator<Item = String> {
