@@ -237,7 +237,12 @@ impl Acting {
         let api = self.api(kind, key.namespace.as_deref());
         match api.delete(&key.name, &params).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            // Most often it is another object by now; but a conflict can have other reasons, and then this one is still to be deleted.
+            Err(kube::Error::Api(status)) if status.code == 409 => match self.look(kind, key).await? {
+                Some(live) if live.uid == uid && !live.deleting => Err(ApiError::Changed { object: key.to_string() }),
+                _ => Ok(()),
+            },
             Err(error) => Err(self.error(error, "delete", key)),
         }
     }

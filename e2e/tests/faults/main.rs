@@ -51,9 +51,13 @@ async fn a_write_of_each_sort_that_fails_or_gets_no_answer_is_made_again() {
     .into_iter()
     .cycle();
     let sorts = Point::one_of_each_sort(campaign.points());
-    let faults: Vec<Disturbance> =
+    let mut faults: Vec<Disturbance> =
         sorts.iter().zip(&mut faults).map(|(point, fault)| Disturbance::at(point, &fault)).collect();
-    campaign.disturb(&faults, 7).await;
+    // A deletion that meets a conflict may have met another object of that name, and may not.
+    let conflict = Fault::Fail { status: 409, retry_after: None };
+    let deletions = campaign.points().iter().filter(|point| point.is_deletion());
+    faults.extend(deletions.map(|point| Disturbance::at(point, &conflict)));
+    campaign.disturb(&faults, 10).await;
     assert_eq!(campaign.drover.restarts(), 0, "drover ended");
     campaign.ends_well(100).await;
 }

@@ -1,4 +1,4 @@
-//! Each write of a rollout of five apps, one at a time.
+//! Each write of a rollout of five apps, one at a time. `SOAK_FAULT=409` runs only the faults with this in their name.
 
 use drover_e2e::campaign::{Disturbance, Point};
 use drover_e2e::fault::api::{Fault, When};
@@ -37,7 +37,8 @@ async fn killed_before_or_after_any_write_it_comes_to_the_same_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_write_may_fail_hang_or_lose_its_answer() {
     let mut campaign = crate::campaign(5).await;
-    for fault in FAULTS {
+    let only = std::env::var("SOAK_FAULT").unwrap_or_default();
+    for fault in FAULTS.into_iter().filter(|fault| format!("{fault:?}").contains(&only)) {
         let faults = at_each(campaign.points(), &fault);
         campaign.disturb(&faults, AT_ONCE).await;
     }
