@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,15 +33,37 @@ where
     match api.patch_status(name, &params, &Patch::Apply(&body)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(error)) if error.code == 404 => Ok(()),
-        Err(error) => {
-            let key = ObjectKey {
-                group: K::group(&()).into_owned(),
-                kind: K::kind(&()).into_owned(),
-                namespace: Some(namespace.to_owned()),
-                name: name.to_owned(),
-            };
-            Err(ApiError::of(error, "patch the status of", &key, None))
-        }
+        Err(error) => Err(ApiError::of(error, "patch the status of", &key_of::<K>(namespace, name), None)),
+    }
+}
+
+/// The uid and the status of one of drover's objects as the API server has it now; `None` when it is absent. For after a write of
+/// the status that failed: it may have been made all the same, and a watch tells that later. What is wrong with the rest of the
+/// object does not matter; a status that cannot be read counts as none.
+pub async fn read_status<K, S>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<(Option<String>, Option<S>)>, ApiError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    S: DeserializeOwned,
+{
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<K>(&()));
+    let found = api.get_opt(name).await;
+    let found = found.map_err(|error| ApiError::of(error, "get", &key_of::<K>(namespace, name), None))?;
+    Ok(found.map(|mut found| {
+        let status = found.data.get_mut("status").map(serde_json::Value::take);
+        (found.metadata.uid, status.and_then(|status| serde_json::from_value(status).ok()))
+    }))
+}
+
+fn key_of<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey {
+        group: K::group(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
     }
 }
 

@@ -35,7 +35,7 @@ use self::failure::{Failure, MendedBy};
 use self::status::{AppliedNow, Findings, Reached, conclude, listed};
 use super::{Announcer, Owners};
 use crate::cluster::inventory::Inventories;
-use crate::cluster::{Acting, Cluster, definition, is_gone, patch_status};
+use crate::cluster::{Acting, Cluster, definition, is_gone, patch_status, read_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories, outlook};
@@ -51,7 +51,10 @@ struct Memory {
     desired: Option<Arc<Desired>>,
     /// The commit that is applied in full, and what it wants.
     applied: Option<(CommitInfo, Arc<Desired>)>,
+    /// As it was written last.
     status: Option<EnvironmentStatus>,
+    /// The last write of the status failed, and may have been made all the same.
+    unsure: bool,
     /// The uid of the definition of Environments, where it matters.
     definition: Option<String>,
 }
@@ -99,6 +102,17 @@ impl Reconciler for EnvironmentReconciler {
         let uid = environment.uid();
         let remembered = self.memories().remove(&key).filter(|memory| memory.uid == uid);
         let mut memory = remembered.unwrap_or_else(|| Memory { uid, ..Memory::default() });
+        if memory.unsure {
+            match read_status::<Environment, _>(&self.cluster.client(), &key.0, &key.1).await {
+                Ok(found) => memory.status = found.and_then(|(_, status)| status),
+                Err(error) => {
+                    tracing::warn!(%owner, %error, "cannot read the status that may have been written last");
+                    self.memories().insert(key, memory);
+                    return Next::Retry;
+                }
+            }
+            memory.unsure = false;
+        }
         let mut findings = Findings::default();
         let result = self.work(&environment, &key, &owner, &mut memory, &mut findings).await;
         let waits = result.as_ref().is_err_and(|failure| failure.mended_by == MendedBy::Turn);
@@ -154,14 +168,14 @@ impl Reconciler for EnvironmentReconciler {
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
         let message = format!("Environment {namespace}/{name} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
-        let status = status::next(
-            &EnvironmentStatus::default(),
-            &Findings::default(),
-            &outcome,
-            None,
-            &Time(jiff::Timestamp::now()),
-        );
-        if let Err(error) = patch_status::<Environment>(&self.cluster.client(), namespace, name, &status).await {
+        // What is known of its commits stays.
+        let client = self.cluster.client();
+        let before: EnvironmentStatus = match read_status::<Environment, _>(&client, namespace, name).await {
+            Ok(found) => found.and_then(|(_, status)| status).unwrap_or_default(),
+            Err(error) => return tracing::warn!(%namespace, %name, %error, "cannot read a status"),
+        };
+        let status = status::next(&before, &Findings::default(), &outcome, None, &Time(jiff::Timestamp::now()));
+        if let Err(error) = patch_status::<Environment>(&client, namespace, name, &status).await {
             tracing::warn!(%namespace, %name, %error, "cannot write a status");
         }
     }
@@ -350,6 +364,7 @@ impl EnvironmentReconciler {
             }
             Err(error) => {
                 tracing::warn!(namespace = %key.0, name = %key.1, %error, "cannot write a status");
+                memory.unsure = true;
                 false
             }
         }

@@ -34,7 +34,7 @@ use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
 use super::{Announcer, Owners};
-use crate::cluster::{ApiError, Cluster, definition, is_gone, patch_status};
+use crate::cluster::{ApiError, Cluster, definition, is_gone, patch_status, read_status};
 use crate::driver::{Key, Next, Reconciler};
 use crate::registry::{self, Registry};
 use crate::render::Object;
@@ -115,7 +115,8 @@ struct Memory {
     uid: String,
     /// The uid of the definition of WebApps that it was made under.
     definition: String,
-    status: WebAppStatus,
+    /// `None` from before it is written until that has succeeded: a write that fails may have been made all the same.
+    status: Option<WebAppStatus>,
 }
 
 /// Reconciles WebApps.
@@ -139,11 +140,18 @@ impl WebAppReconciler {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The status as it was written last.
-    fn status_of(&self, app: &WebApp, key: &Key) -> WebAppStatus {
+    /// The status as it was written last; `None` when `app` turns out to be gone.
+    async fn status_of(&self, app: &WebApp, key: &Key) -> Result<Option<WebAppStatus>, ApiError> {
         let uid = app.uid().unwrap_or_default();
         let remembered = self.memories().get(key).filter(|m| m.uid == uid).map(|m| m.status.clone());
-        remembered.or_else(|| app.status.clone()).unwrap_or_default()
+        match remembered {
+            None => Ok(Some(app.status.clone().unwrap_or_default())),
+            Some(Some(status)) => Ok(Some(status)),
+            Some(None) => {
+                let found = read_status::<WebApp, _>(&self.cluster.client(), &key.0, &key.1).await?;
+                Ok(found.filter(|(uid, _)| *uid == app.uid()).map(|(_, status)| status.unwrap_or_default()))
+            }
+        }
     }
 
     /// The uid of the definition of WebApps; `None` while that is being deleted, and `app` with it.
@@ -161,18 +169,20 @@ impl WebAppReconciler {
         &self,
         app: &WebApp,
         key: &Key,
-        definition: String,
+        definition: &str,
         before: &WebAppStatus,
         after: WebAppStatus,
     ) -> bool {
+        let memory = |status| Memory { uid: app.uid().unwrap_or_default(), definition: definition.to_owned(), status };
         if *before != after || app.status.is_none() {
             self.tell(app, before, &after).await;
+            self.memories().insert(key.clone(), memory(None));
             if let Err(error) = patch_status::<WebApp>(&self.cluster.client(), &key.0, &key.1, &after).await {
                 tracing::warn!(namespace = %key.0, name = %key.1, %error, "cannot write a status");
                 return false;
             }
         }
-        self.memories().insert(key.clone(), Memory { uid: app.uid().unwrap_or_default(), definition, status: after });
+        self.memories().insert(key.clone(), memory(Some(after)));
         true
     }
 
@@ -200,7 +210,14 @@ impl Reconciler for WebAppReconciler {
         let owner = Owner::new(OwnerKind::WebApp, &key.0, &key.1);
         self.owners.note(&owner);
         let annotation = |name: &str| object.annotations().get(name).map(String::as_str);
-        let before = self.status_of(&object, &key);
+        let before = match self.status_of(&object, &key).await {
+            Ok(Some(before)) => before,
+            Ok(None) => return Next::Await,
+            Err(error) => {
+                tracing::warn!(%owner, %error, "cannot read the status that may have been written last");
+                return Next::Retry;
+            }
+        };
         let definition = match self.definition(&object, &key).await {
             Ok(Some(definition)) => definition,
             Ok(None) => return Next::Retry,
@@ -236,7 +253,7 @@ impl Reconciler for WebAppReconciler {
             }
         };
         status::conclude(&mut after, &outcome, url, object.metadata.generation, &now);
-        if self.write_status(&object, &key, definition, &before, after).await { next } else { Next::Retry }
+        if self.write_status(&object, &key, &definition, &before, after).await { next } else { Next::Retry }
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
@@ -264,12 +281,15 @@ impl Reconciler for WebAppReconciler {
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
         let message = format!("WebApp {namespace}/{name} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
-        // What was known of its releases stays: only the conditions change.
-        let key = (namespace.to_owned(), name.to_owned());
-        let mut status = self.memories().get(&key).map(|m| m.status.clone()).unwrap_or_default();
+        // What is known of its releases stays: only the conditions change.
+        let client = self.cluster.client();
+        let mut status: WebAppStatus = match read_status::<WebApp, _>(&client, namespace, name).await {
+            Ok(found) => found.and_then(|(_, status)| status).unwrap_or_default(),
+            Err(error) => return tracing::warn!(%namespace, %name, %error, "cannot read a status"),
+        };
         let url = status.url.clone();
         status::conclude(&mut status, &outcome, url, None, &Time(jiff::Timestamp::now()));
-        if let Err(error) = patch_status::<WebApp>(&self.cluster.client(), namespace, name, &status).await {
+        if let Err(error) = patch_status::<WebApp>(&client, namespace, name, &status).await {
             tracing::warn!(%namespace, %name, %error, "cannot write a status");
         }
     }
