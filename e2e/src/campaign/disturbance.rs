@@ -41,11 +41,6 @@ impl Point {
         };
         points.iter().filter(|point| seen.insert(sort(&point.call))).cloned().collect()
     }
-
-    /// Whether something is deleted there.
-    pub fn is_deletion(&self) -> bool {
-        self.call.verb == "delete"
-    }
 }
 
 impl fmt::Display for Point {

@@ -55,8 +55,13 @@ async fn a_write_of_each_sort_that_fails_or_gets_no_answer_is_made_again() {
         sorts.iter().zip(&mut faults).map(|(point, fault)| Disturbance::at(point, &fault)).collect();
     // A deletion that meets a conflict may have met another object of that name, and may not.
     let conflict = Fault::Fail { status: 409, retry_after: None };
-    let deletions = campaign.points().iter().filter(|point| point.is_deletion());
+    let deletions = campaign.points().iter().filter(|point| point.call.verb == "delete");
     faults.extend(deletions.map(|point| Disturbance::at(point, &conflict)));
+    // A status that says that a release is live, and of which drover does not hear that it was written before the next commit.
+    let live = |point: &&Point| {
+        (point.call.subresource.as_str(), point.nth) == ("status", 2) && point.call.resource == "webapps"
+    };
+    faults.extend(campaign.points().iter().filter(live).map(|point| Disturbance::at(point, &Fault::Hang(When::After))));
     campaign.disturb(&faults, 10).await;
     assert_eq!(campaign.drover.restarts(), 0, "drover ended");
     campaign.ends_well(100).await;
