@@ -115,12 +115,19 @@ impl Outcome {
     }
 }
 
+/// An object that the cluster forgot is made anew as it is now: what counts its former states begins again.
 fn forget_history(value: &mut Value) {
-    if let Value::Object(fields) = value {
-        fields.remove("history");
-        fields.remove("deployment.kubernetes.io/revision");
-        fields.values_mut().for_each(forget_history);
-        fields.retain(|name, value| name != "annotations" || value.as_object().is_none_or(|marks| !marks.is_empty()));
+    match value {
+        Value::Object(fields) => {
+            for name in ["history", "deployment.kubernetes.io/revision", "generation", "observedGeneration"] {
+                fields.remove(name);
+            }
+            fields.values_mut().for_each(forget_history);
+            fields
+                .retain(|name, value| name != "annotations" || value.as_object().is_none_or(|marks| !marks.is_empty()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_history),
+        _ => {}
     }
 }
 
