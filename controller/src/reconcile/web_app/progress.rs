@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use drover_crds::condition::Outcome;
-use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebAppStatus};
+use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebApp, WebAppStatus};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -18,7 +18,7 @@ use super::validate::{
     App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
 };
 use super::{Failure, apply, dereference, status};
-use crate::cluster::{Acting, Applied, Cluster};
+use crate::cluster::{Acting, ApiError, Applied, Cluster, read_status};
 use crate::driver::Next;
 use crate::health::{Finding, Patience, diagnose, replica_failure};
 use crate::registry::{Registry, has_digest};
@@ -212,6 +212,7 @@ impl Work<'_> {
         let previous = put_back.or(state.newest).and_then(|n| known.release(n));
         data.pods = carried_pods(&self.app, number, &data, previous, &facts)?;
         let release = Release { number, data };
+        self.is_still_there().await?;
         apply::write_ahead(&self.acting, &self.app, &release).await?;
         if let Some(began) = &mut self.status.release {
             began.image.clone_from(&release.data.image);
@@ -223,6 +224,16 @@ impl Work<'_> {
         known.pull = None;
         known.rollout = Rollout::Progressing(None);
         Ok(())
+    }
+
+    /// A release whose record is missing is new, or its WebApp was deleted a moment ago and took the records along: then nothing is
+    /// written for it any more.
+    async fn is_still_there(&self) -> Result<(), Failure> {
+        let App { namespace, name, uid } = &self.app;
+        match read_status::<WebApp, WebAppStatus>(&self.cluster.client(), namespace, name).await? {
+            Some((found, _)) if found == *uid => Ok(()),
+            _ => Err(ApiError::Changed { object: format!("WebApp {namespace}/{name}") }.into()),
+        }
     }
 
     /// The image as the registry knows it now. None is asked where nothing would be learnt.
