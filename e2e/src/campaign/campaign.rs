@@ -155,8 +155,8 @@ impl Campaign {
         }
     }
 
-    /// A quiet minute follows, in which the last systems run on, and all rollouts came to the same end. At least `share` of a hundred must have met their fault: the
-    /// order of writes differs a little from run to run.
+    /// A quiet minute follows, in which the last systems run on, and all rollouts came to the same end. At least `share` of a
+    /// hundred must have met their fault: the order of writes differs a little from run to run.
     pub async fn ends_well(self, share: usize) {
         self.only_the_last_are_there().await;
         let written = self.drover.quiet_minute(STILL).await;

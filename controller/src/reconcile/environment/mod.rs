@@ -59,6 +59,13 @@ struct Memory {
     definition: Option<String>,
 }
 
+impl Memory {
+    /// The status as it was written last: what the watch shows can be older.
+    fn status_of<'a>(&'a self, environment: &'a Environment) -> Option<&'a EnvironmentStatus> {
+        self.status.as_ref().or(environment.status.as_ref())
+    }
+}
+
 /// Reconciles Environments.
 pub struct EnvironmentReconciler {
     cluster: Cluster,
@@ -183,15 +190,14 @@ impl Reconciler for EnvironmentReconciler {
 
 /// Whether the status says already what became of the commit at the head.
 fn judged_before(environment: &Environment, memory: &Memory, findings: &Findings) -> bool {
-    let status = memory.status.as_ref().or(environment.status.as_ref());
-    let Some((status, (head, _))) = status.zip(findings.head.as_ref()) else { return false };
+    let Some((status, (head, _))) = memory.status_of(environment).zip(findings.head.as_ref()) else { return false };
     status.observed_generation == environment.metadata.generation
         && status.source.as_ref().is_some_and(|source| source.commit == head.id.as_str())
 }
 
 /// Whether the commit was applied in full before: then whatever differs now was changed by others, and the drift policy decides.
 fn occasion(environment: &Environment, memory: &Memory, commit: &CommitInfo) -> Occasion {
-    let status = memory.status.as_ref().or(environment.status.as_ref());
+    let status = memory.status_of(environment);
     let applied = status.and_then(|status| status.applied.as_ref()).map(|applied| applied.commit.as_str());
     let same_spec = status.and_then(|status| status.observed_generation) == environment.metadata.generation;
     if applied == Some(commit.id.as_str()) && same_spec { Occasion::Watch } else { Occasion::Commit }
@@ -348,8 +354,7 @@ impl EnvironmentReconciler {
         outcome: &Outcome,
         stem: Option<&str>,
     ) -> bool {
-        // What the watch shows can be older than what was written last.
-        let before = memory.status.clone().or_else(|| environment.status.clone()).unwrap_or_default();
+        let before = memory.status_of(environment).cloned().unwrap_or_default();
         let now = Time(jiff::Timestamp::now());
         let after = status::next(&before, findings, outcome, environment.metadata.generation, &now);
         if after == before {
