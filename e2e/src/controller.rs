@@ -16,7 +16,7 @@ use crate::http::{Response, get};
 use crate::testbed::{Testbed, repository};
 
 /// The namespace of the controller's own account, lease and inventory.
-const HOME: &str = "drover-system";
+pub(crate) const HOME: &str = "drover-system";
 
 static SHARED: OnceLock<Controller> = OnceLock::new();
 

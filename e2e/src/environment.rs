@@ -18,7 +18,7 @@ use crate::{Commit, Controller};
 /// How long drover may take to notice and apply a commit: the poll's five seconds, on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(60);
 
-/// The secret that [`Environment::with_webhook`] sets.
+/// The secret that [`Environment::webhook_spec`] sets.
 const WEBHOOK_TOKEN: &str = "only-the-git-host-knows-this";
 
 /// An `Environment` of a namespace.
@@ -79,12 +79,20 @@ impl<'a> Environment<'a> {
 
     /// One that is looked at once an hour, so that only its webhook can bring a commit soon.
     pub async fn with_webhook(namespace: &'a Namespace, name: &str, repo: &GitRepo) -> Self {
-        namespace.kubectl(&["create", "secret", "generic", "hook", &format!("--from-literal=token={WEBHOOK_TOKEN}")]);
+        let webhook = Self::webhook_spec(namespace);
         Self::create(namespace, name, repo, |spec| {
             spec.source.interval = Some(drover_crds::Duration::from_secs(3600));
-            spec.source.webhook = Some(Webhook { secret_ref: LocalObjectReference { name: "hook".into() } });
+            spec.source.webhook = Some(webhook);
         })
         .await
+    }
+
+    /// A webhook as a spec names it, with its Secret in the namespace: [`Self::webhook`] signs with that.
+    pub fn webhook_spec(namespace: &Namespace) -> Webhook {
+        namespace.apply(&format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: hook}}\nstringData: {{token: {WEBHOOK_TOKEN}}}\n"
+        ));
+        Webhook { secret_ref: LocalObjectReference { name: "hook".into() } }
     }
 
     /// What the API server has.

@@ -3,10 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 
+use crate::controller::HOME;
+use crate::eventually::eventually;
 use crate::testbed::Testbed;
+
+/// How long the control plane may take to remove the namespaces of the test before.
+const CLEARED: Duration = Duration::from_mins(2);
 
 /// A control plane of its own, with drover installed and no controller running. Tests that ask for the same one take turns.
 pub struct Stage {
@@ -30,7 +36,22 @@ impl Stage {
             })
         };
         let turn = place.turn.lock().await;
-        Self { bed: &place.bed, _turn: turn }
+        let stage = Self { bed: &place.bed, _turn: turn };
+        stage.clear().await;
+        stage
+    }
+
+    /// Waits until nothing is left of the test before, which a controller would clean up and so ask for.
+    async fn clear(&self) {
+        eventually("the namespaces of the test before are gone", CLEARED, async || {
+            let going = "status.phase=Terminating";
+            match self.kubectl(&["get", "namespaces", "--output", "name", "--field-selector", going]) {
+                none if none.is_empty() => Ok(()),
+                left => Err(left),
+            }
+        })
+        .await;
+        self.kubectl(&["--namespace", HOME, "delete", "configmaps", "--selector", "drover.dev/inventory"]);
     }
 
     /// The cluster.

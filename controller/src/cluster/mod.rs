@@ -26,7 +26,7 @@ pub use error::ApiError;
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
 pub use restart::Restarts;
-pub use status::{definition, is_gone, namespace_is_going, patch_status, read_status};
+pub use status::{current_uid, definition, is_gone, namespace_is_going, patch_status, read_status};
 pub use watch::Sight;
 
 use drover_crds::{Environment, Owner, OwnerKind, WebApp};

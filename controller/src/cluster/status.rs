@@ -58,6 +58,20 @@ where
     }))
 }
 
+/// The uid of one of drover's objects as the API server has it now; `None` when it is absent.
+pub async fn current_uid<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<String>, ApiError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let found = api.get_metadata_opt(name).await;
+    let found = found.map_err(|error| ApiError::of(error, "get", &key_of::<K>(namespace, name), None))?;
+    Ok(found.and_then(|found| found.metadata.uid))
+}
+
 fn key_of<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> ObjectKey {
     ObjectKey {
         group: K::group(&()).into_owned(),

@@ -4,7 +4,9 @@
 mod announcer;
 pub mod environment;
 mod owners;
+mod statuses;
 pub mod web_app;
 
 pub use announcer::Announcer;
 pub use owners::Owners;
+pub use statuses::Statuses;

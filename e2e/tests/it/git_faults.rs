@@ -24,11 +24,10 @@ async fn text(namespace: &Namespace) -> Option<String> {
 async fn settled<'a>(namespace: &'a Namespace, repo: &GitRepo, proxy: &GitProxy) -> Environment<'a> {
     let commit = repo.push(&[("page.yaml", &page("one"))], "One");
     let url = proxy.url(repo);
-    namespace.kubectl(&["create", "secret", "generic", "hook", "--from-literal=token=only-the-git-host-knows-this"]);
+    let webhook = Environment::webhook_spec(namespace);
     let environment = Environment::create(namespace, "prod", repo, |spec| {
         spec.source.url = url;
-        spec.source.webhook =
-            Some(drover_crds::Webhook { secret_ref: drover_crds::LocalObjectReference { name: "hook".into() } });
+        spec.source.webhook = Some(webhook);
     })
     .await;
     environment.is_ready_at(&commit).await;

@@ -33,9 +33,9 @@ use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, Renderer};
 use self::failure::{Failure, MendedBy};
 use self::status::{AppliedNow, Findings, Reached, conclude, listed};
-use super::{Announcer, Owners};
+use super::{Announcer, Owners, Statuses};
 use crate::cluster::inventory::Inventories;
-use crate::cluster::{Acting, Cluster, definition, is_gone, patch_status, read_status};
+use crate::cluster::{Acting, Cluster, definition, is_gone};
 use crate::driver::{Key, Next, Reconciler};
 use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories, outlook};
@@ -51,19 +51,8 @@ struct Memory {
     desired: Option<Arc<Desired>>,
     /// The commit that is applied in full, and what it wants.
     applied: Option<(CommitInfo, Arc<Desired>)>,
-    /// As it was written last.
-    status: Option<EnvironmentStatus>,
-    /// The last write of the status failed, and may have been made all the same.
-    unsure: bool,
     /// The uid of the definition of Environments, where it matters.
     definition: Option<String>,
-}
-
-impl Memory {
-    /// The status as it was written last: what the watch shows can be older.
-    fn status_of<'a>(&'a self, environment: &'a Environment) -> Option<&'a EnvironmentStatus> {
-        self.status.as_ref().or(environment.status.as_ref())
-    }
 }
 
 /// Reconciles Environments.
@@ -74,6 +63,7 @@ pub struct EnvironmentReconciler {
     inventories: Arc<Inventories>,
     owners: Arc<Owners>,
     announcer: Announcer,
+    statuses: Statuses<Environment>,
     memories: Mutex<HashMap<Key, Memory>>,
 }
 
@@ -86,8 +76,9 @@ impl EnvironmentReconciler {
         owners: Arc<Owners>,
     ) -> Self {
         let announcer = Announcer::new(&cluster, "Reconcile");
+        let statuses = Statuses::new(cluster.client());
         let renderer = Renderer::new(cluster.clone(), repositories.clone());
-        Self { cluster, repositories, renderer, inventories, owners, announcer, memories: Mutex::default() }
+        Self { cluster, repositories, renderer, inventories, owners, announcer, statuses, memories: Mutex::default() }
     }
 
     // A plain map that no panic can leave half-written.
@@ -106,27 +97,24 @@ impl Reconciler for EnvironmentReconciler {
         let key = (environment.namespace().unwrap_or_default(), environment.name_any());
         let owner = Owner::new(OwnerKind::Environment, &key.0, &key.1);
         self.owners.note(&owner);
+        let before = match self.statuses.of(&environment).await {
+            Ok(Some(before)) => before,
+            Ok(None) => return Next::Await,
+            Err(error) => {
+                tracing::warn!(%owner, %error, "cannot read the status that may have been written last");
+                return Next::Retry;
+            }
+        };
         let uid = environment.uid();
         let remembered = self.memories().remove(&key).filter(|memory| memory.uid == uid);
         let mut memory = remembered.unwrap_or_else(|| Memory { uid, ..Memory::default() });
-        if memory.unsure {
-            match read_status::<Environment, _>(&self.cluster.client(), &key.0, &key.1).await {
-                Ok(found) => memory.status = found.and_then(|(_, status)| status),
-                Err(error) => {
-                    tracing::warn!(%owner, %error, "cannot read the status that may have been written last");
-                    self.memories().insert(key, memory);
-                    return Next::Retry;
-                }
-            }
-            memory.unsure = false;
-        }
         let mut findings = Findings::default();
-        let result = self.work(&environment, &key, &owner, &mut memory, &mut findings).await;
+        let result = self.work(&environment, &before, &key, &owner, &mut memory, &mut findings).await;
+        self.memories().insert(key.clone(), memory);
         let waits = result.as_ref().is_err_and(|failure| failure.mended_by == MendedBy::Turn);
         let (outcome, next) = conclude(&environment, &result, &findings);
-        if waits && judged_before(&environment, &memory, &findings) {
+        if waits && judged_before(&environment, &before, &findings) {
             // A new process reads all large commits once more, and a commit that failed is tried again: that is no news.
-            self.memories().insert(key, memory);
             return next;
         }
         if let Err(failure) = &result
@@ -142,9 +130,7 @@ impl Reconciler for EnvironmentReconciler {
             }
         }
         let stem = result.as_ref().err().map(|failure| failure.message.as_str());
-        let written = self.write_status(&environment, &key, &mut memory, &findings, &outcome, stem).await;
-        self.memories().insert(key, memory);
-        if written { next } else { Next::Retry }
+        if self.write_status(&environment, before, &findings, &outcome, stem).await { next } else { Next::Retry }
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
@@ -154,6 +140,7 @@ impl Reconciler for EnvironmentReconciler {
         let key = (namespace.to_owned(), name.to_owned());
         let owner = Owner::new(OwnerKind::Environment, namespace, name);
         self.memories().remove(&key);
+        self.statuses.forget(&key);
         self.repositories.unsubscribe(namespace, name);
         self.renderer.forget(&key);
         match deletion::clean_up(&self.cluster, &self.inventories, &key).await {
@@ -175,31 +162,24 @@ impl Reconciler for EnvironmentReconciler {
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
         let message = format!("Environment {namespace}/{name} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
+        let now = Time(jiff::Timestamp::now());
         // What is known of its commits stays.
-        let client = self.cluster.client();
-        let before: EnvironmentStatus = match read_status::<Environment, _>(&client, namespace, name).await {
-            Ok(found) => found.and_then(|(_, status)| status).unwrap_or_default(),
-            Err(error) => return tracing::warn!(%namespace, %name, %error, "cannot read a status"),
-        };
-        let status = status::next(&before, &Findings::default(), &outcome, None, &Time(jiff::Timestamp::now()));
-        if let Err(error) = patch_status::<Environment>(&client, namespace, name, &status).await {
-            tracing::warn!(%namespace, %name, %error, "cannot write a status");
-        }
+        let change = |before| status::next(&before, &Findings::default(), &outcome, None, &now);
+        self.statuses.amend(namespace, name, change).await;
     }
 }
 
 /// Whether the status says already what became of the commit at the head.
-fn judged_before(environment: &Environment, memory: &Memory, findings: &Findings) -> bool {
-    let Some((status, (head, _))) = memory.status_of(environment).zip(findings.head.as_ref()) else { return false };
+fn judged_before(environment: &Environment, status: &EnvironmentStatus, findings: &Findings) -> bool {
+    let Some((head, _)) = &findings.head else { return false };
     status.observed_generation == environment.metadata.generation
         && status.source.as_ref().is_some_and(|source| source.commit == head.id.as_str())
 }
 
 /// Whether the commit was applied in full before: then whatever differs now was changed by others, and the drift policy decides.
-fn occasion(environment: &Environment, memory: &Memory, commit: &CommitInfo) -> Occasion {
-    let status = memory.status_of(environment);
-    let applied = status.and_then(|status| status.applied.as_ref()).map(|applied| applied.commit.as_str());
-    let same_spec = status.and_then(|status| status.observed_generation) == environment.metadata.generation;
+fn occasion(environment: &Environment, status: &EnvironmentStatus, commit: &CommitInfo) -> Occasion {
+    let applied = status.applied.as_ref().map(|applied| applied.commit.as_str());
+    let same_spec = status.observed_generation == environment.metadata.generation;
     if applied == Some(commit.id.as_str()) && same_spec { Occasion::Watch } else { Occasion::Commit }
 }
 
@@ -207,6 +187,7 @@ impl EnvironmentReconciler {
     async fn work(
         &self,
         environment: &Environment,
+        status: &EnvironmentStatus,
         key: &Key,
         owner: &Owner,
         memory: &mut Memory,
@@ -282,7 +263,7 @@ impl EnvironmentReconciler {
             owner,
             commit: &commit,
             desired: &desired,
-            occasion: occasion(environment, memory, &commit),
+            occasion: occasion(environment, status, &commit),
             definition: memory.definition.as_deref(),
             newest: &newest,
         })
@@ -348,31 +329,19 @@ impl EnvironmentReconciler {
     async fn write_status(
         &self,
         environment: &Environment,
-        key: &Key,
-        memory: &mut Memory,
+        before: EnvironmentStatus,
         findings: &Findings,
         outcome: &Outcome,
         stem: Option<&str>,
     ) -> bool {
-        let before = memory.status_of(environment).cloned().unwrap_or_default();
         let now = Time(jiff::Timestamp::now());
         let after = status::next(&before, findings, outcome, environment.metadata.generation, &now);
         if after == before {
-            memory.status = Some(after);
+            self.statuses.keep(environment, after);
             return true;
         }
         self.tell(environment, &before, &after, findings, outcome, stem).await;
-        match patch_status::<Environment>(&self.cluster.client(), &key.0, &key.1, &after).await {
-            Ok(()) => {
-                memory.status = Some(after);
-                true
-            }
-            Err(error) => {
-                tracing::warn!(namespace = %key.0, name = %key.1, %error, "cannot write a status");
-                memory.unsure = true;
-                false
-            }
-        }
+        self.statuses.write(environment, after).await
     }
 
     /// Events and log lines for what a person should see: a commit that was applied, a failure that is new.

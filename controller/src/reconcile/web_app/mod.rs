@@ -33,8 +33,8 @@ use kube::runtime::events::EventType;
 use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
-use super::{Announcer, Owners};
-use crate::cluster::{ApiError, Cluster, definition, is_gone, patch_status, read_status};
+use super::{Announcer, Owners, Statuses};
+use crate::cluster::{ApiError, Cluster, definition, is_gone};
 use crate::driver::{Key, Next, Reconciler};
 use crate::registry::{self, Registry};
 use crate::render::Object;
@@ -110,13 +110,11 @@ impl Failure {
     }
 }
 
-/// What is remembered of a WebApp between two reconciles: the watch may show an older status than was written last.
+/// What is remembered of a WebApp between two reconciles.
 struct Memory {
-    uid: String,
+    uid: Option<String>,
     /// The uid of the definition of WebApps that it was made under.
     definition: String,
-    /// `None` from before it is written until that has succeeded: a write that fails may have been made all the same.
-    status: Option<WebAppStatus>,
 }
 
 /// Reconciles WebApps.
@@ -125,6 +123,7 @@ pub struct WebAppReconciler {
     registry: Arc<Registry>,
     owners: Arc<Owners>,
     announcer: Announcer,
+    statuses: Statuses<WebApp>,
     memories: Mutex<HashMap<Key, Memory>>,
 }
 
@@ -132,7 +131,8 @@ impl WebAppReconciler {
     /// Nothing is remembered yet.
     pub fn new(cluster: Cluster, registry: Arc<Registry>, owners: Arc<Owners>) -> Self {
         let announcer = Announcer::new(&cluster, "Release");
-        Self { cluster, registry, owners, announcer, memories: Mutex::default() }
+        let statuses = Statuses::new(cluster.client());
+        Self { cluster, registry, owners, announcer, statuses, memories: Mutex::default() }
     }
 
     // A plain map that no panic can leave half-written.
@@ -140,50 +140,28 @@ impl WebAppReconciler {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The status as it was written last; `None` when `app` turns out to be gone.
-    async fn status_of(&self, app: &WebApp, key: &Key) -> Result<Option<WebAppStatus>, ApiError> {
-        let uid = app.uid().unwrap_or_default();
-        let remembered = self.memories().get(key).filter(|m| m.uid == uid).map(|m| m.status.clone());
-        match remembered {
-            None => Ok(Some(app.status.clone().unwrap_or_default())),
-            Some(Some(status)) => Ok(Some(status)),
-            Some(None) => {
-                let found = read_status::<WebApp, _>(&self.cluster.client(), &key.0, &key.1).await?;
-                Ok(found.filter(|(uid, _)| *uid == app.uid()).map(|(_, status)| status.unwrap_or_default()))
-            }
-        }
-    }
-
     /// The uid of the definition of WebApps; `None` while that is being deleted, and `app` with it.
     async fn definition(&self, app: &WebApp, key: &Key) -> Result<Option<String>, ApiError> {
-        let uid = app.uid().unwrap_or_default();
+        let uid = app.uid();
         let remembered = self.memories().get(key).filter(|m| m.uid == uid).map(|m| m.definition.clone());
-        match remembered {
+        if remembered.is_some() {
             // No object outlives its definition.
-            Some(definition) => Ok(Some(definition)),
-            None => definition(&self.cluster.client(), deletion::CRD).await,
+            return Ok(remembered);
         }
+        let found = definition(&self.cluster.client(), deletion::CRD).await?;
+        if let Some(definition) = found.clone() {
+            self.memories().insert(key.clone(), Memory { uid, definition });
+        }
+        Ok(found)
     }
 
-    async fn write_status(
-        &self,
-        app: &WebApp,
-        key: &Key,
-        definition: &str,
-        before: &WebAppStatus,
-        after: WebAppStatus,
-    ) -> bool {
-        let memory = |status| Memory { uid: app.uid().unwrap_or_default(), definition: definition.to_owned(), status };
-        if *before != after || app.status.is_none() {
-            self.tell(app, before, &after).await;
-            self.memories().insert(key.clone(), memory(None));
-            if let Err(error) = patch_status::<WebApp>(&self.cluster.client(), &key.0, &key.1, &after).await {
-                tracing::warn!(namespace = %key.0, name = %key.1, %error, "cannot write a status");
-                return false;
-            }
+    async fn write_status(&self, app: &WebApp, before: &WebAppStatus, after: WebAppStatus) -> bool {
+        if *before == after {
+            self.statuses.keep(app, after);
+            return true;
         }
-        self.memories().insert(key.clone(), memory(Some(after)));
-        true
+        self.tell(app, before, &after).await;
+        self.statuses.write(app, after).await
     }
 
     /// Events and log lines for what a person should see: a release that ended, one that was put back, a new refusal.
@@ -210,7 +188,7 @@ impl Reconciler for WebAppReconciler {
         let owner = Owner::new(OwnerKind::WebApp, &key.0, &key.1);
         self.owners.note(&owner);
         let annotation = |name: &str| object.annotations().get(name).map(String::as_str);
-        let before = match self.status_of(&object, &key).await {
+        let before = match self.statuses.of(&object).await {
             Ok(Some(before)) => before,
             Ok(None) => return Next::Await,
             Err(error) => {
@@ -253,14 +231,16 @@ impl Reconciler for WebAppReconciler {
             }
         };
         status::conclude(&mut after, &outcome, url, object.metadata.generation, &now);
-        if self.write_status(&object, &key, &definition, &before, after).await { next } else { Next::Retry }
+        if self.write_status(&object, &before, after).await { next } else { Next::Retry }
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
         if !is_gone::<WebApp>(&self.cluster.client(), namespace, name).await {
             return Next::Retry;
         }
-        self.memories().remove(&(namespace.to_owned(), name.to_owned()));
+        let key = (namespace.to_owned(), name.to_owned());
+        self.memories().remove(&key);
+        self.statuses.forget(&key);
         let owner = Owner::new(OwnerKind::WebApp, namespace, name);
         match deletion::clean_up(&self.cluster, &owner).await {
             Ok(()) => {
@@ -281,17 +261,14 @@ impl Reconciler for WebAppReconciler {
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
         let message = format!("WebApp {namespace}/{name} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
+        let now = Time(jiff::Timestamp::now());
         // What is known of its releases stays: only the conditions change.
-        let client = self.cluster.client();
-        let mut status: WebAppStatus = match read_status::<WebApp, _>(&client, namespace, name).await {
-            Ok(found) => found.and_then(|(_, status)| status).unwrap_or_default(),
-            Err(error) => return tracing::warn!(%namespace, %name, %error, "cannot read a status"),
+        let change = |mut status: WebAppStatus| {
+            let url = status.url.clone();
+            status::conclude(&mut status, &outcome, url, None, &now);
+            status
         };
-        let url = status.url.clone();
-        status::conclude(&mut status, &outcome, url, None, &Time(jiff::Timestamp::now()));
-        if let Err(error) = patch_status::<WebApp>(&client, namespace, name, &status).await {
-            tracing::warn!(%namespace, %name, %error, "cannot write a status");
-        }
+        self.statuses.amend(namespace, name, change).await;
     }
 }
 

@@ -18,7 +18,7 @@ use super::validate::{
     App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
 };
 use super::{Failure, apply, dereference, status};
-use crate::cluster::{Acting, ApiError, Applied, Cluster, read_status};
+use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
 use crate::driver::Next;
 use crate::health::{Finding, Patience, diagnose, replica_failure};
 use crate::registry::{Registry, has_digest};
@@ -230,9 +230,11 @@ impl Work<'_> {
     /// written for it any more.
     async fn is_still_there(&self) -> Result<(), Failure> {
         let App { namespace, name, uid } = &self.app;
-        match read_status::<WebApp, WebAppStatus>(&self.cluster.client(), namespace, name).await? {
-            Some((found, _)) if found == *uid => Ok(()),
-            _ => Err(ApiError::Changed { object: format!("WebApp {namespace}/{name}") }.into()),
+        let found = current_uid::<WebApp>(&self.cluster.client(), namespace, name).await?;
+        if found.is_some() && found == *uid {
+            Ok(())
+        } else {
+            Err(ApiError::Changed { object: format!("WebApp {namespace}/{name}") }.into())
         }
     }
 

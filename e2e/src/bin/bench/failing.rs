@@ -25,14 +25,14 @@ pub async fn ten_of_a_hundred(bed: &Testbed) -> Vec<Row> {
     let namespace = Namespace::new("crowd").await;
     namespace.apply(&namespace.git_server().secret_for_https("git-read"));
     namespace.apply(&namespace.git_server().secret_for_https_with_password("wrong", "swordfish"));
-    namespace.kubectl(&["create", "secret", "generic", "hook", "--from-literal=token=only-the-git-host-knows-this"]);
+    let webhook = Environment::webhook_spec(&namespace);
 
     let mut good = Vec::new();
     for number in 0..GOOD {
         let name = format!("good-{number}");
         let repo = namespace.repository(&name);
         let commit = repo.push(&[("map.yaml", &map(&name, "first"))], "first");
-        create(&namespace, &name, spec(&repo)).await;
+        create(&namespace, &name, spec(&repo, &webhook)).await;
         good.push((Environment::named(&namespace, &format!("good-{number}")), repo, name, commit));
     }
     for (environment, _, _, commit) in &good {
@@ -41,7 +41,7 @@ pub async fn ten_of_a_hundred(bed: &Testbed) -> Vec<Row> {
     // Somebody listens there and never says a word.
     let silent = TcpListener::bind((bed.host_ip(), 0)).expect("the host's address has a free port");
     let silent = silent.local_addr().map(|address| (silent, address)).expect("a bound socket has an address");
-    let failing = failing(&namespace, bed, &format!("https://{}/shop.git", silent.1)).await;
+    let failing = failing(&namespace, bed, &webhook, &format!("https://{}/shop.git", silent.1)).await;
 
     let (mut beside, mut alone) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -78,6 +78,7 @@ pub async fn ten_of_a_hundred(bed: &Testbed) -> Vec<Row> {
 async fn failing<'a>(
     namespace: &'a Namespace,
     bed: &Testbed,
+    webhook: &Webhook,
     silent: &str,
 ) -> Vec<(Environment<'a>, &'static [&'static str])> {
     let mut made = Vec::new();
@@ -95,7 +96,7 @@ async fn failing<'a>(
             _ => (&image, &["pushed-this"]),
         };
         repo.push(&[("map.yaml", file)], "Fail");
-        let mut spec = spec(&repo);
+        let mut spec = spec(&repo, webhook);
         spec.source.interval = Some(drover_crds::Duration::from_secs(5));
         match number % 4 {
             0 => spec.source.secret_ref = Some(LocalObjectReference { name: "wrong".into() }),
@@ -109,10 +110,10 @@ async fn failing<'a>(
     made
 }
 
-fn spec(repo: &GitRepo) -> EnvironmentSpec {
+fn spec(repo: &GitRepo, webhook: &Webhook) -> EnvironmentSpec {
     let mut spec = Environment::spec(repo);
     spec.source.interval = Some(drover_crds::Duration::from_secs(3600));
-    spec.source.webhook = Some(Webhook { secret_ref: LocalObjectReference { name: "hook".into() } });
+    spec.source.webhook = Some(webhook.clone());
     spec
 }
 

@@ -47,9 +47,30 @@ impl Journal {
             .expect("the journal's file");
     }
 
-    /// What is in the file at `path` so far.
+    /// What is in the file at `path` so far, in the order in which the requests were made.
     pub fn read(path: &Path) -> Vec<Entry> {
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+        // A reader may see a line of which the rest is still being written.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_still_being_written_does_not_count_yet() {
+        let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
+        let path = folder.path().join("journal");
+        let journal = Journal::open(&path).expect("the file can be made");
+        journal.note(&Call { verb: "get".into(), ..Call::default() }, None);
+        journal.note(&Call { verb: "patch".into(), ..Call::default() }, None);
+        let text = std::fs::read_to_string(&path).expect("the journal");
+        std::fs::write(&path, &text[..text.len() - 7]).expect("the file can be written");
+        let verbs: Vec<String> = Journal::read(&path).into_iter().map(|entry| entry.call.verb).collect();
+        assert_eq!(verbs, ["get"]);
+        assert!(Journal::read(&folder.path().join("none")).is_empty());
     }
 }

@@ -1,0 +1,195 @@
+//! The statuses of one kind, as this process wrote them last: what a watch shows can be older.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::core::NamespaceResourceScope;
+use kube::core::object::HasStatus;
+use kube::{Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cluster::{ApiError, patch_status, read_status};
+use crate::driver::Key;
+
+/// Reads and writes the statuses of one kind.
+pub struct Statuses<K: HasStatus> {
+    client: Client,
+    written: Mutex<HashMap<Key, Written<K::Status>>>,
+}
+
+/// What is known of an object's status.
+struct Written<S> {
+    /// Of the object that this is about: one deleted and made anew under the same name starts afresh.
+    uid: Option<String>,
+    /// `None` from before it is written until that has succeeded: a write that fails may have been made all the same.
+    status: Option<S>,
+}
+
+impl<K> Statuses<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + HasStatus + DeserializeOwned,
+    K::Status: Clone + Default + Serialize + DeserializeOwned,
+{
+    /// Nothing was written yet; `client` carries drover's own rights.
+    pub fn new(client: Client) -> Self {
+        Self { client, written: Mutex::default() }
+    }
+
+    /// The status of `object` as it was written last, empty where there is none yet; `None` when the object turns out to be gone.
+    ///
+    /// # Errors
+    /// It is not known what became of the last write, and the API server does not say.
+    pub async fn of(&self, object: &K) -> Result<Option<K::Status>, ApiError> {
+        let (key, uid) = (key_of(object), object.uid());
+        let remembered = self.written().get(&key).filter(|written| written.uid == uid).map(|w| w.status.clone());
+        match remembered {
+            None => Ok(Some(object.status().cloned().unwrap_or_default())),
+            Some(Some(status)) => Ok(Some(status)),
+            Some(None) => {
+                let found = read_status::<K, K::Status>(&self.client, &key.0, &key.1).await?;
+                Ok(found.filter(|(found, _)| *found == uid).map(|(_, status)| status.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Holds on to a status that needs no write: a watch that begins anew may show an older one.
+    pub fn keep(&self, object: &K, status: K::Status) {
+        self.written().insert(key_of(object), Written { uid: object.uid(), status: Some(status) });
+    }
+
+    /// Writes the status of `object`; why it cannot be written goes to the log, and makes this `false`.
+    pub async fn write(&self, object: &K, status: K::Status) -> bool {
+        let key = key_of(object);
+        self.doubt(&key, object.uid());
+        match patch_status::<K>(&self.client, &key.0, &key.1, &status).await {
+            Ok(()) => {
+                self.keep(object, status);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(kind = %K::kind(&()), namespace = %key.0, name = %key.1, %error, "cannot write a status");
+                false
+            }
+        }
+    }
+
+    /// Changes the status of an object that cannot be read, of which nothing but the status is known; why that is not possible goes
+    /// to the log.
+    pub async fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(K::Status) -> K::Status) {
+        let amended = async {
+            let Some((uid, status)) = read_status::<K, K::Status>(&self.client, namespace, name).await? else {
+                return Ok(());
+            };
+            // What was written before is not what holds when the object can be read again.
+            self.doubt(&(namespace.to_owned(), name.to_owned()), uid);
+            patch_status::<K>(&self.client, namespace, name, &change(status.unwrap_or_default())).await
+        };
+        if let Err(error) = amended.await {
+            tracing::warn!(kind = %K::kind(&()), %namespace, %name, %error, "cannot write a status");
+        }
+    }
+
+    /// The object is gone.
+    pub fn forget(&self, key: &Key) {
+        self.written().remove(key);
+    }
+
+    fn doubt(&self, key: &Key, uid: Option<String>) {
+        self.written().insert(key.clone(), Written { uid, status: None });
+    }
+
+    // A plain map that no panic can leave half-written.
+    fn written(&self) -> MutexGuard<'_, HashMap<Key, Written<K::Status>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key_of<K: Resource>(object: &K) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use drover_crds::{WebApp, WebAppStatus};
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    type Handle = tower_test::mock::Handle<Request<Body>, Response<Body>>;
+
+    fn statuses() -> (Statuses<WebApp>, Handle) {
+        let (service, handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        (Statuses::new(Client::new(service, "default")), handle)
+    }
+
+    fn object(uid: &str, url: &str) -> serde_json::Value {
+        json!({"apiVersion": "drover.dev/v1alpha1", "kind": "WebApp",
+            "metadata": {"namespace": "shop", "name": "web", "uid": uid},
+            "spec": {"image": "shop/web:1", "ports": [{"name": "http", "port": 80}]}, "status": {"url": url}})
+    }
+
+    fn web_app(uid: &str, url: &str) -> WebApp {
+        serde_json::from_value(object(uid, url)).expect("a WebApp")
+    }
+
+    fn with_url(url: &str) -> WebAppStatus {
+        WebAppStatus { url: Some(url.to_owned()), ..WebAppStatus::default() }
+    }
+
+    async fn answers(handle: &mut Handle, method: &str, status: u16, body: serde_json::Value) {
+        let (request, reply) = handle.next_request().await.expect("a request");
+        assert_eq!(request.method(), method);
+        let body = Body::from(body.to_string().into_bytes());
+        reply.send_response(Response::builder().status(status).body(body).expect("a response"));
+    }
+
+    async fn url(statuses: &Statuses<WebApp>, app: &WebApp) -> Option<String> {
+        statuses.of(app).await.expect("the API server answers").and_then(|status| status.url)
+    }
+
+    #[tokio::test]
+    async fn what_was_written_counts_more_than_what_a_watch_shows() {
+        let (statuses, mut handle) = statuses();
+        let seen = web_app("1", "seen");
+        assert_eq!(url(&statuses, &seen).await.as_deref(), Some("seen"));
+        let (written, ()) = tokio::join!(
+            statuses.write(&seen, with_url("written")),
+            answers(&mut handle, "PATCH", 200, object("1", ""))
+        );
+        assert!(written);
+        assert_eq!(url(&statuses, &seen).await.as_deref(), Some("written"));
+        assert_eq!(url(&statuses, &web_app("2", "of another")).await.as_deref(), Some("of another"));
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_write_came_to_is_asked() {
+        let (statuses, mut handle) = statuses();
+        let seen = web_app("1", "seen");
+        let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "code": 500});
+        let (written, ()) =
+            tokio::join!(statuses.write(&seen, with_url("written")), answers(&mut handle, "PATCH", 500, refusal));
+        assert!(!written);
+        let (url_now, ()) =
+            tokio::join!(url(&statuses, &seen), answers(&mut handle, "GET", 200, object("1", "written")));
+        assert_eq!(url_now.as_deref(), Some("written"));
+        // Another object of that name by now.
+        let (now, ()) = tokio::join!(statuses.of(&seen), answers(&mut handle, "GET", 200, object("2", "")));
+        assert!(now.expect("the API server answers").is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_amended_is_read_anew() {
+        let (statuses, mut handle) = statuses();
+        let seen = web_app("1", "seen");
+        statuses.keep(&seen, with_url("kept"));
+        tokio::join!(statuses.amend("shop", "web", |_| with_url("amended")), async {
+            answers(&mut handle, "GET", 200, object("1", "kept")).await;
+            answers(&mut handle, "PATCH", 200, object("1", "amended")).await;
+        });
+        let (url_now, ()) =
+            tokio::join!(url(&statuses, &seen), answers(&mut handle, "GET", 200, object("1", "amended")));
+        assert_eq!(url_now.as_deref(), Some("amended"));
+    }
+}
