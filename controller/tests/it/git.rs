@@ -1,6 +1,7 @@
 //! The git room against the testbed's real git server.
 
 mod caching;
+mod followed;
 mod following;
 mod hostile;
 mod pool;

@@ -3,33 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drover::git::{CommitId, Error, Limits};
+use drover::git::{Error, Limits};
 
-use super::pool::{Pool, branch};
-use super::server::{GitServer, Repo, noise};
+use super::followed::Followed;
+use super::server::noise;
 
-struct Fixture {
-    server: GitServer,
-    repo: Repo,
-    pool: Pool,
-    head: CommitId,
-}
-
-impl Fixture {
-    async fn new() -> Self {
-        Self::with(Limits::default()).await
-    }
-
-    async fn with(limits: Limits) -> Self {
-        let server = GitServer::start();
-        let repo = server.repo("demo");
-        let head = repo.git(&["rev-parse", "HEAD"]);
-        let mut pool = Pool::with(limits);
-        pool.follow("app", &server.https("demo"), branch("prod"), server.password());
-        pool.until_at("app", &head).await;
-        Self { server, repo, pool, head: CommitId::parse(&head).expect("id") }
-    }
-
+impl Followed {
     fn repository(&self) -> PathBuf {
         let mut folders = fs::read_dir(self.pool.cache.path()).expect("folder");
         folders.next().expect("one").expect("readable").path().join("repository")
@@ -40,18 +19,19 @@ impl Fixture {
         files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "pack")).collect()
     }
 
-    async fn read(&self) -> Result<usize, Error> {
-        let tree = self.pool.repositories.read("team", "app", &self.head, "", None).await?;
+    /// How many files the head has.
+    async fn files(&self) -> Result<usize, Error> {
+        let tree = self.read(&self.head, "", None).await?;
         Ok(tree.files.expect("files").len())
     }
 
     /// The reading fails, the cache is fetched anew, the subscriber is told, and then it works.
     async fn heals(&mut self, label: &str) {
         while self.pool.news.try_recv().is_ok() {}
-        assert_eq!(self.read().await.expect_err("damaged").label(), label);
+        assert_eq!(self.files().await.expect_err("damaged").label(), label);
         let told = tokio::time::timeout(super::pool::DEADLINE, self.pool.news.recv()).await.expect("in time");
         assert_eq!(told, Some(("team".to_owned(), "app".to_owned())));
-        assert_eq!(self.read().await, Ok(1));
+        assert_eq!(self.files().await, Ok(1));
     }
 }
 
@@ -64,63 +44,57 @@ fn damage(path: &Path, change: impl Fn(&mut Vec<u8>)) {
 
 #[tokio::test]
 async fn a_truncated_pack_is_fetched_anew() {
-    let mut fixture = Fixture::new().await;
-    fixture.packs().iter().for_each(|pack| damage(pack, |bytes| bytes.truncate(40)));
-    fixture.heals("MissingCommit").await;
+    let mut followed = Followed::new().await;
+    followed.packs().iter().for_each(|pack| damage(pack, |bytes| bytes.truncate(40)));
+    followed.heals("MissingCommit").await;
 }
 
 #[tokio::test]
 async fn a_garbled_pack_is_fetched_anew() {
-    let mut fixture = Fixture::new().await;
-    fixture.packs().iter().for_each(|pack| {
+    let mut followed = Followed::new().await;
+    followed.packs().iter().for_each(|pack| {
         damage(pack, |bytes| {
             let end = bytes.len() - 20;
             bytes[12..end].fill(0xff);
         });
     });
-    fixture.heals("DamagedCache").await;
+    followed.heals("DamagedCache").await;
 }
 
 #[tokio::test]
 async fn an_emptied_cache_is_fetched_anew() {
-    let mut fixture = Fixture::new().await;
-    fs::remove_dir_all(fixture.repository()).expect("removed");
-    fixture.heals("MissingCommit").await;
-    let folder = fixture.repository().parent().expect("folder").to_owned();
+    let mut followed = Followed::new().await;
+    fs::remove_dir_all(followed.repository()).expect("removed");
+    followed.heals("MissingCommit").await;
+    let folder = followed.repository().parent().expect("folder").to_owned();
     fs::remove_dir_all(folder).expect("removed");
-    fixture.heals("MissingCommit").await;
+    followed.heals("MissingCommit").await;
 }
 
 #[tokio::test]
 async fn a_half_made_cache_is_fetched_anew() {
-    let mut fixture = Fixture::new().await;
-    fs::remove_dir_all(fixture.repository().join("objects")).expect("removed");
-    let next = fixture.repo.push("prod", &[("deploy/app.yaml", "a: 2")], "next");
-    fixture.pool.repositories.sync_now("team", "app");
-    fixture.pool.until_at("app", &next).await;
-    fixture.head = CommitId::parse(&next).expect("id");
-    assert_eq!(fixture.read().await, Ok(1));
+    let mut followed = Followed::new().await;
+    fs::remove_dir_all(followed.repository().join("objects")).expect("removed");
+    followed.push(&[("deploy/app.yaml", "a: 2")]).await;
+    assert_eq!(followed.files().await, Ok(1));
 }
 
 #[tokio::test]
 async fn each_push_brings_only_what_is_new_and_packs_do_not_pile_up() {
-    let mut fixture = Fixture::with(Limits { packs: 5, ..Limits::default() }).await;
+    let mut followed = Followed::with(Limits { packs: 5, ..Limits::default() }).await;
     // Much that stays, so that a whole tree is told from a change.
     let noise = noise();
-    fixture.repo.push("prod", &[("other/stays.txt", &noise)], "much");
+    followed.repo.push("prod", &[("other/stays.txt", &noise)], "much");
     let mut most = 0;
     for n in 0..12 {
-        let next = fixture.repo.push("prod", &[("deploy/app.yaml", &format!("n: {n}"))], "next");
-        fixture.pool.repositories.sync_now("team", "app");
-        fixture.pool.until_at("app", &next).await;
-        fixture.head = CommitId::parse(&next).expect("id");
-        assert_eq!(fixture.read().await, Ok(1));
-        let packs = fixture.packs();
+        followed.push(&[("deploy/app.yaml", &format!("n: {n}"))]).await;
+        assert_eq!(followed.files().await, Ok(1));
+        let packs = followed.packs();
         most = most.max(packs.len());
         let large = packs.iter().filter(|pack| fs::metadata(pack).is_ok_and(|file| file.len() > 50_000)).count();
         assert_eq!(large, 1, "what stays was sent once");
     }
     assert!((4..=6).contains(&most), "{most} packs");
-    assert!(fixture.packs().len() < 6);
-    assert!(fixture.server.requests("GET") <= 18, "one connection per push, and one for each time it is fetched anew");
+    assert!(followed.packs().len() < 6);
+    assert!(followed.server.requests("GET") <= 18, "one connection per push, and one for each time it is fetched anew");
 }

@@ -2,39 +2,9 @@
 
 use std::os::unix::fs::symlink;
 
-use drover::git::{CommitId, Error, Limits, Tree, TreeId};
+use drover::git::{Limits, Tree};
 
-use super::pool::{Pool, branch};
-use super::server::{GitServer, Repo};
-
-struct Fixture {
-    _server: GitServer,
-    repo: Repo,
-    pool: Pool,
-}
-
-impl Fixture {
-    async fn new(limits: Limits) -> Self {
-        let server = GitServer::start();
-        let repo = server.repo("demo");
-        let head = repo.git(&["rev-parse", "HEAD"]);
-        let mut pool = Pool::with(limits);
-        pool.follow("app", &server.https("demo"), branch("prod"), server.password());
-        pool.until_at("app", &head).await;
-        Self { _server: server, repo, pool }
-    }
-
-    async fn push(&mut self, files: &[(&str, &str)]) -> CommitId {
-        let id = self.repo.push("prod", files, "more");
-        self.pool.repositories.sync_now("team", "app");
-        self.pool.until_at("app", &id).await;
-        CommitId::parse(&id).expect("id")
-    }
-
-    async fn read(&self, commit: &CommitId, path: &str, known: Option<&TreeId>) -> Result<Tree, Error> {
-        self.pool.repositories.read("team", "app", commit, path, known).await
-    }
-}
+use super::followed::Followed;
 
 fn paths(tree: &Tree) -> Vec<&str> {
     tree.files.as_ref().expect("files").iter().map(|file| file.path.as_str()).collect()
@@ -42,10 +12,10 @@ fn paths(tree: &Tree) -> Vec<&str> {
 
 #[tokio::test]
 async fn reads_manifests_in_order_and_nothing_else() {
-    let mut fixture = Fixture::new(Limits::default()).await;
-    let work = fixture.repo.work.path().to_owned();
+    let mut followed = Followed::new().await;
+    let work = followed.repo.work.path().to_owned();
     symlink("../../..", work.join("deploy/up")).expect("link");
-    let commit = fixture
+    let commit = followed
         .push(&[
             ("deploy/b.yml", "b"),
             ("deploy/a/z.json", "{}"),
@@ -56,13 +26,13 @@ async fn reads_manifests_in_order_and_nothing_else() {
             ("other/c.yaml", "no"),
         ])
         .await;
-    let tree = fixture.read(&commit, "deploy", None).await.expect("read");
+    let tree = followed.read(&commit, "deploy", None).await.expect("read");
     assert_eq!(paths(&tree), ["deploy/a.yaml", "deploy/a/z.json", "deploy/app.yaml", "deploy/b.yml"]);
     assert_eq!(tree.skipped, [""; 0]);
 
-    assert_eq!(paths(&fixture.read(&commit, "./deploy/", None).await.expect("read")), paths(&tree));
-    assert_eq!(paths(&fixture.read(&commit, "deploy/a.yaml", None).await.expect("read")), ["deploy/a.yaml"]);
-    assert_eq!(paths(&fixture.read(&commit, "", None).await.expect("read")).len(), 5);
+    assert_eq!(paths(&followed.read(&commit, "./deploy/", None).await.expect("read")), paths(&tree));
+    assert_eq!(paths(&followed.read(&commit, "deploy/a.yaml", None).await.expect("read")), ["deploy/a.yaml"]);
+    assert_eq!(paths(&followed.read(&commit, "", None).await.expect("read")).len(), 5);
 
     for (path, said) in [
         ("nowhere", "check spec.source.path"),
@@ -72,19 +42,19 @@ async fn reads_manifests_in_order_and_nothing_else() {
         ("deploy/up/etc", "neither is followed"),
         ("deploy/../..", "may not leave the repository"),
     ] {
-        let error = fixture.read(&commit, path, None).await.expect_err(path).to_string();
+        let error = followed.read(&commit, path, None).await.expect_err(path).to_string();
         assert!(error.contains(said) && error.contains(path) && error.contains(commit.short()), "{error}");
     }
 }
 
 #[tokio::test]
 async fn a_link_in_place_of_a_manifest_is_refused_wherever_it_leads() {
-    let mut fixture = Fixture::new(Limits::default()).await;
-    let work = fixture.repo.work.path().to_owned();
+    let mut followed = Followed::new().await;
+    let work = followed.repo.work.path().to_owned();
     for (target, link) in [("/etc/passwd", "deploy/passwd.yaml"), ("app.yaml", "deploy/same.yml")] {
         symlink(target, work.join(link)).expect("link");
-        let commit = fixture.push(&[]).await;
-        let error = fixture.read(&commit, "deploy", None).await.expect_err("a link");
+        let commit = followed.push(&[]).await;
+        let error = followed.read(&commit, "deploy", None).await.expect_err("a link");
         assert!(error.to_string().starts_with(&format!("{link} is a symbolic link to {target}, ")), "{error}");
         assert!(error.is_terminal());
         std::fs::remove_file(work.join(link)).expect("ours");
@@ -93,25 +63,25 @@ async fn a_link_in_place_of_a_manifest_is_refused_wherever_it_leads() {
 
 #[tokio::test]
 async fn knows_when_the_folder_is_as_before() {
-    let mut fixture = Fixture::new(Limits::default()).await;
-    let first = fixture.push(&[("other/x.yaml", "1")]).await;
-    let tree = fixture.read(&first, "deploy", None).await.expect("read");
-    let second = fixture.push(&[("other/x.yaml", "2")]).await;
-    let same = fixture.read(&second, "deploy", Some(&tree.id)).await.expect("read");
+    let mut followed = Followed::new().await;
+    let first = followed.push(&[("other/x.yaml", "1")]).await;
+    let tree = followed.read(&first, "deploy", None).await.expect("read");
+    let second = followed.push(&[("other/x.yaml", "2")]).await;
+    let same = followed.read(&second, "deploy", Some(&tree.id)).await.expect("read");
     assert_eq!((&same.id, &same.files), (&tree.id, &None));
-    let other = fixture.read(&second, "other", Some(&tree.id)).await.expect("read");
+    let other = followed.read(&second, "other", Some(&tree.id)).await.expect("read");
     assert_eq!(paths(&other), ["other/x.yaml"]);
-    let third = fixture.push(&[("deploy/new.yaml", "3")]).await;
-    assert_eq!(paths(&fixture.read(&third, "deploy", Some(&tree.id)).await.expect("read")).len(), 2);
+    let third = followed.push(&[("deploy/new.yaml", "3")]).await;
+    assert_eq!(paths(&followed.read(&third, "deploy", Some(&tree.id)).await.expect("read")).len(), 2);
 }
 
 #[tokio::test]
 async fn says_what_is_too_large() {
     let limits = Limits { files: 4, file_bytes: 1000, total_bytes: 1500, ..Limits::default() };
-    let mut fixture = Fixture::new(limits).await;
+    let mut followed = Followed::with(limits).await;
     let big = "x".repeat(1001);
     let half = "x".repeat(800);
-    let commit = fixture
+    let commit = followed
         .push(&[
             ("big/large.yaml", &big),
             ("many/1.yaml", ""),
@@ -131,22 +101,22 @@ async fn says_what_is_too_large() {
         ("many", "the path many holds more than 4 files: narrow spec.source.path"),
         ("sum", "the path sum holds more than 1500 bytes of manifests: narrow spec.source.path"),
     ] {
-        let error = fixture.read(&commit, path, None).await.expect_err(path);
+        let error = followed.read(&commit, path, None).await.expect_err(path);
         assert_eq!(error.to_string(), said);
         assert!(error.is_terminal());
     }
-    assert_eq!(paths(&fixture.read(&commit, "deploy", None).await.expect("others are read")), ["deploy/app.yaml"]);
+    assert_eq!(paths(&followed.read(&commit, "deploy", None).await.expect("others are read")), ["deploy/app.yaml"]);
 }
 
 #[tokio::test]
 async fn many_readings_at_once_get_each_their_own_answer() {
-    let mut fixture = Fixture::new(Limits::default()).await;
+    let mut followed = Followed::new().await;
     let files: Vec<(String, String)> = (0..40).map(|n| (format!("apps/{n}/a.yaml"), format!("n: {n}"))).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (path.as_str(), content.as_str())).collect();
-    let commit = fixture.push(&files).await;
-    let fixture = &fixture;
+    let commit = followed.push(&files).await;
+    let followed = &followed;
     let commit = &commit;
-    let readings = (0..41).map(|n| async move { (n, fixture.read(commit, &format!("apps/{n}"), None).await) });
+    let readings = (0..41).map(|n| async move { (n, followed.read(commit, &format!("apps/{n}"), None).await) });
     for (n, tree) in futures::future::join_all(readings).await {
         match tree {
             Ok(tree) => assert_eq!(tree.files.expect("files")[0].bytes, format!("n: {n}").into_bytes()),
