@@ -271,6 +271,11 @@ pub fn binary() -> &'static Path {
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }
+        // What cargo tells a test about its own package would have some dependencies built anew, now and at the next call.
+        let of_a_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_a_package)) {
+            build.env_remove(name);
+        }
         run(&mut build);
         // This program lies in the same target folder: PROFILE/deps/it-… for a test, PROFILE/bench for a program.
         let here = std::env::current_exe().expect("a running program has a path");
