@@ -9,8 +9,8 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cluster::{ApiError, patch_status, read_status};
-use crate::driver::Key;
+use crate::cluster::{patch_status, read_status};
+use crate::driver::{Key, Next};
 
 /// Reads and writes the statuses of one kind.
 pub struct Statuses<K: HasStatus> {
@@ -29,49 +29,56 @@ struct Written<S> {
 impl<K> Statuses<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + HasStatus + DeserializeOwned,
-    K::Status: Clone + Default + Serialize + DeserializeOwned,
+    K::Status: Clone + Default + PartialEq + Serialize + DeserializeOwned,
 {
     /// Nothing was written yet; `client` carries drover's own rights.
     pub fn new(client: Client) -> Self {
         Self { client, written: Mutex::default() }
     }
 
-    /// The status of `object` as it was written last, empty where there is none yet; `None` when the object turns out to be gone.
+    /// The status of `object` as it was written last, empty where there is none yet.
     ///
     /// # Errors
-    /// It is not known what became of the last write, and the API server does not say.
-    pub async fn of(&self, object: &K) -> Result<Option<K::Status>, ApiError> {
+    /// When to look again: the object turns out to be gone, or it is not known what became of the last write and the API server
+    /// does not say, which goes to the log.
+    pub async fn of(&self, object: &K) -> Result<K::Status, Next> {
         let (key, uid) = (key_of(object), object.uid());
         let remembered = self.written().get(&key).filter(|written| written.uid == uid).map(|w| w.status.clone());
         match remembered {
-            None => Ok(Some(object.status().cloned().unwrap_or_default())),
-            Some(Some(status)) => Ok(Some(status)),
-            Some(None) => {
-                let found = read_status::<K, K::Status>(&self.client, &key.0, &key.1).await?;
-                Ok(found.filter(|(found, _)| *found == uid).map(|(_, status)| status.unwrap_or_default()))
-            }
+            None => Ok(object.status().cloned().unwrap_or_default()),
+            Some(Some(status)) => Ok(status),
+            Some(None) => match read_status::<K, K::Status>(&self.client, &key.0, &key.1).await {
+                Ok(Some((found, status))) if found == uid => Ok(status.unwrap_or_default()),
+                Ok(_) => Err(Next::Await),
+                Err(error) => {
+                    tracing::warn!(kind = %K::kind(&()), namespace = %key.0, name = %key.1, %error, "cannot read the status that may have been written last");
+                    Err(Next::Retry)
+                }
+            },
         }
     }
 
-    /// Holds on to a status that needs no write: a watch that begins anew may show an older one.
-    pub fn keep(&self, object: &K, status: K::Status) {
-        self.written().insert(key_of(object), Written { uid: object.uid(), status: Some(status) });
-    }
-
-    /// Writes the status of `object`; why it cannot be written goes to the log, and makes this `false`.
-    pub async fn write(&self, object: &K, status: K::Status) -> bool {
+    /// Makes `after` the status of `object` in the place of `before`, once `tell` has told people of it. What does not change is
+    /// neither told nor written. Why it cannot be written goes to the log, and makes this `false`.
+    pub async fn write(
+        &self,
+        object: &K,
+        before: &K::Status,
+        after: &K::Status,
+        tell: impl Future<Output = ()> + Send,
+    ) -> bool {
         let key = key_of(object);
-        self.doubt(&key, object.uid());
-        match patch_status::<K>(&self.client, &key.0, &key.1, &status).await {
-            Ok(()) => {
-                self.keep(object, status);
-                true
-            }
-            Err(error) => {
+        if before != after {
+            tell.await;
+            self.doubt(&key, object.uid());
+            if let Err(error) = patch_status::<K>(&self.client, &key.0, &key.1, after).await {
                 tracing::warn!(kind = %K::kind(&()), namespace = %key.0, name = %key.1, %error, "cannot write a status");
-                false
+                return false;
             }
         }
+        // Also what needed no write: a watch that begins anew may show an older status.
+        self.written().insert(key, Written { uid: object.uid(), status: Some(after.clone()) });
+        true
     }
 
     /// Changes the status of an object that cannot be read, of which nothing but the status is known; why that is not possible goes
@@ -146,7 +153,12 @@ mod tests {
     }
 
     async fn url(statuses: &Statuses<WebApp>, app: &WebApp) -> Option<String> {
-        statuses.of(app).await.expect("the API server answers").and_then(|status| status.url)
+        statuses.of(app).await.expect("the API server answers").url
+    }
+
+    async fn write(statuses: &Statuses<WebApp>, app: &WebApp, url: &str) -> bool {
+        let before = app.status.clone().expect("it has one");
+        statuses.write(app, &before, &with_url(url), std::future::ready(())).await
     }
 
     #[tokio::test]
@@ -154,10 +166,8 @@ mod tests {
         let (statuses, mut handle) = statuses();
         let seen = web_app("1", "seen");
         assert_eq!(url(&statuses, &seen).await.as_deref(), Some("seen"));
-        let (written, ()) = tokio::join!(
-            statuses.write(&seen, with_url("written")),
-            answers(&mut handle, "PATCH", 200, object("1", ""))
-        );
+        let (written, ()) =
+            tokio::join!(write(&statuses, &seen, "written"), answers(&mut handle, "PATCH", 200, object("1", "")));
         assert!(written);
         assert_eq!(url(&statuses, &seen).await.as_deref(), Some("written"));
         assert_eq!(url(&statuses, &web_app("2", "of another")).await.as_deref(), Some("of another"));
@@ -169,21 +179,35 @@ mod tests {
         let seen = web_app("1", "seen");
         let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "code": 500});
         let (written, ()) =
-            tokio::join!(statuses.write(&seen, with_url("written")), answers(&mut handle, "PATCH", 500, refusal));
+            tokio::join!(write(&statuses, &seen, "written"), answers(&mut handle, "PATCH", 500, refusal));
         assert!(!written);
         let (url_now, ()) =
             tokio::join!(url(&statuses, &seen), answers(&mut handle, "GET", 200, object("1", "written")));
         assert_eq!(url_now.as_deref(), Some("written"));
         // Another object of that name by now.
         let (now, ()) = tokio::join!(statuses.of(&seen), answers(&mut handle, "GET", 200, object("2", "")));
-        assert!(now.expect("the API server answers").is_none());
+        assert_eq!(now.err(), Some(Next::Await));
+        let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "code": 500});
+        let (now, ()) = tokio::join!(statuses.of(&seen), answers(&mut handle, "GET", 500, refusal));
+        assert_eq!(now.err(), Some(Next::Retry));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_change_is_neither_told_nor_written_and_yet_remembered() {
+        let (statuses, _handle) = statuses();
+        let seen = web_app("1", "seen");
+        let before = with_url("seen");
+        let told = async { panic!("nothing changed") };
+        assert!(statuses.write(&seen, &before, &before, told).await);
+        assert_eq!(url(&statuses, &web_app("1", "older")).await.as_deref(), Some("seen"));
     }
 
     #[tokio::test]
     async fn what_was_amended_is_read_anew() {
         let (statuses, mut handle) = statuses();
         let seen = web_app("1", "seen");
-        statuses.keep(&seen, with_url("kept"));
+        let kept = with_url("kept");
+        assert!(statuses.write(&seen, &kept, &kept, std::future::ready(())).await);
         tokio::join!(statuses.amend("shop", "web", |_| with_url("amended")), async {
             answers(&mut handle, "GET", 200, object("1", "kept")).await;
             answers(&mut handle, "PATCH", 200, object("1", "amended")).await;

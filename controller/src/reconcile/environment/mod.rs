@@ -98,12 +98,8 @@ impl Reconciler for EnvironmentReconciler {
         let owner = Owner::new(OwnerKind::Environment, &key.0, &key.1);
         self.owners.note(&owner);
         let before = match self.statuses.of(&environment).await {
-            Ok(Some(before)) => before,
-            Ok(None) => return Next::Await,
-            Err(error) => {
-                tracing::warn!(%owner, %error, "cannot read the status that may have been written last");
-                return Next::Retry;
-            }
+            Ok(before) => before,
+            Err(next) => return next,
         };
         let uid = environment.uid();
         let remembered = self.memories().remove(&key).filter(|memory| memory.uid == uid);
@@ -130,7 +126,10 @@ impl Reconciler for EnvironmentReconciler {
             }
         }
         let stem = result.as_ref().err().map(|failure| failure.message.as_str());
-        if self.write_status(&environment, before, &findings, &outcome, stem).await { next } else { Next::Retry }
+        let now = Time(jiff::Timestamp::now());
+        let after = status::next(&before, &findings, &outcome, environment.metadata.generation, &now);
+        let tell = self.tell(&environment, &before, &after, &findings, &outcome, stem);
+        if self.statuses.write(&environment, &before, &after, tell).await { next } else { Next::Retry }
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
@@ -324,24 +323,6 @@ impl EnvironmentReconciler {
             let note = format!("Put back what others had changed: {}", listed(corrected));
             self.announcer.publish(environment, EventType::Normal, "DriftCorrected", note).await;
         }
-    }
-
-    async fn write_status(
-        &self,
-        environment: &Environment,
-        before: EnvironmentStatus,
-        findings: &Findings,
-        outcome: &Outcome,
-        stem: Option<&str>,
-    ) -> bool {
-        let now = Time(jiff::Timestamp::now());
-        let after = status::next(&before, findings, outcome, environment.metadata.generation, &now);
-        if after == before {
-            self.statuses.keep(environment, after);
-            return true;
-        }
-        self.tell(environment, &before, &after, findings, outcome, stem).await;
-        self.statuses.write(environment, after).await
     }
 
     /// Events and log lines for what a person should see: a commit that was applied, a failure that is new.

@@ -155,15 +155,6 @@ impl WebAppReconciler {
         Ok(found)
     }
 
-    async fn write_status(&self, app: &WebApp, before: &WebAppStatus, after: WebAppStatus) -> bool {
-        if *before == after {
-            self.statuses.keep(app, after);
-            return true;
-        }
-        self.tell(app, before, &after).await;
-        self.statuses.write(app, after).await
-    }
-
     /// Events and log lines for what a person should see: a release that ended, one that was put back, a new refusal.
     async fn tell(&self, app: &WebApp, before: &WebAppStatus, after: &WebAppStatus) {
         let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
@@ -189,12 +180,8 @@ impl Reconciler for WebAppReconciler {
         self.owners.note(&owner);
         let annotation = |name: &str| object.annotations().get(name).map(String::as_str);
         let before = match self.statuses.of(&object).await {
-            Ok(Some(before)) => before,
-            Ok(None) => return Next::Await,
-            Err(error) => {
-                tracing::warn!(%owner, %error, "cannot read the status that may have been written last");
-                return Next::Retry;
-            }
+            Ok(before) => before,
+            Err(next) => return next,
         };
         let definition = match self.definition(&object, &key).await {
             Ok(Some(definition)) => definition,
@@ -231,7 +218,8 @@ impl Reconciler for WebAppReconciler {
             }
         };
         status::conclude(&mut after, &outcome, url, object.metadata.generation, &now);
-        if self.write_status(&object, &before, after).await { next } else { Next::Retry }
+        let tell = self.tell(&object, &before, &after);
+        if self.statuses.write(&object, &before, &after, tell).await { next } else { Next::Retry }
     }
 
     async fn gone(&self, namespace: &str, name: &str) -> Next {
