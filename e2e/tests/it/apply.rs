@@ -63,6 +63,24 @@ async fn what_leaves_git_leaves_the_cluster_and_nothing_else_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_commit_is_told_in_an_event_of_its_own() {
+    let namespace = Namespace::new("told").await;
+    let repo = namespace.repository("maps");
+    let first = repo.push(&[("maps.yaml", &config_maps(&["a"], "one"))], "One");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&first).await;
+    let second = repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "one"))], "Two");
+    environment.is_ready_at(&second).await;
+    let wanted = [(first, "1 of 1"), (second, "1 of 2")]
+        .map(|(commit, count)| format!("Applied {}: {count} objects changed", &commit[..12]));
+    eventually("both commits are told", Duration::from_secs(10), async || {
+        let told = namespace.kubectl(&["get", "events", "-o", "jsonpath={range .items[*]}{.message}{\"\\n\"}{end}"]);
+        if wanted.iter().all(|note| told.lines().any(|line| line == note)) { Ok(()) } else { Err(told) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_would_remove_most_is_refused_until_a_person_confirms_it() {
     let namespace = Namespace::new("guard").await;
     let repo = namespace.repository("maps");
