@@ -55,9 +55,7 @@ pub fn explain(asked: &Asked<'_>, error: &git2::Error, head: &[u8], now: Timesta
         _ if says(&["does not appear to be a git repository", "repository not found", "not a git repository"]) => {
             Error::NotARepository { url }
         }
-        (ErrorClass::NoMemory, _) => {
-            Error::TooLarge { url, detail: "it needs more memory than the git process may use".into() }
-        }
+        (ErrorClass::NoMemory, _) => Error::OutOfMemory,
         (
             ErrorClass::Odb | ErrorClass::Zlib | ErrorClass::Reference | ErrorClass::Repository | ErrorClass::Object,
             _,

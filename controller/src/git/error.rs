@@ -55,6 +55,11 @@ pub enum Error {
     /// The server sent more than is allowed.
     #[error("{url} is too large: {detail}")]
     TooLarge { url: String, detail: String },
+    /// The child needs more memory than it may use.
+    #[error(
+        "the repository needs more memory than the git process may use: keep large files out of it, or deploy from another"
+    )]
+    OutOfMemory,
     /// A redirect that would carry the credential to somebody else.
     #[error(
         "{url} redirects to another host ({detail}), which drover does not follow because it would send the credential there: write the final address into spec.source.url"
@@ -166,7 +171,7 @@ impl Error {
             Self::UnknownHostKey { .. } => "UnknownHostKey",
             Self::ChangedHostKey { .. } => "ChangedHostKey",
             Self::TimedOut { .. } => "TimedOut",
-            Self::TooLarge { .. } => "RepositoryTooLarge",
+            Self::TooLarge { .. } | Self::OutOfMemory => "RepositoryTooLarge",
             Self::Redirected { .. } => "Redirected",
             Self::NotARepository { .. } => "NotARepository",
             Self::Server { .. } => "GitServerError",

@@ -13,6 +13,9 @@ pub struct Limits {
     pub read_timeout: Duration,
     /// Memory of the child that is not the mapping of a file, in bytes: packs are mapped, and the kernel can do without them.
     pub memory: u64,
+    /// The memory with which a child begins, in bytes. Nearly all need less; those that need more, up to `memory`, run one at a time,
+    /// so that many at once do not take the memory of the controller.
+    pub usual_memory: u64,
     /// Bytes received in one fetch, and the size of any file the child writes.
     pub download: u64,
     /// Git objects received in one fetch.
@@ -33,6 +36,7 @@ impl Default for Limits {
             sync_timeout: Duration::from_mins(1),
             read_timeout: Duration::from_secs(30),
             memory: 512 << 20,
+            usual_memory: 32 << 20,
             download: 512 << 20,
             objects: 1_000_000,
             packs: 50,

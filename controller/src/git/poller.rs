@@ -126,8 +126,8 @@ async fn once(shared: &Shared, cache: &Cache, task: &Task, repository: std::path
             references: task.references.clone(),
         },
     };
-    match process::run(&shared.config.child, cache, trust, &request).await?.response {
+    match process::run(shared, cache, trust, request, None).await?.response {
         Response::Synced { answers, packs } if answers.len() == task.references.len() => Ok((answers, packs)),
-        _ => Err(Error::Child { url: request.url, detail: "it answered something else".to_owned() }),
+        _ => Err(Error::Child { url: task.address.to_string(), detail: "it answered something else".to_owned() }),
     }
 }

@@ -1,4 +1,4 @@
-//! Who may run a child now: healthy repositories never wait for those that fail or hang.
+//! Who may run a child now: healthy repositories never wait for those that fail or hang, nor for those that need much memory.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Two pools for syncs and one for readings. A sync that takes longer than `grace` moves over to the small pool, or, when
-/// that is full, is dropped and started again there: so a place in the large pool is never held longer than `grace`.
+/// that is full, is dropped and started again there: so a place in the large pool is never held longer than `grace`. Besides
+/// its place in a pool, a child that needs more memory than usual takes the one place for such.
 pub(super) struct Pools {
     quick: Semaphore,
     slow: Semaphore,
     readers: Semaphore,
+    roomy: Semaphore,
     grace: Duration,
 }
 
@@ -21,6 +23,7 @@ impl Pools {
             quick: Semaphore::new(most),
             slow: Semaphore::new(most.div_ceil(4)),
             readers: Semaphore::new(most),
+            roomy: Semaphore::new(1),
             grace,
         }
     }
@@ -45,6 +48,11 @@ impl Pools {
     /// A place for one reading.
     pub(super) async fn reader(&self) -> SemaphorePermit<'_> {
         take(&self.readers).await
+    }
+
+    /// The place for a child with more memory than usual.
+    pub(super) async fn roomy(&self) -> SemaphorePermit<'_> {
+        take(&self.roomy).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! Starts the child, waits for it no longer than it may take, and reads its answer.
+//! Starts the child, waits for it no longer than it may take, and reads its answer. One that needs more memory than usual is
+//! started again with more, when it is its turn.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
@@ -7,11 +8,13 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
+use tokio::sync::SemaphorePermit;
 
 use super::cache::Cache;
 use super::commit::Tree;
 use super::error::Error;
 use super::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
+use super::repositories::Shared;
 
 /// What a child answered: the message, and the files of each tree in it.
 pub(super) struct Answer {
@@ -30,8 +33,42 @@ pub(super) enum Trust {
     Cache,
 }
 
-/// Runs one request in a child of its own. Dropping the future kills the child.
-pub(super) async fn run(program: &Path, cache: &Cache, trust: Trust, request: &Request) -> Result<Answer, Error> {
+/// Runs one request in a child of its own, and again in one with more memory when that was too little: then `place` is given up,
+/// so that nobody else waits for it. Dropping the future kills the child.
+pub(super) async fn run(
+    shared: &Shared,
+    cache: &Cache,
+    trust: Trust,
+    mut request: Request,
+    place: Option<SemaphorePermit<'_>>,
+) -> Result<Answer, Error> {
+    let program = &shared.config.child;
+    let most = request.limits.memory;
+    request.limits.memory = request.limits.usual_memory.min(most);
+    let answer = in_time(program, cache, trust, &request).await;
+    if request.limits.memory == most || !lacks_memory(&answer) {
+        return answer;
+    }
+    drop((answer, place));
+    request.limits.memory = most;
+    let _place = shared.pools.roomy().await;
+    tracing::debug!(repository = %request.url, bytes = most, "needs more memory than usual");
+    in_time(program, cache, trust, &request).await
+}
+
+fn lacks_memory(answer: &Result<Answer, Error>) -> bool {
+    fn lacks<T>(result: &Result<T, Error>) -> bool {
+        matches!(result, Err(Error::OutOfMemory))
+    }
+    match answer {
+        Err(error) => *error == Error::OutOfMemory,
+        Ok(Answer { response: Response::Synced { answers, .. }, .. }) => answers.iter().any(lacks),
+        Ok(Answer { response: Response::Read(answers), .. }) => answers.iter().any(lacks),
+        Ok(Answer { response: Response::Failed(_), .. }) => false,
+    }
+}
+
+async fn in_time(program: &Path, cache: &Cache, trust: Trust, request: &Request) -> Result<Answer, Error> {
     let timeout = match request.operation {
         Operation::Sync { .. } => request.limits.sync_timeout,
         Operation::Read { .. } => request.limits.read_timeout,
@@ -91,6 +128,9 @@ fn bytes_at_most(request: &Request) -> u64 {
     }
 }
 
+/// How Rust ends a process that gets no memory, and what it says then; libgit2 makes that an error.
+const SIGABRT: i32 = 6;
+const NO_MEMORY: &str = "memory allocation of ";
 /// The signals of the limits on processor time and on the size of a file.
 const SIGXCPU: i32 = 24;
 const SIGXFSZ: i32 = 25;
@@ -103,6 +143,7 @@ fn ended(request: &Request, status: std::process::ExitStatus, complaint: &[u8]) 
         Some(SIGXCPU) => {
             Error::TooLarge { url, detail: "it needs more processor time than the git process may use".into() }
         }
+        Some(SIGABRT) if String::from_utf8_lossy(complaint).contains(NO_MEMORY) => Error::OutOfMemory,
         _ => {
             let said = String::from_utf8_lossy(complaint);
             let detail = said.lines().last().map_or(status.to_string(), |line| format!("{status}: {line}"));

@@ -3,7 +3,7 @@
 use std::sync::Weak;
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 
 use super::cache::CacheId;
 use super::commit::Tree;
@@ -25,16 +25,17 @@ pub(super) struct Job {
 pub(super) async fn run(shared: Weak<Shared>, id: CacheId, mut jobs: tokio::sync::mpsc::UnboundedReceiver<Job>) {
     while let Some(first) = jobs.recv().await {
         let Some(shared) = shared.upgrade() else { return };
-        let _place = shared.pools.reader().await;
+        let place = shared.pools.reader().await;
         let mut batch = vec![first];
         fill(&mut batch, &mut jobs);
         batch.retain(|job| !job.reply.is_closed());
-        match read(&shared, &id, &batch).await {
+        match read(&shared, &id, &batch, place).await {
             Ok(trees) => batch.into_iter().zip(trees).for_each(|(job, tree)| answer(&shared, &id, job, tree)),
             // One reading may have brought the child down: each gets a child of its own.
             Err(_) if batch.len() > 1 => {
                 for job in batch {
-                    let tree = read(&shared, &id, std::slice::from_ref(&job)).await;
+                    let place = shared.pools.reader().await;
+                    let tree = read(&shared, &id, std::slice::from_ref(&job), place).await;
                     answer(&shared, &id, job, tree.and_then(one));
                 }
             }
@@ -70,7 +71,12 @@ fn answer(shared: &Shared, id: &CacheId, job: Job, tree: Result<Tree, Error>) {
     let _ = job.reply.send(tree);
 }
 
-async fn read(shared: &Shared, id: &CacheId, batch: &[Job]) -> Result<Vec<Result<Tree, Error>>, Error> {
+async fn read(
+    shared: &Shared,
+    id: &CacheId,
+    batch: &[Job],
+    place: SemaphorePermit<'_>,
+) -> Result<Vec<Result<Tree, Error>>, Error> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
@@ -85,7 +91,7 @@ async fn read(shared: &Shared, id: &CacheId, batch: &[Job]) -> Result<Vec<Result
     let request =
         Request { repository: cache.repository(), url: url.clone(), limits, operation: Operation::Read { reads } };
     // Trust::Cache, because the certificates of the machine are not needed to read files, and reading them takes time.
-    let trees = process::run(&shared.config.child, &cache, Trust::Cache, &request).await?.trees(&url)?;
+    let trees = process::run(shared, &cache, Trust::Cache, request, Some(place)).await?.trees(&url)?;
     let answers =
         |(job, tree): (&Job, &Result<Tree, Error>)| tree.as_ref().map_or(true, |tree| tree.answers(&job.request));
     if trees.len() == batch.len() && batch.iter().zip(&trees).all(answers) {

@@ -96,7 +96,7 @@ fn open(path: &Path) -> Result<Repository, Error> {
 
 fn damaged(error: &git2::Error) -> Error {
     if error.class() == ErrorClass::NoMemory {
-        return Error::TooMuch { path: String::new(), limit: "the memory that the git process may use".into() };
+        return Error::OutOfMemory;
     }
     Error::DamagedCache { detail: error.message().to_owned() }
 }

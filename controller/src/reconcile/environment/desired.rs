@@ -117,7 +117,10 @@ impl Renderer {
             Err(error) => {
                 let of_a_file = matches!(
                     error,
-                    git::Error::FileTooLarge { .. } | git::Error::TooMuch { .. } | git::Error::Link { .. }
+                    git::Error::FileTooLarge { .. }
+                        | git::Error::TooMuch { .. }
+                        | git::Error::OutOfMemory
+                        | git::Error::Link { .. }
                 );
                 let message = if of_a_file { not_applied(commit.id.short(), &error) } else { error.to_string() };
                 let mended_by = if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time };

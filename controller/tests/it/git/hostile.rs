@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use drover::git::{Credential, Error, Limits};
+use drover::git::{CommitId, Credential, Error, Limits};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -164,7 +164,45 @@ async fn a_repository_that_unfolds_into_more_memory_than_there_is() {
     pool.follow("bomb", &server.https("demo"), branch("prod"), server.password());
     let error = pool.until_failed("bomb").await;
     assert_eq!(error.label(), "RepositoryTooLarge", "{error}");
-    assert!(error.to_string().contains("more memory than the git process may use") && error.is_terminal(), "{error}");
+    assert_eq!(error, Error::OutOfMemory);
+    assert!(error.is_terminal());
+}
+
+#[tokio::test]
+async fn a_repository_that_needs_more_memory_than_usual_gets_it_while_others_do_not_wait() {
+    let server = GitServer::start();
+    let repo = server.repo("large");
+    let (one, other) = ("a".repeat(24 << 20), "a".repeat((24 << 20) + 1));
+    let files = [("deploy/one.txt", one.as_str()), ("deploy/other.txt", other.as_str())];
+    let head = repo.push("prod", &files, "large files");
+    let usual = Limits::default().usual_memory;
+    let mut scant = Pool::with(Limits { memory: usual, ..Limits::default() });
+    scant.follow("large", &server.https("large"), branch("prod"), server.password());
+    assert_eq!(scant.until_failed("large").await, Error::OutOfMemory);
+    let mut pool = Pool::new();
+    pool.follow("large", &server.https("large"), branch("prod"), server.password());
+    pool.until_at("large", &head).await;
+    let id = CommitId::parse(&head).expect("a commit");
+    let tree = pool.repositories.read("team", "large", &id, "deploy", None).await.expect("it can be read");
+    assert_eq!(tree.files.expect("they are not known yet").len(), 1, "the texts are no manifests");
+}
+
+#[tokio::test]
+async fn manifests_that_need_more_memory_than_usual_are_read() {
+    let server = GitServer::start();
+    let repo = server.repo("many");
+    let most = Limits::default();
+    // As many and as large as may be read: more than the usual memory holds twice.
+    let manifest = format!("# {}", "x".repeat(usize::try_from(most.file_bytes).expect("small") - 2));
+    let paths: Vec<String> = (0..most.total_bytes / most.file_bytes - 1).map(|n| format!("deploy/{n}.yaml")).collect();
+    let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), manifest.as_str())).collect();
+    let head = repo.push("prod", &files, "many");
+    let mut pool = Pool::with(Limits { usual_memory: 16 << 20, ..most });
+    pool.follow("many", &server.https("many"), branch("prod"), server.password());
+    pool.until_at("many", &head).await;
+    let id = CommitId::parse(&head).expect("a commit");
+    let tree = pool.repositories.read("team", "many", &id, "deploy", None).await.expect("they can be read");
+    assert_eq!(tree.files.expect("they are not known yet").len(), paths.len() + 1);
 }
 
 #[tokio::test]
@@ -200,7 +238,7 @@ async fn a_child_ends_with_its_parent() {
         "repository": folder.path().join("repository"),
         "url": format!("http://{address}/a"),
         "limits": {
-            "sync_timeout": duration(600), "read_timeout": duration(600), "memory": 512 << 20, "download": 1 << 20,
+            "sync_timeout": duration(600), "read_timeout": duration(600), "memory": 512 << 20, "usual_memory": 512 << 20, "download": 1 << 20,
             "objects": 10, "packs": 1, "files": 1, "file_bytes": 1, "total_bytes": 1
         },
         "operation": {"Sync": {"host": "127.0.0.1", "port": address.port(), "user": "git", "auth": "Nothing",
