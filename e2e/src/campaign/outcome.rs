@@ -56,13 +56,13 @@ impl Outcome {
         for (text, all) in [(listed, true), (inventories, false)] {
             let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
             let items = list["items"].as_array().expect("a list");
-            let uids: Vec<&Value> = items.iter().map(|object| &object["metadata"]["uid"]).collect();
+            let left = left_to_kubernetes(items);
             for object in items {
                 let (kind, name) = (text_of(object, "/kind"), text_of(object, "/metadata/name"));
                 if !all && !name.contains(namespace.name()) {
                     continue;
                 }
-                if is_left_to_kubernetes(&object["metadata"], &uids) {
+                if left.contains(&text_of(object, "/metadata/uid")) {
                     continue;
                 }
                 if ["Pod", "ReplicaSet"].contains(&kind.as_str()) {
@@ -131,10 +131,30 @@ fn forget_history(value: &mut Value) {
     }
 }
 
-/// Whether all its owners are gone: Kubernetes' own collector removes it in its own time.
-fn is_left_to_kubernetes(metadata: &Value, uids: &[&Value]) -> bool {
-    let owners = metadata["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
-    !owners.is_empty() && !owners.iter().any(|owner| uids.contains(&&owner["uid"]))
+/// The uids of objects that Kubernetes removes in its own time: those whose owners are all gone or themselves on their way out, and
+/// pods that are ending.
+fn left_to_kubernetes(items: &[Value]) -> BTreeSet<String> {
+    let mut left: BTreeSet<String> = items
+        .iter()
+        .filter(|object| object["kind"] == "Pod" && object.pointer("/metadata/deletionTimestamp").is_some())
+        .map(|pod| text_of(pod, "/metadata/uid"))
+        .collect();
+    loop {
+        let stays = |owner: &Value| {
+            let uid = text_of(owner, "/uid");
+            !left.contains(&uid) && items.iter().any(|object| text_of(object, "/metadata/uid") == uid)
+        };
+        let is_left = |object: &&Value| {
+            let owners = object["metadata"]["ownerReferences"].as_array().map_or(&[][..], Vec::as_slice);
+            !owners.is_empty() && !owners.iter().any(stays)
+        };
+        let more: Vec<String> = items.iter().filter(is_left).map(|object| text_of(object, "/metadata/uid")).collect();
+        let before = left.len();
+        left.extend(more);
+        if left.len() == before {
+            return left;
+        }
+    }
 }
 
 fn differ(path: &str, wanted: Option<&Value>, seen: Option<&Value>, found: &mut String) {
@@ -177,5 +197,31 @@ fn plain(value: &Value) -> Value {
         }
         Value::String(text) if text.starts_with("ReplicaSet \"") => Value::from("ReplicaSet"),
         other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_the_collector_has_not_reached_yet_does_not_count() {
+        let object = |kind: &str, uid: &str, owner: &str| {
+            let owners = if owner.is_empty() { json!([]) } else { json!([{"uid": owner}]) };
+            json!({"kind": kind, "metadata": {"uid": uid, "ownerReferences": owners}})
+        };
+        let mut ending = object("Pod", "old pod", "set");
+        ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let items = [
+            object("Deployment", "app", ""),
+            object("ReplicaSet", "set", "app"),
+            object("Pod", "pod", "set"),
+            ending,
+            object("Pod", "orphan's pod", "orphan"),
+            object("ReplicaSet", "orphan", "deleted app"),
+        ];
+        let left = left_to_kubernetes(&items);
+        assert_eq!(left, ["old pod", "orphan", "orphan's pod"].map(str::to_owned).into());
     }
 }
