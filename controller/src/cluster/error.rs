@@ -195,6 +195,14 @@ impl ApiError {
     }
 }
 
+/// What the API server says of everything that is new in a namespace that is being deleted.
+const NAMESPACE_ENDS: &str = "because it is being terminated";
+
+/// Whether the namespace is being deleted in which something was to be made.
+pub fn namespace_ends(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains(NAMESPACE_ENDS))
+}
+
 /// How server-side apply begins its complaint about a field of the wrong type or an unknown one.
 const UNREADABLE: &str = "failed to create typed patch object (";
 
@@ -224,7 +232,7 @@ fn advice(said: &str) -> &'static str {
         "if somebody changed a port of the live Service, change it back there (`kubectl edit service`), else give each port in git its own name and number"
     } else if says("field is immutable") || says("Forbidden: updates to ") {
         "what cannot be changed is made anew when you delete the object in the cluster, or put it into git under another name"
-    } else if says("because it is being terminated") {
+    } else if says(NAMESPACE_ENDS) {
         "that namespace is being deleted, so make it anew once it is gone, or remove the object from git"
     } else if says("exceeded quota") {
         "ask for less, or have the quota raised"
@@ -304,6 +312,21 @@ mod tests {
             "{text}"
         );
         assert!(error.is_terminal());
+    }
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_told_apart_from_a_missing_right() {
+        let ends = |message: &str| {
+            let status = json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": message});
+            let status: Status = serde_json::from_value(status).expect("a status");
+            namespace_ends(&kube::Error::Api(status.boxed()))
+        };
+        assert!(ends(
+            "events.events.k8s.io \"web.18\" is forbidden: unable to create new content in namespace shop because it is being terminated"
+        ));
+        assert!(!ends(
+            "events.events.k8s.io is forbidden: User \"drover\" cannot create resource \"events\" in the namespace \"shop\""
+        ));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use apply::{Acting, Applied};
-pub use error::ApiError;
+pub use error::{ApiError, namespace_ends};
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
 pub use restart::Restarts;

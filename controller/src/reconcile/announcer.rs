@@ -14,7 +14,7 @@ use kube::runtime::events::EventType;
 use kube::{Api, Client, Resource};
 use serde_json::json;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, namespace_ends};
 
 /// Who tells, in every event.
 const REPORTER: &str = "drover";
@@ -66,8 +66,11 @@ impl Announcer {
         mut note: String,
     ) {
         note.truncate(note.floor_char_boundary(LONGEST));
-        if let Err(error) = self.write(object, kind, reason, note, Timestamp::now()).await {
-            tracing::warn!(%error, "cannot write an event");
+        match self.write(object, kind, reason, note, Timestamp::now()).await {
+            Ok(()) => {}
+            // Whoever deletes a namespace need not be told that nothing is told there any more.
+            Err(error) if namespace_ends(&error) => tracing::debug!(%error, "cannot write an event"),
+            Err(error) => tracing::warn!(%error, "cannot write an event"),
         }
     }
 
