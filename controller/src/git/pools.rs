@@ -85,4 +85,16 @@ mod tests {
             assert_eq!(timeout(Duration::from_millis(1), healthy()).await, Ok(1));
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_at_a_time_has_more_memory_than_usual_and_nobody_else_waits_for_it() {
+        let pools = Pools::new(1, Duration::from_secs(5));
+        let first = pools.roomy().await;
+        let moment = Duration::from_secs(1);
+        assert!(timeout(moment, pools.roomy()).await.is_err());
+        assert_eq!(timeout(moment, pools.sync(false, || async { 1 })).await, Ok(1));
+        assert!(timeout(moment, pools.reader()).await.is_ok());
+        drop(first);
+        assert!(timeout(moment, pools.roomy()).await.is_ok());
+    }
 }

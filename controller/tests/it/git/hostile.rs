@@ -169,7 +169,7 @@ async fn a_repository_that_unfolds_into_more_memory_than_there_is() {
 }
 
 #[tokio::test]
-async fn a_repository_that_needs_more_memory_than_usual_gets_it_while_others_do_not_wait() {
+async fn a_repository_that_needs_more_memory_than_usual_gets_it() {
     let server = GitServer::start();
     let repo = server.repo("large");
     let (one, other) = ("a".repeat(24 << 20), "a".repeat((24 << 20) + 1));
