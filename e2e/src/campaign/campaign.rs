@@ -91,7 +91,7 @@ impl Campaign {
     /// A rollout for each disturbance, `at_once` of them at the same time.
     pub async fn disturb(&mut self, disturbances: &[Disturbance], at_once: usize) {
         for batch in disturbances.chunks(at_once) {
-            let runs = self.rollout.run(&self.drover, batch, async {}).await;
+            let runs = self.rollout.run(&self.drover, batch, Some(&self.undisturbed), async {}).await;
             for (disturbance, run) in batch.iter().zip(&runs) {
                 self.count(&disturbance.to_string(), run, run.faults() > 0);
             }
@@ -129,7 +129,8 @@ impl Campaign {
     }
 
     async fn roll_out_while(&self, meanwhile: impl AsyncFnOnce(&Supervisor)) -> Disturbed {
-        self.rollout.run(&self.drover, &[Disturbance::none()], meanwhile(&self.drover)).await.remove(0)
+        let undisturbed = Some(&self.undisturbed);
+        self.rollout.run(&self.drover, &[Disturbance::none()], undisturbed, meanwhile(&self.drover)).await.remove(0)
     }
 
     fn count(&mut self, what: &str, run: &Disturbed, met: bool) {

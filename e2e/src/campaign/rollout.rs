@@ -24,6 +24,10 @@ use crate::testbed::Testbed;
 /// How long nothing may have been written before the rollout counts as over.
 const STILL: Duration = Duration::from_millis(1_000);
 
+/// How long an end may take after that to be the expected one: what is done again after a request that got no answer, or in the
+/// pauses of a back-off, is done in silence until then.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A system of some web apps that comes into being and is then changed by one push: all but two of its apps get a new version,
 /// one is removed, one is new, and so is one of its two ConfigMaps.
 #[derive(Clone, Copy)]
@@ -64,15 +68,16 @@ impl Disturbed {
 impl Rollout {
     /// Runs it once without a fault.
     pub async fn undisturbed(&self, drover: &Supervisor) -> Disturbed {
-        self.run(drover, &[Disturbance::none()], async {}).await.remove(0)
+        self.run(drover, &[Disturbance::none()], None, async {}).await.remove(0)
     }
 
     /// Runs it as often as there are faults, all at once, each in a new namespace with one fault, while `meanwhile` does what it
-    /// likes to its end.
+    /// likes to its end. Each is looked at when it is over, and some time longer while it is not as `expected`.
     pub async fn run(
         &self,
         drover: &Supervisor,
         faults: &[Disturbance],
+        expected: Option<&Outcome>,
         meanwhile: impl Future<Output = ()>,
     ) -> Vec<Disturbed> {
         let systems = join_all(faults.iter().map(|_| System::new(*self))).await;
@@ -101,13 +106,14 @@ impl Rollout {
             };
             (outcome, took)
         }));
-        let runs: Vec<_> = systems
-            .iter()
-            .zip(settled.await)
-            .map(|(system, (commits, took))| {
-                (commits.map(|commits| Outcome::of(&system.namespace, &ledger, &commits)), took)
-            })
-            .collect();
+        let mut runs = Vec::new();
+        for (system, (commits, took)) in systems.iter().zip(settled.await) {
+            let outcome = match commits {
+                Ok(commits) => Ok(system.end(&ledger, &commits, expected).await),
+                Err(why) => Err(why),
+            };
+            runs.push((outcome, took));
+        }
         let calls = drover.end();
         let concerning =
             |name: &str| calls.iter().filter_map(|(call, fault)| Some((call.in_namespace(name)?, *fault))).collect();
@@ -162,6 +168,19 @@ impl System {
         until_done(async || api.patch("prod", &PatchParams::default(), &ask).await.map(drop)).await;
         self.is_live_at_second(&second).await;
         vec![self.first.clone(), second]
+    }
+
+    /// The end, as soon as it is the expected one, or as it is when that does not come about.
+    async fn end(&self, ledger: &Ledger, commits: &[String], expected: Option<&Outcome>) -> Outcome {
+        let began = Instant::now();
+        loop {
+            let outcome = Outcome::of(&self.namespace, ledger, commits);
+            let is_expected = expected.is_none_or(|expected| expected.differences(&outcome).is_empty());
+            if is_expected || began.elapsed() > PATIENCE {
+                return outcome;
+            }
+            sleep(STILL).await;
+        }
     }
 
     /// The numbers of the apps that the second commit has.
