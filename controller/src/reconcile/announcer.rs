@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use drover_crds::bounded_name;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -18,10 +19,8 @@ use crate::cluster::{Cluster, namespace_ends};
 
 /// Who tells, in every event.
 const REPORTER: &str = "drover";
-/// Bytes of a note that the API server takes.
+/// Bytes of a note; the API server takes at most 1024.
 const LONGEST: usize = 1000;
-/// Bytes of the object's name in the name of an event; the time follows, and both together may have 253.
-const LONGEST_NAME: usize = 200;
 /// The same within this time is counted rather than told again, as Kubernetes' own components do.
 const SERIES: SignedDuration = SignedDuration::from_mins(6);
 
@@ -121,8 +120,8 @@ fn event<K: Resource<DynamicType = ()>>(
     told: &Told,
     now: Timestamp,
 ) -> Event {
-    let name = object.meta().name.as_deref().unwrap_or(REPORTER);
-    let name = name[..name.floor_char_boundary(LONGEST_NAME)].trim_end_matches(['-', '.']);
+    // Cut where it is long: the time follows, and both together may have 253 bytes.
+    let name = bounded_name(object.meta().name.as_deref().unwrap_or(REPORTER));
     Event {
         metadata: ObjectMeta {
             namespace: Some(namespace.to_owned()),
