@@ -45,10 +45,10 @@ impl Testbed {
 
     /// A new cluster of the given number for the whole test program: a control plane that logs drover's requests, and a node that
     /// only says that its pods run.
-    pub fn share_fake_node(number: u32) -> &'static Self {
+    pub fn share_fake_nodes(number: u32) -> &'static Self {
         SHARED.get_or_init(|| {
             cluster(number, &["down"]);
-            cluster(number, &["up", "--fake-node", "--audit"]);
+            cluster(number, &["up", "--fake-nodes=1", "--audit"]);
             Self::describe(number)
         })
     }

@@ -1,7 +1,7 @@
 # etcd, the API server and the controller manager. Sourced by `cluster`.
 # shellcheck shell=bash
 
-control_plane() { # [audit [fake-node]]
+control_plane() { # [audit [fake-nodes]]
   local d=$STATE/pki etcd=http://127.0.0.1:$ETCD_PORT peers=http://127.0.0.1:$ETCD_PEER_PORT extra=() patience=()
   if [ -n "${1:-}" ]; then
     extra+=(--audit-policy-file "$here/config/audit-policy.yaml" --audit-log-path "$STATE/log/audit.log"
