@@ -22,7 +22,7 @@ image: build ## make the release image, as an archive that docker, ctr and kind 
 	@packaging/image
 
 demo: setup ## from nothing to a web app that answers, deployed by a git push; then two bad pushes
-	@e2e/demo
+	@e2e/demo/run
 
 test: setup ## run all tests: formatting, lints, units, chart, and end to end on a real cluster
 	@.ci/test

@@ -69,6 +69,7 @@ async fn controller(options: Controller, global: &Global, connect: run::Connect)
         advertise: options.advertise,
         allow_http_git: options.allow_http_git,
         insecure_registries: options.insecure_registries,
+        registry_mirrors: options.registry_mirrors,
         concurrency: options.concurrency.get(),
         resync: options.resync.into(),
         leader_election: !options.no_leader_election,

@@ -46,6 +46,8 @@ pub struct Options {
     pub allow_http_git: bool,
     /// Registries that are spoken to without TLS.
     pub insecure_registries: Vec<String>,
+    /// What is asked in place of a registry.
+    pub registry_mirrors: Vec<registry::Mirror>,
     /// Reconciles of one kind at the same time.
     pub concurrency: usize,
     /// How often each watch lists anew.
@@ -202,8 +204,11 @@ async fn lead(
         EnvironmentReconciler::new(cluster.clone(), repositories, Arc::new(inventories), owners.clone()),
         options.concurrency,
     );
-    let settings =
-        registry::Settings { insecure: options.insecure_registries.clone(), refused: addresses_of(address).await };
+    let settings = registry::Settings {
+        insecure: options.insecure_registries.clone(),
+        mirrors: options.registry_mirrors.clone(),
+        refused: addresses_of(address).await,
+    };
     let registry = Arc::new(Registry::new(settings)?);
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);

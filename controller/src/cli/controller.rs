@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::registry::Mirror;
+
 /// How the controller writes its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -49,6 +51,9 @@ pub struct Controller {
     /// A registry (host:port) that is spoken to without TLS; may be given several times.
     #[arg(long = "insecure-registry", value_name = "HOST")]
     pub insecure_registries: Vec<String>,
+    /// What is asked in place of a registry, as REGISTRY=ADDRESS, where the nodes have such a mirror too; may be given several times.
+    #[arg(long = "registry-mirror", value_name = "REGISTRY=ADDRESS")]
+    pub registry_mirrors: Vec<Mirror>,
     /// How many objects are worked on at once.
     #[arg(long, value_name = "N", default_value = "16")]
     pub concurrency: NonZeroUsize,
@@ -146,9 +151,10 @@ mod tests {
     fn the_options_of_the_chart_are_understood() {
         let line = "drover controller --http-addr=0.0.0.0:8080 --webhook-addr=0.0.0.0:9292 --cache-dir=/var/cache/drover \
                     --namespace=ops --identity=a --advertise=10.0.0.1:9292 --insecure-registry=r:5000 \
-                    --insecure-registry=s:5000 --allow-http-git";
+                    --insecure-registry=s:5000 --registry-mirror=docker.io=https://m:5000 --allow-http-git";
         let (controller, _) = parse(&line.split_whitespace().collect::<Vec<_>>().join(" "));
         assert_eq!(controller.insecure_registries, ["r:5000", "s:5000"]);
+        assert_eq!(controller.registry_mirrors, ["docker.io=https://m:5000".parse().expect("a mirror")]);
         assert_eq!(controller.own_identity(), "a");
         assert!(Cli::try_parse_from(["drover", "controller", "--concurrency", "0"]).is_err());
         assert!(Cli::try_parse_from(["drover", "controller", "--resync", "0s"]).is_err());

@@ -12,6 +12,7 @@ pub mod challenge;
 mod credentials;
 mod error;
 pub mod manifest;
+mod mirror;
 mod transport;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use credentials::Credentials;
 pub use error::Error;
+pub use mirror::Mirror;
 
 use cache::Cache;
 use transport::{Session, Transport};
@@ -37,6 +39,8 @@ const LARGEST: usize = 4 << 20;
 pub struct Settings {
     /// Registries, as `host` or `host:port`, that are asked by plain HTTP, and that may be anywhere.
     pub insecure: Vec<String>,
+    /// What is asked in place of a registry, and may be anywhere.
+    pub mirrors: Vec<Mirror>,
     /// Addresses that are never asked: the API server's.
     pub refused: Vec<SocketAddr>,
 }

@@ -42,7 +42,7 @@ fn registry(insecure: &[&Fake]) -> Registry {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let insecure = insecure.iter().map(|f| f.address.clone()).collect();
-    Registry::new(Settings { insecure, refused: Vec::new() }).expect("a client")
+    Registry::new(Settings { insecure, ..Settings::default() }).expect("a client")
 }
 
 fn config() -> Vec<u8> {
@@ -96,6 +96,20 @@ async fn a_tag_becomes_the_index_digest_and_the_platforms_user_and_is_asked_once
     // A reference with a digest keeps it.
     let pinned = registry.resolve(&resolved.reference, &Credentials::default(), None).await.expect("resolved");
     assert_eq!(pinned, resolved);
+}
+
+#[tokio::test]
+async fn a_mirror_is_asked_in_place_of_the_registry_that_pods_go_on_naming() {
+    let fake = serve(|path, _, _| content(path)).await;
+    let mirror = format!("registry.invalid=http://{}", fake.address).parse().expect("a mirror");
+    let registry = Registry::new(Settings { mirrors: vec![mirror], ..Settings::default() }).expect("a client");
+    let image = "registry.invalid/team/app:prod";
+    let resolved = registry.resolve(image, &Credentials::default(), None).await.expect("resolved");
+    assert_eq!(resolved.reference, format!("{image}@{}", digest_of(&index())));
+    // Only at that very address: a spec cannot go elsewhere on its host.
+    let beside = format!("{}/team/app:prod", fake.address);
+    let refused = registry.resolve(&beside, &Credentials::default(), None).await.expect_err("refused");
+    assert_eq!(refused.label(), "RegistryRefused");
 }
 
 #[tokio::test]

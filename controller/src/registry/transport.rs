@@ -12,7 +12,7 @@ use url::Url;
 
 use super::challenge::{self, Challenge, challenges};
 use super::credentials::{Credentials, Login};
-use super::{Error, Settings, address, manifest};
+use super::{Error, Mirror, Settings, address, manifest};
 
 /// The longest that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +54,8 @@ fn host_of(registry: &str) -> &str {
 
 impl Transport {
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let exempt = settings.insecure.iter().map(|r| host_of(r).to_owned()).collect();
+        let mirrors = settings.mirrors.iter().filter_map(|m| m.address.host_str());
+        let exempt = settings.insecure.iter().map(|r| host_of(r)).chain(mirrors).map(str::to_owned).collect();
         let client = Client::builder()
             .user_agent(concat!("drover/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(TIMEOUT)
@@ -68,6 +69,15 @@ impl Transport {
         Ok(Self { client, settings })
     }
 
+    /// Where `registry` is asked, without a slash at its end.
+    fn base(&self, registry: &str) -> String {
+        if let Some(mirror) = Mirror::of(&self.settings.mirrors, registry) {
+            return mirror.base().to_owned();
+        }
+        let scheme = if self.is_insecure(registry) { "http" } else { "https" };
+        format!("{scheme}://{registry}")
+    }
+
     fn is_insecure(&self, registry: &str) -> bool {
         self.settings.insecure.iter().any(|r| r == registry)
     }
@@ -77,7 +87,7 @@ impl Transport {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or(443);
         let listed = self.is_insecure(host) || self.is_insecure(&format!("{host}:{port}"));
-        if listed {
+        if listed || self.settings.mirrors.iter().any(|m| m.is_at(url)) {
             return Ok(());
         }
         if url.scheme() != "https" {
@@ -124,8 +134,7 @@ impl<'a> Session<'a> {
 
     /// The body of `rest` below the repository, at most `largest` bytes.
     pub async fn get(&mut self, rest: &str, largest: usize) -> Result<Vec<u8>, Error> {
-        let scheme = if self.transport.is_insecure(&self.registry) { "http" } else { "https" };
-        let address = format!("{scheme}://{}/v2/{}/{rest}", self.registry, self.repository);
+        let address = format!("{}/v2/{}/{rest}", self.transport.base(&self.registry), self.repository);
         let url: Url = address.parse().map_err(|_| Error::Invalid { image: self.image.to_owned() })?;
         let mut response = self.follow(url.clone()).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.authorization.is_none() {

@@ -21,7 +21,7 @@ kwok build kwok
 X
 }
 
-# make_programs [GROUP…]: what is missing or made from something else, of these groups or of all that every cluster needs.
+# make_programs [GROUP|APP…]: what is missing or made from something else, of these or of all that every cluster needs.
 make_programs() {
   local group from programs wanted=" $* "
   mkdir -p "$BIN/.made"
@@ -39,7 +39,10 @@ make_programs() {
     build_group "$group"
     stamp "$group" build >"$BIN/.made/$group"
   done < <(programs)
-  build_app pause
+  [ $# -gt 0 ] || set -- pause
+  for group in "$@"; do
+    if [ -d "$here/apps/$group" ]; then build_app "$group"; fi
+  done
 }
 
 may_be_ready_made() { # GROUP

@@ -1,0 +1,3 @@
+module drover.dev/testbed/gitd
+
+go 1.24
