@@ -45,12 +45,15 @@ impl Testbed {
 
     /// A new cluster of the given number for the whole test program: a control plane that logs drover's requests, and a node that
     /// only says that its pods run.
-    pub fn share_fake_nodes(number: u32) -> &'static Self {
-        SHARED.get_or_init(|| {
-            cluster(number, &["down"]);
-            cluster(number, &["up", "--fake-nodes=1", "--audit"]);
-            Self::describe(number)
-        })
+    pub fn share_fake_node(number: u32) -> &'static Self {
+        SHARED.get_or_init(|| Self::with_fake_nodes(number, 1))
+    }
+
+    /// A new cluster of the given number with `count` nodes that only say that their pods run, and a log of drover's requests.
+    pub fn with_fake_nodes(number: u32, count: u32) -> Self {
+        cluster(number, &["down"]);
+        cluster(number, &["up", &format!("--fake-nodes={count}"), "--audit"]);
+        Self::describe(number)
     }
 
     /// A cluster of the given number, with a node and all of the above.

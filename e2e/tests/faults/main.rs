@@ -17,7 +17,7 @@ async fn campaign() -> Campaign {
 }
 
 async fn campaign_with(arguments: &[&str]) -> Campaign {
-    Campaign::begin(Testbed::share_fake_nodes(CLUSTER), DROVER, arguments, 5).await
+    Campaign::begin(Testbed::share_fake_node(CLUSTER), DROVER, arguments, 5).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,16 @@
 //! The testbed keeps its own promises: clusters stand side by side, and `down` leaves nothing.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use drover_e2e::{GitRepo, GitServer, Testbed, finish, run};
 
-/// A number that no other test and no person uses.
+/// Numbers that no other test and no person uses.
 const SPARE: u32 = 59;
+const PLAYED: u32 = 58;
 
 #[test]
 fn a_second_cluster_stands_beside_the_first_and_leaves_nothing_behind() {
@@ -20,12 +24,56 @@ fn a_second_cluster_stands_beside_the_first_and_leaves_nothing_behind() {
     for bed in [first, &second] {
         bed.kubectl(&["rollout", "status", "deployment", "--namespace", "kube-system", "--timeout=60s"]);
     }
+    // Its Ingress controller gives up on a slow request when it is told to, which is long before it would by itself.
+    second.suffers(&["ingress", "--entryPoints.web.transport.respondingTimeouts.readTimeout=1s"]);
+    assert!(gives_up_on_a_slow_request(&node) < Duration::from_secs(20));
+
     let during = traces(&state, &node);
     assert!(!during.is_empty(), "a running cluster is not found: this test looks in the wrong places");
 
     second.down();
     assert_eq!(traces(&state, &node), Vec::<String>::new(), "`cluster down` left something behind");
     assert_eq!(first.kubectl(&["get", "--raw", "/readyz"]), "ok", "ending the second cluster hurt the first");
+}
+
+/// How long the server at the node's port 80 waits for the body of a request that never comes.
+fn gives_up_on_a_slow_request(node: &str) -> Duration {
+    let began = Instant::now();
+    let mut connection = TcpStream::connect((node, 80)).expect("the Ingress controller listens");
+    connection.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout that is not zero");
+    connection.write_all(b"POST / HTTP/1.1\r\nHost: slow.test\r\nContent-Len").expect("a connection takes a few bytes");
+    // It ends the connection, with or without an answer; a timeout of our own is an error.
+    connection.read_to_end(&mut Vec::new()).expect("it ends the connection");
+    began.elapsed()
+}
+
+#[test]
+fn several_nodes_can_be_played_and_the_scheduler_chooses_among_them() {
+    let bed = Testbed::with_fake_nodes(PLAYED, 2);
+    bed.apply(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: apart, namespace: default}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: apart}}
+  template:
+    metadata: {labels: {app: apart}}
+    spec:
+      containers: [{name: a, image: nothing.test/a}]
+      affinity:
+        podAntiAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+          - {topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {app: apart}}}
+",
+    );
+    bed.kubectl(&["rollout", "status", "deployment/apart", "--namespace", "default", "--timeout=60s"]);
+    let nodes = bed.kubectl(&["get", "pods", "--namespace", "default", "-o", "jsonpath={.items[*].spec.nodeName}"]);
+    let mut nodes: Vec<&str> = nodes.split(' ').collect();
+    nodes.sort_unstable();
+    assert_eq!(nodes, ["played-1", "played-2"]);
+    bed.down();
 }
 
 #[test]

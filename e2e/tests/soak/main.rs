@@ -18,7 +18,7 @@ fn cluster() -> u32 {
 }
 
 async fn campaign(apps: usize) -> Campaign {
-    Campaign::begin(Testbed::share_fake_nodes(cluster()), env!("CARGO_BIN_EXE_drover-faulty"), &[], apps).await
+    Campaign::begin(Testbed::share_fake_node(cluster()), env!("CARGO_BIN_EXE_drover-faulty"), &[], apps).await
 }
 
 /// Random numbers that can be had again.
