@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::{finish, run};
 use crate::eventually::eventually;
+use crate::git_server::GitServer;
 use crate::http::{Response, get};
 use crate::testbed::{Testbed, repository};
 
@@ -37,7 +38,8 @@ impl Controller {
         let controller = SHARED.get_or_init(|| {
             let bed = Testbed::shared();
             install(bed);
-            Self::on(bed).start()
+            // To who names no authority of its own the git server is as trustworthy as a host that everybody knows.
+            Self::on(bed).variable("SSL_CERT_FILE", GitServer::beside(bed).authority()).start()
         });
         controller.ready().await;
         controller
@@ -237,12 +239,12 @@ impl Start<'_> {
             // The proxy that tests put before the git server has no certificate.
             .arg("--allow-http-git")
             .args(self.arguments)
-            .envs(self.variables)
-            .env("KUBECONFIG", &kubeconfig)
-            // The tests' git server has a certificate authority of its own, and these would beat the Environment's.
+            // Whom the shell trusts that runs the tests is no part of them.
             .env_remove("GIT_SSL_CAINFO")
             .env_remove("SSL_CERT_FILE")
             .env_remove("SSL_CERT_DIR")
+            .envs(self.variables)
+            .env("KUBECONFIG", &kubeconfig)
             .stdin(Stdio::piped())
             .stdout(append())
             .stderr(append())

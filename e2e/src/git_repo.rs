@@ -42,6 +42,11 @@ impl GitRepo {
         self.server.https(&self.name)
     }
 
+    /// Its address over TLS where anybody may read it.
+    pub fn public(&self) -> String {
+        self.server.public(&self.name)
+    }
+
     /// Its address over SSH.
     pub fn ssh(&self) -> String {
         self.server.ssh(&self.name)

@@ -68,6 +68,16 @@ impl GitServer {
         format!("{}/{name}.git", self.variable("GIT_HTTPS_URL"))
     }
 
+    /// The address of a repository over TLS where anybody may read it; who writes is asked for the password.
+    pub fn public(&self, name: &str) -> String {
+        format!("{}/{name}.git", self.variable("GIT_PUBLIC_URL"))
+    }
+
+    /// The same without TLS, for a drover that knows only the authorities of everybody.
+    pub fn public_without_tls(&self, name: &str) -> String {
+        self.public(name).replacen(self.variable("GIT_HTTPS_URL"), self.http(), 1)
+    }
+
     /// Where the server answers without TLS, for a proxy before it.
     pub fn http(&self) -> &str {
         self.variable("GIT_HTTP_URL")

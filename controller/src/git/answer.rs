@@ -40,7 +40,7 @@ pub fn explain(asked: &Asked<'_>, error: &git2::Error, head: &[u8], now: Timesta
         (ErrorClass::Http, _) => match retry_after(head, now) {
             Some(wait) => Error::Throttled { url, wait: Some(wait.as_secs()) },
             None if says(&["status code: 429"]) => Error::Throttled { url, wait: None },
-            None if says(&["status code: 403"]) => Error::Forbidden { url },
+            None if says(&["status code: 403"]) => Error::Forbidden { url, advice: asked.auth.right().to_owned() },
             None => Error::Server { url, detail },
         },
         _ if says(&[

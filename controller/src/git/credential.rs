@@ -112,6 +112,9 @@ impl Credential {
 
     /// Whether this can be used for that address.
     pub(super) fn suits(&self, address: &Address) -> Result<(), Error> {
+        if address.scheme() == Scheme::Ssh && *self == Self::default() {
+            return Err(Error::NoCredential { url: address.to_string() });
+        }
         let reason = match (address.scheme(), &self.auth) {
             (Scheme::Ssh, Auth::Key { .. })
             | (Scheme::Https | Scheme::Http, Auth::Nothing | Auth::Password { .. } | Auth::Bearer { .. }) => {
@@ -170,11 +173,23 @@ impl Auth {
         }
     }
 
+    /// What to do when the server knows it, and does not let it read.
+    pub fn right(&self) -> &'static str {
+        match self {
+            Self::Nothing => {
+                "the server lets nobody read it who does not say who it is, so name a Secret in spec.source.secretRef with the keys username and password, or bearerToken"
+            }
+            Self::Password { .. } | Self::Bearer { .. } | Self::Key { .. } => {
+                "give the account of the credential in secretRef the right to read the repository"
+            }
+        }
+    }
+
     /// What to do when the server refused it.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Nothing => {
-                "the server asks who it is, so name a Secret in secretRef with the keys username and password, or bearerToken"
+                "the server asks who it is: if the repository is public, check spec.source.url, because git hosts ask so too where there is none, else name a Secret in spec.source.secretRef with the keys username and password, or bearerToken"
             }
             Self::Password { .. } => {
                 "the server refused the keys username and password of the Secret that secretRef names, so put valid ones there"
@@ -242,7 +257,8 @@ mod tests {
         assert!(token.suits(&https).is_ok() && key.suits(&ssh).is_ok() && Credential::default().suits(&https).is_ok());
         assert!(token.suits(&ssh).expect_err("token").to_string().contains("identity and known_hosts"));
         assert!(key.suits(&https).expect_err("key").to_string().contains("username and password"));
-        assert!(Credential::default().suits(&ssh).is_err());
+        let public = Credential::default().suits(&ssh).expect_err("no key").to_string();
+        assert!(!public.contains("the Secret of") && public.contains("names no Secret"), "{public}");
     }
 
     proptest! {

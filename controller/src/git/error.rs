@@ -16,6 +16,11 @@ pub enum Error {
     /// The Secret does not fit the address.
     #[error("the Secret of secretRef cannot be used for {url} because {reason}")]
     UnsuitableCredential { url: String, reason: String },
+    /// No Secret is named, and the address needs one.
+    #[error(
+        "{url} is an ssh address, which needs a private key and the server's host keys, and spec.source.secretRef names no Secret: name one with the keys identity and known_hosts, or write the https address if the repository is public"
+    )]
+    NoCredential { url: String },
     /// DNS does not know the host.
     #[error("the host {host} of {url} cannot be resolved: check spec.source.url and the cluster's DNS")]
     UnresolvedHost { url: String, host: String },
@@ -26,17 +31,15 @@ pub enum Error {
     Unreachable { url: String, detail: String },
     /// TLS failed.
     #[error(
-        "the TLS certificate of {host} is not trusted ({detail}): put the certificate authority that signed it into the key ca.crt of the Secret that secretRef names"
+        "the TLS certificate of {host} is not trusted ({detail}): put the certificate authority that signed it into the key ca.crt of the Secret that spec.source.secretRef names, or of a new one that you name there"
     )]
     UntrustedCertificate { host: String, detail: String },
     /// The server refused who we are.
     #[error("authentication failed for {url}: {advice}")]
     AuthenticationFailed { url: String, advice: String },
     /// The server knows who we are and says no.
-    #[error(
-        "access to {url} is forbidden: give the account of the credential in secretRef the right to read the repository"
-    )]
-    Forbidden { url: String },
+    #[error("access to {url} is forbidden: {advice}")]
+    Forbidden { url: String, advice: String },
     /// SSH: nothing in known_hosts has the server's key.
     #[error(
         "the SSH host key of {host} is not in known_hosts (it has {fingerprint}): compare this fingerprint with the one that the git host publishes, and if it is the same add the line `{line}` to the key known_hosts of the Secret that secretRef names"
@@ -162,7 +165,7 @@ impl Error {
     pub fn label(&self) -> &'static str {
         match self {
             Self::BadAddress { .. } => "BadAddress",
-            Self::UnsuitableCredential { .. } => "UnsuitableCredential",
+            Self::UnsuitableCredential { .. } | Self::NoCredential { .. } => "UnsuitableCredential",
             Self::UnresolvedHost { .. } => "UnresolvedHost",
             Self::Unreachable { .. } => "Unreachable",
             Self::UntrustedCertificate { .. } => "UntrustedCertificate",

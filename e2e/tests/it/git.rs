@@ -1,8 +1,14 @@
 //! Reaching a repository: protocols, credentials and what is followed.
 
+use std::time::Duration;
+
 use drover_crds::{LocalObjectReference, Reference};
 use drover_e2e::{Environment, GitServer, Namespace};
 use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::json;
+
+/// How long drover may take to notice, on a machine that is busy with other tests.
+const SOON: Duration = Duration::from_secs(60);
 
 /// A ConfigMap `page` whose key `text` says `text`.
 fn page(text: &str) -> String {
@@ -30,6 +36,29 @@ async fn a_repository_over_tls_with_an_authority_of_its_own() {
     assert_eq!(text(&namespace).await.as_deref(), Some("two"));
     let history: Vec<&str> = status.history.iter().map(|entry| entry.message.as_str()).collect();
     assert_eq!(history, ["Two", "One"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_repository_needs_no_secret() {
+    let namespace = Namespace::new("public").await;
+    let repo = namespace.repository("pages");
+    let commit = repo.push(&[("page.yaml", &page("one"))], "One");
+    let environment = Environment::create(&namespace, "prod", &repo, |spec| {
+        spec.source.url = repo.public();
+        spec.source.secret_ref = None;
+    })
+    .await;
+    environment.is_ready_at(&commit).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("one"));
+
+    // When it is made private, the sentence says what to do, and doing that is enough.
+    environment.patch(json!({"spec": {"source": {"url": repo.https()}}})).await;
+    let said = environment.fails_with("AuthenticationFailed", SOON).await.message;
+    assert!(said.contains("name a Secret in spec.source.secretRef with the keys username and password"), "{said}");
+    let commit = repo.push(&[("page.yaml", &page("two"))], "Two");
+    environment.patch(json!({"spec": {"source": {"secretRef": {"name": "git-read"}}}})).await;
+    environment.is_ready_at(&commit).await;
+    assert_eq!(text(&namespace).await.as_deref(), Some("two"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

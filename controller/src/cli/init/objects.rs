@@ -149,6 +149,24 @@ mod tests {
     }
 
     #[test]
+    fn a_public_repository_needs_no_secret() {
+        let command = command("drover init prod --url https://git.example.org/shop.git --path deploy");
+        let request = Request {
+            namespace: "shop".to_owned(),
+            login: crate::cli::init::login::read(&command).expect("nothing is asked for"),
+            keeps_login: false,
+            webhook: Token::Absent,
+            command: &command,
+        };
+        assert!(request.secrets().is_empty());
+        let source = request.environment().json()["spec"]["source"].clone();
+        let expected = serde_json::json!({
+            "url": "https://git.example.org/shop.git", "ref": {"branch": "prod"}, "path": "deploy",
+        });
+        assert_eq!(source, expected);
+    }
+
+    #[test]
     fn kept_secrets_are_named_and_not_written() {
         let command = command("drover init prod --url https://git.example.org/shop.git --webhook --tag v1");
         let request = Request {

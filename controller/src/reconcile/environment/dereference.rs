@@ -74,20 +74,14 @@ pub async fn refresh(cluster: &Cluster, repositories: &Repositories, namespace: 
 pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> Result<Dereferenced, Failure> {
     let source = &environment.spec.source;
     let namespace = environment.metadata.namespace.as_deref().unwrap_or_default();
-    let data = match &source.secret_ref {
-        Some(reference) => secret(acting, namespace, reference, "spec.source.secretRef").await?,
-        None => BTreeMap::new(),
-    };
-    let credential = Credential::from_secret(&data).map_err(|wrong| {
-        let name = source.secret_ref.as_ref().map_or("", |reference| reference.name.as_str());
-        Failure {
-            reason: "SecretInvalid".into(),
-            message: format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}"),
-            mended_by: MendedBy::Person,
-            outlook: String::new(),
-            failures: Vec::new(),
+    let credential = match &source.secret_ref {
+        Some(reference) => {
+            let data = secret(acting, namespace, reference, "spec.source.secretRef").await?;
+            credential(namespace, reference, &data)?
         }
-    })?;
+        // The repository is public: not naming a Secret is no empty Secret.
+        None => Credential::default(),
+    };
     let webhook_token = match &source.webhook {
         Some(webhook) => {
             let data = secret(acting, namespace, &webhook.secret_ref, "spec.source.webhook.secretRef").await?;
@@ -116,6 +110,19 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
             interval: source.interval.map_or(INTERVAL, Duration::from),
             webhook_token,
         }),
+    })
+}
+
+/// What the Secret that `reference` names is good for.
+fn credential(
+    namespace: &str,
+    reference: &LocalObjectReference,
+    data: &BTreeMap<String, Vec<u8>>,
+) -> Result<Credential, Failure> {
+    Credential::from_secret(data).map_err(|wrong| {
+        let name = &reference.name;
+        let message = format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}");
+        Failure::new("SecretInvalid", message, MendedBy::Person)
     })
 }
 

@@ -16,7 +16,7 @@ async fn https_without_the_right_credential() {
     let stranger = credential(&[("username", b"u"), ("password", b"hunter2")]);
     for (name, url, credential, label, said) in [
         ("wrong", &url, server.with_authority(&wrong), "AuthenticationFailed", "username and password"),
-        ("nobody", &url, server.with_authority(&[]), "AuthenticationFailed", "name a Secret in secretRef"),
+        ("nobody", &url, server.with_authority(&[]), "AuthenticationFailed", "name a Secret in spec.source.secretRef"),
         (
             "token",
             &token_url,
@@ -106,6 +106,7 @@ async fn addresses_and_credentials_that_are_refused_without_asking_anybody() {
         ("file", "file:///etc", Credential::default(), "https://host/path"),
         ("path", "/var/lib/x.git", Credential::default(), "https://host/path"),
         ("ssh", "git@127.0.0.1:x", token(), "set its keys identity and known_hosts"),
+        ("no key", "git@127.0.0.1:x", Credential::default(), "spec.source.secretRef names no Secret"),
         ("https", "https://u:hunter2@127.0.0.1/x", Credential::default(), "secretRef"),
     ] {
         pool.follow(name, url, branch("prod"), credential);

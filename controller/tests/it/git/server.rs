@@ -58,6 +58,11 @@ impl GitServer {
         format!("{}/{name}.git", self.setting("GIT_HTTPS_URL"))
     }
 
+    /// Where the same repository may be read by anybody.
+    pub fn public(&self, name: &str) -> String {
+        format!("{}/{name}.git", self.setting("GIT_PUBLIC_URL"))
+    }
+
     pub fn ssh(&self, name: &str) -> String {
         format!("{}/{name}.git", self.setting("GIT_SSH_URL"))
     }
