@@ -118,10 +118,10 @@ pub enum Problem {
         /// Its kind.
         kind: String,
     },
-    /// A label or annotation that is not text; the API server would refuse the whole object.
-    #[error("metadata.{map}.{} of {} is {found}, and must be text: put the value in quotes", short(.key), short(&.object.to_string()))]
+    /// A label, an annotation or a Secret's value that is not text; the API server would refuse the whole object.
+    #[error("{map}.{} of {} is {found}, and must be text: put the value in quotes", short(.key), short(&.object.to_string()))]
     NotText {
-        /// `labels` or `annotations`.
+        /// `metadata.labels`, `metadata.annotations` or `stringData`.
         map: &'static str,
         /// The key.
         key: String,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::document::{Budget, Document, documents};
 use super::error::{Problem, RenderError};
 use super::limits::Limits;
+use super::secret::text_becomes_data;
 use super::{Object, ObjectKey, Origin, SourceFile};
 
 /// At most this many errors are told at once: a person mends the first few and pushes again.
@@ -148,16 +149,19 @@ fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
     {
         return Err(Problem::GenerateName { kind: text("kind").to_owned() });
     }
-    let object = Object::new(value, Some(Origin { file: file.to_owned(), line }))?;
-    match object.json().get("metadata").and_then(Value::as_object).and_then(not_text) {
-        Some((map, key, found)) => Err(Problem::NotText { map, key, object: Box::new(object.key()), found }),
-        None => Ok(object),
+    let mut object = Object::new(value, Some(Origin { file: file.to_owned(), line }))?;
+    if let Some((map, key, found)) = object.json().get("metadata").and_then(Value::as_object).and_then(not_text) {
+        return Err(Problem::NotText { map, key, object: Box::new(object.key()), found });
+    }
+    match text_becomes_data(&mut object) {
+        Err((key, found)) => Err(Problem::NotText { map: "stringData", key, object: Box::new(object.key()), found }),
+        Ok(()) => Ok(object),
     }
 }
 
 /// The first label or annotation whose value is not text, and what it is.
 fn not_text(metadata: &Map<String, Value>) -> Option<(&'static str, String, &'static str)> {
-    for map in ["labels", "annotations"] {
+    for (map, path) in [("labels", "metadata.labels"), ("annotations", "metadata.annotations")] {
         for (key, value) in metadata.get(map).and_then(Value::as_object).into_iter().flatten() {
             let found = match value {
                 Value::String(_) => continue,
@@ -167,7 +171,7 @@ fn not_text(metadata: &Map<String, Value>) -> Option<(&'static str, String, &'st
                 Value::Array(_) => "a list",
                 Value::Object(_) => "a mapping",
             };
-            return Some((map, key.clone(), found));
+            return Some((path, key.clone(), found));
         }
     }
     None

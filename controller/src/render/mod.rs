@@ -8,6 +8,7 @@ mod manifests;
 mod namespace;
 mod object;
 mod scalar;
+mod secret;
 mod source_file;
 mod stage;
 #[cfg(test)]

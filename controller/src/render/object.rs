@@ -135,6 +135,11 @@ impl Object {
         &self.json
     }
 
+    /// The whole object, to change; what its constructor asked for stays.
+    pub(super) fn json_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.json
+    }
+
     /// `metadata`, to change.
     ///
     /// # Panics

@@ -169,6 +169,21 @@ fn labels_and_annotations_must_be_text() {
 }
 
 #[test]
+fn the_text_of_a_secret_becomes_data_and_must_be_text() {
+    let secret = |text: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{{text}}}\n");
+    let rendered = rendered(&secret("plain: hunter2"));
+    assert_eq!(
+        Value::Object(rendered[0].json().clone()),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"plain": "aHVudGVyMg=="}})
+    );
+    let sentence = refused_once(secret("port: 5432"));
+    assert_eq!(
+        sentence,
+        "deploy/web.yaml:1: stringData.port of Secret a is a number, and must be text: put the value in quotes"
+    );
+}
+
+#[test]
 fn what_cannot_be_built_here_says_so() {
     let kustomization = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [web.yaml]\n";
     assert!(refused_once(kustomization).contains("kustomize build"));

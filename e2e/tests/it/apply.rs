@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drover_crds::{DeletionPolicy, DriftPolicy};
 use drover_e2e::{Environment, Namespace, eventually, steadily};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -60,6 +60,40 @@ async fn what_leaves_git_leaves_the_cluster_and_nothing_else_does() {
     );
     environment.is_ready_at(&commit).await;
     assert_eq!(data(&namespace, "a").await, Some(BTreeMap::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_leaves_git_leaves_the_secret() {
+    let namespace = Namespace::new("revoked").await;
+    let repo = namespace.repository("secret");
+    let file = |fields: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: login}}\n{fields}");
+    let has = async || {
+        let data = namespace.get::<Secret>("login").await.expect("it is applied").data.unwrap_or_default();
+        data.into_iter().map(|(key, value)| (key, String::from_utf8(value.0).expect("text"))).collect::<Vec<_>>()
+    };
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let both = file("data: {a: b2xk}\nstringData: {a: new, revoked: hunter2}\n");
+    let commit = repo.push(&[("secret.yaml", &both)], "Two passwords");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+    assert_eq!(has().await, [pair("a", "new"), pair("revoked", "hunter2")]);
+
+    // Drift in it is drift; drover may not watch Secrets, and so looks when it has something to do.
+    let edit = Patch::Merge(json!({"stringData": {"a": "edited"}}));
+    namespace.api::<Secret>().patch("login", &PatchParams::default(), &edit).await.expect("a person may edit");
+    environment.patch(json!({"metadata": {"annotations": {"drover.dev/reconcile-at": "now"}}})).await;
+    eventually("the password is put back", Duration::from_secs(30), async || match has().await {
+        passwords if passwords[0] == pair("a", "new") => Ok(()),
+        passwords => Err(format!("{passwords:?}")),
+    })
+    .await;
+
+    let commit = repo.push(&[("secret.yaml", &file("stringData: {a: new}\n"))], "One is revoked");
+    environment.is_ready_at(&commit).await;
+    assert_eq!(has().await, [pair("a", "new")]);
+    let commit = repo.push(&[("secret.yaml", &file(""))], "The other too");
+    environment.is_ready_at(&commit).await;
+    assert_eq!(has().await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
