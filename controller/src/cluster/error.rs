@@ -107,6 +107,21 @@ impl ApiError {
         !matches!(self, Self::Changed { .. } | Self::NotLeader(_) | Self::Unavailable { .. })
     }
 
+    /// Whether the request certainly made nothing: it was refused, by the API server or before it was sent.
+    pub fn made_nothing(&self) -> bool {
+        match self {
+            Self::Conflict { .. }
+            | Self::Owned { .. }
+            | Self::RouteTaken { .. }
+            | Self::Forbidden(_)
+            | Self::NotAllowed { .. }
+            | Self::NoNamespace { .. }
+            | Self::Refused { .. }
+            | Self::UnknownKind { .. } => true,
+            Self::Changed { .. } | Self::NotLeader(_) | Self::Unavailable { .. } => false,
+        }
+    }
+
     /// Whether it is about what the object says, and so best told with the place where that is written. An owner's conflict is
     /// not: the plan tells the same without knowing the place.
     pub fn is_of_the_object(&self) -> bool {

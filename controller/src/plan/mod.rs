@@ -16,5 +16,5 @@ pub use forbidden::forbidden;
 pub use guards::{DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
 pub use inventory::InventoryEntry;
 pub use live::{Knowledge, LiveView};
-pub use planning::{Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};
+pub use planning::{Answer, Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};
 pub use routes::{Claims, Route, Routes, Taken};

@@ -108,6 +108,17 @@ pub struct Seen {
     pub fields: Option<u64>,
 }
 
+/// What became of an object that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The API server has it.
+    Accepted(Seen),
+    /// The API server said no, and so made nothing.
+    Refused,
+    /// Nobody knows: the answer was lost, or says nothing about what was made.
+    Unknown,
+}
+
 /// What to do for one commit, or after a change in the cluster. Order: write [`Plan::write_ahead`], apply the stages, and
 /// only when every apply succeeded delete what is in [`Plan::prune`]; then write [`Plan::finished`].
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +134,8 @@ pub struct Plan {
     pub write_ahead: Option<Vec<InventoryEntry>>,
     /// The inventory that is stored when the applies begin.
     stored: BTreeMap<ObjectKey, InventoryEntry>,
+    /// What is in it for the first time, because it is to be sent: nothing of it was made before.
+    ahead: HashSet<ObjectKey>,
     /// Objects that were not to be sent, as they were seen.
     kept: BTreeMap<ObjectKey, Seen>,
     /// Entries of objects that left git and need no deletion: gone, going, or not ours.
@@ -156,12 +169,12 @@ impl Plan {
             && self.finished(|_| None, |_| false).is_none()
     }
 
-    /// The inventory to write when the work is over, also when part of it failed: `applied` tells what the API server
-    /// answered for an object that was sent, `None` where it was not accepted; `pruned` tells whether a deletion was
-    /// accepted. `None` when the stored inventory says the same.
+    /// The inventory to write when the work is over, also when part of it failed: `answered` tells what the API server
+    /// answered for an object that was sent, `None` where it was not; `pruned` tells whether a deletion was accepted. What was
+    /// never made is not in it. `None` when the stored inventory says the same.
     pub fn finished(
         &self,
-        applied: impl Fn(&ObjectKey) -> Option<Seen>,
+        answered: impl Fn(&ObjectKey) -> Option<Answer>,
         pruned: impl Fn(&ObjectKey) -> bool,
     ) -> Option<Vec<InventoryEntry>> {
         let removals: HashSet<&ObjectKey> = self.prune.iter().map(|removal| &removal.key).collect();
@@ -170,7 +183,13 @@ impl Plan {
             if self.forget.contains(key) || (removals.contains(key) && pruned(key)) {
                 return None;
             }
-            Some(match applied(key).or_else(|| self.kept.get(key).cloned()) {
+            let seen = match answered(key) {
+                Some(Answer::Accepted(seen)) => Some(seen),
+                Some(Answer::Refused) | None if self.ahead.contains(key) => return None,
+                Some(Answer::Refused | Answer::Unknown) => None,
+                None => self.kept.get(key).cloned(),
+            };
+            Some(match seen {
                 Some(seen) => InventoryEntry { key: key.clone(), uid: Some(seen.uid), fields: seen.fields },
                 None => entry.clone(),
             })
@@ -190,14 +209,15 @@ pub fn plan(
     inventory: &[InventoryEntry],
     guards: &Guards,
 ) -> Result<Plan, Refusal> {
+    let applied = inventory.iter().filter(|entry| was_made(entry, &live, guards)).count();
     if desired.is_empty() && !guards.confirmed() {
-        if inventory.is_empty() {
+        if applied == 0 {
             return Err(Refusal::Nothing { commit: guards.short_commit(), place: guards.place() });
         }
         return Err(Refusal::Empty {
             commit: guards.short_commit(),
             place: guards.place(),
-            applied: inventory.len(),
+            applied,
             command: guards.confirm_command(),
         });
     }
@@ -205,14 +225,18 @@ pub fn plan(
     let wanted: HashSet<&ObjectKey> = desired.iter().map(|object| &object.key).collect();
 
     let mut stored = current.clone();
+    let mut ahead = HashSet::new();
     let mut kept = BTreeMap::new();
     let mut by_stage: HashMap<Stage, Vec<Step>> = HashMap::new();
     for object in desired {
         let entry = current.get(&object.key);
         let knowledge = live(&object.key);
         let action = decide(object, &knowledge, entry, guards);
-        if matches!(action, Action::Apply { .. } | Action::Keep | Action::Await) {
-            stored.entry(object.key.clone()).or_insert_with(|| InventoryEntry::ahead(object.key.clone()));
+        if matches!(action, Action::Apply { .. } | Action::Keep) && entry.is_none() {
+            stored.insert(object.key.clone(), InventoryEntry::ahead(object.key.clone()));
+            if matches!(action, Action::Apply { .. }) {
+                ahead.insert(object.key.clone());
+            }
         }
         if let (Action::Keep, Knowledge::Present(view)) = (&action, knowledge)
             && !has_drifted(&view, entry, guards)
@@ -224,15 +248,24 @@ pub fn plan(
     let stages: Vec<_> = Stage::ALL.into_iter().filter_map(|stage| Some((stage, by_stage.remove(&stage)?))).collect();
 
     let left = current.values().filter(|entry| !wanted.contains(&entry.key));
-    let Leaving { mut prune, mut held, forget } = leaving(left, live, guards);
-    guard_fraction(&prune, &held, current.len(), guards)?;
+    let Leaving { mut prune, mut held, forget } = leaving(left, &live, guards);
+    guard_fraction(&prune, &held, applied, guards)?;
     if stages.iter().flat_map(|(_, steps)| steps).any(|step| matches!(step.action, Action::Conflict(_))) {
         held.extend(prune.drain(..).map(|removal| Held { key: removal.key, why: HeldBecause::Conflicts }));
     }
     prune.sort_by_cached_key(|removal| (std::cmp::Reverse(Stage::of_key(&removal.key)), removal.key.clone()));
 
     let write_ahead = (stored.len() != current.len()).then(|| stored.values().cloned().collect());
-    Ok(Plan { stages, prune, held, write_ahead, stored, kept, forget })
+    Ok(Plan { stages, prune, held, write_ahead, stored, ahead, kept, forget })
+}
+
+/// Whether the object of an entry is there or once was, as far as is known. Of one that was written ahead only seeing it says so.
+fn was_made(entry: &InventoryEntry, live: &impl Fn(&ObjectKey) -> Knowledge, guards: &Guards) -> bool {
+    entry.uid.is_some()
+        || match live(&entry.key) {
+            Knowledge::Present(view) => view.owner_label.as_deref() == Some(guards.owner_label.as_str()),
+            Knowledge::Absent | Knowledge::Unknown => false,
+        }
 }
 
 /// What to do with one wanted object.
@@ -297,7 +330,7 @@ struct Leaving {
 /// What becomes of the entries that are no longer wanted.
 fn leaving<'a>(
     left: impl Iterator<Item = &'a InventoryEntry>,
-    live: impl Fn(&ObjectKey) -> Knowledge,
+    live: &impl Fn(&ObjectKey) -> Knowledge,
     guards: &Guards,
 ) -> Leaving {
     let mut leaving = Leaving::default();
@@ -310,6 +343,8 @@ fn leaving<'a>(
         }
         let view = match live(&key) {
             Knowledge::Present(view) => view,
+            // Most likely it was never made. If it was, that is seen as soon as anybody can say.
+            Knowledge::Unknown if entry.uid.is_none() => continue,
             Knowledge::Unknown => {
                 leaving.held.push(Held { key, why: HeldBecause::CannotAsk });
                 continue;

@@ -330,6 +330,48 @@ fn an_inventory_that_was_lost_grows_back() {
 }
 
 #[test]
+fn what_was_refused_is_not_remembered() {
+    let role = of_kind("rbac.authorization.k8s.io", "ClusterRole", "r");
+    let later = of_kind("apps", "Deployment", "later");
+    let lost = key("lost");
+    let desired = [&key("a"), &role, &later, &lost].map(|key| wanted(key.clone(), "h1"));
+    let refused = plan(&desired, |_| Knowledge::Absent, &[], &guards()).expect("a plan");
+    assert_eq!(refused.write_ahead.as_ref().map(Vec::len), Some(4));
+    let seen = Seen { uid: "u1".into(), fields: Some(7) };
+    let answered = |key: &ObjectKey| match key {
+        key if *key == role => Some(Answer::Refused),
+        key if *key == later => None, // its stage never began
+        key if *key == lost => Some(Answer::Unknown),
+        _ => Some(Answer::Accepted(seen.clone())),
+    };
+    let stored = refused.finished(answered, |_| false).expect("it differs from what was written ahead");
+    assert_eq!(stored, [entry(key("a")), InventoryEntry::ahead(lost.clone())]);
+
+    // What was in the record before stays in it, whatever is refused now.
+    let before = [entry(key("a")), InventoryEntry::ahead(role.clone())];
+    let again = plan(&desired, |_| Knowledge::Unknown, &before, &guards()).expect("a plan");
+    let stored = again.finished(|_| Some(Answer::Refused), |_| false).expect("what is new was refused");
+    assert_eq!(stored, before);
+}
+
+#[test]
+fn what_was_perhaps_never_made_counts_in_no_guard_and_is_not_held() {
+    let roles = ["r1", "r2", "r3"].map(|name| of_kind("rbac.authorization.k8s.io", "ClusterRole", name));
+    let ahead = roles.clone().map(InventoryEntry::ahead);
+    let inventory: Vec<_> = [entry(key("a"))].into_iter().chain(ahead.clone()).collect();
+    let answer = |key: &ObjectKey| if roles.contains(key) { Knowledge::Unknown } else { present(|_| {}) };
+    let plan_of = |desired: &[Desired], inventory: &[InventoryEntry]| plan(desired, answer, inventory, &guards());
+    let plan = plan_of(&[wanted(key("a"), "h1")], &inventory).expect("three of four, and none of them known");
+    assert!(plan.held.is_empty() && plan.is_empty(), "{plan:?}");
+    assert!(roles.iter().all(|role| remembered(&plan, role)), "it may be there all the same");
+
+    let refusal = plan_of(&[], &ahead).expect_err("no objects").to_string();
+    assert!(refusal.contains("so there is nothing to apply"), "{refusal}");
+    let refusal = plan_of(&[wanted(key("b"), "h1")], &inventory).expect_err("the one that is applied").to_string();
+    assert!(refusal.contains("would remove 1 of 1 applied objects"), "{refusal}");
+}
+
+#[test]
 fn an_entry_is_compact() {
     let text = serde_json::to_string(&InventoryEntry::ahead(key("a"))).expect("JSON");
     assert_eq!(text, r#"{"kind":"ConfigMap","namespace":"shop","name":"a"}"#);
@@ -364,7 +406,8 @@ impl Cluster {
         Some(Seen { uid: object.uid.clone(), fields: object.fields })
     }
 
-    /// Carries a plan out, all but the applies in `failing`; returns the inventory that is stored afterwards.
+    /// Carries a plan out; of the applies in `failing` some are refused, and of the others the answer is lost. Returns the
+    /// inventory that is stored afterwards.
     fn carry_out(
         &mut self,
         plan: &Plan,
@@ -373,25 +416,27 @@ impl Cluster {
         failing: &BTreeSet<ObjectKey>,
     ) -> Vec<InventoryEntry> {
         let ahead = plan.write_ahead.clone().unwrap_or(inventory);
-        let mut seen = BTreeMap::new();
+        let mut answers = BTreeMap::new();
         for step in plan.applies() {
             let Action::Apply { force, .. } = step.action else { continue };
             assert!(ahead.iter().any(|entry| entry.key == step.key), "not written ahead: {}", step.key);
             let object = desired.iter().find(|object| object.key == step.key).expect("only wanted objects are applied");
-            if !failing.contains(&step.key)
-                && let Some(answer) = self.apply(object, force)
-            {
-                seen.insert(step.key.clone(), answer);
-            }
+            let refused = failing.contains(&step.key) && step.key.name.as_str() < "o3";
+            let answer = match if refused { None } else { self.apply(object, force) } {
+                Some(_) if failing.contains(&step.key) => Answer::Unknown,
+                Some(seen) => Answer::Accepted(seen),
+                None => Answer::Refused,
+            };
+            answers.insert(step.key.clone(), answer);
         }
-        let all_applied = plan.applies().all(|step| seen.contains_key(&step.key));
+        let all_applied = answers.values().all(|answer| matches!(answer, Answer::Accepted(_)));
         for removal in plan.prune.iter().filter(|_| all_applied) {
             assert!(desired.iter().all(|object| object.key != removal.key), "wanted, and deleted: {}", removal.key);
             let object = self.objects.remove(&removal.key).expect("only what is there is deleted");
             assert_eq!(object.uid, removal.uid);
             assert_ne!(object.owner_label.as_deref(), Some(OTHER), "deleted from another owner");
         }
-        plan.finished(|key| seen.get(key).cloned(), |_| all_applied).unwrap_or(ahead)
+        plan.finished(|key| answers.get(key).cloned(), |_| all_applied).unwrap_or(ahead)
     }
 }
 
@@ -455,10 +500,14 @@ proptest! {
             prop_assert!(!confirm, "a confirmed plan is never refused");
             return Ok(());
         };
+        let recorded: BTreeSet<ObjectKey> = inventory.iter().map(|entry| entry.key.clone()).collect();
         let stored = cluster.carry_out(&first, &desired, inventory, &failing);
         for (key, object) in &cluster.objects {
             let new = !before.contains_key(key) && object.owner_label.as_deref() == Some(OURS);
             prop_assert!(!new || stored.iter().any(|entry| entry.key == *key), "exists and is not in the inventory: {key}");
+        }
+        for entry in stored.iter().filter(|entry| !recorded.contains(&entry.key)) {
+            prop_assert!(cluster.objects.contains_key(&entry.key), "was never made and is in the inventory: {}", entry.key);
         }
         let Ok(second) = plan(&desired, |key| ask(&cluster, key), &stored, &guards) else { return Ok(()) };
         let stored = cluster.carry_out(&second, &desired, stored, &BTreeSet::new());

@@ -239,6 +239,37 @@ async fn what_somebody_else_applies_is_not_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_forgotten_when_it_leaves_git() {
+    let namespace = Namespace::new("refused").await;
+    let repo = namespace.repository("maps");
+    let ours = config_maps(&["a", "b"], "one");
+    // What `helm template` prints beside it, and the namespace's account may not make nor read.
+    let mut theirs = String::new();
+    for name in ["one", "two", "three"] {
+        let name = format!("{}-{name}", namespace.name());
+        let _ = write!(
+            theirs,
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\n"
+        );
+        let _ = write!(theirs, "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n");
+    }
+    let commit = repo.push(&[("maps.yaml", &ours)], "Ours");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+    repo.push(&[("maps.yaml", &ours), ("cluster.yaml", &theirs)], "Too much");
+    environment.complains_of(&["may not patch", "or remove the object from git"]).await;
+
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a", "b"], "two"))], "As the sentence says");
+    let status = environment.is_ready_at(&commit).await;
+    let said = drover_e2e::ready(&status.conditions).expect("it is ready");
+    assert_eq!(said.reason, "Applied", "{}", said.message);
+    // One of two may leave: what was refused does not count.
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a"], "two"))], "One less");
+    environment.is_ready_at(&commit).await;
+    assert!(!exists(&namespace, "b").await, "b left git and stayed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_has_not_opted_in_is_left_alone_and_told_how() {
     let namespace = Namespace::not_allowed("closed").await;
     let repo = namespace.repository("maps");

@@ -17,7 +17,7 @@ use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
 use crate::driver::Key;
 use crate::git::CommitInfo;
 use crate::health::Health;
-use crate::plan::{self, Action, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why};
+use crate::plan::{self, Action, Answer, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why};
 use crate::render::{Object, ObjectKey, Origin, Stage};
 
 /// Applies of one Environment under way at once.
@@ -109,8 +109,8 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
             }
         }
     }
-    let seen = |key: &ObjectKey| outcome.seen.get(key).cloned();
-    finish(work, &record, plan.finished(seen, |key| outcome.pruned.contains(key))).await?;
+    let answered = |key: &ObjectKey| outcome.answers.get(key).cloned();
+    finish(work, &record, plan.finished(answered, |key| outcome.pruned.contains(key))).await?;
     if let Some(failure) = outcome.failure() {
         return Err(failure);
     }
@@ -126,13 +126,18 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
 /// What the applies and deletions came to.
 #[derive(Default)]
 struct Outcome {
-    seen: HashMap<ObjectKey, Seen>,
+    answers: HashMap<ObjectKey, Answer>,
     pruned: HashSet<ObjectKey>,
     corrected: Vec<String>,
     failures: Vec<ObjectFailure>,
 }
 
 impl Outcome {
+    /// How many objects were sent or removed.
+    fn changed(&self) -> usize {
+        self.answers.values().filter(|answer| matches!(answer, Answer::Accepted(_))).count() + self.pruned.len()
+    }
+
     /// `origin` is where in the repository the object stands: most of what the API server refuses is corrected there.
     fn fail(&mut self, key: &ObjectKey, origin: Option<&Origin>, error: &ApiError) {
         let message = match origin.filter(|_| error.is_of_the_object()) {
@@ -294,9 +299,13 @@ async fn send(
                     outcome.corrected.push(key.to_string());
                 }
                 let fields = Some(live.fields).filter(|fields| *fields != 0);
-                outcome.seen.insert(key.clone(), Seen { uid: live.uid, fields });
+                outcome.answers.insert(key.clone(), Answer::Accepted(Seen { uid: live.uid, fields }));
             }
-            Err(error) => outcome.fail(key, bodies.get(key).and_then(|object| object.origin.as_ref()), &error),
+            Err(error) => {
+                let answer = if error.made_nothing() { Answer::Refused } else { Answer::Unknown };
+                outcome.answers.insert(key.clone(), answer);
+                outcome.fail(key, bodies.get(key).and_then(|object| object.origin.as_ref()), &error);
+            }
         }
     }
     superseded
@@ -418,7 +427,7 @@ fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) 
     });
     let drifted = plan.steps().filter(|step| step.action == Action::Drifted).map(|step| step.key.to_string());
     Done {
-        changed: outcome.seen.len() + outcome.pruned.len(),
+        changed: outcome.changed(),
         blind,
         health: health.collect(),
         drifted: drifted.collect(),
