@@ -45,6 +45,15 @@ impl Known {
         self.preferred.get(&(group.to_owned(), kind.to_owned()))
     }
 
+    /// As which apiVersions a kind is served, the preferred one first.
+    pub fn versions(&self, group: &str, kind: &str) -> Vec<String> {
+        let preferred = self.preferred(group, kind).map(|kind| kind.resource.api_version.clone());
+        let of_kind = self.exact.iter().filter(|((of, _, name), _)| of == group && name == kind);
+        let mut versions: Vec<String> = of_kind.map(|(_, kind)| kind.resource.api_version.clone()).collect();
+        versions.sort_by_key(|version| (preferred.as_ref() != Some(version), version.clone()));
+        versions
+    }
+
     /// Whether the objects of that kind live in namespaces. That is known of a kind that is not served any more too, so that what
     /// else a commit holds goes on being looked after.
     pub fn namespaced(&self, group: &str, kind: &str) -> Option<bool> {

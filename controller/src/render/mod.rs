@@ -9,6 +9,7 @@ mod namespace;
 mod object;
 mod scalar;
 mod secret;
+mod served;
 mod source_file;
 mod stage;
 #[cfg(test)]
@@ -20,5 +21,6 @@ pub use limits::Limits;
 pub use manifests::{MAX_ERRORS, is_manifest, render};
 pub use namespace::{ScopeError, scope};
 pub use object::{NotAnObject, Object, ObjectKey, Origin};
+pub use served::{Unserved, unserved};
 pub use source_file::SourceFile;
 pub use stage::Stage;

@@ -83,7 +83,7 @@ pub fn scope(
 }
 
 /// The group and kind that a CustomResourceDefinition defines, and whether that kind is namespaced.
-fn definition(object: &Object) -> Option<((String, String), bool)> {
+pub(super) fn definition(object: &Object) -> Option<((String, String), bool)> {
     if (object.group(), object.kind()) != ("apiextensions.k8s.io", "CustomResourceDefinition") {
         return None;
     }

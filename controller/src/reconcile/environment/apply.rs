@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use tokio::time::Instant;
 
 use super::dereference::account;
-use super::desired::{Bodies, Desired, Renderer, unavailable};
+use super::desired::{Bodies, Desired, Renderer, Wish, unavailable};
 use super::failure::{Failure, MendedBy};
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
@@ -265,7 +265,8 @@ async fn bodies(work: &Work<'_>) -> Result<Arc<Bodies>, Failure> {
     if let Some(bodies) = &work.desired.bodies {
         return Ok(bodies.clone());
     }
-    let again = work.renderer.desired(work.acting, work.environment, work.key, work.commit, None).await?;
+    let &Work { acting, environment, key, commit, occasion, .. } = work;
+    let again = work.renderer.desired(Wish { acting, environment, key, commit, occasion }, None).await?;
     Ok(again.bodies.expect("what is not known is rendered"))
 }
 

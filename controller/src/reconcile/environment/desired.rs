@@ -18,7 +18,7 @@ use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
 use crate::driver::Key;
 use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};
-use crate::plan;
+use crate::plan::{self, Occasion};
 use crate::render::{self, Object, ObjectKey, SourceFile, Stage};
 
 /// Bytes of manifests from which on a tree is large. What it takes in memory is bounded by [`render::Limits::values`] alone: a
@@ -71,6 +71,18 @@ impl Desired {
     }
 }
 
+/// Whose commit is asked for, and why.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    pub(super) acting: &'a Acting,
+    pub(super) environment: &'a Environment,
+    pub(super) key: &'a Key,
+    pub(super) commit: &'a CommitInfo,
+    /// A commit that is still to be applied is asked whether all of it can be. Of one that was, the rest goes on being looked
+    /// after when a kind disappears.
+    pub(super) occasion: Occasion,
+}
+
 /// Reads and renders commits.
 pub(super) struct Renderer {
     cluster: Cluster,
@@ -89,19 +101,13 @@ impl Renderer {
         self.turns.forget(key);
     }
 
-    /// What `commit` wants: `known` where that is of the same tree, which then has no bodies.
+    /// What the commit wants: `known` where that is of the same tree, which then has no bodies.
     ///
     /// # Errors
     ///
     /// Besides what is wrong with the commit, that it is not this Environment's turn.
-    pub(super) async fn desired(
-        &self,
-        acting: &Acting,
-        environment: &Environment,
-        key: &Key,
-        commit: &CommitInfo,
-        known: Option<&Desired>,
-    ) -> Result<Desired, Failure> {
+    pub(super) async fn desired(&self, wish: Wish<'_>, known: Option<&Desired>) -> Result<Desired, Failure> {
+        let Wish { environment, key, commit, .. } = wish;
         let known = known.filter(|known| known.is_of(environment));
         if let Some(known) = known.filter(|known| known.commit == commit.id) {
             return Ok(known.without_objects());
@@ -136,20 +142,19 @@ impl Renderer {
                     None if is_large => Some(self.place(key, commit)?),
                     place => place,
                 };
-                self.render(acting, environment, commit, tree.id, files, place).await
+                self.render(wish, tree.id, files, place).await
             }
         }
     }
 
     async fn render(
         &self,
-        acting: &Acting,
-        environment: &Environment,
-        commit: &CommitInfo,
+        wish: Wish<'_>,
         tree: TreeId,
         files: Vec<SourceFile>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Desired, Failure> {
+        let Wish { acting, environment, commit, occasion, .. } = wish;
         let at = commit.id.short();
         // The largest tree takes seconds, in which this thread serves nobody else.
         let rendered = block_in_place(|| render::render(&files, &render::Limits::default()));
@@ -160,18 +165,15 @@ impl Renderer {
         let kinds = self.cluster.kinds();
         let known = kinds.known().await.map_err(|error| unavailable(&error))?;
         let namespace = environment.namespace().unwrap_or_default();
-        let scoped = match render::scope(&mut objects, scope_of(&known), &namespace) {
+        let settled = match settle(&mut objects, &known, &namespace, occasion) {
             // A kind that is not known may have been installed a moment ago.
             Err(_) => {
                 let known = kinds.refresh().await.map_err(|error| unavailable(&error))?;
-                render::scope(&mut objects, scope_of(&known), &namespace)
+                settle(&mut objects, &known, &namespace, occasion)
             }
-            scoped => scoped,
+            settled => settled,
         };
-        scoped.map_err(|errors| {
-            let errors = errors.iter().map(|e| (e.origin().to_string(), e.to_string()));
-            several("UnknownKind", MendedBy::Person, at, errors)
-        })?;
+        settled.map_err(|errors| several("UnknownKind", MendedBy::Person, at, errors.into_iter()))?;
         for object in objects.iter_mut().filter(|object| object.group() == GROUP) {
             object.set_annotation(ANNOTATION_COMMIT, commit.id.as_str());
         }
@@ -203,8 +205,23 @@ impl Renderer {
     }
 }
 
-fn scope_of(known: &Known) -> impl Fn(&str, &str) -> Option<bool> {
-    |group, kind| known.namespaced(group, kind)
+/// Settles the namespaces, and looks that the cluster will take each object; else each that it will not, with place and sentence.
+fn settle(
+    objects: &mut [Object],
+    known: &Known,
+    namespace: &str,
+    occasion: Occasion,
+) -> Result<(), Vec<(String, String)>> {
+    render::scope(objects, |group, kind| known.namespaced(group, kind), namespace)
+        .map_err(|errors| errors.iter().map(|e| (e.origin().to_string(), e.to_string())).collect::<Vec<_>>())?;
+    if occasion == Occasion::Watch {
+        return Ok(());
+    }
+    let unserved = render::unserved(objects, |group, kind| known.versions(group, kind));
+    if unserved.is_empty() {
+        return Ok(());
+    }
+    Err(unserved.iter().map(|e| (e.origin.to_string(), e.to_string())).collect())
 }
 
 /// The API server did not say which kinds it serves.

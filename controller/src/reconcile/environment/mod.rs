@@ -30,7 +30,7 @@ use kube::runtime::events::EventType;
 use self::apply::{Done, apply};
 pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
-use self::desired::{Desired, Renderer};
+use self::desired::{Desired, Renderer, Wish};
 use self::failure::{Failure, MendedBy};
 use self::status::{AppliedNow, Findings, Reached, conclude, listed};
 use super::{Announcer, Owners, Statuses};
@@ -233,7 +233,9 @@ impl EnvironmentReconciler {
             }
         };
         let known = memory.desired.as_deref();
-        let desired = match self.renderer.desired(&acting, environment, key, &commit, known).await {
+        let occasion = occasion(environment, status, &commit);
+        let wish = Wish { acting: &acting, environment, key, commit: &commit, occasion };
+        let desired = match self.renderer.desired(wish, known).await {
             Ok(desired) => Arc::new(desired),
             Err(failure) if failure.mended_by == MendedBy::Turn => return Err(failure),
             Err(failure) => {
@@ -262,7 +264,7 @@ impl EnvironmentReconciler {
             owner,
             commit: &commit,
             desired: &desired,
-            occasion: occasion(environment, status, &commit),
+            occasion,
             definition: memory.definition.as_deref(),
             newest: &newest,
         })

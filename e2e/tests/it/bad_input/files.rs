@@ -93,6 +93,24 @@ async fn a_kind_that_the_cluster_does_not_know_is_told_with_its_place() {
     );
     assert_eq!(text(&team.namespace, "box").await, None, "half of a commit was applied");
     team.has_lost_nothing().await;
+
+    // Nor a version that it serves no more of a kind that it does know.
+    let job = "kind: CronJob
+metadata: {name: night}
+spec:
+  suspend: true
+  schedule: 0 0 1 1 *
+  jobTemplate:
+    spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: drover.test/busybox:1}]}}}
+";
+    let files = |version: &str| format!("{}---\napiVersion: {version}\n{job}", config_map("box", "a"));
+    let bad = team.push(&[("night.yaml", &files("batch/v1beta1"))]);
+    let said = "night.yaml:6: the cluster serves CronJob as batch/v1, and not as batch/v1beta1: write that as its apiVersion, with the fields of that version";
+    team.environment().complains_of(&[&format!("Commit {} is not applied: {said}", short(&bad))]).await;
+    assert_eq!(text(&team.namespace, "box").await, None, "half of a commit was applied");
+    team.has_lost_nothing().await;
+    let good = team.push(&[("night.yaml", &files("batch/v1"))]);
+    team.environment().is_ready_at(&good).await;
     team.delays_nobody().await;
     team.recovers().await;
 }

@@ -7,7 +7,7 @@
 //! | duplicate keys | [`files`] `a_key_that_is_written_twice_is_told_with_both_lines` |
 //! | an alias bomb | [`files`] `an_alias_bomb_is_refused_before_it_takes_memory` |
 //! | a 50 MB file | [`files`] `a_file_of_50_mb_is_refused_by_its_size` |
-//! | an unknown kind | [`files`] `a_kind_that_the_cluster_does_not_know_is_told_with_its_place` |
+//! | an unknown kind, and an unknown version of a known one | [`files`] `a_kind_that_the_cluster_does_not_know_is_told_with_its_place` |
 //! | a field of the wrong type | [`files`] `a_field_of_the_wrong_type_is_told_with_file_field_and_type` |
 //! | two files with the same object | [`files`] `an_object_in_two_files_is_told_with_both_places` |
 //! | an empty path | [`files`] `a_path_without_manifests_is_told_and_takes_nothing_away` |
