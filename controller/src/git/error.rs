@@ -76,6 +76,16 @@ pub enum Error {
     /// The server answered with an error.
     #[error("the git server of {url} answered with an error ({detail})")]
     Server { url: String, detail: String },
+    /// The server listed it and did not send it in full.
+    #[error(
+        "the git server of {url} broke off while it sent {what} ({detail}): if that goes on, `git fsck` at the server tells what is damaged"
+    )]
+    BrokeOff { url: String, what: String, detail: String },
+    /// What was fetched is not what git makes.
+    #[error(
+        "what is followed in {url} holds an object that cannot be read ({detail}): run `git fsck` in a clone of it, and push a commit without that object"
+    )]
+    Unsound { url: String, detail: String },
     /// The server wants to be asked less often. `wait` is the number of seconds that it asks for.
     #[error("the git server of {url} limits requests{}", waits(.wait.as_ref()))]
     Throttled { url: String, wait: Option<u64> },
@@ -145,6 +155,7 @@ impl Error {
                 | Self::Unreachable { .. }
                 | Self::TimedOut { .. }
                 | Self::Server { .. }
+                | Self::BrokeOff { .. }
                 | Self::Throttled { .. }
                 | Self::MissingCommit { .. }
                 | Self::DamagedCache { .. }
@@ -177,7 +188,8 @@ impl Error {
             Self::TooLarge { .. } | Self::OutOfMemory => "RepositoryTooLarge",
             Self::Redirected { .. } => "Redirected",
             Self::NotARepository { .. } => "NotARepository",
-            Self::Server { .. } => "GitServerError",
+            Self::Server { .. } | Self::BrokeOff { .. } => "GitServerError",
+            Self::Unsound { .. } => "UnsoundCommit",
             Self::Throttled { .. } => "GitServerThrottles",
             Self::NoSuchBranch { .. } => "NoSuchBranch",
             Self::NoSuchTag { .. } => "NoSuchTag",

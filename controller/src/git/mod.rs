@@ -5,6 +5,7 @@
 
 mod address;
 pub mod answer;
+mod apart;
 mod cache;
 mod child;
 mod commit;

@@ -1,24 +1,30 @@
 //! Follows one repository × credential: one sync at a time, at the interval, when woken, and ever later while it fails. A
 //! server that asks to be left alone for a while is, whoever asks for a look.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until};
 
+use super::apart::{Apart, Outcome};
 use super::cache::{Cache, CacheId};
-use super::commit::CommitInfo;
 use super::credential::Auth;
 use super::error::Error;
-use super::process::{self, Trust};
-use super::protocol::{Operation, Request, Response};
+use super::process::{self, Failed, Trust};
+use super::protocol::{Operation, Request, Response, Synced};
+use super::references::Meaning;
 use super::registry::Task;
 use super::repositories::Shared;
 use super::schedule;
 use crate::metrics;
+
+/// Between two looks, whatever is due.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// Asks the poller to fetch the cache anew.
 #[derive(Debug, Default)]
@@ -38,6 +44,7 @@ impl Rebuild {
 pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, rebuild: Arc<Rebuild>) {
     let (mut failures, mut packs) = (0u32, 0);
     let mut told: Option<Error> = None;
+    let apart = Mutex::new(Apart::default());
     loop {
         let Some(shared) = shared.upgrade() else { return };
         // Who asked until now is served by this sync; who asks from now on gets another.
@@ -45,10 +52,10 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
         let Some(task) = shared.registry().task(&id) else { return };
         let cache = shared.cache(&id);
         let anew = rebuild.take() || packs > shared.config.limits.packs;
-        let result = shared.pools.sync(failures > 0, || sync(&shared, &cache, &task, anew)).await;
-        let result = result.map(|(answers, count)| {
-            packs = count;
-            answers
+        let result = shared.pools.sync(failures > 0, || sync(&shared, &cache, &task, &apart, anew)).await;
+        let result = result.map(|outcome| {
+            packs = outcome.packs;
+            outcome.found
         });
         let failed = result.as_ref().err();
         if failed.is_some() && anew {
@@ -75,17 +82,17 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
         // Who asks for a look meanwhile is kept in mind, and served right after.
         let ended = Instant::now();
         sleep_until(ended + wait.least).await;
+        let due = apart.lock().await.due().filter(|_| failures == 0).map(|due| due.max(ended + LEAST));
+        let next = due.map_or(ended + wait.most, |due| due.min(ended + wait.most));
         tokio::select! {
-            () = sleep_until(ended + wait.most) => {}
+            () = sleep_until(next) => {}
             () = wake.notified() => {}
         }
     }
 }
 
-type Synced = (Vec<Result<CommitInfo, Error>>, usize);
-
-/// One sync. A damaged cache is fetched anew beside the old one, once.
-async fn sync(shared: &Shared, cache: &Cache, task: &Task, anew: bool) -> Result<Synced, Error> {
+/// One sync. A damaged cache is fetched anew beside the old one, once; what is damaged there too is so at the server.
+async fn sync(shared: &Shared, cache: &Cache, task: &Task, apart: &Mutex<Apart>, anew: bool) -> Result<Outcome, Error> {
     let broken = |error: std::io::Error| Error::Child {
         url: task.address.to_string(),
         detail: format!("its cache folder: {error}"),
@@ -97,8 +104,11 @@ async fn sync(shared: &Shared, cache: &Cache, task: &Task, anew: bool) -> Result
         )
     };
     prepared.await.map_err(std::io::Error::other).and_then(|done| done).map_err(broken)?;
+    // A sync that leaves its place to others is dropped before the next one begins.
+    let mut apart = apart.lock().await;
     if !anew {
-        match once(shared, cache, task, cache.repository()).await {
+        let fetch = |left_out| once(shared, cache, task, cache.repository(), left_out);
+        match apart.sync(&task.references, &task.asked, fetch).await {
             Err(Error::DamagedCache { detail }) => {
                 tracing::warn!(repository = %task.address, detail, "the cache is damaged and fetched anew");
                 cache.discard_next().map_err(broken)?;
@@ -106,12 +116,25 @@ async fn sync(shared: &Shared, cache: &Cache, task: &Task, anew: bool) -> Result
             result => return result,
         }
     }
-    let synced = once(shared, cache, task, cache.next()).await?;
+    let sound = |failed: Failed| match failed.error {
+        Error::DamagedCache { detail } => {
+            Failed { error: Error::Unsound { url: task.address.to_string(), detail }, ..failed }
+        }
+        _ => failed,
+    };
+    let fetch = |left_out| async { once(shared, cache, task, cache.next(), left_out).await.map_err(sound) };
+    let outcome = apart.sync(&task.references, &task.asked, fetch).await?;
     cache.swap().map_err(broken)?;
-    Ok(synced)
+    Ok(outcome)
 }
 
-async fn once(shared: &Shared, cache: &Cache, task: &Task, repository: std::path::PathBuf) -> Result<Synced, Error> {
+async fn once(
+    shared: &Shared,
+    cache: &Cache,
+    task: &Task,
+    repository: PathBuf,
+    left_out: Vec<Option<Meaning>>,
+) -> Result<Synced, Failed> {
     let trusts_own = task.credential.authority().is_some() || matches!(task.credential.auth(), Auth::Key { .. });
     let trust = if trusts_own { Trust::Cache } else { Trust::System };
     let request = Request {
@@ -124,10 +147,17 @@ async fn once(shared: &Shared, cache: &Cache, task: &Task, repository: std::path
             user: task.address.user().to_owned(),
             auth: task.credential.auth().clone(),
             references: task.references.clone(),
+            left_out,
         },
     };
-    match process::run(shared, cache, trust, request, None).await?.response {
-        Response::Synced { answers, packs } if answers.len() == task.references.len() => Ok((answers, packs)),
-        _ => Err(Error::Child { url: task.address.to_string(), detail: "it answered something else".to_owned() }),
+    let answer = process::run(shared, cache, trust, request, None).await?;
+    match (answer.response, answer.lacking) {
+        (Response::Synced { answers, packs }, Some(lacking)) if answers.len() == lacking.len() => {
+            Ok(Synced { answers, lacking, packs })
+        }
+        (_, lacking) => {
+            let error = Error::Child { url: task.address.to_string(), detail: "it answered something else".to_owned() };
+            Err(Failed { error, lacking })
+        }
     }
 }

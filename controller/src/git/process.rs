@@ -14,14 +14,31 @@ use super::cache::Cache;
 use super::commit::Tree;
 use super::error::Error;
 use super::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
+use super::references::Meaning;
 use super::repositories::Shared;
 
 /// What a child answered: the message, and the files of each tree in it.
 pub(super) struct Answer {
     pub response: Response,
+    /// What a sync had to fetch for each reference.
+    pub lacking: Option<Vec<Option<Meaning>>>,
     output: Vec<u8>,
     /// Where in the output the message ends and the files begin.
     files_from: usize,
+}
+
+/// A request that came to nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Failed {
+    pub error: Error,
+    /// What a sync had to fetch for each reference, when it came so far that the server had listed its references.
+    pub lacking: Option<Vec<Option<Meaning>>>,
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
 }
 
 /// Where OpenSSL finds the certificate authorities.
@@ -41,7 +58,7 @@ pub(super) async fn run(
     trust: Trust,
     mut request: Request,
     place: Option<SemaphorePermit<'_>>,
-) -> Result<Answer, Error> {
+) -> Result<Answer, Failed> {
     let program = &shared.config.child;
     let most = request.limits.memory;
     request.limits.memory = request.limits.usual_memory.min(most);
@@ -56,30 +73,56 @@ pub(super) async fn run(
     in_time(program, cache, trust, &request).await
 }
 
-fn lacks_memory(answer: &Result<Answer, Error>) -> bool {
+fn lacks_memory(answer: &Result<Answer, Failed>) -> bool {
     fn lacks<T>(result: &Result<T, Error>) -> bool {
         matches!(result, Err(Error::OutOfMemory))
     }
     match answer {
-        Err(error) => *error == Error::OutOfMemory,
-        Ok(Answer { response: Response::Synced { answers, .. }, .. }) => answers.iter().any(lacks),
+        Err(failed) => failed.error == Error::OutOfMemory,
+        Ok(Answer { response: Response::Synced { answers, .. }, .. }) => answers.iter().flatten().any(lacks),
         Ok(Answer { response: Response::Read(answers), .. }) => answers.iter().any(lacks),
-        Ok(Answer { response: Response::Failed(_), .. }) => false,
+        Ok(Answer { response: Response::Failed(_) | Response::Listed(_), .. }) => false,
     }
 }
 
-async fn in_time(program: &Path, cache: &Cache, trust: Trust, request: &Request) -> Result<Answer, Error> {
+async fn in_time(program: &Path, cache: &Cache, trust: Trust, request: &Request) -> Result<Answer, Failed> {
     let timeout = match request.operation {
         Operation::Sync { .. } => request.limits.sync_timeout,
         Operation::Read { .. } => request.limits.read_timeout,
     };
     let url = &request.url;
-    tokio::time::timeout(timeout, exchange(program, cache, trust, request))
+    let mut output = Vec::new();
+    let end = tokio::time::timeout(timeout, exchange(program, cache, trust, request, &mut output))
         .await
-        .unwrap_or_else(|_| Err(Error::TimedOut { url: url.clone(), seconds: timeout.as_secs() }))
+        .unwrap_or_else(|_| Err(Error::TimedOut { url: url.clone(), seconds: timeout.as_secs() }));
+    // Also of a child that did not end well: what it said before still holds.
+    let mut rest = output.as_slice();
+    let mut said = protocol::read(&mut rest);
+    let mut lacking = None;
+    if let (Ok(Response::Listed(listed)), Operation::Sync { references, .. }) = (&mut said, &request.operation)
+        && listed.len() == references.len()
+    {
+        lacking = Some(std::mem::take(listed));
+        said = protocol::read(&mut rest);
+    }
+    let files_from = output.len() - rest.len();
+    let failed = |error| Failed { error, lacking: lacking.clone() };
+    end.map_err(failed)?;
+    match said {
+        Ok(Response::Failed(error)) => Err(failed(error)),
+        Ok(response) => Ok(Answer { response, lacking, output, files_from }),
+        Err(error) => Err(failed(Error::Child { url: url.clone(), detail: format!("its answer: {error}") })),
+    }
 }
 
-async fn exchange(program: &Path, cache: &Cache, trust: Trust, request: &Request) -> Result<Answer, Error> {
+/// Runs a child to its end; what it says goes to `output`.
+async fn exchange(
+    program: &Path,
+    cache: &Cache,
+    trust: Trust,
+    request: &Request,
+    output: &mut Vec<u8>,
+) -> Result<(), Error> {
     let failed = |what: &str, error: std::io::Error| Error::Child {
         url: request.url.clone(),
         detail: format!("{what}: {error}"),
@@ -104,21 +147,12 @@ async fn exchange(program: &Path, cache: &Cache, trust: Trust, request: &Request
     let _ = stdin.write_all(&message).await;
     let most = u64::from(MAX_MESSAGE) + bytes_at_most(request);
     let (mut stdout, mut stderr) = (stdout.take(most), stderr.take(4096));
-    let (mut output, mut complaint) = (Vec::new(), Vec::new());
-    let (read, _) = tokio::join!(stdout.read_to_end(&mut output), stderr.read_to_end(&mut complaint));
+    let mut complaint = Vec::new();
+    let (read, _) = tokio::join!(stdout.read_to_end(output), stderr.read_to_end(&mut complaint));
     read.map_err(|error| failed("its answer", error))?;
     let status = child.wait().await.map_err(|error| failed("its end", error))?;
     drop(stdin); // not before: the child ends when this pipe does
-    if !status.success() {
-        return Err(ended(request, status, &complaint));
-    }
-    let mut rest = output.as_slice();
-    let response = protocol::read(&mut rest).map_err(|error| failed("its answer", error))?;
-    let files_from = output.len() - rest.len();
-    match response {
-        Response::Failed(error) => Err(error),
-        response => Ok(Answer { response, output, files_from }),
-    }
+    if status.success() { Ok(()) } else { Err(ended(request, status, &complaint)) }
 }
 
 fn bytes_at_most(request: &Request) -> u64 {

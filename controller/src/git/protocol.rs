@@ -13,6 +13,7 @@ use super::commit::{CommitId, CommitInfo, Tree, TreeId};
 use super::credential::Auth;
 use super::error::Error;
 use super::limits::Limits;
+use super::references::Meaning;
 use crate::render::SourceFile;
 
 /// The largest JSON part of a message.
@@ -46,6 +47,8 @@ pub enum Operation {
         auth: Auth,
         /// What is followed.
         references: Vec<Reference>,
+        /// For each of them: while it means this, and that is not in the cache, it is not fetched.
+        left_out: Vec<Option<Meaning>>,
     },
     /// Read files from the cache.
     Read {
@@ -75,10 +78,14 @@ impl Tree {
 /// What the child answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Response {
-    /// One answer per reference, in the order of the request, and how many packs the cache has now.
+    /// What a sync says before it fetches: the server has answered, and these references, in the order of the request, lead to
+    /// what has to be fetched.
+    Listed(Vec<Option<Meaning>>),
+    /// One answer per reference, in the order of the request, none for those that were left out; and how many packs the cache has
+    /// now.
     Synced {
-        /// What each reference means.
-        answers: Vec<Result<CommitInfo, Error>>,
+        /// What each reference leads to.
+        answers: Vec<Option<Result<CommitInfo, Error>>>,
         /// How many packs there are.
         packs: usize,
     },
@@ -86,6 +93,17 @@ pub enum Response {
     Read(Vec<Result<TreeListing, Error>>),
     /// Nothing could be done.
     Failed(Error),
+}
+
+/// All that a sync answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Synced {
+    /// What each reference leads to; `None` for those that were left out.
+    pub answers: Vec<Option<Result<CommitInfo, Error>>>,
+    /// What had to be fetched for each.
+    pub lacking: Vec<Option<Meaning>>,
+    /// How many packs the cache has now.
+    pub packs: usize,
 }
 
 /// A tree whose files' bytes follow the message.

@@ -2,6 +2,8 @@
 
 use drover_crds::Reference;
 use semver::{Version, VersionReq};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::commit::CommitId;
 use super::error::Error;
@@ -28,6 +30,25 @@ pub struct Wanted {
 const BRANCHES: &str = "refs/heads/";
 const TAGS: &str = "refs/tags/";
 const PEELED: &str = "^{}";
+
+/// What a reference means at a server, to tell whether it still means the same. What a commit means that no name leads to depends
+/// on all that the server has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meaning(String);
+
+impl Wanted {
+    /// What was resolved among `advertised`.
+    pub fn meaning(&self, advertised: &[Advertised]) -> Meaning {
+        let Some(name) = &self.name else {
+            let mut hash = Sha256::new();
+            for known in advertised {
+                hash.update(format!("{} {}\n", known.id, known.name));
+            }
+            return Meaning(format!("{} among {}", self.commit, hex::encode(hash.finalize())));
+        };
+        Meaning(format!("{} {name}", self.commit))
+    }
+}
 
 /// The commit that `reference` means now, at the server of `url`.
 pub fn resolve(reference: &Reference, advertised: &[Advertised], url: &str) -> Result<Wanted, Error> {
@@ -137,6 +158,19 @@ mod tests {
         let commit = |n: u8| wanted(Reference { commit: Some(id(n).to_string()), ..Reference::default() });
         assert_eq!(commit(3), Wanted { commit: id(3), name: Some("refs/tags/v1".into()) });
         assert_eq!(commit(9), Wanted { commit: id(9), name: None });
+    }
+
+    #[test]
+    fn what_a_reference_means_changes_with_its_commit_or_with_what_there_is_to_find_one_in() {
+        let meaning = |wanted: &Wanted, names: &[(&str, u8)]| wanted.meaning(&advertised(names));
+        let named = Wanted { commit: id(1), name: Some("refs/heads/prod".into()) };
+        let nowhere = Wanted { commit: id(1), name: None };
+        let (before, after) = ([("refs/heads/prod", 1)], [("refs/heads/prod", 1), ("refs/heads/new", 2)]);
+        assert_eq!(meaning(&named, &before), meaning(&named, &after));
+        assert_ne!(meaning(&named, &before), meaning(&Wanted { commit: id(2), ..named.clone() }, &before));
+        assert_eq!(meaning(&nowhere, &before), meaning(&nowhere, &before));
+        assert_ne!(meaning(&nowhere, &before), meaning(&nowhere, &after));
+        assert_ne!(meaning(&nowhere, &before), meaning(&named, &before));
     }
 
     #[test]

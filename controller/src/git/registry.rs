@@ -8,8 +8,9 @@ use drover_crds::Reference;
 use jiff::Timestamp;
 
 use super::address::Address;
+use super::apart::Found;
 use super::cache::CacheId;
-use super::commit::{CommitId, CommitInfo};
+use super::commit::CommitId;
 use super::credential::Credential;
 use super::error::Error;
 use super::head::Head;
@@ -65,6 +66,8 @@ struct Repository<R> {
     /// The shortest interval asked for since the last sync was planned.
     interval: Duration,
     heads: HashMap<Reference, Head>,
+    /// What somebody wants a look at.
+    asked: HashSet<Reference>,
     /// Why the last sync failed as a whole, since when, and when the next one comes.
     failing: Option<(Error, Timestamp, Option<Again>)>,
     /// Everybody hears of the next successful sync, even if it finds nothing new: they lack a commit that it brings back.
@@ -78,6 +81,8 @@ pub(super) struct Task {
     pub address: Address,
     pub credential: Credential,
     pub references: Vec<Reference>,
+    /// Those that somebody wants a look at.
+    pub asked: HashSet<Reference>,
     pub interval: Duration,
 }
 
@@ -141,6 +146,7 @@ impl<R> Registry<R> {
                 followers: BTreeSet::new(),
                 interval,
                 heads: HashMap::new(),
+                asked: HashSet::new(),
                 failing: None,
                 recheck: false,
                 running: start(&id),
@@ -195,6 +201,14 @@ impl<R> Registry<R> {
         }
     }
 
+    /// Somebody wants a look at what `name` follows. Returns what runs for its repository.
+    pub(super) fn ask(&mut self, name: &Name) -> Option<&R> {
+        let subscriber = self.subscribers.get(name)?;
+        let repository = self.repositories.get_mut(subscriber.place.as_ref().ok()?)?;
+        repository.asked.insert(subscriber.subscription.reference.clone());
+        Some(&repository.running)
+    }
+
     /// What runs for the repository that `name` follows.
     pub(super) fn running(&self, name: &Name) -> Result<(CacheId, &R), Error> {
         let nobody = || Error::NotSubscribed { name: format!("{}/{}", name.0, name.1) };
@@ -218,11 +232,10 @@ impl<R> Registry<R> {
         let interval = self.followers(repository).map(|(_, subscription)| subscription.interval).min()?;
         let references: HashSet<&Reference> = self.followers(repository).map(|(_, s)| &s.reference).collect();
         let references = references.into_iter().cloned().collect();
+        let repository = self.repositories.get_mut(id)?;
+        repository.interval = interval;
         let (address, credential) = (repository.address.clone(), repository.credential.clone());
-        if let Some(repository) = self.repositories.get_mut(id) {
-            repository.interval = interval;
-        }
-        Some(Task { address, credential, references, interval })
+        Some(Task { address, credential, references, asked: std::mem::take(&mut repository.asked), interval })
     }
 
     /// Enters what a sync found, and returns who should hear of it. `again` is when a server that failed is asked again.
@@ -230,7 +243,7 @@ impl<R> Registry<R> {
         &mut self,
         id: &CacheId,
         references: &[Reference],
-        result: &Result<Vec<Result<CommitInfo, Error>>, Error>,
+        result: &Result<Vec<Found>, Error>,
         again: Option<Again>,
         now: Timestamp,
     ) -> Vec<Name> {
@@ -244,11 +257,15 @@ impl<R> Registry<R> {
         });
         let mut news = BTreeSet::new();
         for (n, reference) in references.iter().enumerate() {
-            let answer = match result {
-                Ok(answers) => answers.get(n).cloned(),
-                Err(error) => Some(Err(error.clone())),
+            let (answer, again) = match result {
+                Ok(found) => match found.get(n).cloned() {
+                    Some(Ok(commit)) => (Ok(commit), None),
+                    Some(Err((error, again))) => (Err(error), again),
+                    None => continue,
+                },
+                Err(error) => (Err(error.clone()), again),
             };
-            if let (Some(head), Some(answer)) = (repository.heads.get_mut(reference), answer) {
+            if let Some(head) = repository.heads.get_mut(reference) {
                 let (after, is_news) = head.after(answer, again, now);
                 *head = after;
                 if is_news {

@@ -122,7 +122,7 @@ impl Repositories {
     /// Asks the server now instead of at the next interval; after a failure not within a second, and not before the end of
     /// the time that the server asked for.
     pub fn sync_now(&self, namespace: &str, name: &str) {
-        if let Ok((_, running)) = self.shared.registry().running(&(namespace.to_owned(), name.to_owned())) {
+        if let Some(running) = self.shared.registry().ask(&(namespace.to_owned(), name.to_owned())) {
             running.wake.notify_one();
         }
     }

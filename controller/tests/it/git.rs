@@ -1,5 +1,6 @@
 //! The git room against the testbed's real git server.
 
+mod apart;
 mod caching;
 mod followed;
 mod following;

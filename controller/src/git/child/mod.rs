@@ -15,6 +15,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::error::Error;
 use super::limits::Limits;
 use super::protocol::{self, Operation, Request, Response};
+use super::references::Meaning;
 
 /// The main function of `drover child git`: one request from stdin, one response to stdout.
 pub fn child_main() -> ExitCode {
@@ -37,7 +38,11 @@ fn serve() -> io::Result<()> {
         std::process::exit(1);
     });
     let mut output = io::stdout().lock();
-    match answer(&request) {
+    let listed = |lacking| {
+        // Who does not hear it does not hear the answer either.
+        let _ = protocol::write(&mut output, &Response::Listed(lacking)).and_then(|()| output.flush());
+    };
+    match answer(&request, listed) {
         Ok((response, bytes)) => {
             protocol::write(&mut output, &response)?;
             for part in bytes {
@@ -49,12 +54,12 @@ fn serve() -> io::Result<()> {
     output.flush()
 }
 
-fn answer(request: &Request) -> Result<(Response, Vec<Vec<u8>>), Error> {
+fn answer(request: &Request, listed: impl FnOnce(Vec<Option<Meaning>>)) -> Result<(Response, Vec<Vec<u8>>), Error> {
     match &request.operation {
-        Operation::Sync { host, port, user, auth, references } => {
+        Operation::Sync { host, port, user, auth, references, left_out } => {
             let connection =
                 remote::Connection { url: &request.url, host, port: *port, user, auth, limits: &request.limits };
-            Ok((sync::sync(&request.repository, &connection, references)?, Vec::new()))
+            Ok((sync::sync(&request.repository, &connection, references, left_out, listed)?, Vec::new()))
         }
         Operation::Read { reads } => files::read(&request.repository, reads, &request.limits),
     }

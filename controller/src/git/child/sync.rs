@@ -12,7 +12,7 @@ use super::{damaged, open};
 use crate::git::commit::{CommitId, CommitInfo, TreeId};
 use crate::git::error::Error;
 use crate::git::protocol::Response;
-use crate::git::references::{Advertised, Wanted, resolve};
+use crate::git::references::{Advertised, Meaning, Wanted, resolve};
 use crate::render::short;
 
 /// Commits that are followed are kept under this prefix: they are what the next fetch tells the server we have.
@@ -22,7 +22,14 @@ const NOTHING: &str = "refs/drover/nothing";
 /// libgit2's depth that turns a cache without history into one with.
 const UNSHALLOW: i32 = i32::MAX;
 
-pub(super) fn sync(path: &Path, connection: &Connection<'_>, references: &[Reference]) -> Result<Response, Error> {
+/// `left_out` says for each reference what is not to be fetched for it; `listed` is told what will be.
+pub(super) fn sync(
+    path: &Path,
+    connection: &Connection<'_>,
+    references: &[Reference],
+    left_out: &[Option<Meaning>],
+    listed: impl FnOnce(Vec<Option<Meaning>>),
+) -> Result<Response, Error> {
     let repository = open(path)?;
     let (mut options, cause) = connection.options(1);
     let mut remote = repository.remote_anonymous(connection.url).map_err(|error| connection.explain(&error, &cause))?;
@@ -31,7 +38,23 @@ pub(super) fn sync(path: &Path, connection: &Connection<'_>, references: &[Refer
 
     let resolved: Vec<Result<Wanted, Error>> =
         references.iter().map(|reference| resolve(reference, &advertised, connection.url)).collect();
-    let missing: Vec<&Wanted> = resolved.iter().flatten().filter(|wanted| !has(&repository, &wanted.commit)).collect();
+    let states: Vec<State> = resolved
+        .iter()
+        .zip(left_out)
+        .map(|(wanted, left_out)| match wanted {
+            Ok(wanted) if !has(&repository, &wanted.commit) => {
+                let meaning = wanted.meaning(&advertised);
+                if *left_out == Some(meaning.clone()) { State::LeftOut } else { State::Missing(meaning) }
+            }
+            _ => State::Known,
+        })
+        .collect();
+    listed(states.iter().map(State::lacking).collect());
+    let missing: Vec<&Wanted> = resolved
+        .iter()
+        .zip(&states)
+        .filter_map(|(wanted, state)| wanted.as_ref().ok().filter(|_| matches!(state, State::Missing(_))))
+        .collect();
 
     let names: BTreeSet<&str> = missing.iter().filter_map(|wanted| wanted.name.as_deref()).collect();
     if !names.is_empty() {
@@ -43,16 +66,39 @@ pub(super) fn sync(path: &Path, connection: &Connection<'_>, references: &[Refer
         fetch_commit(&repository, connection, &wanted.commit)?;
     }
 
-    let answers: Vec<Result<CommitInfo, Error>> = references
+    let answers: Vec<Option<Result<CommitInfo, Error>>> = references
         .iter()
         .zip(resolved)
-        .map(|(reference, wanted)| describe(&repository, connection.url, reference, &wanted?))
+        .zip(&states)
+        .map(|((reference, wanted), state)| match state {
+            State::LeftOut => None,
+            _ => Some(wanted.and_then(|wanted| describe(&repository, connection.url, reference, &wanted))),
+        })
         .collect();
-    if answers.iter().any(|answer| matches!(answer, Err(Error::DamagedCache { .. }))) {
+    if answers.iter().flatten().any(|answer| matches!(answer, Err(Error::DamagedCache { .. }))) {
         return Err(Error::DamagedCache { detail: "a commit that it should have cannot be read".into() });
     }
-    follow(&repository, answers.iter().flatten()).map_err(|error| damaged(&error))?;
+    follow(&repository, answers.iter().flatten().flatten()).map_err(|error| damaged(&error))?;
     Ok(Response::Synced { answers, packs: packs(path) })
+}
+
+/// What is to be done for a reference.
+enum State {
+    /// Nothing: its commit is in the cache, or it leads nowhere.
+    Known,
+    /// Its commit has to be fetched.
+    Missing(Meaning),
+    /// Its commit would have to be, and is not to be.
+    LeftOut,
+}
+
+impl State {
+    fn lacking(&self) -> Option<Meaning> {
+        match self {
+            Self::Missing(meaning) => Some(meaning.clone()),
+            Self::Known | Self::LeftOut => None,
+        }
+    }
 }
 
 fn list(remote: &Remote<'_>) -> Result<Vec<Advertised>, git2::Error> {

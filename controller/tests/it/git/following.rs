@@ -15,11 +15,17 @@ async fn follows_a_branch_over_https_with_password_and_token_or_nothing_and_over
     pool.follow("token", &token_url, branch("prod"), server.token());
     pool.follow("ssh", &server.ssh("demo"), branch("prod"), server.key("GIT_IDENTITY", &server.known_hosts()));
     pool.follow("public", &server.public("demo"), branch("prod"), server.with_authority(&[]));
+    pool.follow(
+        "public, moved",
+        &server.public("demo").replace("/public/", "/moved/"),
+        branch("prod"),
+        server.with_authority(&[]),
+    );
     let plain = server.public("demo").replace(server.setting("GIT_HTTPS_URL"), server.setting("GIT_HTTP_URL"));
     pool.follow("public, without TLS", &plain, branch("prod"), Credential::default());
 
     let second = repo.push("prod", &[("deploy/app.yaml", "kind: Secret\n")], "second\n\nwith a body");
-    for name in ["password", "token", "ssh", "public", "public, without TLS"] {
+    for name in ["password", "token", "ssh", "public", "public, moved", "public, without TLS"] {
         pool.repositories.sync_now("team", name);
         let Head::At { commit, .. } = pool.until_at(name, &second).await else { unreachable!() };
         assert_eq!((commit.message.as_str(), commit.author.as_str()), ("second", "Ada"));

@@ -242,7 +242,7 @@ async fn a_child_ends_with_its_parent() {
             "objects": 10, "packs": 1, "files": 1, "file_bytes": 1, "total_bytes": 1
         },
         "operation": {"Sync": {"host": "127.0.0.1", "port": address.port(), "user": "git", "auth": "Nothing",
-            "references": [{"branch": "prod"}]}}
+            "references": [{"branch": "prod"}], "left_out": [null]}}
     });
     let message = request.to_string().into_bytes();
     let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_drover"))
