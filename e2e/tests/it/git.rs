@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drover_crds::{LocalObjectReference, Reference};
-use drover_e2e::{Environment, GitServer, Namespace};
+use drover_e2e::{Environment, GitServer, Namespace, finish};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
@@ -42,12 +42,17 @@ async fn a_repository_over_tls_with_an_authority_of_its_own() {
 async fn a_public_repository_needs_no_secret() {
     let namespace = Namespace::new("public").await;
     let repo = namespace.repository("pages");
-    let commit = repo.push(&[("page.yaml", &page("one"))], "One");
+    // As most repositories it has one branch, and more in it than manifests.
+    let files = [("page.yaml", &*page("one")), ("README.md", "# Pages"), (".github/workflows/ci.yaml", "on: push")];
+    let commit = repo.push_to("main", &files, "One");
     let environment = Environment::create(&namespace, "prod", &repo, |spec| {
         spec.source.url = repo.public();
         spec.source.secret_ref = None;
     })
     .await;
+    let said = environment.fails_with("NoSuchBranch", SOON).await.message;
+    assert!(said.ends_with("push it, or name another in spec.source.ref, such as main"), "{said}");
+    environment.patch(json!({"spec": {"source": {"ref": {"branch": "main"}}}})).await;
     environment.is_ready_at(&commit).await;
     assert_eq!(text(&namespace).await.as_deref(), Some("one"));
 
@@ -55,10 +60,22 @@ async fn a_public_repository_needs_no_secret() {
     environment.patch(json!({"spec": {"source": {"url": repo.https()}}})).await;
     let said = environment.fails_with("AuthenticationFailed", SOON).await.message;
     assert!(said.contains("name a Secret in spec.source.secretRef with the keys username and password"), "{said}");
-    let commit = repo.push(&[("page.yaml", &page("two"))], "Two");
+    let commit = repo.push_to("main", &[("page.yaml", &page("two"))], "Two");
     environment.patch(json!({"spec": {"source": {"secretRef": {"name": "git-read"}}}})).await;
     environment.is_ready_at(&commit).await;
     assert_eq!(text(&namespace).await.as_deref(), Some("two"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_followed_is_to_be_said() {
+    let namespace = Namespace::new("no-ref").await;
+    let source = format!("{{url: {}}}", GitServer::shared().public("pages"));
+    let yaml = format!(
+        "apiVersion: drover.dev/v1alpha1\nkind: Environment\nmetadata: {{name: prod}}\nspec: {{source: {source}}}\n"
+    );
+    let mut apply = namespace.bed().program("kubectl");
+    let refused = finish(apply.args(["--namespace", namespace.name(), "apply", "-f", "-"]), &yaml);
+    assert!(refused.code != 0 && refused.stderr.contains("spec.source.ref: Required value"), "{}", refused.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]
