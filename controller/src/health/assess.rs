@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::builtin;
-use super::fields::{condition, number, text};
+use super::fields::{bounded, condition, number, text};
 
 /// What an object's status says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +25,13 @@ pub enum Health {
 }
 
 impl Health {
-    pub(super) fn in_progress(message: impl Into<String>) -> Self {
-        Self::InProgress { message: message.into() }
+    // Both quote what anybody wrote into a status. An owner's status quotes it again, perhaps one that is quoted here in turn.
+    pub(super) fn in_progress(message: impl AsRef<str>) -> Self {
+        Self::InProgress { message: bounded(message.as_ref()) }
     }
 
-    pub(super) fn failed(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Failed { reason: reason.into(), message: message.into() }
+    pub(super) fn failed(reason: impl AsRef<str>, message: impl AsRef<str>) -> Self {
+        Self::Failed { reason: bounded(reason.as_ref()), message: bounded(message.as_ref()) }
     }
 }
 

@@ -10,6 +10,17 @@ pub(super) fn number(object: &Value, pointer: &str) -> Option<i64> {
     object.pointer(pointer).and_then(Value::as_i64)
 }
 
+/// The longest quotation of what others wrote, in characters: a long sentence of drover's own is still whole.
+const LONGEST: usize = 800;
+
+/// The beginning of what others wrote.
+pub(super) fn bounded(said: &str) -> String {
+    match said.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &said[..end]),
+        None => said.to_owned(),
+    }
+}
+
 /// A condition of `status.conditions`.
 #[derive(Clone, Copy)]
 pub(super) struct Condition<'a>(&'a Value);

@@ -36,6 +36,27 @@ fn an_object_is_judged_as_expected(
 }
 
 #[test]
+fn what_a_status_says_is_quoted_in_part_when_it_is_long() {
+    let status = |condition: &str, said: &str| {
+        serde_json::json!({"apiVersion": "example.org/v1", "kind": "Anything", "status": {"conditions": [
+            {"type": condition, "status": if condition == "Ready" { "False" } else { "True" }, "reason": said, "message": said},
+        ]}})
+    };
+    let sentence = "waiting for ä: ".repeat(40);
+    assert_eq!(assess(&status("Ready", &sentence)), Health::InProgress { message: sentence });
+    let endless = "waiting for ä: ".repeat(5000);
+    for condition in ["Ready", "Reconciling", "Stalled"] {
+        let (Health::InProgress { message } | Health::Failed { message, .. }) = assess(&status(condition, &endless))
+        else {
+            panic!("it is not current");
+        };
+        assert!(message.chars().count() <= 801 && message.ends_with('…'), "{condition}: {} bytes", message.len());
+    }
+    let Health::Failed { reason, .. } = assess(&status("Stalled", &endless)) else { panic!("it failed") };
+    assert!(reason.chars().count() <= 801, "{} bytes", reason.len());
+}
+
+#[test]
 fn a_quota_keeps_pods_from_being_made() {
     let said = "pods \"web-1\" is forbidden: exceeded quota: q, requested: cpu=1, used: cpu=2, limited: cpu=2";
     let deployment = serde_json::json!({

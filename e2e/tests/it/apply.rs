@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use drover_crds::{DeletionPolicy, DriftPolicy};
+use drover_crds::{DeletionPolicy, DriftPolicy, EnvironmentSpec, Source};
 use drover_e2e::{Environment, Namespace, eventually, steadily};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -310,6 +310,52 @@ spec:
     environment.is_ready_at(&second).await;
     text_becomes(&namespace, "a", Some("two")).await;
     assert_eq!(namespace.kubectl(&["get", "deployments", "-o", "name"]), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_waits_neither_for_itself_nor_for_who_waits_for_it() {
+    let namespace = Namespace::new("circle").await;
+    let repo = namespace.repository("circle");
+    let at = |path: &str| EnvironmentSpec {
+        source: Source { path: Some(path.into()), ..Environment::spec(&repo).source },
+        ..Environment::spec(&repo)
+    };
+    let written = |name: &str, path: &str| {
+        serde_json::to_string(&drover_crds::Environment::new(name, at(path))).expect("an Environment is JSON")
+    };
+    let commit = repo.push(
+        &[
+            ("itself/environment.yaml", &written("itself", "itself")),
+            ("itself/maps.yaml", &config_maps(&["a"], "one")),
+            ("one/environment.yaml", &written("two", "two")),
+            ("two/environment.yaml", &written("one", "one")),
+        ],
+        "Circles",
+    );
+    for name in ["itself", "one"] {
+        Environment::create(&namespace, name, &repo, |spec| *spec = at(name)).await;
+    }
+    let all = ["itself", "one", "two"].map(|name| Environment::named(&namespace, name));
+    eventually("the second is made", Duration::from_secs(30), async || {
+        namespace.get::<drover_crds::Environment>("two").await.map(|_| ()).ok_or_else(|| "it is not there".to_owned())
+    })
+    .await;
+    for environment in &all {
+        environment.is_ready_at(&commit).await;
+    }
+    let versions = async || {
+        let mut versions = Vec::new();
+        for environment in &all {
+            versions.push(environment.resource().await.metadata.resource_version);
+        }
+        versions
+    };
+    let seen = versions().await;
+    steadily("no status is written any more", Duration::from_secs(3), async || {
+        let now = versions().await;
+        if now == seen { Ok(()) } else { Err(format!("{seen:?} became {now:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

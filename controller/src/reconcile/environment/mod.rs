@@ -275,7 +275,9 @@ impl EnvironmentReconciler {
         self.tell_of_drift(environment, &corrected).await;
         memory.applied = memory.desired.clone().map(|desired| (commit.clone(), desired));
         findings.blind = blind;
-        let unhealthy = health.into_iter().find(|(_, health)| *health != Health::Current);
+        // Not for what waits for this one: neither would ever be ready, and each would quote the other.
+        let above = self.owners.above(owner, |key| self.cluster.index().live(key).map(|live| live.owner));
+        let unhealthy = health.into_iter().find(|(key, health)| *health != Health::Current && !above.contains(key));
         findings.applied = Some(AppliedNow {
             tree: desired.tree.to_string(),
             objects: desired.objects.len(),
