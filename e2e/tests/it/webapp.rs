@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use drover_e2e::{Hello, Namespace, eventually};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 /// Pushes the app, waits until its release has one of these problems, and returns the message.
 async fn problem(namespace: &Namespace, hello: &Hello, reasons: &[&str]) -> drover_crds::Problem {
@@ -58,6 +59,7 @@ async fn a_secret_in_the_log_of_a_crashed_container_is_masked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retained_claim_outlives_its_app_and_a_deleted_one_does_not() {
     let namespace = Namespace::new("claims").await;
+    let strangers = Namespace::not_allowed("strangers").await;
     for (name, retention, stays) in [("kept", "Retain", true), ("dropped", "Delete", false)] {
         let repo = namespace.repository(name);
         let yaml = Hello::new(name, "1", &format!("{name}.{}", namespace.host())).with_volume(retention).yaml();
@@ -68,6 +70,14 @@ async fn a_retained_claim_outlives_its_app_and_a_deleted_one_does_not() {
         .await;
         environment.has_applied(&commit).await;
         namespace.app(name).is_live_at(&commit).await;
+        // What others labelled as the app's: in their own namespace, and a copy beside the app.
+        let copy = format!("{name}-copy");
+        for (place, policy) in [(&strangers, name), (&namespace, copy.as_str())] {
+            let label = format!("app.{}.{name}", namespace.name());
+            place.apply(&format!(
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: {policy}, labels: {{drover.dev/owner: {label}}}}}\nspec: {{podSelector: {{}}, policyTypes: []}}\n"
+            ));
+        }
         environment.delete().await;
         let claim = format!("{name}-data");
         eventually(&format!("the app {name} is gone"), Duration::from_secs(60), async || {
@@ -81,6 +91,11 @@ async fn a_retained_claim_outlives_its_app_and_a_deleted_one_does_not() {
             if there == stays { Ok(()) } else { Err(format!("there: {there}")) }
         })
         .await;
+        assert!(
+            strangers.get::<NetworkPolicy>(name).await.is_some(),
+            "the policy of another namespace went with {name}"
+        );
+        assert!(namespace.get::<NetworkPolicy>(&copy).await.is_some(), "the copy of the policy went with {name}");
     }
 }
 

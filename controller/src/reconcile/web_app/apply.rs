@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 
 use super::build::{self, PullTarget};
+use super::children::children;
 use super::dereference::key;
 use super::release::Release;
 use super::validate::{App, ValidatedWebApp};
@@ -125,7 +126,7 @@ pub async fn apply(
         refuse_foreign(cluster, acting, owner, &app.app, object).await?;
     }
     let applied = acting.apply_set(owner, objects).await?;
-    for (key, live) in cluster.index().of_owner(&owner.label()) {
+    for (key, live) in children(cluster.index(), owner) {
         if PRUNED.contains(&key.kind.as_str()) && !keys.contains(&key) && !live.deleting {
             acting.delete(&key, &live.uid).await?;
         }

@@ -1,14 +1,15 @@
 //! What happens to the children of a WebApp that is gone.
 //!
 //! Neither owner references nor finalizers are used: the first would delete the children when the definition of WebApps is
-//! deleted, the second would make a deletion hang while no controller runs. What carries the WebApp's label is deleted here,
-//! as soon as a controller sees that the WebApp is gone, also one that was not running then. Each child says under which
-//! definition it was applied: under another one nobody knows whether the WebApp was deleted or only its definition.
+//! deleted, the second would make a deletion hang while no controller runs. Its children are deleted here, as soon as a
+//! controller sees that the WebApp is gone, also one that was not running then. Each child says under which definition it was
+//! applied: under another one nobody knows whether the WebApp was deleted or only its definition.
 
 use drover_crds::{ANNOTATION_DEFINITION, DEFAULT_SERVICE_ACCOUNT, Owner};
 
+use super::children::{children, parents};
 use crate::cluster::discovery::Kind;
-use crate::cluster::{ApiError, Cluster, Sight, definition, namespace_is_going};
+use crate::cluster::{Acting, ApiError, Cluster, Sight, definition, namespace_is_going};
 use crate::driver::Key;
 use crate::render::ObjectKey;
 
@@ -26,7 +27,8 @@ const CHILDREN: [(&str, &str); 7] = [
     ("", "PersistentVolumeClaim"),
 ];
 
-/// Deletes the children, except claims that are retained.
+/// Deletes the children, except claims that are retained. What cannot be deleted now keeps nothing else from going: it would
+/// serve on.
 pub async fn clean_up(cluster: &Cluster, owner: &Owner) -> Result<(), ApiError> {
     let Some(definition) = definition(&cluster.client(), CRD).await? else {
         tracing::warn!(%owner, "the definition of WebApps is being deleted: their children stay");
@@ -36,18 +38,22 @@ pub async fn clean_up(cluster: &Cluster, owner: &Owner) -> Result<(), ApiError> 
         return Ok(());
     }
     let acting = cluster.acting_as(&owner.namespace, DEFAULT_SERVICE_ACCOUNT);
-    let (mut deleted, mut left) = (0, 0);
-    for (group, name) in CHILDREN {
-        watch(cluster, group, name).await?;
-        for (key, live) in cluster.index().of_owner(&owner.label()) {
-            if (key.group.as_str(), key.kind.as_str()) == (group, name) && !live.deleting && !live.prune_disabled {
-                let under = acting.annotation(&key, ANNOTATION_DEFINITION).await?;
-                if under.is_some_and(|under| under != definition) {
-                    left += 1;
-                    continue;
+    let (mut deleted, mut left, mut failed) = (0, 0, None);
+    for child in CHILDREN {
+        if let Err(error) = watch(cluster, child).await {
+            failed.get_or_insert(error);
+            continue;
+        }
+        for (key, live) in children(cluster.index(), owner) {
+            if (key.group.as_str(), key.kind.as_str()) != child || live.deleting || live.prune_disabled {
+                continue;
+            }
+            match delete_under(&acting, &definition, &key, &live.uid).await {
+                Ok(true) => deleted += 1,
+                Ok(false) => left += 1,
+                Err(error) => {
+                    failed.get_or_insert(error);
                 }
-                acting.delete(&key, &live.uid).await?;
-                deleted += 1;
             }
         }
     }
@@ -57,30 +63,30 @@ pub async fn clean_up(cluster: &Cluster, owner: &Owner) -> Result<(), ApiError> 
     if deleted > 0 {
         tracing::info!(%owner, deleted, "a WebApp was deleted, and its children with it");
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+/// Deletes a child, unless it was applied under another definition of WebApps; then this is `false`.
+async fn delete_under(acting: &Acting, definition: &str, key: &ObjectKey, uid: &str) -> Result<bool, ApiError> {
+    let under = acting.annotation(key, ANNOTATION_DEFINITION).await?;
+    if under.is_some_and(|under| under != definition) {
+        return Ok(false);
+    }
+    acting.delete(key, uid).await?;
+    Ok(true)
 }
 
 /// WebApps whose children are there, whether they themselves still are or not.
 pub async fn left_behind(cluster: &Cluster) -> Vec<Key> {
-    for (group, kind) in CHILDREN {
-        if let Err(error) = watch(cluster, group, kind).await {
+    for child in CHILDREN {
+        if let Err(error) = watch(cluster, child).await {
             tracing::warn!(%error, "cannot look for children of deleted WebApps");
         }
     }
-    let labels = cluster.index().owners();
-    let mut keys = Vec::new();
-    for label in labels.iter().filter(|label| label.starts_with("app.")) {
-        // A label may be cut; the service account has the app's own name.
-        let children = cluster.index().of_owner(label);
-        let account = children.into_iter().find(|(key, _)| key.kind == "ServiceAccount");
-        if let Some((key, _)) = account {
-            keys.push((key.namespace.unwrap_or_default(), key.name));
-        }
-    }
-    keys
+    parents(cluster.index())
 }
 
-async fn watch(cluster: &Cluster, group: &str, kind: &str) -> Result<(), ApiError> {
+async fn watch(cluster: &Cluster, (group, kind): (&str, &str)) -> Result<(), ApiError> {
     let key = ObjectKey { group: group.into(), kind: kind.into(), namespace: None, name: String::new() };
     let known = cluster.kinds().known().await.map_err(|error| ApiError::of(error, "discover", &key, None))?;
     let found: Option<Kind> = known.preferred(group, kind).cloned();

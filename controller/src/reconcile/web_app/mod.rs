@@ -11,6 +11,7 @@
 
 mod apply;
 pub mod build;
+mod children;
 mod deletion;
 mod dereference;
 pub mod mask;
