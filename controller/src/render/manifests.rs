@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::document::{Budget, Document, documents};
 use super::error::{Problem, RenderError};
+use super::left::leave_to_others;
 use super::limits::Limits;
 use super::secret::text_becomes_data;
 use super::{Object, ObjectKey, Origin, SourceFile};
@@ -25,7 +26,8 @@ pub fn is_manifest(path: &str) -> bool {
     !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-/// Reads every document of every file, as kubectl does, into objects, in the order of files and documents. Everything that
+/// Reads every document of every file, as kubectl does, into objects, in the order of files and documents, without what their APIs
+/// give to others. Everything that
 /// is wrong in any file is collected, up to [`MAX_ERRORS`]; with one error nothing is rendered.
 pub fn render(files: &[SourceFile], limits: &Limits) -> Result<Vec<Object>, Vec<RenderError>> {
     let mut objects = Vec::new();
@@ -153,6 +155,7 @@ fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
     if let Some((map, key, found)) = object.json().get("metadata").and_then(Value::as_object).and_then(not_text) {
         return Err(Problem::NotText { map, key, object: Box::new(object.key()), found });
     }
+    leave_to_others(&mut object);
     match text_becomes_data(&mut object) {
         Err((key, found)) => Err(Problem::NotText { map: "stringData", key, object: Box::new(object.key()), found }),
         Ok(()) => Ok(object),

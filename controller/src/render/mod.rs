@@ -3,6 +3,7 @@
 mod document;
 mod error;
 mod hash;
+mod left;
 mod limits;
 mod manifests;
 mod namespace;

@@ -135,9 +135,21 @@ impl Object {
         &self.json
     }
 
-    /// The whole object, to change; what its constructor asked for stays.
+    /// The whole object, to change: all but what makes it one.
     pub(super) fn json_mut(&mut self) -> &mut Map<String, Value> {
         &mut self.json
+    }
+
+    /// How many replicas it asks for, where it does.
+    pub fn replicas(&self) -> Option<i64> {
+        self.json.get("spec")?.get("replicas")?.as_i64()
+    }
+
+    /// Asks for no number of replicas.
+    pub fn remove_replicas(&mut self) {
+        if let Some(spec) = self.json.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.remove("replicas");
+        }
     }
 
     /// `metadata`, to change.
