@@ -15,7 +15,7 @@ pub use environment::*;
 pub use names::{
     ANNOTATION_ADOPT, ANNOTATION_APPLIED, ANNOTATION_COMMIT, ANNOTATION_CONFIRM_PRUNE, ANNOTATION_DEFINITION,
     ANNOTATION_FORCE, ANNOTATION_PRUNE, ANNOTATION_RESTARTED_AT, DEFAULT_SERVICE_ACCOUNT, GROUP, LABEL_OWNER, Owner,
-    OwnerKind, bounded_name,
+    OwnerKind, REPLICAS_MANAGER, bounded_name,
 };
 pub use reference::{LocalObjectReference, SecretKeyReference};
 pub use web_app::*;

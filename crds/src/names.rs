@@ -12,6 +12,10 @@ pub const GROUP: &str = "drover.dev";
 /// lock, never a reason to delete.
 pub const LABEL_OWNER: &str = "drover.dev/owner";
 
+/// The field manager that is given the number of replicas of an object which git no longer says, or which an autoscaler has by
+/// now: without a holder it would fall to the API's default of 1. No owner's field manager is called that.
+pub const REPLICAS_MANAGER: &str = "drover-replicas";
+
 /// Annotation on every object that drover applied: a keyed hash of what was last sent.
 pub const ANNOTATION_APPLIED: &str = "drover.dev/applied";
 

@@ -9,6 +9,7 @@ use kube::core::DynamicObject;
 use kube::{Api, Client};
 use tokio::sync::Semaphore;
 
+use super::autoscalers::AutoscalerTable;
 use super::discovery::{Kind, Kinds};
 use super::error::ApiError;
 use super::index::{GroupKind, Index, Live};
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) watches: Watches,
     pub(super) index: Arc<Index>,
     pub(super) routes: Arc<RouteTable>,
+    pub(super) autoscalers: Arc<AutoscalerTable>,
     pub(super) hash_key: [u8; 32],
     /// Applies under way for all owners together: a burst of work must not starve status updates and leases.
     pub(super) slots: Semaphore,
@@ -87,7 +89,8 @@ impl Acting {
 
     /// Sends one object, labelled as `owner`'s. With `force` fields that others took are taken back; without it their holders
     /// keep them and the answer is [`ApiError::Conflict`], except for an object that asks to be adopted
-    /// (`drover.dev/adopt: "true"`) and belongs to no other of drover's owners.
+    /// (`drover.dev/adopt: "true"`) and belongs to no other of drover's owners. A number of replicas that an autoscaler has is left
+    /// to it.
     pub async fn apply(&self, owner: &Owner, object: &Object, force: bool) -> Result<Live, ApiError> {
         let kind = self.kind(object).await?;
         let hash = self.hash(object);
@@ -100,12 +103,7 @@ impl Acting {
         if routed && let Some(taken) = self.shared.routes.claim(&sent, &owner.label()) {
             return Err(self.route_taken(&key, &taken));
         }
-        let answer = match self.send(owner, &kind, &sent, force).await {
-            Err(ApiError::Conflict { owned: false, .. }) if object.annotation(ANNOTATION_ADOPT) == Some("true") => {
-                self.send(owner, &kind, &sent, true).await
-            }
-            other => other,
-        };
+        let answer = self.send_unless_taken(owner, &kind, &mut sent, force).await;
         if routed {
             match &answer {
                 Ok(_) => self.shared.routes.accepted(&key),
@@ -114,6 +112,22 @@ impl Acting {
             }
         }
         answer
+    }
+
+    async fn send_unless_taken(
+        &self,
+        owner: &Owner,
+        kind: &Kind,
+        sent: &mut Object,
+        force: bool,
+    ) -> Result<Live, ApiError> {
+        let autoscaled = self.leave_replicas(owner, kind, sent).await?;
+        match self.send(owner, kind, sent, force, autoscaled).await {
+            Err(ApiError::Conflict { owned: false, .. }) if sent.annotation(ANNOTATION_ADOPT) == Some("true") => {
+                self.send(owner, kind, sent, true, autoscaled).await
+            }
+            other => other,
+        }
     }
 
     /// Refuses an Ingress that is not sent yet when another has one of its routes. `owner` is told when the route is free.
@@ -137,7 +151,14 @@ impl Acting {
         }
     }
 
-    async fn send(&self, owner: &Owner, kind: &Kind, object: &Object, force: bool) -> Result<Live, ApiError> {
+    async fn send(
+        &self,
+        owner: &Owner,
+        kind: &Kind,
+        object: &Object,
+        force: bool,
+        autoscaled: bool,
+    ) -> Result<Live, ApiError> {
         let key = object.key();
         let _slot = self.shared.slots.acquire().await.ok();
         let manager = owner.field_manager();
@@ -146,7 +167,8 @@ impl Acting {
             self.api(kind, key.namespace.as_deref()).patch(&key.name, &params, &Patch::Apply(object.json())).await;
         match answer {
             Ok(answer) => {
-                let live = Live::of(&answer);
+                let mut live = Live::of(&answer);
+                live.sent = Some(live.held(autoscaled));
                 self.shared.index.applied(key, live.clone());
                 Ok(live)
             }
@@ -204,7 +226,10 @@ impl Acting {
         let live = self.shared.index.live(&key);
         let ours = live.as_ref().is_some_and(|live| live.owner == label);
         if let Some(live) = &live {
-            let as_sent = live.applied.as_deref() == Some(&self.hash(object)) && live.sent == Some(live.fields);
+            let is_counted = object.replicas().is_some() && !live.holds_replicas();
+            let autoscaled = is_counted && self.autoscaled(&key).await?;
+            let as_sent =
+                live.applied.as_deref() == Some(&self.hash(object)) && live.sent == Some(live.held(autoscaled));
             if ours && as_sent && sight == Sight::Complete {
                 return Ok(None);
             }
@@ -263,7 +288,7 @@ impl Acting {
         Ok(found.and_then(|found| found.metadata.annotations?.remove(name)))
     }
 
-    fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+    pub(super) fn api(&self, kind: &Kind, namespace: Option<&str>) -> Api<DynamicObject> {
         match namespace.filter(|_| kind.namespaced) {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind.resource),
             None => Api::all_with(self.client.clone(), &kind.resource),

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_PRUNE, LABEL_OWNER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -26,7 +27,9 @@ pub struct Live {
     /// Hash of the fields that the owner's field manager holds; 0 when it holds none. Somebody else's change takes the field
     /// out, so a change here is drift, whatever the values.
     pub fields: u64,
-    /// What `fields` was right after drover's last apply, where this process made it.
+    /// What `fields` would be with the number of replicas among them: the same where it is, 0 where there is no place for it.
+    with_replicas: u64,
+    /// What [`Live::held`] was right after drover's last apply, where this process made it.
     pub sent: Option<u64>,
     /// Its health.
     pub health: Health,
@@ -42,11 +45,13 @@ impl Live {
         let meta = &object.metadata;
         let owner = meta.labels.as_ref().and_then(|l| l.get(LABEL_OWNER)).cloned().unwrap_or_default();
         let whole = serde_json::to_value(object).unwrap_or_default();
+        let (fields, with_replicas) = fields_of(meta, &owner);
         Self {
             uid: meta.uid.clone().unwrap_or_default(),
             resource_version: meta.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0),
             applied: meta.annotations.as_ref().and_then(|a| a.get(ANNOTATION_APPLIED)).cloned(),
-            fields: fields_of(meta, &owner),
+            fields,
+            with_replicas,
             sent: None,
             health: health::assess(&whole),
             deleting: meta.deletion_timestamp.is_some(),
@@ -58,24 +63,58 @@ impl Live {
         }
     }
 
+    /// Whether the owner's field manager holds the number of replicas.
+    pub fn holds_replicas(&self) -> bool {
+        self.fields == self.with_replicas && self.fields != 0
+    }
+
+    /// The fields to compare with those that were held before. Where an autoscaler has the number of replicas that drover would
+    /// have otherwise, it counts as held: its coming is no drift, and its going is.
+    pub fn held(&self, autoscaled: bool) -> u64 {
+        if autoscaled && self.with_replicas != 0 { self.with_replicas } else { self.fields }
+    }
+
     /// Whether a reconcile of its owner could come to another conclusion than before.
     fn matters(&self, before: &Self) -> bool {
-        let Self { uid, resource_version: _, owner, applied, fields, sent: _, health, deleting, prune_disabled: _ } =
-            before;
+        let Self {
+            uid,
+            resource_version: _,
+            owner,
+            applied,
+            fields,
+            with_replicas: _,
+            sent: _,
+            health,
+            deleting,
+            prune_disabled: _,
+        } = before;
         (uid, owner, applied, fields, health, deleting)
             != (&self.uid, &self.owner, &self.applied, &self.fields, &self.health, &self.deleting)
     }
 }
 
-fn fields_of(meta: &ObjectMeta, owner: &str) -> u64 {
+/// The hash of the fields that the owner's field manager holds, as they are and with the number of replicas among them.
+fn fields_of(meta: &ObjectMeta, owner: &str) -> (u64, u64) {
     let manager = format!("drover-{owner}");
     let entry = meta.managed_fields.iter().flatten().find(|entry| {
         entry.manager.as_deref() == Some(&manager)
             && entry.operation.as_deref() == Some("Apply")
             && entry.subresource.as_deref().unwrap_or_default().is_empty()
     });
-    let Some(fields) = entry.and_then(|entry| entry.fields_v1.as_ref()) else { return 0 };
-    let digest = Sha256::digest(fields.0.to_string().as_bytes());
+    let Some(fields) = entry.and_then(|entry| entry.fields_v1.as_ref()) else { return (0, 0) };
+    let as_they_are = hash(&fields.0);
+    let spec = fields.0.get("f:spec").filter(|spec| spec.get("f:replicas").is_none()).and_then(Value::as_object);
+    let Some(spec) = spec else {
+        let holds = fields.0.pointer("/f:spec/f:replicas").is_some();
+        return (as_they_are, if holds { as_they_are } else { 0 });
+    };
+    let mut with_replicas = fields.0.clone();
+    with_replicas["f:spec"] = spec.clone().into_iter().chain([("f:replicas".to_owned(), json!({}))]).collect();
+    (as_they_are, hash(&with_replicas))
+}
+
+fn hash(fields: &Value) -> u64 {
+    let digest = Sha256::digest(fields.to_string().as_bytes());
     digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
@@ -205,7 +244,7 @@ impl Index {
 
     /// Takes in the answer to an apply of drover's own, so that the next look does not see an older state.
     pub fn applied(&self, key: ObjectKey, mut live: Live) {
-        live.sent = Some(live.fields);
+        live.sent.get_or_insert(live.fields);
         let mut objects = self.write();
         if objects.live.get(&key).is_some_and(|k| k.uid == live.uid && k.resource_version > live.resource_version) {
             return;
@@ -241,6 +280,13 @@ impl Index {
         };
         for key in gone {
             self.gone(&key, None);
+        }
+    }
+
+    /// Something that is not in the object changed what is to be done about it.
+    pub fn tell_owner_of(&self, key: &ObjectKey) {
+        if let Some(live) = self.live(key) {
+            self.tell(live.owner);
         }
     }
 
@@ -295,6 +341,26 @@ mod tests {
         assert!(told.try_recv().is_err(), "nothing that matters changed");
         index.observed(key("web"), object("web", 7, "env.shop.prod", &json!({"f:spec": {"f:a": {}}})));
         assert_eq!(told.try_recv().expect("told"), "env.shop.prod");
+    }
+
+    #[test]
+    fn a_number_of_replicas_that_an_autoscaler_has_counts_as_held() {
+        let of = |held: serde_json::Value| object("web", 5, "env.shop.prod", &held);
+        let before =
+            of(json!({"f:metadata": {"f:labels": {}}, "f:spec": {"f:paused": {}, "f:replicas": {}, "f:template": {}}}));
+        let after = of(json!({"f:metadata": {"f:labels": {}}, "f:spec": {"f:paused": {}, "f:template": {}}}));
+        assert!(before.holds_replicas() && !after.holds_replicas());
+        assert_ne!(after.held(false), before.held(false), "somebody took it");
+        assert_eq!(after.held(true), before.held(true), "an autoscaler has it");
+        let more = of(json!({"f:metadata": {"f:labels": {}}, "f:spec": {"f:template": {}}}));
+        assert_ne!(more.held(true), before.held(true), "something else was taken, too");
+        let none = of(json!({"f:metadata": {"f:labels": {}}}));
+        assert_eq!(none.held(true), none.held(false));
+        assert!(
+            !of(json!({})).holds_replicas()
+                && !Live::of(&DynamicObject { types: None, metadata: ObjectMeta::default(), data: Value::Null })
+                    .holds_replicas()
+        );
     }
 
     #[test]

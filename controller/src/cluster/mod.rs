@@ -4,6 +4,7 @@
 //! written only as a service account of their namespace; what is unknown is never treated as absent.
 
 mod apply;
+mod autoscalers;
 pub mod client;
 pub mod crds;
 pub mod discovery;
@@ -12,6 +13,7 @@ mod gate;
 mod index;
 pub mod inventory;
 pub mod lease;
+mod replicas;
 mod restart;
 mod routes;
 mod status;
@@ -64,6 +66,7 @@ impl Cluster {
     ) -> Self {
         let routes = routes::RouteTable::new(changed.clone());
         let index = Index::new(changed);
+        let autoscalers = autoscalers::AutoscalerTable::new(index.clone());
         let kinds = discovery::Kinds::new(client.clone());
         let shared = apply::Shared {
             watches: watch::Watches::new(
@@ -72,10 +75,12 @@ impl Cluster {
                 kinds.clone(),
                 index.clone(),
                 routes.clone(),
+                autoscalers.clone(),
             ),
             kinds,
             index,
             routes,
+            autoscalers,
             hash_key,
             slots: Semaphore::new(SLOTS),
         };

@@ -7,6 +7,7 @@ use kube::core::DynamicObject;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::index::GroupKind;
+use super::watch::Onlooker;
 use crate::plan::{Claims, Routes, Taken};
 use crate::render::{Object, ObjectKey};
 
@@ -53,30 +54,6 @@ impl RouteTable {
         self.tell(told);
     }
 
-    /// The watch shows this object.
-    pub(super) fn observed(&self, key: &ObjectKey, object: &DynamicObject) {
-        let claims = serde_json::to_value(object).map(|object| Claims::of(&object)).unwrap_or_default();
-        let told = self.routes().observed(key, claims);
-        self.tell(told);
-    }
-
-    /// The object is gone.
-    pub(super) fn gone(&self, key: &ObjectKey) {
-        let told = self.routes().gone(key);
-        self.tell(told);
-    }
-
-    /// A listing begins.
-    pub(super) fn listing(&self) {
-        self.routes().listing();
-    }
-
-    /// A listing ended, in which these were seen.
-    pub(super) fn keep_only(&self, seen: &HashSet<ObjectKey>) {
-        let told = self.routes().keep_only(seen);
-        self.tell(told);
-    }
-
     fn tell(&self, owners: BTreeSet<String>) {
         for owner in owners {
             // The receiver ends with the process.
@@ -87,6 +64,28 @@ impl RouteTable {
     // Plain maps that no panic can leave half-written.
     fn routes(&self) -> MutexGuard<'_, Routes> {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Onlooker for RouteTable {
+    fn observed(&self, key: &ObjectKey, object: &DynamicObject) {
+        let claims = serde_json::to_value(object).map(|object| Claims::of(&object)).unwrap_or_default();
+        let told = self.routes().observed(key, claims);
+        self.tell(told);
+    }
+
+    fn gone(&self, key: &ObjectKey) {
+        let told = self.routes().gone(key);
+        self.tell(told);
+    }
+
+    fn listing(&self) {
+        self.routes().listing();
+    }
+
+    fn keep_only(&self, seen: &HashSet<ObjectKey>) {
+        let told = self.routes().keep_only(seen);
+        self.tell(told);
     }
 }
 

@@ -11,6 +11,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::{Mutex, watch};
 
+use super::autoscalers::{AUTOSCALER, AutoscalerTable};
 use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
 use super::restart::Restarts;
@@ -38,6 +39,18 @@ pub enum Sight {
     Blind,
 }
 
+/// Takes note of all objects of a kind, whoever applied them.
+pub(super) trait Onlooker: Send + Sync {
+    /// The watch shows this object.
+    fn observed(&self, key: &ObjectKey, object: &DynamicObject);
+    /// The object is gone.
+    fn gone(&self, key: &ObjectKey);
+    /// A listing begins.
+    fn listing(&self);
+    /// A listing ended, in which these were seen.
+    fn keep_only(&self, seen: &HashSet<ObjectKey>);
+}
+
 /// All watches of the process.
 pub struct Watches {
     client: Client,
@@ -45,6 +58,7 @@ pub struct Watches {
     kinds: Kinds,
     index: Arc<Index>,
     routes: Arc<RouteTable>,
+    autoscalers: Arc<AutoscalerTable>,
     running: Mutex<HashMap<GroupKind, watch::Receiver<Sight>>>,
 }
 
@@ -56,8 +70,20 @@ impl Watches {
         kinds: Kinds,
         index: Arc<Index>,
         routes: Arc<RouteTable>,
+        autoscalers: Arc<AutoscalerTable>,
     ) -> Self {
-        Self { client, restarts, kinds, index, routes, running: Mutex::default() }
+        Self { client, restarts, kinds, index, routes, autoscalers, running: Mutex::default() }
+    }
+
+    /// Who looks at all objects of a kind, because others' objects matter too.
+    fn onlooker(&self, kind: &GroupKind) -> Option<Arc<dyn Onlooker>> {
+        if claims_routes(kind) {
+            Some(self.routes.clone())
+        } else if (kind.group.as_str(), kind.kind.as_str()) == AUTOSCALER {
+            Some(self.autoscalers.clone())
+        } else {
+            None
+        }
     }
 
     /// Makes sure that the kind is watched, and waits for its first listing.
@@ -77,8 +103,7 @@ impl Watches {
                         restarts: self.restarts.clone(),
                         kinds: self.kinds.clone(),
                         index: self.index.clone(),
-                        // Others' objects claim routes too.
-                        routes: claims_routes(&group_kind).then(|| self.routes.clone()),
+                        onlooker: self.onlooker(&group_kind),
                         sight: sender,
                     };
                     tokio::spawn(watch.run());
@@ -102,14 +127,14 @@ struct Watch {
     kinds: Kinds,
     index: Arc<Index>,
     /// For a kind whose objects are all looked at, those that nobody of drover's applied too.
-    routes: Option<Arc<RouteTable>>,
+    onlooker: Option<Arc<dyn Onlooker>>,
     sight: watch::Sender<Sight>,
 }
 
 impl Watch {
     async fn run(mut self) {
         let config = watcher::Config::default().page_size(PAGE);
-        let config = if self.routes.is_some() { config } else { config.labels(LABEL_OWNER) };
+        let config = if self.onlooker.is_some() { config } else { config.labels(LABEL_OWNER) };
         let mut refusals = 0;
         loop {
             // A stream is used until its first error and then made anew: after a 410 at the start of a watch kube's own
@@ -154,8 +179,8 @@ impl Watch {
                 Some(Ok(watcher::Event::Init)) => {
                     seen.clear();
                     self.index.listing(&self.kind);
-                    if let Some(routes) = &self.routes {
-                        routes.listing();
+                    if let Some(onlooker) = &self.onlooker {
+                        onlooker.listing();
                     }
                 }
                 Some(Ok(watcher::Event::InitApply(object))) => {
@@ -170,8 +195,8 @@ impl Watch {
                 Some(Ok(watcher::Event::Apply(object))) => self.take_in(&object),
                 Some(Ok(watcher::Event::Delete(object))) => {
                     let key = self.key(&object);
-                    if let Some(routes) = &self.routes {
-                        routes.gone(&key);
+                    if let Some(onlooker) = &self.onlooker {
+                        onlooker.gone(&key);
                     }
                     self.index.gone(&key, object.metadata.uid.as_deref());
                 }
@@ -183,8 +208,8 @@ impl Watch {
 
     fn take_in(&self, object: &DynamicObject) {
         let key = self.key(object);
-        if let Some(routes) = &self.routes {
-            routes.observed(&key, object);
+        if let Some(onlooker) = &self.onlooker {
+            onlooker.observed(&key, object);
             // What a watch by label would not show.
             if !object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(LABEL_OWNER)) {
                 self.index.gone(&key, object.metadata.uid.as_deref());
@@ -195,8 +220,8 @@ impl Watch {
     }
 
     fn listed(&self, seen: &HashSet<ObjectKey>) {
-        if let Some(routes) = &self.routes {
-            routes.keep_only(seen);
+        if let Some(onlooker) = &self.onlooker {
+            onlooker.keep_only(seen);
         }
         self.index.keep_only(&self.kind, seen);
     }

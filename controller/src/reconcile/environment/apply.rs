@@ -217,7 +217,8 @@ async fn look(work: &Work<'_>, sights: &Sights, entries: &[InventoryEntry]) -> H
     for key in keys {
         match sights.get(&(key.group.clone(), key.kind.clone())) {
             Some((_, Sight::Complete)) => {
-                let live = knowledge(work.cluster.index().live(&key));
+                let live = work.cluster.index().live(&key);
+                let live = knowledge(work, &key, live).await;
                 known.insert(key, live);
             }
             Some((kind, Sight::Blind | Sight::Starting)) => looks.push(ask(work, kind, key)),
@@ -240,23 +241,25 @@ async fn ask(work: &Work<'_>, kind: &Kind, key: ObjectKey) -> (ObjectKey, Knowle
             if let Some(live) = &live {
                 work.cluster.index().observed(key.clone(), live.clone());
             }
-            knowledge(live)
+            self::knowledge(work, &key, live).await
         }
         Err(_) => Knowledge::Unknown,
     };
     (key, knowledge)
 }
 
-fn knowledge(live: Option<Live>) -> Knowledge {
-    live.map_or(Knowledge::Absent, |live| {
-        Knowledge::Present(LiveView {
-            uid: live.uid,
-            applied: live.applied,
-            fields: Some(live.fields).filter(|fields| *fields != 0),
-            owner_label: Some(live.owner).filter(|owner| !owner.is_empty()),
-            deleting: live.deleting,
-            prune_disabled: live.prune_disabled,
-        })
+async fn knowledge(work: &Work<'_>, key: &ObjectKey, live: Option<Live>) -> Knowledge {
+    let Some(live) = live else { return Knowledge::Absent };
+    let is_counted = !live.holds_replicas() && work.desired.counted.contains(key);
+    // Where nobody can say, nothing is taken for drift.
+    let autoscaled = is_counted && work.acting.autoscaled(key).await.unwrap_or(true);
+    Knowledge::Present(LiveView {
+        fields: Some(live.held(autoscaled)).filter(|fields| *fields != 0),
+        uid: live.uid,
+        applied: live.applied,
+        owner_label: Some(live.owner).filter(|owner| !owner.is_empty()),
+        deleting: live.deleting,
+        prune_disabled: live.prune_disabled,
     })
 }
 
@@ -299,7 +302,7 @@ async fn send(
                 if why == Why::Drifted {
                     outcome.corrected.push(key.to_string());
                 }
-                let fields = Some(live.fields).filter(|fields| *fields != 0);
+                let fields = live.sent.filter(|fields| *fields != 0);
                 outcome.answers.insert(key.clone(), Answer::Accepted(Seen { uid: live.uid, fields }));
             }
             Err(error) => {

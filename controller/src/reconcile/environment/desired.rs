@@ -3,7 +3,7 @@
 //! What people write into a repository decides how much memory its objects take. So that no one's repository takes what
 //! the others need, only [`LARGE_AT_ONCE`] large trees have their objects in memory at a time; small ones never wait for that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, ObjectFailure};
@@ -41,6 +41,8 @@ pub(super) struct Desired {
     pub(super) objects: Arc<[plan::Desired]>,
     /// The kinds, as apiVersion and kind.
     pub(super) kinds: Arc<[(String, String)]>,
+    /// The objects for which it says how many replicas there are.
+    pub(super) counted: Arc<HashSet<ObjectKey>>,
     /// The objects themselves, in the order of `objects`.
     pub(super) bodies: Option<Arc<Bodies>>,
 }
@@ -180,6 +182,7 @@ impl Renderer {
         let plan =
             |object: &Object| plan::Desired { key: object.key(), hash: acting.hash(object), stage: Stage::of(object) };
         let wanted = block_in_place(|| objects.iter().map(plan).collect());
+        let counted = objects.iter().filter(|object| object.replicas().is_some()).map(Object::key).collect();
         let mut kinds: Vec<_> = objects.iter().map(|o| (o.api_version().to_owned(), o.kind().to_owned())).collect();
         kinds.sort();
         kinds.dedup();
@@ -189,6 +192,7 @@ impl Renderer {
             generation: environment.metadata.generation,
             objects: wanted,
             kinds: kinds.into(),
+            counted: Arc::new(counted),
             bodies: Some(Arc::new(Bodies { objects, _place: place })),
         })
     }
