@@ -1,6 +1,6 @@
 //! Server-side apply and deletion, as the service account of a namespace.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use drover_crds::{ANNOTATION_ADOPT, ANNOTATION_APPLIED, LABEL_OWNER, Owner};
 use futures::StreamExt as _;
@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::index::{GroupKind, Index, Live};
 use super::routes::{RouteTable, claims_routes};
 use super::watch::{Sight, Watches};
-use crate::plan::{Taken, owner_of};
+use crate::plan::{Contests, Taken, owner_of};
 use crate::render::{Object, ObjectKey, Stage, applied_hash};
 
 /// How many applies one owner has under way.
@@ -28,6 +28,7 @@ pub(super) struct Shared {
     pub(super) index: Arc<Index>,
     pub(super) routes: Arc<RouteTable>,
     pub(super) autoscalers: Arc<AutoscalerTable>,
+    pub(super) contests: Mutex<Contests>,
     pub(super) hash_key: [u8; 32],
     /// Applies under way for all owners together: a burst of work must not starve status updates and leases.
     pub(super) slots: Semaphore,
@@ -225,16 +226,29 @@ impl Acting {
         let sight = self.watch(&kind).await;
         let live = self.shared.index.live(&key);
         let ours = live.as_ref().is_some_and(|live| live.owner == label);
+        let mut has_drifted = false;
         if let Some(live) = &live {
             let is_counted = object.replicas().is_some() && !live.holds_replicas();
             let autoscaled = is_counted && self.autoscaled(&key).await?;
-            let as_sent =
-                live.applied.as_deref() == Some(&self.hash(object)) && live.sent == Some(live.held(autoscaled));
-            if ours && as_sent && sight == Sight::Complete {
+            let same = ours && live.applied.as_deref() == Some(&self.hash(object));
+            if same && live.sent == Some(live.held(autoscaled)) && sight == Sight::Complete {
                 return Ok(None);
             }
+            // What this process has not sent yet is sent anew, whether others changed it or not.
+            has_drifted = same && live.sent.is_some();
+        }
+        if has_drifted && self.is_paused(&key) {
+            if !self.knows_rival(&key) {
+                self.find_rival(owner, object).await;
+            }
+            return Ok(None);
         }
         self.apply(owner, object, ours).await?;
+        if has_drifted {
+            self.put_back(&key);
+        } else {
+            self.wanted_otherwise(&key);
+        }
         Ok(Some(key))
     }
 

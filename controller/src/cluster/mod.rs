@@ -6,6 +6,7 @@
 mod apply;
 mod autoscalers;
 pub mod client;
+mod contests;
 pub mod crds;
 pub mod discovery;
 mod error;
@@ -20,7 +21,7 @@ mod status;
 mod watch;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use apply::{Acting, Applied};
@@ -81,6 +82,7 @@ impl Cluster {
             index,
             routes,
             autoscalers,
+            contests: Mutex::default(),
             hash_key,
             slots: Semaphore::new(SLOTS),
         };

@@ -2,6 +2,7 @@
 //! Knows no client, no clock; being unable to ask is an input of its own ([`Knowledge::Unknown`]).
 
 mod action;
+mod contest;
 mod forbidden;
 mod guards;
 mod inventory;
@@ -12,6 +13,7 @@ mod routes;
 mod tests;
 
 pub use action::{Action, Conflict, Why, owner_of};
+pub use contest::{Contested, Contests, Rival};
 pub use forbidden::forbidden;
 pub use guards::{DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
 pub use inventory::InventoryEntry;

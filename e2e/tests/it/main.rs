@@ -13,4 +13,5 @@ mod leadership;
 mod quickstart;
 mod spine;
 mod testbed;
+mod wars;
 mod webapp;

@@ -56,6 +56,10 @@ pub(super) struct Done {
     pub(super) drifted: Vec<String>,
     /// Objects that others had changed, put back.
     pub(super) corrected: Vec<String>,
+    /// Objects that others change again and again, each with a sentence.
+    pub(super) contested: Vec<String>,
+    /// When to look at those again.
+    pub(super) again: Option<Duration>,
     /// Objects that left git and stay for now, each with a sentence.
     pub(super) held: Vec<String>,
 }
@@ -73,7 +77,10 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
     )
     .map_err(|refusal| Failure::new(refusal.label(), refusal.to_string(), MendedBy::Commit))?;
 
-    if plan.applies().next().is_none() && plan.prune.is_empty() {
+    let paused: HashSet<&ObjectKey> =
+        plan.applies().filter(|step| is_paused(work, step)).map(|step| &step.key).collect();
+    let told = |step: &Step| paused.contains(&step.key) && work.acting.knows_rival(&step.key);
+    if plan.applies().all(told) && plan.prune.is_empty() {
         // Nothing to send: the usual case. The rest tells whether anything is to be written.
         finish(work, &record, plan.finished(|_| None, |_| false)).await?;
         conflicts(&plan)?;
@@ -92,7 +99,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
         if superseded || !outcome.failures.is_empty() {
             break;
         }
-        superseded = send(work, &bodies, &record.entries, steps, &mut outcome).await;
+        superseded = send(work, &bodies, &record.entries, steps, &paused, &mut outcome).await;
         if *stage == Stage::Definitions && outcome.failures.is_empty() {
             served(work, &bodies, steps).await;
         }
@@ -279,6 +286,7 @@ async fn send(
     bodies: &HashMap<ObjectKey, &Object>,
     entries: &[InventoryEntry],
     steps: &[Step],
+    paused: &HashSet<&ObjectKey>,
     outcome: &mut Outcome,
 ) -> bool {
     let uids: HashMap<&ObjectKey, &str> =
@@ -286,6 +294,10 @@ async fn send(
     let mut sending = Vec::new();
     for step in steps {
         if let (Action::Apply { force, why }, Some(object)) = (&step.action, bodies.get(&step.key)) {
+            if paused.contains(&step.key) {
+                work.acting.find_rival(work.owner, object).await;
+                continue;
+            }
             sending.push(send_one(work, &step.key, object, *force, *why, uids.get(&step.key).copied()));
         }
     }
@@ -299,8 +311,13 @@ async fn send(
         match answer {
             Ok(live) => {
                 tracing::debug!(namespace = %work.key.0, environment = %work.key.1, object = %key, ?why, "sent");
-                if why == Why::Drifted {
-                    outcome.corrected.push(key.to_string());
+                match why {
+                    Why::Drifted => {
+                        outcome.corrected.push(key.to_string());
+                        work.acting.put_back(key);
+                    }
+                    Why::New | Why::Changed => work.acting.wanted_otherwise(key),
+                    Why::Unknown => {}
                 }
                 let fields = live.sent.filter(|fields| *fields != 0);
                 outcome.answers.insert(key.clone(), Answer::Accepted(Seen { uid: live.uid, fields }));
@@ -313,6 +330,11 @@ async fn send(
         }
     }
     superseded
+}
+
+/// Whether what others change again and again is left for the moment.
+fn is_paused(work: &Work<'_>, step: &Step) -> bool {
+    matches!(step.action, Action::Apply { why: Why::Drifted, .. }) && work.acting.is_paused(&step.key)
 }
 
 /// Sends one object, unless a newer commit came.
@@ -429,6 +451,7 @@ fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) 
             .map_or_else(|| Health::InProgress { message: "it is not there yet".into() }, |live| live.health);
         (object.key.clone(), health)
     });
+    let (contested, again) = work.acting.wars(work.owner, work.desired.objects.iter().map(|object| &object.key));
     let drifted = plan.steps().filter(|step| step.action == Action::Drifted).map(|step| step.key.to_string());
     Done {
         changed: outcome.changed(),
@@ -436,6 +459,8 @@ fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) 
         health: health.collect(),
         drifted: drifted.collect(),
         corrected: outcome.corrected.clone(),
+        contested,
+        again,
         held: plan.held.iter().map(ToString::to_string).collect(),
     }
 }

@@ -20,6 +20,7 @@ mod turns;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use drover_crds::condition::Outcome;
 use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
@@ -32,7 +33,7 @@ pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, Renderer, Wish};
 use self::failure::{Failure, MendedBy};
-use self::status::{AppliedNow, Findings, Reached, conclude, listed};
+use self::status::{AppliedNow, CONTESTED, Findings, Reached, conclude, listed};
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, Cluster, definition, is_gone};
@@ -239,7 +240,7 @@ impl EnvironmentReconciler {
             Ok(desired) => Arc::new(desired),
             Err(failure) if failure.mended_by == MendedBy::Turn => return Err(failure),
             Err(failure) => {
-                self.hold(environment, key, owner, &acting, memory).await;
+                findings.again = self.hold(environment, key, owner, &acting, memory).await;
                 return Err(failure);
             }
         };
@@ -269,12 +270,12 @@ impl EnvironmentReconciler {
             newest: &newest,
         })
         .await?;
-        let Some(Done { changed, blind, health, drifted, corrected, held }) = done else {
+        let Some(Done { changed, blind, health, drifted, corrected, contested, again, held }) = done else {
             return Ok(Reached::Superseded);
         };
         self.tell_of_drift(environment, &corrected).await;
         memory.applied = memory.desired.clone().map(|desired| (commit.clone(), desired));
-        findings.blind = blind;
+        (findings.blind, findings.contested, findings.again) = (blind, contested, again);
         // Not for what waits for this one: neither would ever be ready, and each would quote the other.
         let above = self.owners.above(owner, |key| self.cluster.index().live(key).map(|live| live.owner));
         let unhealthy = health.into_iter().find(|(key, health)| *health != Health::Current && !above.contains(key));
@@ -294,10 +295,17 @@ impl EnvironmentReconciler {
         }
     }
 
-    /// While a new commit cannot be read, the last one that was applied stays in force: what others change of it is put back.
-    async fn hold(&self, environment: &Environment, key: &Key, owner: &Owner, acting: &Acting, memory: &Memory) {
-        let applied = memory.applied.as_ref().filter(|(_, desired)| desired.is_of(environment));
-        let Some((commit, desired)) = applied else { return };
+    /// While a new commit cannot be read, the last one that was applied stays in force: what others change of it is put back. Tells
+    /// when to look again.
+    async fn hold(
+        &self,
+        environment: &Environment,
+        key: &Key,
+        owner: &Owner,
+        acting: &Acting,
+        memory: &Memory,
+    ) -> Option<Duration> {
+        let (commit, desired) = memory.applied.as_ref().filter(|(_, desired)| desired.is_of(environment))?;
         let done = apply(&apply::Work {
             cluster: &self.cluster,
             renderer: &self.renderer,
@@ -314,10 +322,14 @@ impl EnvironmentReconciler {
         })
         .await;
         match done {
-            Ok(Some(done)) => self.tell_of_drift(environment, &done.corrected).await,
-            Ok(None) => {}
+            Ok(Some(done)) => {
+                self.tell_of_drift(environment, &done.corrected).await;
+                done.again
+            }
+            Ok(None) => None,
             Err(failure) => {
                 tracing::warn!(%owner, reason = %failure.reason, message = %failure.message, "cannot put back what others changed");
+                None
             }
         }
     }
@@ -357,6 +369,12 @@ impl EnvironmentReconciler {
             && !message(before).is_some_and(|before| same(&before, text))
         {
             tracing::warn!(%namespace, %name, %reason, message = %text, "not as asked");
+            self.announcer.publish(environment, EventType::Warning, reason, text.clone()).await;
+        }
+        if let Outcome::Ready { reason, message: text } = outcome
+            && reason == CONTESTED
+            && message(before).as_ref() != Some(text)
+        {
             self.announcer.publish(environment, EventType::Warning, reason, text.clone()).await;
         }
     }

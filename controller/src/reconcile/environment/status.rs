@@ -26,6 +26,9 @@ const PERSON: Duration = Duration::from_secs(15);
 /// How often a large commit asks whether it is its turn.
 const TURN: Duration = Duration::from_secs(1);
 
+/// The reason where others change an object again and again.
+pub(super) const CONTESTED: &str = "Contested";
+
 /// What a reconcile came to know, for the status.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings {
@@ -37,6 +40,10 @@ pub(super) struct Findings {
     pub(super) failures: Vec<ObjectFailure>,
     /// Kinds that drover may not watch.
     pub(super) blind: Vec<String>,
+    /// Objects that others change again and again, each with a sentence.
+    pub(super) contested: Vec<String>,
+    /// When to look at those again.
+    pub(super) again: Option<Duration>,
     /// Where this repository's webhook is taken.
     pub(super) webhook_path: Option<String>,
 }
@@ -77,7 +84,12 @@ pub(super) fn conclude(
     result: &Result<Reached, Failure>,
     findings: &Findings,
 ) -> (Outcome, Next) {
-    let wait = |poll| if findings.blind.is_empty() { Next::Await } else { Next::After(poll) };
+    let wait = |poll| match (findings.again, findings.blind.is_empty()) {
+        (None, true) => Next::Await,
+        (None, false) => Next::After(poll),
+        (Some(again), true) => Next::After(again),
+        (Some(again), false) => Next::After(again.min(poll)),
+    };
     match result {
         Ok(Reached::Fetching) => {
             let message = format!("Fetching {}", environment.spec.source.url);
@@ -110,6 +122,10 @@ pub(super) fn conclude(
                 _ if !held.is_empty() => {
                     let message = format!("Applied {commit}, but {}", listed(held));
                     (Outcome::Ready { reason: "RemovalHeld".into(), message }, wait(BLIND_POLL))
+                }
+                _ if !findings.contested.is_empty() => {
+                    let message = format!("Applied {commit}, but {}", listed(&findings.contested));
+                    (Outcome::Ready { reason: CONTESTED.into(), message }, wait(BLIND_POLL))
                 }
                 _ if !drifted.is_empty() && environment.spec.drift == Some(DriftPolicy::Report) => {
                     let message = format!("Applied {commit}, but others changed {}", listed(drifted));

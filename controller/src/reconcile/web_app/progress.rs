@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::build::PullTarget;
+use super::children::children;
 use super::release::{
     Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next, observe,
     pull_state,
@@ -357,9 +358,15 @@ impl Work<'_> {
         let reached = Reached { failed, rollout: &known.rollout, assumed_user: known.assumed_user };
         let url = known.applied.as_ref().and_then(|(_, app)| app.url()).or_else(|| self.status.url.clone());
         let url = if known.applied.as_ref().is_some_and(|(_, app)| app.routes.is_empty()) { None } else { url };
-        let outcome = status::outcome(&self.status, reached);
+        let children = children(self.cluster.index(), self.owner);
+        let (contested, again) = self.acting.wars(self.owner, children.iter().map(|(key, _)| key));
+        let outcome = status::contested(status::outcome(&self.status, reached), &contested);
         let settled = known.rollout == Rollout::Complete && state.applied.is_some();
-        let next = if settled { Next::Await } else { Next::After(status::pace(&self.status, failed, &self.now)) };
+        let next = match again {
+            None if settled => Next::Await,
+            Some(again) if settled => Next::After(again),
+            _ => Next::After(status::pace(&self.status, failed, &self.now)),
+        };
         Ended { outcome, url, next }
     }
 }

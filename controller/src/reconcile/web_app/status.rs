@@ -14,6 +14,9 @@ use super::release::{Observation, Release, Rollout};
 /// How many releases a status remembers.
 const HISTORY: usize = 10;
 
+/// The reason where others change an object of the app again and again.
+const CONTESTED: &str = "Contested";
+
 /// The outcome that is recorded for a release.
 pub fn outcome_of(status: &WebAppStatus, number: i64) -> Option<ReleaseOutcome> {
     status.history.iter().find(|r| r.number == number).map(|r| r.outcome)
@@ -251,6 +254,16 @@ pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
     }
 }
 
+/// The same, where others change the app's objects again and again and nothing worse is to be said.
+pub fn contested(outcome: Outcome, contested: &[String]) -> Outcome {
+    match (outcome, contested.first()) {
+        (Outcome::Ready { message, .. }, Some(first)) => {
+            Outcome::Ready { reason: CONTESTED.into(), message: format!("{message}, but {first}") }
+        }
+        (outcome, _) => outcome,
+    }
+}
+
 fn failure(status: &WebAppStatus, release: &ReleaseStatus, reached: Reached<'_>) -> Outcome {
     let number = release.number;
     let why = release.problem.as_ref().map(|p| sentence(p, reached.assumed_user)).unwrap_or_default();
@@ -336,6 +349,10 @@ pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<(EventType, Stri
     let restoring = |s: &WebAppStatus| s.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
     if restoring(before) && !restoring(after) && after.serving.is_some() {
         news.push((EventType::Normal, "ReleaseRestored".to_owned(), message.clone()));
+    }
+    let contested = ready(after).filter(|ready| ready.reason == CONTESTED);
+    if let Some(contested) = contested.filter(|now| ready(before).is_none_or(|before| before.message != now.message)) {
+        news.push((EventType::Warning, contested.reason, contested.message));
     }
     let stalled = condition::get(&after.conditions, condition::STALLED);
     if let Some(stalled) = stalled
