@@ -86,3 +86,6 @@ impl Acting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
