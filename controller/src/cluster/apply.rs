@@ -252,19 +252,25 @@ impl Acting {
         Ok(Some(key))
     }
 
+    /// The kind of the object with that key, in the version that the API server prefers; `None` when it is not served, which only
+    /// a fresh reading says.
+    pub async fn kind_of(&self, key: &ObjectKey, verb: &'static str) -> Result<Option<Kind>, ApiError> {
+        let ask = |error| self.error(error, verb, key);
+        let known = self.shared.kinds.known().await.map_err(ask)?;
+        if let Some(kind) = known.preferred(&key.group, &key.kind) {
+            return Ok(Some(kind.clone()));
+        }
+        let known = self.shared.kinds.refresh().await.map_err(ask)?;
+        Ok(known.preferred(&key.group, &key.kind).cloned())
+    }
+
     /// Deletes the object of that key and uid. An object that is gone, or is another one by now, counts as done.
     pub async fn delete(&self, key: &ObjectKey, uid: &str) -> Result<(), ApiError> {
-        let ask = |error| self.error(error, "delete", key);
-        let known = self.shared.kinds.known().await.map_err(ask)?;
-        let Some(kind) = known.preferred(&key.group, &key.kind) else {
-            // The kind went away, and its objects with it. Only a fresh reading says so: "cannot ask" is an error above.
-            let known = self.shared.kinds.refresh().await.map_err(ask)?;
-            return match known.preferred(&key.group, &key.kind) {
-                None => Ok(()),
-                Some(kind) => self.delete_of(kind, key, uid).await,
-            };
-        };
-        self.delete_of(kind, key, uid).await
+        match self.kind_of(key, "delete").await? {
+            Some(kind) => self.delete_of(&kind, key, uid).await,
+            // The kind went away, and its objects with it.
+            None => Ok(()),
+        }
     }
 
     async fn delete_of(&self, kind: &Kind, key: &ObjectKey, uid: &str) -> Result<(), ApiError> {

@@ -8,6 +8,7 @@ mod guards;
 mod inventory;
 mod live;
 mod planning;
+mod removal;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ pub use guards::{DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
 pub use inventory::InventoryEntry;
 pub use live::{Knowledge, LiveView};
 pub use planning::{Answer, Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};
+pub use removal::{Fate, Remover, fate, left_behind};
 pub use routes::{Claims, Route, Routes, Taken};

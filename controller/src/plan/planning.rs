@@ -9,6 +9,7 @@ use super::action::{Action, Conflict, Why};
 use super::guards::{FEW, Guards, Occasion, Refusal};
 use super::inventory::InventoryEntry;
 use super::live::{Knowledge, LiveView};
+use super::removal::{Fate, Remover, fate};
 use crate::render::{ObjectKey, Stage};
 
 /// An object as it is wanted.
@@ -52,8 +53,13 @@ pub struct Held {
 /// Why an object that left git is still there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeldBecause {
-    /// Deleting it deletes more than itself, and nobody confirmed that. The command that does is inside.
-    NeedsConfirmation(String),
+    /// Deleting it deletes more than itself, and nobody confirmed that.
+    NeedsConfirmation {
+        /// What would be lost.
+        loss: &'static str,
+        /// The command that confirms it.
+        command: String,
+    },
     /// It could not be asked whether it is there and ours.
     CannotAsk,
     /// Another owner has an object of this commit; nothing is removed until that is settled.
@@ -64,11 +70,10 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = &self.key;
         match &self.why {
-            HeldBecause::NeedsConfirmation(command) => write!(
+            HeldBecause::NeedsConfirmation { loss, command } => write!(
                 f,
-                "{key} is no longer in git and was left, because {}: delete it with `{command}`, or give it the annotation \
+                "{key} is no longer in git and was left, because {loss}: delete it with `{command}`, or give it the annotation \
                  {}=disabled to keep it",
-                loss(&key.group, &key.kind).unwrap_or("its deletion was not confirmed"),
                 drover_crds::ANNOTATION_PRUNE,
             ),
             HeldBecause::CannotAsk => {
@@ -82,20 +87,6 @@ impl fmt::Display for Held {
                 "{key} is no longer in git and will be removed once no object of this commit belongs to another owner"
             ),
         }
-    }
-}
-
-/// What is lost with an object of this kind beside the object itself. Flux and Argo CD prune these like any other, and
-/// people lost data by it: a renamed folder, a bundle that dropped its definitions. So a person has to say so.
-fn loss(group: &str, kind: &str) -> Option<&'static str> {
-    match (group, kind) {
-        ("", "Namespace") => Some("deleting a namespace deletes everything in it"),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            Some("deleting a definition deletes every object of its kind in the cluster")
-        }
-        ("", "PersistentVolumeClaim") => Some("deleting a claim can delete its data"),
-        ("", "PersistentVolume") => Some("deleting a volume can lose its data"),
-        _ => None,
     }
 }
 
@@ -334,37 +325,26 @@ fn leaving<'a>(
     guards: &Guards,
 ) -> Leaving {
     let mut leaving = Leaving::default();
+    let remover =
+        Remover { namespace: &guards.namespace, owner_label: &guards.owner_label, confirmed: guards.confirmed() };
     for entry in left {
         let key = entry.key.clone();
-        let own_namespace = key.group.is_empty() && key.kind == "Namespace" && key.name == guards.namespace;
-        if !guards.prune || own_namespace {
+        if !guards.prune {
             leaving.forget.insert(key);
             continue;
         }
-        let view = match live(&key) {
-            Knowledge::Present(view) => view,
-            // Most likely it was never made. If it was, that is seen as soon as anybody can say.
-            Knowledge::Unknown if entry.uid.is_none() => continue,
-            Knowledge::Unknown => {
-                leaving.held.push(Held { key, why: HeldBecause::CannotAsk });
-                continue;
-            }
-            Knowledge::Absent => {
+        match fate(entry, &live(&key), &remover) {
+            Fate::Leave => {
                 leaving.forget.insert(key);
-                continue;
             }
-        };
-        // Ours is what carries our label, or what lost every owner's label and still is the object that we applied.
-        let ours = match &view.owner_label {
-            Some(label) => *label == guards.owner_label,
-            None => entry.uid.as_ref() == Some(&view.uid),
-        };
-        if !ours || view.deleting || view.prune_disabled {
-            leaving.forget.insert(key);
-        } else if loss(&key.group, &key.kind).is_some() && !guards.confirmed() {
-            leaving.held.push(Held { key, why: HeldBecause::NeedsConfirmation(guards.confirm_command()) });
-        } else {
-            leaving.prune.push(Removal { key, uid: view.uid });
+            Fate::Delete(uid) => leaving.prune.push(Removal { key, uid }),
+            Fate::Guarded(loss) => {
+                let why = HeldBecause::NeedsConfirmation { loss, command: guards.confirm_command() };
+                leaving.held.push(Held { key, why });
+            }
+            // Most likely it was never made. If it was, that is seen as soon as anybody can say.
+            Fate::CannotAsk if entry.uid.is_none() => {}
+            Fate::CannotAsk => leaving.held.push(Held { key, why: HeldBecause::CannotAsk }),
         }
     }
     leaving

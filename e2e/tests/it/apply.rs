@@ -220,6 +220,55 @@ async fn deleting_an_environment_orphans_or_deletes_as_its_policy_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_an_environment_goes_no_more_than_pruning_would_take() {
+    let namespace = Namespace::new("guarded").await;
+    let own = namespace.name();
+    // The account may apply and delete its own namespace: only drover's guard is in between.
+    let role = format!("{own}-namespace");
+    namespace.kubectl(&[
+        "create",
+        "clusterrole",
+        &role,
+        "--verb=get,patch,delete",
+        "--resource=namespaces",
+        "--resource-name",
+        own,
+    ]);
+    let account = format!("--serviceaccount={own}:drover");
+    namespace.kubectl(&["create", "clusterrolebinding", &role, &format!("--clusterrole={role}"), &account]);
+    namespace.kubectl(&["create", "configmap", "made-by-hand"]);
+    let repo = namespace.repository("maps");
+    let others = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {own}}}\n\
+         ---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: data}}\n\
+         spec: {{accessModes: [ReadWriteOnce], storageClassName: none, resources: {{requests: {{storage: 1Mi}}}}}}\n\
+         ---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: kept, annotations: {{drover.dev/prune: disabled}}}}\n"
+    );
+    let commit = repo.push(&[("maps.yaml", &config_maps(&["a"], "one")), ("others.yaml", &others)], "All");
+    let environment =
+        Environment::create(&namespace, "prod", &repo, |spec| spec.deletion_policy = Some(DeletionPolicy::Delete))
+            .await;
+    environment.is_ready_at(&commit).await;
+    environment.delete().await;
+    text_becomes(&namespace, "a", None).await;
+
+    // What is left is told with the command that deletes it.
+    let advice = format!("kubectl delete persistentvolumeclaim data --namespace {own}");
+    eventually("what is left is told", Duration::from_secs(30), async || {
+        let told = namespace.kubectl(&["get", "events", "-o", "jsonpath={range .items[*]}{.message}{\"\\n\"}{end}"]);
+        if told.contains(&advice) { Ok(()) } else { Err(told) }
+    })
+    .await;
+    let going = namespace.kubectl(&["get", "namespace", own, "-o", "jsonpath={.metadata.deletionTimestamp}"]);
+    assert_eq!(going, "", "the namespace went with its Environment");
+    assert!(exists(&namespace, "made-by-hand").await && exists(&namespace, "kept").await);
+    namespace.kubectl(&advice.split(' ').skip(1).chain(["--wait=false"]).collect::<Vec<_>>());
+    for kind in ["clusterrolebinding", "clusterrole"] {
+        namespace.kubectl(&["delete", kind, &role]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_applies_is_not_taken_over() {
     let namespace = Namespace::new("foreign").await;
     let repo = namespace.repository("maps");

@@ -26,6 +26,7 @@ use drover_crds::condition::Outcome;
 use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
+use kube::core::{ObjectMeta, PartialObjectMetaExt as _};
 use kube::runtime::events::EventType;
 
 use self::apply::{Done, apply};
@@ -139,11 +140,24 @@ impl Reconciler for EnvironmentReconciler {
         }
         let key = (namespace.to_owned(), name.to_owned());
         let owner = Owner::new(OwnerKind::Environment, namespace, name);
-        self.memories().remove(&key);
+        let meta = ObjectMeta {
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            uid: self.memories().remove(&key).and_then(|memory| memory.uid),
+            ..ObjectMeta::default()
+        };
+        let gone = meta.into_response_partial::<Environment>();
         self.statuses.forget(&key);
         self.repositories.unsubscribe(namespace, name);
         self.renderer.forget(&key);
-        match deletion::clean_up(&self.cluster, &self.inventories, &key).await {
+        let cleaned = async {
+            let left = deletion::clean_up(&self.cluster, &self.inventories, &key).await?;
+            if !left.is_empty() {
+                self.announcer.publish(&gone, EventType::Warning, "ObjectsLeft", listed(&left)).await;
+            }
+            self.inventories.remove(&key).await
+        };
+        match cleaned.await {
             Ok(()) => {
                 self.owners.forget(&owner);
                 Next::Await

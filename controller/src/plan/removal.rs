@@ -1,0 +1,135 @@
+//! Whether an object that an Environment applied may be deleted. One guard, whether the object left git or the whole Environment was
+//! deleted: what must not go in the one way must not go in the other.
+
+use super::inventory::InventoryEntry;
+use super::live::Knowledge;
+use crate::render::ObjectKey;
+
+/// Who wants to delete.
+#[derive(Clone, Copy, Debug)]
+pub struct Remover<'a> {
+    /// The Environment's namespace.
+    pub namespace: &'a str,
+    /// The Environment's value of [`drover_crds::LABEL_OWNER`].
+    pub owner_label: &'a str,
+    /// Whether a person said that also that may go which takes more with it.
+    pub confirmed: bool,
+}
+
+/// What becomes of an applied object that its Environment does not want any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is not deleted, and nobody need decide anything: it is gone or going, another's by now, or never to be deleted.
+    Leave,
+    /// It is deleted, if it still has this uid.
+    Delete(String),
+    /// It is not deleted before a person says so: what would be lost with it.
+    Guarded(&'static str),
+    /// It could not be asked whether it is there and ours.
+    CannotAsk,
+}
+
+/// What becomes of one applied object.
+pub fn fate(entry: &InventoryEntry, live: &Knowledge, remover: &Remover<'_>) -> Fate {
+    // What is in it besides was made by people, and by drover's own opt-in.
+    if entry.key.group.is_empty() && entry.key.kind == "Namespace" && entry.key.name == remover.namespace {
+        return Fate::Leave;
+    }
+    let view = match live {
+        Knowledge::Present(view) => view,
+        Knowledge::Unknown => return Fate::CannotAsk,
+        Knowledge::Absent => return Fate::Leave,
+    };
+    // Ours is what carries our label, or what lost every owner's label and still is the object that we applied.
+    let ours = match &view.owner_label {
+        Some(label) => *label == remover.owner_label,
+        None => entry.uid.as_ref() == Some(&view.uid),
+    };
+    if !ours || view.deleting || view.prune_disabled {
+        return Fate::Leave;
+    }
+    match loss(&entry.key.group, &entry.key.kind) {
+        Some(loss) if !remover.confirmed => Fate::Guarded(loss),
+        _ => Fate::Delete(view.uid.clone()),
+    }
+}
+
+/// The sentence for an object that stays when its Environment is deleted.
+pub fn left_behind(key: &ObjectKey, loss: &str) -> String {
+    let place = key.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
+    format!(
+        "{key} was left, because {loss}: delete it with `kubectl delete {} {}{place}`",
+        key.kind.to_lowercase(),
+        key.name
+    )
+}
+
+/// What is lost with an object of this kind beside the object itself. Flux and Argo CD prune these like any other, and
+/// people lost data by it: a renamed folder, a bundle that dropped its definitions. So a person has to say so.
+fn loss(group: &str, kind: &str) -> Option<&'static str> {
+    match (group, kind) {
+        ("", "Namespace") => Some("deleting a namespace deletes everything in it"),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            Some("deleting a definition deletes every object of its kind in the cluster")
+        }
+        ("", "PersistentVolumeClaim") => Some("deleting a claim can delete its data"),
+        ("", "PersistentVolume") => Some("deleting a volume can lose its data"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::LiveView;
+
+    fn key(group: &str, kind: &str, name: &str) -> ObjectKey {
+        ObjectKey { group: group.into(), kind: kind.into(), namespace: None, name: name.into() }
+    }
+
+    fn ours() -> LiveView {
+        LiveView { uid: "u1".into(), owner_label: Some("env.shop.prod".into()), ..LiveView::default() }
+    }
+
+    fn of(key: ObjectKey, view: LiveView, confirmed: bool) -> Fate {
+        let remover = Remover { namespace: "shop", owner_label: "env.shop.prod", confirmed };
+        fate(&InventoryEntry::ahead(key), &Knowledge::Present(view), &remover)
+    }
+
+    #[test]
+    fn the_own_namespace_never_goes() {
+        for confirmed in [false, true] {
+            assert_eq!(of(key("", "Namespace", "shop"), ours(), confirmed), Fate::Leave);
+        }
+        assert_eq!(of(key("example.org", "Namespace", "shop"), ours(), false), Fate::Delete("u1".into()));
+    }
+
+    #[test]
+    fn what_takes_more_with_it_goes_only_by_a_person_s_word() {
+        for (group, kind) in [
+            ("", "Namespace"),
+            ("", "PersistentVolumeClaim"),
+            ("", "PersistentVolume"),
+            ("apiextensions.k8s.io", "CustomResourceDefinition"),
+        ] {
+            assert!(matches!(of(key(group, kind, "other"), ours(), false), Fate::Guarded(_)), "{kind}");
+            assert_eq!(of(key(group, kind, "other"), ours(), true), Fate::Delete("u1".into()), "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_never_to_be_deleted_stays_in_both_ways() {
+        let protected = LiveView { prune_disabled: true, ..ours() };
+        assert_eq!(of(key("", "ConfigMap", "a"), protected, true), Fate::Leave);
+    }
+
+    #[test]
+    fn what_is_left_is_told_with_the_command_that_deletes_it() {
+        let claim = ObjectKey { namespace: Some("shop".into()), ..key("", "PersistentVolumeClaim", "data") };
+        assert_eq!(
+            left_behind(&claim, "deleting a claim can delete its data"),
+            "PersistentVolumeClaim shop/data was left, because deleting a claim can delete its data: delete it with \
+             `kubectl delete persistentvolumeclaim data --namespace shop`"
+        );
+    }
+}
