@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::autoscalers::AutoscalerTable;
@@ -262,6 +263,27 @@ impl Acting {
         }
         let known = self.shared.kinds.refresh().await.map_err(ask)?;
         Ok(known.preferred(&key.group, &key.kind).cloned())
+    }
+
+    /// Lets go of what `owner` holds of the object of that key and uid, which another took over: fields that the other does not set
+    /// leave the object, so that they do not stay for ever with nobody. An object that is gone, or is another one by now, counts as
+    /// done.
+    pub async fn release(&self, owner: &Owner, key: &ObjectKey, uid: &str) -> Result<(), ApiError> {
+        let Some(kind) = self.kind_of(key, "patch").await? else { return Ok(()) };
+        // With its uid it is neither made anew nor mistaken.
+        let mut nothing = json!({
+            "apiVersion": kind.resource.api_version, "kind": kind.resource.kind,
+            "metadata": {"name": key.name, "uid": uid},
+        });
+        if let Some(namespace) = &key.namespace {
+            nothing["metadata"]["namespace"] = namespace.as_str().into();
+        }
+        let params = PatchParams { field_manager: Some(owner.field_manager()), force: true, ..PatchParams::default() };
+        match self.api(&kind, key.namespace.as_deref()).patch(&key.name, &params, &Patch::Apply(&nothing)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) => Err(self.error(error, "patch", key)),
+        }
     }
 
     /// Deletes the object of that key and uid. An object that is gone, or is another one by now, counts as done.

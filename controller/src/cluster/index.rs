@@ -250,7 +250,13 @@ impl Index {
             return;
         }
         objects.fresh.insert(key.clone());
-        objects.insert(key, live);
+        let owner = live.owner.clone();
+        let before = objects.insert(key, live);
+        drop(objects);
+        // Who applies hears of it anyway; who had the object before does not.
+        if let Some(before) = before.filter(|before| before.owner != owner) {
+            self.tell(before.owner);
+        }
     }
 
     /// A new listing of this kind begins.
@@ -398,5 +404,7 @@ mod tests {
         let both: HashSet<_> = [told.try_recv().expect("one"), told.try_recv().expect("two")].into();
         assert_eq!(both, HashSet::from(["env.shop.prod".to_owned(), "env.shop.other".to_owned()]));
         assert!(index.of_owner("env.shop.prod").is_empty());
+        index.applied(key("web"), object("web", 7, "env.shop.prod", &held));
+        assert_eq!(told.try_recv().expect("told"), "env.shop.other", "it was taken over by an apply of drover's own");
     }
 }

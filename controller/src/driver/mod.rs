@@ -41,6 +41,9 @@ pub trait Reconciler: Send + Sync + 'static {
         + Sync
         + 'static;
 
+    /// The object exists, or has changed: noted at once, before anybody's turn.
+    fn appeared(&self, _object: &Self::Kind) {}
+
     /// Brings the cluster closer to what the object asks for. Called again whenever something that concerns it changes.
     fn reconcile(&self, object: Arc<Self::Kind>) -> impl Future<Output = Next> + Send;
 

@@ -68,6 +68,7 @@ async fn take_in<R: Reconciler>(
         Ok(object) => {
             let key = key_of(object.meta());
             let object = Arc::new(object);
+            reconciler.appeared(&object);
             let before = {
                 let mut objects = store.objects.write().unwrap_or_else(PoisonError::into_inner);
                 objects.insert(key.clone(), object.clone())

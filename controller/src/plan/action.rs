@@ -18,6 +18,8 @@ pub enum Action {
     Drifted,
     /// It is being deleted: to be sent again when it is gone.
     Await,
+    /// Another Environment has it, and it is known in a moment whether that still wants it: not sent yet.
+    Settle(String),
     /// Another owner applies it: not sent.
     Conflict(Conflict),
 }
@@ -31,6 +33,8 @@ pub enum Why {
     Changed,
     /// Somebody else changed or deleted it.
     Drifted,
+    /// Another Environment had it and does not want it any more.
+    HandedOver,
     /// What is there could not be asked.
     Unknown,
 }

@@ -26,4 +26,22 @@ pub struct LiveView {
     pub deleting: bool,
     /// It carries [`drover_crds::ANNOTATION_PRUNE`]` : disabled`.
     pub prune_disabled: bool,
+    /// What the other Environments say about it.
+    pub elsewhere: Elsewhere,
+}
+
+/// What another Environment, named as a person would, has to do with an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// Nothing that would change what is done.
+    #[default]
+    Nothing,
+    /// It wants the object, which is to be handed over.
+    Wanted(String),
+    /// It is looked at in a moment; whether it wants the object is known then.
+    NotYetKnown(String),
+    /// It follows the same and cannot be read, so it may want the object.
+    Unreadable(String),
+    /// It is the owner whose label the object carries, and does not want it any more.
+    LetGo,
 }

@@ -18,7 +18,7 @@ pub use contest::{Contested, Contests, Rival};
 pub use forbidden::forbidden;
 pub use guards::{DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
 pub use inventory::InventoryEntry;
-pub use live::{Knowledge, LiveView};
+pub use live::{Elsewhere, Knowledge, LiveView};
 pub use planning::{Answer, Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};
 pub use removal::{Fate, Remover, fate, left_behind};
 pub use routes::{Claims, Route, Routes, Taken};

@@ -8,7 +8,7 @@ use drover_crds::DriftPolicy;
 use super::action::{Action, Conflict, Why};
 use super::guards::{FEW, Guards, Occasion, Refusal};
 use super::inventory::InventoryEntry;
-use super::live::{Knowledge, LiveView};
+use super::live::{Elsewhere, Knowledge, LiveView};
 use super::removal::{Fate, Remover, fate};
 use crate::render::{ObjectKey, Stage};
 
@@ -64,6 +64,17 @@ pub enum HeldBecause {
     CannotAsk,
     /// Another owner has an object of this commit; nothing is removed until that is settled.
     Conflicts,
+    /// It moved to this other Environment, which takes it over.
+    HandOver(String),
+    /// It is known in a moment whether it moved to this other Environment.
+    AskAgain(String),
+    /// It may have moved to this other Environment, which cannot be read.
+    MayBeWanted {
+        /// Which.
+        by: String,
+        /// The command that confirms its deletion.
+        command: String,
+    },
 }
 
 impl fmt::Display for Held {
@@ -75,6 +86,17 @@ impl fmt::Display for Held {
                 "{key} is no longer in git and was left, because {loss}: delete it with `{command}`, or give it the annotation \
                  {}=disabled to keep it",
                 drover_crds::ANNOTATION_PRUNE,
+            ),
+            HeldBecause::HandOver(by) => {
+                write!(f, "{key} is no longer in git here and is left to {by}, which wants it and takes it over")
+            }
+            HeldBecause::AskAgain(by) => {
+                write!(f, "{key} is no longer in git here and stays until it is known whether it moved to {by}")
+            }
+            HeldBecause::MayBeWanted { by, command } => write!(
+                f,
+                "{key} is no longer in git here and was left, because it may have moved to {by}, which follows the same and cannot be \
+                 read: mend or suspend that, or delete the object with `{command}`"
             ),
             HeldBecause::CannotAsk => {
                 write!(
@@ -118,6 +140,8 @@ pub struct Plan {
     pub stages: Vec<(Stage, Vec<Step>)>,
     /// What to delete, in order.
     pub prune: Vec<Removal>,
+    /// What another Environment took over: what is still held of it is to be let go of.
+    pub release: Vec<Removal>,
     /// What left git and stays for now, with the reason.
     pub held: Vec<Held>,
     /// The inventory to write before the first apply: everything that may exist afterwards. `None` when the current one
@@ -147,6 +171,19 @@ impl Plan {
         })
     }
 
+    /// The Environment, and the object, that is waited for because it is known in a moment whose an object is.
+    pub fn unsettled(&self) -> Option<(&str, &ObjectKey)> {
+        let wanted = self.steps().filter_map(|step| match &step.action {
+            Action::Settle(by) => Some((by.as_str(), &step.key)),
+            _ => None,
+        });
+        let left = self.held.iter().filter_map(|held| match &held.why {
+            HeldBecause::AskAgain(by) => Some((by.as_str(), &held.key)),
+            _ => None,
+        });
+        wanted.chain(left).next()
+    }
+
     /// The wanted objects that are to be sent.
     pub fn applies(&self) -> impl Iterator<Item = &Step> {
         self.steps().filter(|step| matches!(step.action, Action::Apply { .. }))
@@ -156,19 +193,21 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.applies().next().is_none()
             && self.prune.is_empty()
+            && self.release.is_empty()
             && self.write_ahead.is_none()
             && self.finished(|_| None, |_| false).is_none()
     }
 
     /// The inventory to write when the work is over, also when part of it failed: `answered` tells what the API server
-    /// answered for an object that was sent, `None` where it was not; `pruned` tells whether a deletion was accepted. What was
-    /// never made is not in it. `None` when the stored inventory says the same.
+    /// answered for an object that was sent, `None` where it was not; `pruned` tells whether a deletion was accepted, or what was
+    /// taken over is let go of. What was never made is not in it. `None` when the stored inventory says the same.
     pub fn finished(
         &self,
         answered: impl Fn(&ObjectKey) -> Option<Answer>,
         pruned: impl Fn(&ObjectKey) -> bool,
     ) -> Option<Vec<InventoryEntry>> {
-        let removals: HashSet<&ObjectKey> = self.prune.iter().map(|removal| &removal.key).collect();
+        let removals: HashSet<&ObjectKey> =
+            self.prune.iter().chain(&self.release).map(|removal| &removal.key).collect();
         let entries = self.stored.values().filter_map(|entry| {
             let key = &entry.key;
             if self.forget.contains(key) || (removals.contains(key) && pruned(key)) {
@@ -239,15 +278,16 @@ pub fn plan(
     let stages: Vec<_> = Stage::ALL.into_iter().filter_map(|stage| Some((stage, by_stage.remove(&stage)?))).collect();
 
     let left = current.values().filter(|entry| !wanted.contains(&entry.key));
-    let Leaving { mut prune, mut held, forget } = leaving(left, &live, guards);
+    let Leaving { mut prune, release, mut held, forget } = leaving(left, &live, guards);
     guard_fraction(&prune, &held, applied, guards)?;
-    if stages.iter().flat_map(|(_, steps)| steps).any(|step| matches!(step.action, Action::Conflict(_))) {
+    let unsettled = |step: &Step| matches!(step.action, Action::Conflict(_) | Action::Settle(_));
+    if stages.iter().flat_map(|(_, steps)| steps).any(unsettled) {
         held.extend(prune.drain(..).map(|removal| Held { key: removal.key, why: HeldBecause::Conflicts }));
     }
     prune.sort_by_cached_key(|removal| (std::cmp::Reverse(Stage::of_key(&removal.key)), removal.key.clone()));
 
     let write_ahead = (stored.len() != current.len()).then(|| stored.values().cloned().collect());
-    Ok(Plan { stages, prune, held, write_ahead, stored, ahead, kept, forget })
+    Ok(Plan { stages, prune, release, held, write_ahead, stored, ahead, kept, forget })
 }
 
 /// Whether the object of an entry is there or once was, as far as is known. Of one that was written ahead only seeing it says so.
@@ -273,7 +313,12 @@ fn decide(object: &Desired, knowledge: &Knowledge, entry: Option<&InventoryEntry
     };
     let ours = view.owner_label.as_deref() == Some(guards.owner_label.as_str());
     if let Some(other) = view.owner_label.as_ref().filter(|_| !ours) {
-        return Action::Conflict(Conflict { key: object.key.clone(), owner_label: other.clone() });
+        return match &view.elsewhere {
+            Elsewhere::LetGo if view.deleting => Action::Await,
+            Elsewhere::LetGo => Action::Apply { force: true, why: Why::HandedOver },
+            Elsewhere::NotYetKnown(by) => Action::Settle(by.clone()),
+            _ => Action::Conflict(Conflict { key: object.key.clone(), owner_label: other.clone() }),
+        };
     }
     if view.deleting {
         return Action::Await;
@@ -314,6 +359,7 @@ fn on_drift(put_back: Action, guards: &Guards) -> Action {
 #[derive(Default)]
 struct Leaving {
     prune: Vec<Removal>,
+    release: Vec<Removal>,
     held: Vec<Held>,
     forget: HashSet<ObjectKey>,
 }
@@ -329,17 +375,23 @@ fn leaving<'a>(
         Remover { namespace: &guards.namespace, owner_label: &guards.owner_label, confirmed: guards.confirmed() };
     for entry in left {
         let key = entry.key.clone();
-        if !guards.prune {
-            leaving.forget.insert(key);
-            continue;
-        }
         match fate(entry, &live(&key), &remover) {
+            Fate::Delete(_) | Fate::Guarded(_) | Fate::MayBeWanted(_) | Fate::CannotAsk if !guards.prune => {
+                leaving.forget.insert(key);
+            }
             Fate::Leave => {
                 leaving.forget.insert(key);
             }
             Fate::Delete(uid) => leaving.prune.push(Removal { key, uid }),
             Fate::Guarded(loss) => {
                 let why = HeldBecause::NeedsConfirmation { loss, command: guards.confirm_command() };
+                leaving.held.push(Held { key, why });
+            }
+            Fate::Release(uid) => leaving.release.push(Removal { key, uid }),
+            Fate::HandOver(by) => leaving.held.push(Held { key, why: HeldBecause::HandOver(by) }),
+            Fate::AskAgain(by) => leaving.held.push(Held { key, why: HeldBecause::AskAgain(by) }),
+            Fate::MayBeWanted(by) => {
+                let why = HeldBecause::MayBeWanted { by, command: guards.confirm_command() };
                 leaving.held.push(Held { key, why });
             }
             // Most likely it was never made. If it was, that is seen as soon as anybody can say.

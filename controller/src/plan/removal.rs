@@ -2,7 +2,7 @@
 //! deleted: what must not go in the one way must not go in the other.
 
 use super::inventory::InventoryEntry;
-use super::live::Knowledge;
+use super::live::{Elsewhere, Knowledge};
 use crate::render::ObjectKey;
 
 /// Who wants to delete.
@@ -25,6 +25,14 @@ pub enum Fate {
     Delete(String),
     /// It is not deleted before a person says so: what would be lost with it.
     Guarded(&'static str),
+    /// It is not deleted, because another Environment wants it, which takes it over.
+    HandOver(String),
+    /// Another Environment has taken it over: what this one still holds of the object with this uid is let go of.
+    Release(String),
+    /// It is known in a moment whether this other Environment wants it.
+    AskAgain(String),
+    /// It is not deleted, because this other Environment may want it and cannot be read.
+    MayBeWanted(String),
     /// It could not be asked whether it is there and ours.
     CannotAsk,
 }
@@ -41,12 +49,22 @@ pub fn fate(entry: &InventoryEntry, live: &Knowledge, remover: &Remover<'_>) -> 
         Knowledge::Absent => return Fate::Leave,
     };
     // Ours is what carries our label, or what lost every owner's label and still is the object that we applied.
+    let same_object = entry.uid.as_ref() == Some(&view.uid);
     let ours = match &view.owner_label {
         Some(label) => *label == remover.owner_label,
-        None => entry.uid.as_ref() == Some(&view.uid),
+        None => same_object,
     };
+    if !ours && same_object && !view.deleting {
+        return Fate::Release(view.uid.clone());
+    }
     if !ours || view.deleting || view.prune_disabled {
         return Fate::Leave;
+    }
+    match &view.elsewhere {
+        Elsewhere::Wanted(by) => return Fate::HandOver(by.clone()),
+        Elsewhere::NotYetKnown(by) => return Fate::AskAgain(by.clone()),
+        Elsewhere::Unreadable(by) if !remover.confirmed => return Fate::MayBeWanted(by.clone()),
+        Elsewhere::Unreadable(_) | Elsewhere::LetGo | Elsewhere::Nothing => {}
     }
     match loss(&entry.key.group, &entry.key.kind) {
         Some(loss) if !remover.confirmed => Fate::Guarded(loss),
@@ -54,11 +72,11 @@ pub fn fate(entry: &InventoryEntry, live: &Knowledge, remover: &Remover<'_>) -> 
     }
 }
 
-/// The sentence for an object that stays when its Environment is deleted.
-pub fn left_behind(key: &ObjectKey, loss: &str) -> String {
+/// The sentence for an object that stays when its Environment is deleted, because of `why`.
+pub fn left_behind(key: &ObjectKey, why: &str) -> String {
     let place = key.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
     format!(
-        "{key} was left, because {loss}: delete it with `kubectl delete {} {}{place}`",
+        "{key} was left, because {why}: delete it with `kubectl delete {} {}{place}`",
         key.kind.to_lowercase(),
         key.name
     )
@@ -121,6 +139,26 @@ mod tests {
     fn what_is_never_to_be_deleted_stays_in_both_ways() {
         let protected = LiveView { prune_disabled: true, ..ours() };
         assert_eq!(of(key("", "ConfigMap", "a"), protected, true), Fate::Leave);
+    }
+
+    #[test]
+    fn what_another_environment_wants_is_handed_over_and_not_deleted() {
+        let by = || "Environment shop/b".to_owned();
+        for kind in ["ConfigMap", "PersistentVolumeClaim"] {
+            let of = |elsewhere, confirmed| of(key("", kind, "a"), LiveView { elsewhere, ..ours() }, confirmed);
+            for confirmed in [false, true] {
+                assert_eq!(of(Elsewhere::Wanted(by()), confirmed), Fate::HandOver(by()), "{kind}");
+                assert_eq!(of(Elsewhere::NotYetKnown(by()), confirmed), Fate::AskAgain(by()), "{kind}");
+            }
+            assert_eq!(of(Elsewhere::Unreadable(by()), false), Fate::MayBeWanted(by()), "{kind}");
+            assert_eq!(of(Elsewhere::Unreadable(by()), true), Fate::Delete("u1".into()), "{kind}");
+        }
+        let theirs = LiveView { owner_label: Some("env.shop.b".into()), ..ours() };
+        let entry = InventoryEntry { uid: Some("u1".into()), ..InventoryEntry::ahead(key("", "ConfigMap", "a")) };
+        let remover = Remover { namespace: "shop", owner_label: "env.shop.prod", confirmed: false };
+        assert_eq!(fate(&entry, &Knowledge::Present(theirs.clone()), &remover), Fate::Release("u1".into()));
+        let made_anew = InventoryEntry { uid: Some("u0".into()), ..entry };
+        assert_eq!(fate(&made_anew, &Knowledge::Present(theirs), &remover), Fate::Leave);
     }
 
     #[test]

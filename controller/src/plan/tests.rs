@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::render::{ObjectKey, Stage};
 
+mod moved;
+
 const OURS: &str = "env.shop.prod";
 const OTHER: &str = "env.other.prod";
 const COMMIT: &str = "1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d";
@@ -56,6 +58,7 @@ fn live() -> LiveView {
         owner_label: Some(OURS.into()),
         deleting: false,
         prune_disabled: false,
+        elsewhere: Elsewhere::Nothing,
     }
 }
 
@@ -462,6 +465,7 @@ fn any_live() -> impl Strategy<Value = LiveView> {
             owner_label,
             deleting: false,
             prune_disabled,
+            elsewhere: Elsewhere::Nothing,
         },
     )
 }

@@ -269,6 +269,79 @@ async fn with_an_environment_goes_no_more_than_pruning_would_take() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_moves_to_another_environment_is_handed_over() {
+    let namespace = Namespace::new("moves").await;
+    let repo = namespace.repository("maps");
+    let moving = |text: &str| {
+        format!(
+            "{}---\napiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}\n\
+             ---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: data}}\n\
+             spec: {{accessModes: [ReadWriteOnce], storageClassName: none, resources: {{requests: {{storage: 1Mi}}}}}}\n",
+            config_maps(&["moving"], text)
+        )
+    };
+    let (left_own, right_own) = (config_maps(&["left"], "one"), config_maps(&["right"], "one"));
+    let push = |folder: &str, text: &str| {
+        let moving = (format!("{folder}/moving.yaml"), moving(text));
+        let files = [("left/own.yaml", left_own.as_str()), ("right/own.yaml", &right_own), (&moving.0, &moving.1)];
+        repo.push(&files, &format!("To {folder}"))
+    };
+    let follow = async |name: &'static str| {
+        Environment::create(&namespace, name, &repo, |spec| spec.source.path = Some(name.into())).await
+    };
+    let commit = push("left", "one");
+    let environments = [follow("left").await, follow("right").await];
+    for environment in &environments {
+        environment.is_ready_at(&commit).await;
+    }
+    let uids = || {
+        let objects = ["configmap/moving", "service/web", "persistentvolumeclaim/data"];
+        objects.map(|object| namespace.kubectl(&["get", object, "-o", "jsonpath={.metadata.uid}"]))
+    };
+    let before = uids();
+    // There and back, with a changed text: whose turn comes first is left to chance.
+    for (folder, text) in [("right", "two"), ("left", "two"), ("right", "three")] {
+        let commit = push(folder, text);
+        for environment in &environments {
+            let status = environment.is_ready_at(&commit).await;
+            assert!(status.failures.is_empty(), "{:?}", status.failures);
+        }
+        assert_eq!(uids(), before, "moved to {folder}, and made anew");
+        let owner = namespace.kubectl(&["get", "configmap", "moving", "-o", "jsonpath={.metadata.labels}"]);
+        assert!(owner.contains(&format!(".{folder}\"")), "{owner}");
+        text_becomes(&namespace, "moving", Some(text)).await;
+    }
+
+    // The one that had it holds nothing of it any more: what leaves git leaves the object.
+    eventually("the first owner lets go", Duration::from_secs(30), async || {
+        let managers = [
+            "get",
+            "configmap",
+            "moving",
+            "--show-managed-fields",
+            "-o",
+            "jsonpath={.metadata.managedFields[*].manager}",
+        ];
+        let managers = namespace.kubectl(&managers);
+        if managers.contains(".left") { Err(managers) } else { Ok(()) }
+    })
+    .await;
+    let bare = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: moving}\n";
+    let rest = moving("three")
+        .split_once("---\napiVersion: v1\nkind: Service")
+        .map(|(_, rest)| rest.to_owned())
+        .expect("a Service");
+    let files = format!("{bare}---\napiVersion: v1\nkind: Service{rest}");
+    let commit = repo.push(
+        &[("left/own.yaml", &left_own), ("right/own.yaml", &right_own), ("right/moving.yaml", &files)],
+        "Without its text",
+    );
+    environments[1].is_ready_at(&commit).await;
+    text_becomes(&namespace, "moving", None).await;
+    assert!(exists(&namespace, "moving").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_applies_is_not_taken_over() {
     let namespace = Namespace::new("foreign").await;
     let repo = namespace.repository("maps");

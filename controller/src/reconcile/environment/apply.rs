@@ -11,13 +11,16 @@ use tokio::time::Instant;
 use super::dereference::account;
 use super::desired::{Bodies, Desired, Renderer, Wish, unavailable};
 use super::failure::{Failure, MendedBy};
+use super::peers::Peers;
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
 use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
 use crate::driver::Key;
 use crate::git::CommitInfo;
 use crate::health::Health;
-use crate::plan::{self, Action, Answer, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why};
+use crate::plan::{
+    self, Action, Answer, Elsewhere, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why,
+};
 use crate::render::{Object, ObjectKey, Origin, Stage};
 
 /// Applies of one Environment under way at once.
@@ -30,6 +33,7 @@ pub(super) struct Work<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) renderer: &'a Renderer,
     pub(super) inventories: &'a Inventories,
+    pub(super) peers: &'a Peers,
     pub(super) acting: &'a Acting,
     pub(super) environment: &'a Environment,
     pub(super) key: &'a Key,
@@ -68,7 +72,8 @@ pub(super) struct Done {
 pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
     let record = work.inventories.get(work.key).await.unwrap_or_default();
     let sights = sights(work, &record.entries).await?;
-    let known = look(work, &sights, &record.entries).await;
+    let mut known = look(work, &sights, &record.entries).await;
+    ask_peers(work, &mut known).await;
     let plan = plan::plan(
         &work.desired.objects,
         |key| known.get(key).cloned().unwrap_or(Knowledge::Unknown),
@@ -80,10 +85,10 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
     let paused: HashSet<&ObjectKey> =
         plan.applies().filter(|step| is_paused(work, step)).map(|step| &step.key).collect();
     let told = |step: &Step| paused.contains(&step.key) && work.acting.knows_rival(&step.key);
-    if plan.applies().all(told) && plan.prune.is_empty() {
+    if plan.applies().all(told) && plan.prune.is_empty() && plan.release.is_empty() {
         // Nothing to send: the usual case. The rest tells whether anything is to be written.
         finish(work, &record, plan.finished(|_| None, |_| false)).await?;
-        conflicts(&plan)?;
+        settled(&plan)?;
         return Ok(Some(done(work, &sights, &plan, &Outcome::default())));
     }
 
@@ -104,9 +109,29 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
             served(work, &bodies, steps).await;
         }
     }
+    for taken in &plan.release {
+        match work.acting.release(work.owner, &taken.key, &taken.uid).await {
+            Ok(()) => {
+                tracing::info!(namespace = %work.key.0, environment = %work.key.1, object = %taken.key, "handed over");
+                outcome.pruned.insert(taken.key.clone());
+            }
+            // The object is another's already; that a few of its fields stay is not worth a failure.
+            Err(error) if error.is_terminal() => {
+                tracing::warn!(namespace = %work.key.0, environment = %work.key.1, %error, "handed over, and cannot let go of it");
+                outcome.pruned.insert(taken.key.clone());
+            }
+            Err(error) => outcome.fail(&taken.key, None, &error),
+        }
+    }
     let complete = !superseded && outcome.failures.is_empty() && plan.conflicts().next().is_none();
     if complete && (work.newest)() {
         for removal in &plan.prune {
+            // Another may have come to want it since the plan was made.
+            let claim = work.peers.claim(work.key, Some(&work.commit.id), &removal.key);
+            if matches!(claim, Elsewhere::Wanted(_) | Elsewhere::NotYetKnown(_)) {
+                superseded = true;
+                continue;
+            }
             match work.acting.delete(&removal.key, &removal.uid).await {
                 Ok(()) => {
                     tracing::info!(namespace = %work.key.0, environment = %work.key.1, object = %removal.key, "pruned");
@@ -124,7 +149,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
     if superseded {
         return Ok(None);
     }
-    conflicts(&plan)?;
+    settled(&plan)?;
     // A kind whose first object was just made is watched from now on.
     let sights = self::sights(work, &[]).await?;
     Ok(Some(done(work, &sights, &plan, &outcome)))
@@ -242,6 +267,30 @@ async fn look(work: &Work<'_>, sights: &Sights, entries: &[InventoryEntry]) -> H
     known
 }
 
+/// What the other Environments say of objects that changed hands, or may.
+async fn ask_peers(work: &Work<'_>, known: &mut HashMap<ObjectKey, Knowledge>) {
+    let wanted: HashSet<&ObjectKey> = work.desired.objects.iter().map(|object| &object.key).collect();
+    let ours = work.owner.label();
+    let mut deleted: HashMap<String, bool> = HashMap::new();
+    for (key, knowledge) in known {
+        let Knowledge::Present(view) = knowledge else { continue };
+        let other = view.owner_label.as_deref().filter(|label| *label != ours);
+        let elsewhere = work.peers.elsewhere(work.key, &work.commit.id, wanted.contains(key), other, key);
+        view.elsewhere = match (elsewhere, other) {
+            (Some(elsewhere), _) => elsewhere,
+            // Its objects stayed when it was deleted. That it is not known here is no proof.
+            (None, Some(label)) => {
+                if !deleted.contains_key(label) {
+                    let is_deleted = matches!(work.cluster.owner_exists(label).await, Ok(false));
+                    deleted.insert(label.to_owned(), is_deleted);
+                }
+                if deleted[label] { Elsewhere::LetGo } else { Elsewhere::Nothing }
+            }
+            (None, None) => Elsewhere::Nothing,
+        };
+    }
+}
+
 async fn ask(work: &Work<'_>, kind: &Kind, key: ObjectKey) -> (ObjectKey, Knowledge) {
     let knowledge = match work.acting.look(kind, &key).await {
         Ok(live) => {
@@ -267,6 +316,7 @@ async fn knowledge(work: &Work<'_>, key: &ObjectKey, live: Option<Live>) -> Know
         owner_label: Some(live.owner).filter(|owner| !owner.is_empty()),
         deleting: live.deleting,
         prune_disabled: live.prune_disabled,
+        elsewhere: Elsewhere::Nothing,
     })
 }
 
@@ -316,7 +366,7 @@ async fn send(
                         outcome.corrected.push(key.to_string());
                         work.acting.put_back(key);
                     }
-                    Why::New | Why::Changed => work.acting.wanted_otherwise(key),
+                    Why::New | Why::Changed | Why::HandedOver => work.acting.wanted_otherwise(key),
                     Why::Unknown => {}
                 }
                 let fields = live.sent.filter(|fields| *fields != 0);
@@ -415,6 +465,18 @@ async fn finish(work: &Work<'_>, before: &Record, entries: Option<Vec<InventoryE
         None => {
             let current = work.inventories.get(work.key).await.unwrap_or_default();
             write(work, current.entries.clone()).await
+        }
+    }
+}
+
+/// Whether it is known of all objects whose they are.
+fn settled(plan: &plan::Plan) -> Result<(), Failure> {
+    conflicts(plan)?;
+    match plan.unsettled() {
+        None => Ok(()),
+        Some((other, object)) => {
+            let message = format!("Waiting for a look at {other}, because {object} may have moved between the two");
+            Err(Failure::new("HandOver", message, MendedBy::Turn))
         }
     }
 }

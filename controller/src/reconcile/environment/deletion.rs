@@ -3,8 +3,9 @@
 //! No finalizer is used: deleting an Environment, or a whole namespace, never hangs on a controller that is not there. What is
 //! to be deleted stands in the inventory, which outlives the Environment.
 
-use drover_crds::DeletionPolicy;
+use drover_crds::{DeletionPolicy, Owner, OwnerKind};
 
+use super::peers::Peers;
 use crate::cluster::inventory::{Inventories, Key};
 use crate::cluster::{Acting, ApiError, Cluster, Sight, definition, namespace_is_going};
 use crate::plan::{Fate, InventoryEntry, Knowledge, LiveView, Remover, fate, left_behind};
@@ -13,9 +14,30 @@ use crate::render::{ObjectKey, Stage};
 /// Name of the definition of Environments.
 pub(super) const CRD: &str = "environments.drover.dev";
 
+/// Why the cleaning up is not done yet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfinished {
+    /// The API server did not do what it was asked.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Another Environment is looked at in a moment.
+    #[error("it is not known yet whether {by} wants {object}")]
+    NotYetKnown {
+        /// Which object.
+        object: ObjectKey,
+        /// The Environment.
+        by: String,
+    },
+}
+
 /// Deletes or leaves the objects, as the Environment's policy was. What it left though the policy says that all goes, each in a
 /// sentence; the inventory is to be forgotten then.
-pub(super) async fn clean_up(cluster: &Cluster, inventories: &Inventories, key: &Key) -> Result<Vec<String>, ApiError> {
+pub(super) async fn clean_up(
+    cluster: &Cluster,
+    inventories: &Inventories,
+    peers: &Peers,
+    key: &Key,
+) -> Result<Vec<String>, Unfinished> {
     let Some(record) = inventories.get(key).await else { return Ok(Vec::new()) };
     let (namespace, name) = key;
     if record.on_deletion == DeletionPolicy::Orphan {
@@ -34,16 +56,31 @@ pub(super) async fn clean_up(cluster: &Cluster, inventories: &Inventories, key: 
         return Ok(Vec::new());
     }
     let acting = cluster.acting_as(namespace, &record.account);
-    let label = drover_crds::Owner::new(drover_crds::OwnerKind::Environment, namespace, name).label();
+    let owner = Owner::new(OwnerKind::Environment, namespace, name);
+    let label = owner.label();
     // Nobody can be asked to confirm any more: whoever means what is guarded deletes it.
     let remover = Remover { namespace, owner_label: &label, confirmed: false };
     let mut entries: Vec<&InventoryEntry> = record.entries.iter().collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(Stage::of_key(&entry.key)));
     let mut left = Vec::new();
     for entry in entries {
-        match fate(entry, &known(cluster, &acting, &entry.key).await?, &remover) {
+        let mut known = known(cluster, &acting, &entry.key).await?;
+        if let Knowledge::Present(view) = &mut known {
+            view.elsewhere = peers.claim(key, None, &entry.key);
+        }
+        match fate(entry, &known, &remover) {
             Fate::Delete(uid) => acting.delete(&entry.key, &uid).await?,
+            Fate::Release(uid) => match acting.release(&owner, &entry.key, &uid).await {
+                Err(error) if !error.is_terminal() => return Err(error.into()),
+                _ => {}
+            },
             Fate::Guarded(loss) => left.push(left_behind(&entry.key, loss)),
+            Fate::MayBeWanted(by) => {
+                let why = format!("{by} follows the same and cannot be read, so it may want it");
+                left.push(left_behind(&entry.key, &why));
+            }
+            Fate::AskAgain(by) => return Err(Unfinished::NotYetKnown { object: entry.key.clone(), by }),
+            Fate::HandOver(by) => tracing::info!(%namespace, %name, object = %entry.key, %by, "handed over"),
             Fate::Leave | Fate::CannotAsk => {}
         }
     }

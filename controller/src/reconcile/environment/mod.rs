@@ -2,7 +2,7 @@
 //!
 //! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account;
 //! 2. [`desired`]: the objects of the commit, of a large one when it is its turn ([`turns`]);
-//! 3. [`mod@plan`](crate::plan): what to send, what to prune, what to refuse (pure);
+//! 3. [`mod@plan`](crate::plan): what to send, what to prune, what to refuse (pure); [`peers`] says what moved to or from another;
 //! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
 //! 5. [`status`]: what a person reads (pure), and when to look again.
 //!
@@ -15,6 +15,7 @@ mod deletion;
 mod dereference;
 mod desired;
 mod failure;
+mod peers;
 mod status;
 mod turns;
 
@@ -30,11 +31,13 @@ use kube::core::{ObjectMeta, PartialObjectMetaExt as _};
 use kube::runtime::events::EventType;
 
 use self::apply::{Done, apply};
+use self::deletion::Unfinished;
 pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, Renderer, Wish};
 use self::failure::{Failure, MendedBy};
-use self::status::{AppliedNow, CONTESTED, Findings, Reached, conclude, listed};
+use self::peers::Peers;
+use self::status::{AppliedNow, CONTESTED, Findings, Reached, TURN, conclude, listed};
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, Cluster, definition, is_gone};
@@ -43,6 +46,9 @@ use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories, outlook};
 use crate::health::Health;
 use crate::plan::Occasion;
+
+/// How the git child's error is called for a folder that the commit does not have.
+const NO_SUCH_PATH: &str = "NoSuchPath";
 
 /// What is remembered of an Environment between two reconciles. All of it can be found again.
 #[derive(Clone, Default)]
@@ -65,6 +71,7 @@ pub struct EnvironmentReconciler {
     inventories: Arc<Inventories>,
     owners: Arc<Owners>,
     announcer: Announcer,
+    peers: Peers,
     statuses: Statuses<Environment>,
     memories: Mutex<HashMap<Key, Memory>>,
 }
@@ -80,7 +87,17 @@ impl EnvironmentReconciler {
         let announcer = Announcer::new(&cluster, "Reconcile");
         let statuses = Statuses::new(cluster.client());
         let renderer = Renderer::new(cluster.clone(), repositories.clone());
-        Self { cluster, repositories, renderer, inventories, owners, announcer, statuses, memories: Mutex::default() }
+        Self {
+            cluster,
+            repositories,
+            renderer,
+            inventories,
+            owners,
+            announcer,
+            peers: Peers::default(),
+            statuses,
+            memories: Mutex::default(),
+        }
     }
 
     // A plain map that no panic can leave half-written.
@@ -91,6 +108,10 @@ impl EnvironmentReconciler {
 
 impl Reconciler for EnvironmentReconciler {
     type Kind = Environment;
+
+    fn appeared(&self, environment: &Environment) {
+        self.peers.note(environment);
+    }
 
     async fn reconcile(&self, environment: Arc<Environment>) -> Next {
         if environment.metadata.deletion_timestamp.is_some() {
@@ -146,21 +167,27 @@ impl Reconciler for EnvironmentReconciler {
             uid: self.memories().remove(&key).and_then(|memory| memory.uid),
             ..ObjectMeta::default()
         };
+        self.peers.gone(&key);
         let gone = meta.into_response_partial::<Environment>();
         self.statuses.forget(&key);
         self.repositories.unsubscribe(namespace, name);
         self.renderer.forget(&key);
         let cleaned = async {
-            let left = deletion::clean_up(&self.cluster, &self.inventories, &key).await?;
+            let left = deletion::clean_up(&self.cluster, &self.inventories, &self.peers, &key).await?;
             if !left.is_empty() {
                 self.announcer.publish(&gone, EventType::Warning, "ObjectsLeft", listed(&left)).await;
             }
-            self.inventories.remove(&key).await
+            self.inventories.remove(&key).await.map_err(Unfinished::Api)
         };
         match cleaned.await {
             Ok(()) => {
                 self.owners.forget(&owner);
+                self.peers.forget(&key);
                 Next::Await
+            }
+            Err(wait @ Unfinished::NotYetKnown { .. }) => {
+                tracing::debug!(%namespace, %name, %wait, "cannot clean up after a deleted Environment yet");
+                Next::Later(TURN)
             }
             Err(error) => {
                 tracing::warn!(%namespace, %name, %error, "cannot clean up after a deleted Environment yet");
@@ -170,10 +197,12 @@ impl Reconciler for EnvironmentReconciler {
     }
 
     async fn left_behind(&self) -> Vec<Key> {
+        self.peers.complete();
         self.inventories.keys().await
     }
 
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
+        self.peers.note_illegible(&(namespace.to_owned(), name.to_owned()));
         let message = format!("Environment {namespace}/{name} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
         let now = Time(jiff::Timestamp::now());
@@ -214,7 +243,8 @@ impl EnvironmentReconciler {
         }
         let acting = self.cluster.acting_as(&key.0, account(environment));
         if !memory.dereferenced.as_ref().is_some_and(|d| d.holds(environment)) {
-            let dereferenced = dereference(&acting, environment).await?;
+            let dereferenced =
+                dereference(&acting, environment).await.inspect_err(|_| self.peers.unreadable(key, None))?;
             self.repositories.subscribe(&key.0, &key.1, dereferenced.subscription.as_ref().clone());
             if memory.dereferenced.as_ref().is_some_and(|before| before.asked_before(environment)) {
                 self.repositories.sync_now(&key.0, &key.1);
@@ -243,7 +273,10 @@ impl EnvironmentReconciler {
                 }
                 match last_good {
                     Some(commit) => (commit, Some(failure)),
-                    None => return Err(failure),
+                    None => {
+                        self.peers.unreadable(key, None);
+                        return Err(failure);
+                    }
                 }
             }
         };
@@ -254,11 +287,17 @@ impl EnvironmentReconciler {
             Ok(desired) => Arc::new(desired),
             Err(failure) if failure.mended_by == MendedBy::Turn => return Err(failure),
             Err(failure) => {
+                // A folder that is not there has no objects; what is in a file that cannot be read nobody knows.
+                match failure.reason.as_str() {
+                    NO_SUCH_PATH => self.peers.read(key, &commit.id, &Arc::default(), unreachable.is_none()),
+                    _ => self.peers.unreadable(key, Some(&commit.id)),
+                }
                 findings.again = self.hold(environment, key, owner, &acting, memory).await;
                 return Err(failure);
             }
         };
         memory.desired = Some(Arc::new(desired.without_objects()));
+        self.peers.read(key, &commit.id, &desired.objects, unreachable.is_none());
         if environment.spec.deletion_policy != Some(DeletionPolicy::Delete) {
             memory.definition = None;
         } else if memory.definition.is_none() {
@@ -273,6 +312,7 @@ impl EnvironmentReconciler {
             cluster: &self.cluster,
             renderer: &self.renderer,
             inventories: &self.inventories,
+            peers: &self.peers,
             acting: &acting,
             environment,
             key,
@@ -283,7 +323,14 @@ impl EnvironmentReconciler {
             definition: memory.definition.as_deref(),
             newest: &newest,
         })
-        .await?;
+        .await
+        .inspect_err(|failure| {
+            if failure.mended_by == MendedBy::Turn {
+                for (namespace, name) in self.peers.behind(key, &commit.id) {
+                    self.repositories.sync_now(&namespace, &name);
+                }
+            }
+        })?;
         let Some(Done { changed, blind, health, drifted, corrected, contested, again, held }) = done else {
             return Ok(Reached::Superseded);
         };
@@ -324,6 +371,7 @@ impl EnvironmentReconciler {
             cluster: &self.cluster,
             renderer: &self.renderer,
             inventories: &self.inventories,
+            peers: &self.peers,
             acting,
             environment,
             key,

@@ -23,8 +23,8 @@ const BLIND_POLL: Duration = Duration::from_secs(300);
 const BLIND_WAIT: Duration = Duration::from_secs(15);
 /// How often it is looked whether a person has mended what only a person can.
 const PERSON: Duration = Duration::from_secs(15);
-/// How often a large commit asks whether it is its turn.
-const TURN: Duration = Duration::from_secs(1);
+/// How often it is asked whether others are done for whom one waits.
+pub(super) const TURN: Duration = Duration::from_secs(1);
 
 /// The reason where others change an object again and again.
 pub(super) const CONTESTED: &str = "Contested";
