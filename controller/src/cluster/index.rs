@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::health::{self, Health};
+use crate::health::{self, Finished, Health};
+use crate::plan::Ended;
 use crate::render::ObjectKey;
 
 /// One object as it was last seen.
@@ -33,6 +34,8 @@ pub struct Live {
     pub sent: Option<u64>,
     /// Its health.
     pub health: Health,
+    /// Whether it ran to its end.
+    pub finished: Option<Finished>,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Whether it is annotated as never to be pruned.
@@ -54,6 +57,7 @@ impl Live {
             with_replicas,
             sent: None,
             health: health::assess(&whole),
+            finished: health::finished(&whole),
             deleting: meta.deletion_timestamp.is_some(),
             prune_disabled: meta
                 .annotations
@@ -74,6 +78,12 @@ impl Live {
         if autoscaled && self.with_replicas != 0 { self.with_replicas } else { self.fields }
     }
 
+    /// What ran to its end.
+    pub fn ended(&self) -> Option<Ended> {
+        let failed = self.finished? == Finished::Failed;
+        Some(Ended { hash: self.applied.clone()?, failed })
+    }
+
     /// Whether a reconcile of its owner could come to another conclusion than before.
     fn matters(&self, before: &Self) -> bool {
         let Self {
@@ -85,11 +95,12 @@ impl Live {
             with_replicas: _,
             sent: _,
             health,
+            finished,
             deleting,
             prune_disabled: _,
         } = before;
-        (uid, owner, applied, fields, health, deleting)
-            != (&self.uid, &self.owner, &self.applied, &self.fields, &self.health, &self.deleting)
+        (uid, owner, applied, fields, health, finished, deleting)
+            != (&self.uid, &self.owner, &self.applied, &self.fields, &self.health, &self.finished, &self.deleting)
     }
 }
 
@@ -138,16 +149,22 @@ impl GroupKind {
     }
 }
 
+/// How many objects that ran and are gone are remembered until their owners come to look.
+const MOST_ENDED: usize = 10_000;
+
 #[derive(Default)]
 struct Objects {
     live: HashMap<ObjectKey, Live>,
     by_owner: HashMap<String, HashSet<ObjectKey>>,
     /// Objects that drover applied since a listing of their kind began: that listing may not show them yet.
     fresh: HashSet<ObjectKey>,
+    /// What ran to its end and was removed: its owner may come to look only after that.
+    ended: HashMap<ObjectKey, Ended>,
 }
 
 impl Objects {
     fn insert(&mut self, key: ObjectKey, live: Live) -> Option<Live> {
+        self.ended.remove(&key);
         let before = self.live.insert(key.clone(), live.clone());
         if before.as_ref().is_none_or(|before| before.owner != live.owner) {
             if let Some(before) = &before {
@@ -161,6 +178,13 @@ impl Objects {
     fn remove(&mut self, key: &ObjectKey) -> Option<Live> {
         self.fresh.remove(key);
         let before = self.live.remove(key)?;
+        if let Some(ended) = before.ended() {
+            // Their owners have long looked at nearly all of these, and have written down what they saw.
+            if self.ended.len() >= MOST_ENDED {
+                self.ended.clear();
+            }
+            self.ended.insert(key.clone(), ended);
+        }
         self.forget_owner(&before.owner, key);
         Some(before)
     }
@@ -190,6 +214,11 @@ impl Index {
     /// The object of that key, as it was last seen.
     pub fn live(&self, key: &ObjectKey) -> Option<Live> {
         self.read().live.get(key).cloned()
+    }
+
+    /// How the object of that key ended, if it ran to its end before it was removed.
+    pub fn ended(&self, key: &ObjectKey) -> Option<Ended> {
+        self.read().ended.get(key).cloned()
     }
 
     /// All objects with that owner label, in the order of their keys.
@@ -392,6 +421,26 @@ mod tests {
         index.keep_only(&kind, &HashSet::from([key("kept")]));
         let left: Vec<_> = index.of_owner("env.shop.prod").into_iter().map(|(key, _)| key.name).collect();
         assert_eq!(left, ["kept", "new"]);
+    }
+
+    #[test]
+    fn what_ran_and_was_removed_is_remembered_until_it_is_made_anew() {
+        let (index, _told) = index();
+        let job = |version: u64, conditions: serde_json::Value| {
+            let object = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {
+                "name": "once", "namespace": "shop", "uid": format!("uid-{version}"), "resourceVersion": version.to_string(),
+                "labels": {LABEL_OWNER: "env.shop.prod"}, "annotations": {ANNOTATION_APPLIED: "hash"}},
+                "status": {"conditions": conditions}});
+            Live::of(&serde_json::from_value(object).expect("an object"))
+        };
+        index.observed(key("once"), job(1, json!([])));
+        index.gone(&key("once"), None);
+        assert_eq!(index.ended(&key("once")), None, "it was removed before its end");
+        index.observed(key("once"), job(2, json!([{"type": "Complete", "status": "True"}])));
+        index.gone(&key("once"), None);
+        assert_eq!(index.ended(&key("once")), Some(Ended { hash: "hash".into(), failed: false }));
+        index.observed(key("once"), job(3, json!([])));
+        assert_eq!(index.ended(&key("once")), None);
     }
 
     #[test]

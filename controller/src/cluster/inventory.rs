@@ -299,7 +299,7 @@ mod tests {
 
     fn entry(name: &str) -> InventoryEntry {
         let key = ObjectKey { group: String::new(), kind: "Service".into(), namespace: None, name: name.into() };
-        InventoryEntry { key, uid: None, fields: None }
+        InventoryEntry::ahead(key)
     }
 
     #[test]

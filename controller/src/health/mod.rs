@@ -5,10 +5,12 @@ mod assess;
 mod builtin;
 mod container;
 mod fields;
+mod finished;
 mod pods;
 mod probe;
 #[cfg(test)]
 mod tests;
 
 pub use assess::{Health, assess};
+pub use finished::{Finished, finished};
 pub use pods::{Finding, Patience, diagnose, replica_failure};

@@ -16,11 +16,24 @@ pub struct InventoryEntry {
     /// Hash of the set of fields that the Environment's field manager held after the last apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<u64>,
+    /// That it ran to its end, and with which content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// What ran to its end. It is not made again, whoever removes it, while it is wanted with the same content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ended {
+    /// [`crate::render::applied_hash`] of what ran.
+    pub hash: String,
+    /// Whether it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
 }
 
 impl InventoryEntry {
     /// An entry for an object that is about to be applied for the first time.
     pub fn ahead(key: ObjectKey) -> Self {
-        Self { key, uid: None, fields: None }
+        Self { key, uid: None, fields: None, ended: None }
     }
 }

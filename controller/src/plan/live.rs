@@ -1,10 +1,14 @@
 //! What is known about an object in the cluster.
 
+use super::inventory::Ended;
+
 /// The answer to "what is there under this key?". Being unable to ask is an answer of its own, and never means absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Knowledge {
     /// The API server said that there is no such object.
     Absent,
+    /// It ran to its end and was removed since.
+    Ended(Ended),
     /// It is there.
     Present(LiveView),
     /// Nobody could say: the watch is not ready, drover may not read the kind, the API is down.
@@ -26,6 +30,8 @@ pub struct LiveView {
     pub deleting: bool,
     /// It carries [`drover_crds::ANNOTATION_PRUNE`]` : disabled`.
     pub prune_disabled: bool,
+    /// It ran to its end.
+    pub ended: Option<Ended>,
     /// What the other Environments say about it.
     pub elsewhere: Elsewhere,
 }

@@ -17,7 +17,7 @@ pub use action::{Action, Conflict, Why, owner_of};
 pub use contest::{Contested, Contests, Rival};
 pub use forbidden::forbidden;
 pub use guards::{DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
-pub use inventory::InventoryEntry;
+pub use inventory::{Ended, InventoryEntry};
 pub use live::{Elsewhere, Knowledge, LiveView};
 pub use planning::{Answer, Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};
 pub use removal::{Fate, Remover, fate, left_behind};

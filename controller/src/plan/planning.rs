@@ -7,7 +7,7 @@ use drover_crds::DriftPolicy;
 
 use super::action::{Action, Conflict, Why};
 use super::guards::{FEW, Guards, Occasion, Refusal};
-use super::inventory::InventoryEntry;
+use super::inventory::{Ended, InventoryEntry};
 use super::live::{Elsewhere, Knowledge, LiveView};
 use super::removal::{Fate, Remover, fate};
 use crate::render::{ObjectKey, Stage};
@@ -151,6 +151,8 @@ pub struct Plan {
     stored: BTreeMap<ObjectKey, InventoryEntry>,
     /// What is in it for the first time, because it is to be sent: nothing of it was made before.
     ahead: HashSet<ObjectKey>,
+    /// Wanted objects that ran to their end with the content that is wanted.
+    ended: BTreeMap<ObjectKey, Ended>,
     /// Objects that were not to be sent, as they were seen.
     kept: BTreeMap<ObjectKey, Seen>,
     /// Entries of objects that left git and need no deletion: gone, going, or not ours.
@@ -182,6 +184,11 @@ impl Plan {
             _ => None,
         });
         wanted.chain(left).next()
+    }
+
+    /// How a wanted object ended that ran with the content that is wanted, whether it is still there or not.
+    pub fn ended(&self, key: &ObjectKey) -> Option<&Ended> {
+        self.ended.get(key)
     }
 
     /// The wanted objects that are to be sent.
@@ -220,8 +227,14 @@ impl Plan {
                 None => self.kept.get(key).cloned(),
             };
             Some(match seen {
-                Some(seen) => InventoryEntry { key: key.clone(), uid: Some(seen.uid), fields: seen.fields },
-                None => entry.clone(),
+                Some(seen) => {
+                    let ended = self.ended.get(key).cloned();
+                    InventoryEntry { key: key.clone(), uid: Some(seen.uid), fields: seen.fields, ended }
+                }
+                None => {
+                    let ended = self.ended.get(key).or(entry.ended.as_ref()).cloned();
+                    InventoryEntry { ended, ..entry.clone() }
+                }
             })
         });
         let entries: Vec<InventoryEntry> = entries.collect();
@@ -256,12 +269,15 @@ pub fn plan(
 
     let mut stored = current.clone();
     let mut ahead = HashSet::new();
-    let mut kept = BTreeMap::new();
+    let (mut kept, mut ended) = (BTreeMap::new(), BTreeMap::new());
     let mut by_stage: HashMap<Stage, Vec<Step>> = HashMap::new();
     for object in desired {
         let entry = current.get(&object.key);
         let knowledge = live(&object.key);
         let action = decide(object, &knowledge, entry, guards);
+        if let (Action::Keep | Action::Await, Some(found)) = (&action, ended_as_wanted(object, &knowledge, entry)) {
+            ended.insert(object.key.clone(), found.clone());
+        }
         if matches!(action, Action::Apply { .. } | Action::Keep) && entry.is_none() {
             stored.insert(object.key.clone(), InventoryEntry::ahead(object.key.clone()));
             if matches!(action, Action::Apply { .. }) {
@@ -287,7 +303,7 @@ pub fn plan(
     prune.sort_by_cached_key(|removal| (std::cmp::Reverse(Stage::of_key(&removal.key)), removal.key.clone()));
 
     let write_ahead = (stored.len() != current.len()).then(|| stored.values().cloned().collect());
-    Ok(Plan { stages, prune, release, held, write_ahead, stored, ahead, kept, forget })
+    Ok(Plan { stages, prune, release, held, write_ahead, stored, ahead, ended, kept, forget })
 }
 
 /// Whether the object of an entry is there or once was, as far as is known. Of one that was written ahead only seeing it says so.
@@ -295,6 +311,7 @@ fn was_made(entry: &InventoryEntry, live: &impl Fn(&ObjectKey) -> Knowledge, gua
     entry.uid.is_some()
         || match live(&entry.key) {
             Knowledge::Present(view) => view.owner_label.as_deref() == Some(guards.owner_label.as_str()),
+            Knowledge::Ended(_) => true,
             Knowledge::Absent | Knowledge::Unknown => false,
         }
 }
@@ -303,6 +320,15 @@ fn was_made(entry: &InventoryEntry, live: &impl Fn(&ObjectKey) -> Knowledge, gua
 fn decide(object: &Desired, knowledge: &Knowledge, entry: Option<&InventoryEntry>, guards: &Guards) -> Action {
     let view = match knowledge {
         Knowledge::Present(view) => view,
+        // It did what it is for, or is not to try again: that it was removed is no drift.
+        Knowledge::Absent | Knowledge::Ended(_) if ended_as_wanted(object, knowledge, entry).is_some() => {
+            return Action::Keep;
+        }
+        // Something else ran under that name.
+        Knowledge::Ended(_) => return Action::Apply { force: false, why: Why::Changed },
+        Knowledge::Absent if entry.is_some_and(|entry| entry.ended.is_some()) => {
+            return Action::Apply { force: false, why: Why::Changed };
+        }
         // An entry without a uid was written ahead of an apply that may never have happened: that is no deletion.
         Knowledge::Absent if entry.is_some_and(|entry| entry.uid.is_some()) => {
             return on_drift(Action::Apply { force: false, why: Why::Drifted }, guards);
@@ -340,6 +366,21 @@ fn decide(object: &Desired, knowledge: &Knowledge, entry: Option<&InventoryEntry
         return on_drift(Action::Apply { force: true, why: Why::Drifted }, guards);
     }
     Action::Keep
+}
+
+/// That a wanted object ran to its end with the content that is wanted now.
+fn ended_as_wanted<'a>(
+    object: &Desired,
+    knowledge: &'a Knowledge,
+    entry: Option<&'a InventoryEntry>,
+) -> Option<&'a Ended> {
+    let ended = match knowledge {
+        Knowledge::Present(view) => view.ended.as_ref(),
+        Knowledge::Ended(ended) => Some(ended),
+        Knowledge::Absent => entry?.ended.as_ref(),
+        Knowledge::Unknown => None,
+    };
+    ended.filter(|ended| ended.hash == object.hash)
 }
 
 /// Whether somebody else changed what we hold of a live object that was last sent as it is wanted.

@@ -46,7 +46,7 @@ pub fn fate(entry: &InventoryEntry, live: &Knowledge, remover: &Remover<'_>) -> 
     let view = match live {
         Knowledge::Present(view) => view,
         Knowledge::Unknown => return Fate::CannotAsk,
-        Knowledge::Absent => return Fate::Leave,
+        Knowledge::Absent | Knowledge::Ended(_) => return Fate::Leave,
     };
     // Ours is what carries our label, or what lost every owner's label and still is the object that we applied.
     let same_object = entry.uid.as_ref() == Some(&view.uid);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::render::{ObjectKey, Stage};
 
+mod ended;
 mod moved;
 
 const OURS: &str = "env.shop.prod";
@@ -47,7 +48,7 @@ fn wanted(key: ObjectKey, hash: &str) -> Desired {
 }
 
 fn entry(key: ObjectKey) -> InventoryEntry {
-    InventoryEntry { key, uid: Some("u1".into()), fields: Some(7) }
+    InventoryEntry { key, uid: Some("u1".into()), fields: Some(7), ended: None }
 }
 
 fn live() -> LiveView {
@@ -58,6 +59,7 @@ fn live() -> LiveView {
         owner_label: Some(OURS.into()),
         deleting: false,
         prune_disabled: false,
+        ended: None,
         elsewhere: Elsewhere::Nothing,
     }
 }
@@ -465,6 +467,7 @@ fn any_live() -> impl Strategy<Value = LiveView> {
             owner_label,
             deleting: false,
             prune_disabled,
+            ended: None,
             elsewhere: Elsewhere::Nothing,
         },
     )
@@ -477,6 +480,7 @@ fn any_inventory() -> impl Strategy<Value = Vec<InventoryEntry>> {
                 key,
                 uid: uid.map(|uid| format!("u{uid}")),
                 fields,
+                ended: None,
             });
             entries.collect()
         },

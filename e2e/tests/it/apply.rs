@@ -175,6 +175,60 @@ async fn drift_is_put_back_at_once_after_an_edit_and_after_a_delete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_ran_to_its_end_does_not_run_again() {
+    let namespace = Namespace::new("once").await;
+    let repo = namespace.repository("jobs");
+    let job = |text: &str| {
+        format!(
+            "apiVersion: batch/v1
+kind: Job
+metadata: {{name: once}}
+spec:
+  ttlSecondsAfterFinished: 1
+  template:
+    spec:
+      restartPolicy: Never
+      securityContext: {{runAsNonRoot: true, runAsUser: 1000, seccompProfile: {{type: RuntimeDefault}}}}
+      containers:
+      - name: main
+        image: drover.test/busybox:1
+        command: [echo, {text}]
+        securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+"
+        )
+    };
+    let runs = || {
+        let events =
+            ["get", "events", "--field-selector", "involvedObject.kind=Job,reason=SuccessfulCreate", "-o", "name"];
+        namespace.kubectl(&events).lines().count()
+    };
+    let is_gone = async |runs_so_far: usize| {
+        eventually("the Job has run and is removed", Duration::from_secs(60), async || {
+            let left = namespace.kubectl(&["get", "jobs", "-o", "name"]);
+            if left.is_empty() && runs() >= runs_so_far { Ok(()) } else { Err(format!("{left}, {} runs", runs())) }
+        })
+        .await;
+    };
+    let commit = repo.push(&[("job.yaml", &job("one"))], "One");
+    let environment = namespace.follow(&repo).await;
+    environment.is_ready_at(&commit).await;
+    is_gone(1).await;
+    // Another commit that leaves it as it is, and a look at it, are no reason either.
+    let commit = repo.push(&[("job.yaml", &job("one")), ("maps.yaml", &config_maps(&["a"], "one"))], "Beside it");
+    environment.is_ready_at(&commit).await;
+    environment.look_now();
+    steadily("it does not run again", Duration::from_secs(5), async || {
+        let left = namespace.kubectl(&["get", "jobs", "-o", "name"]);
+        if left.is_empty() && runs() == 1 { Ok(()) } else { Err(format!("{left}, {} runs", runs())) }
+    })
+    .await;
+    environment.is_ready_at(&commit).await;
+    let commit = repo.push(&[("job.yaml", &job("two"))], "Another");
+    environment.is_ready_at(&commit).await;
+    is_gone(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reported_drift_is_said_and_left() {
     let namespace = Namespace::new("report").await;
     let repo = namespace.repository("maps");

@@ -297,6 +297,9 @@ async fn ask(work: &Work<'_>, kind: &Kind, key: ObjectKey) -> (ObjectKey, Knowle
             if let Some(live) = &live {
                 work.cluster.index().observed(key.clone(), live.clone());
             }
+            if live.is_none() {
+                work.cluster.index().gone(&key, None);
+            }
             self::knowledge(work, &key, live).await
         }
         Err(_) => Knowledge::Unknown,
@@ -304,12 +307,16 @@ async fn ask(work: &Work<'_>, kind: &Kind, key: ObjectKey) -> (ObjectKey, Knowle
     (key, knowledge)
 }
 
+/// What a plan needs of a live object, and of one that ran to its end and is gone.
 async fn knowledge(work: &Work<'_>, key: &ObjectKey, live: Option<Live>) -> Knowledge {
-    let Some(live) = live else { return Knowledge::Absent };
+    let Some(live) = live else {
+        return work.cluster.index().ended(key).map_or(Knowledge::Absent, Knowledge::Ended);
+    };
     let is_counted = !live.holds_replicas() && work.desired.counted.contains(key);
     // Where nobody can say, nothing is taken for drift.
     let autoscaled = is_counted && work.acting.autoscaled(key).await.unwrap_or(true);
     Knowledge::Present(LiveView {
+        ended: live.ended(),
         fields: Some(live.held(autoscaled)).filter(|fields| *fields != 0),
         uid: live.uid,
         applied: live.applied,
@@ -506,11 +513,16 @@ fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) 
         sights.iter().filter(|(_, (_, sight))| *sight == Sight::Blind).map(|((_, kind), _)| kind.clone()).collect();
     blind.sort();
     let health = work.desired.objects.iter().map(|object| {
-        let health = work
-            .cluster
-            .index()
-            .live(&object.key)
-            .map_or_else(|| Health::InProgress { message: "it is not there yet".into() }, |live| live.health);
+        let live = work.cluster.index().live(&object.key);
+        let health = match (live.filter(|live| !live.deleting || live.finished.is_none()), plan.ended(&object.key)) {
+            (Some(live), _) => live.health,
+            (None, Some(ended)) if ended.failed => Health::Failed {
+                reason: "JobFailed".into(),
+                message: "it failed and was removed since; it runs again once git says something else of it".into(),
+            },
+            (None, Some(_)) => Health::Current,
+            (None, None) => Health::InProgress { message: "it is not there yet".into() },
+        };
         (object.key.clone(), health)
     });
     let (contested, again) = work.acting.wars(work.owner, work.desired.objects.iter().map(|object| &object.key));
