@@ -23,6 +23,10 @@ pub struct Allow {
     /// Who the controller is.
     #[command(flatten)]
     pub controller: ControllerIdentity,
+    /// Also let what is in git say what otherwise only a person says of the namespace's Environments: their guards
+    /// (`deletionPolicy`, `prune`, the confirmation of a removal), Secrets, hosts and service accounts.
+    #[arg(long)]
+    pub environments_from_git: bool,
     /// Print the objects (with -o yaml or json) and ask no cluster.
     #[arg(long)]
     pub dry_run: bool,
@@ -54,7 +58,10 @@ impl ControllerIdentity {
 
 /// Runs the command.
 pub async fn run(command: Allow, global: &Global) -> Result<Verdict, Error> {
-    let objects = opt_in::objects(&command.tenant, &command.controller.subject());
+    let mut objects = opt_in::objects(&command.tenant, &command.controller.subject());
+    if command.environments_from_git || command.revoke {
+        objects.extend(opt_in::environments_from_git(&command.tenant));
+    }
     if command.dry_run {
         output::print(&output::objects(&objects, global.output))?;
         return Ok(Verdict::Good);
@@ -208,6 +215,21 @@ mod tests {
         let session = Session::over(client, "default");
         let error = grant(&session, &opt_in::objects("shop", &controller())).await.expect_err("a conflict");
         assert!(error.to_string().starts_with("ServiceAccount shop/drover exists already and differs: "), "{error}");
+    }
+
+    #[test]
+    fn git_may_guard_environments_only_where_that_is_asked_for() {
+        let rules: Vec<_> = opt_in::environments_from_git("shop")
+            .iter()
+            .map(|object| object.json()["metadata"]["name"].clone())
+            .collect();
+        assert_eq!(rules, [opt_in::ENVIRONMENTS, opt_in::ENVIRONMENTS]);
+        let without = opt_in::objects("shop", &controller());
+        assert!(
+            without
+                .iter()
+                .all(|object| !object.json().get("rules").is_some_and(|rules| rules.to_string().contains("guards")))
+        );
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use drover_crds::DEFAULT_SERVICE_ACCOUNT;
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, GROUP};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject as RbacSubject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,6 +15,8 @@ use crate::render::Object;
 
 /// The ClusterRole that says what a namespace's account may do there.
 pub const DEPLOYER: &str = "drover-deployer";
+/// The Role, and its binding, that lets git say what guards an Environment.
+pub const ENVIRONMENTS: &str = "drover-environments-from-git";
 /// The Role, and its binding, that lets the controller act as the account.
 pub const IMPERSONATE: &str = "drover-impersonate";
 
@@ -86,10 +88,7 @@ pub fn objects(namespace: &str, controller: &Subject) -> Vec<Object> {
     let deployer = RoleBinding {
         metadata: named(DEPLOYER),
         role_ref: role_ref("ClusterRole", DEPLOYER),
-        subjects: Some(vec![subject(&Subject::ServiceAccount {
-            namespace: namespace.to_owned(),
-            name: DEFAULT_SERVICE_ACCOUNT.to_owned(),
-        })]),
+        subjects: Some(vec![account_of(namespace)]),
     };
     let impersonate = Role {
         metadata: named(IMPERSONATE),
@@ -112,6 +111,32 @@ pub fn objects(namespace: &str, controller: &Subject) -> Vec<Object> {
         Object::built(&impersonate),
         Object::built(&may_impersonate),
     ]
+}
+
+/// The objects that let what is in git say what otherwise a person says of the namespace's Environments: their guards, credentials
+/// and accounts.
+pub fn environments_from_git(namespace: &str) -> Vec<Object> {
+    let role = Role {
+        metadata: metadata(Some(namespace), ENVIRONMENTS),
+        rules: Some(vec![PolicyRule {
+            api_groups: Some(vec![GROUP.to_owned()]),
+            resources: Some(vec!["environments/guards".to_owned()]),
+            verbs: vec!["update".to_owned()],
+            ..PolicyRule::default()
+        }]),
+    };
+    let binding = RoleBinding {
+        metadata: metadata(Some(namespace), ENVIRONMENTS),
+        role_ref: role_ref("Role", ENVIRONMENTS),
+        subjects: Some(vec![account_of(namespace)]),
+    };
+    vec![Object::built(&role), Object::built(&binding)]
+}
+
+/// The namespace's account, as the subject of a binding.
+fn account_of(namespace: &str) -> RbacSubject {
+    let name = DEFAULT_SERVICE_ACCOUNT.to_owned();
+    subject(&Subject::ServiceAccount { namespace: namespace.to_owned(), name })
 }
 
 fn role_ref(kind: &str, name: &str) -> RoleRef {

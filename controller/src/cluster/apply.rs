@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use drover_crds::{ANNOTATION_ADOPT, ANNOTATION_APPLIED, LABEL_OWNER, Owner};
 use futures::StreamExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::autoscalers::AutoscalerTable;
@@ -319,6 +320,50 @@ impl Acting {
         let api = self.api(kind, key.namespace.as_deref());
         let found = api.get_opt(&key.name).await.map_err(|error| self.error(error, "get", key))?;
         Ok(found.map(|object| Live::of(&object)))
+    }
+
+    /// The whole of an object as it is now; `None` when it is absent.
+    pub async fn read(&self, object: &Object) -> Result<Option<Value>, ApiError> {
+        let (kind, key) = (self.kind(object).await?, object.key());
+        let found = self.api(&kind, key.namespace.as_deref()).get_opt(&key.name).await;
+        let found = found.map_err(|error| self.error(error, "get", &key))?;
+        Ok(found.map(|found| serde_json::to_value(found).unwrap_or_default()))
+    }
+
+    /// Whether the account may do something in a namespace.
+    pub async fn may(
+        &self,
+        verb: &str,
+        group: &str,
+        resource: &str,
+        subresource: &str,
+        namespace: &str,
+    ) -> Result<bool, ApiError> {
+        let text = |text: &str| Some(text.to_owned());
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    verb: text(verb),
+                    group: text(group),
+                    resource: text(resource),
+                    subresource: text(subresource),
+                    namespace: text(namespace),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let key = ObjectKey {
+            group: "authorization.k8s.io".into(),
+            kind: "SelfSubjectAccessReview".into(),
+            namespace: None,
+            name: format!("{verb} {resource}/{subresource}"),
+        };
+        let answer = api.create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| self.error(error, "create", &key))?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
     /// The value of an annotation of an object as it is now; `None` when it is absent, or the object is.

@@ -56,6 +56,18 @@ pub enum ApiError {
         /// The service account.
         account: String,
     },
+    /// git says of an Environment what only a person may say.
+    #[error(
+        "{object} was refused, because git may not {what}: what guards an Environment is said by a person with kubectl, which git may then repeat, or by git where the namespace lets it, {way}"
+    )]
+    NotFromGit {
+        /// The object.
+        object: String,
+        /// What git says, as what it would do.
+        what: String,
+        /// How the namespace lets git say it.
+        way: String,
+    },
     /// The namespace of an object does not exist.
     #[error("{object} cannot be applied because its namespace does not exist: create the namespace, or add it to git")]
     NoNamespace {
@@ -113,6 +125,7 @@ impl ApiError {
             Self::Conflict { .. }
             | Self::Owned { .. }
             | Self::RouteTaken { .. }
+            | Self::NotFromGit { .. }
             | Self::Forbidden(_)
             | Self::NotAllowed { .. }
             | Self::NoNamespace { .. }
@@ -129,6 +142,7 @@ impl ApiError {
             self,
             Self::Conflict { .. }
                 | Self::RouteTaken { .. }
+                | Self::NotFromGit { .. }
                 | Self::Forbidden(_)
                 | Self::NoNamespace { .. }
                 | Self::Refused { .. }
@@ -144,6 +158,7 @@ impl ApiError {
             Self::RouteTaken { .. } => "RouteTaken",
             Self::Forbidden(_) => "Forbidden",
             Self::NotAllowed { .. } => "NamespaceNotAllowed",
+            Self::NotFromGit { .. } => "NotFromGit",
             Self::NoNamespace { .. } => "NamespaceMissing",
             Self::Refused { .. } => "Refused",
             Self::UnknownKind { .. } => "UnknownKind",

@@ -396,6 +396,41 @@ async fn what_moves_to_another_environment_is_handed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_guards_an_environment_is_not_given_by_git() {
+    let namespace = Namespace::new("entrusted").await;
+    let repo = namespace.repository("bootstrap");
+    let child = |url: &str, more: &str| {
+        format!(
+            "apiVersion: drover.dev/v1alpha1\nkind: Environment\nmetadata: {{name: child}}\n\
+             spec: {{source: {{url: '{url}', ref: {{branch: prod}}, path: child, secretRef: {{name: git-read}}}}{more}}}\n"
+        )
+    };
+    let push = |child: &str| {
+        repo.push(&[("root/child.yaml", child), ("child/maps.yaml", &config_maps(&["a"], "one"))], "An Environment")
+    };
+    // The same repository with the same Secret is what a person trusted it with.
+    let commit = push(&child(&repo.https(), ""));
+    let root = Environment::create(&namespace, "root", &repo, |spec| spec.source.path = Some("root".into())).await;
+    root.has_applied(&commit).await;
+    Environment::named(&namespace, "child").has_applied(&commit).await;
+    let spec = || namespace.kubectl(&["get", "environment", "child", "-o", "jsonpath={.spec}"]);
+    let before = spec();
+
+    push(&child("https://203.0.113.254/theirs.git", ""));
+    root.complains_of(&["send Secret git-read to 203.0.113.254"]).await;
+    let loosened = push(&child(&repo.https(), ", deletionPolicy: Delete, prune: {maxFraction: 100%}"));
+    let advice = format!("drover allow {} --environments-from-git", namespace.name());
+    root.complains_of(&["set spec.deletionPolicy to Delete", &advice]).await;
+    assert_eq!(spec(), before);
+
+    let allowed = namespace.drover(&advice.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(allowed.code, 0, "{}", allowed.said());
+    root.look_now();
+    root.has_applied(&loosened).await;
+    assert!(spec().contains("100%"), "{}", spec());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_applies_is_not_taken_over() {
     let namespace = Namespace::new("foreign").await;
     let repo = namespace.repository("maps");

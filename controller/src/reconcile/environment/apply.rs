@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::dereference::account;
 use super::desired::{Bodies, Desired, Renderer, Wish, unavailable};
+use super::entrusted::entrusted;
 use super::failure::{Failure, MendedBy};
 use super::peers::Peers;
 use crate::cluster::discovery::Kind;
@@ -405,6 +406,9 @@ async fn send_one<'a>(
 ) -> Option<(&'a ObjectKey, Why, Result<Live, ApiError>)> {
     if !(work.newest)() {
         return None;
+    }
+    if let Err(refused) = entrusted(work.acting, work.environment, work.key, object).await {
+        return Some((key, why, Err(refused)));
     }
     let answer = match work.acting.apply(work.owner, object, force).await {
         Err(ApiError::Conflict { owned: false, .. }) if still_ours(work, object, uid).await => {

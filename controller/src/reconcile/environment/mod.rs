@@ -14,6 +14,7 @@ mod apply;
 mod deletion;
 mod dereference;
 mod desired;
+mod entrusted;
 mod failure;
 mod peers;
 mod status;
