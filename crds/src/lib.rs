@@ -27,3 +27,22 @@ use kube::CustomResourceExt as _;
 pub fn all() -> Vec<CustomResourceDefinition> {
     vec![Environment::crd(), WebApp::crd()]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::all;
+
+    /// What waits for objects by the kstatus rules (Helm, Flux, `kubectl` plugins) takes one without a status for finished.
+    #[test]
+    fn a_new_object_of_any_kind_says_that_nobody_has_looked_at_it() {
+        for definition in all() {
+            let json = serde_json::to_value(&definition).expect("a definition is JSON");
+            for version in json["spec"]["versions"].as_array().expect("versions") {
+                let status = &version["schema"]["openAPIV3Schema"]["properties"]["status"];
+                assert_eq!(status["default"], json!({"observedGeneration": -1}), "{:?}", definition.metadata.name);
+            }
+        }
+    }
+}

@@ -37,14 +37,17 @@ where
     }
 }
 
-/// The uid and the status of one of drover's objects as the API server has it now; `None` when it is absent. For after a write of
-/// the status that failed: it may have been made all the same, and a watch tells that later. What is wrong with the rest of the
-/// object does not matter; a status that cannot be read counts as none.
-pub async fn read_status<K, S>(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<(Option<String>, Option<S>)>, ApiError>
+/// What can be read of one of drover's objects whatever its spec is.
+pub struct Outline<S> {
+    pub uid: Option<String>,
+    pub generation: Option<i64>,
+    /// `None` also for one that cannot be read.
+    pub status: Option<S>,
+}
+
+/// One of drover's objects as the API server has it now; `None` when it is absent. For after a write of the status that failed: it
+/// may have been made all the same, and a watch tells that later. What is wrong with the rest of the object does not matter.
+pub async fn read_status<K, S>(client: &Client, namespace: &str, name: &str) -> Result<Option<Outline<S>>, ApiError>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     S: DeserializeOwned,
@@ -54,7 +57,11 @@ where
     let found = found.map_err(|error| ApiError::of(error, "get", &key_of::<K>(namespace, name), None))?;
     Ok(found.map(|mut found| {
         let status = found.data.get_mut("status").map(serde_json::Value::take);
-        (found.metadata.uid, status.and_then(|status| serde_json::from_value(status).ok()))
+        Outline {
+            uid: found.metadata.uid,
+            generation: found.metadata.generation,
+            status: status.and_then(|status| serde_json::from_value(status).ok()),
+        }
     }))
 }
 

@@ -47,7 +47,12 @@ pub fn assess(object: &Value) -> Health {
     }
     let generation = number(object, "/metadata/generation");
     let is_older = |observed: Option<i64>| matches!((observed, generation), (Some(seen), Some(now)) if seen < now);
-    if is_older(number(object, "/status/observedGeneration")) {
+    let observed = number(object, "/status/observedGeneration");
+    // What definitions give a new object, so that nobody takes its empty status for a good one.
+    if observed.is_some_and(|observed| observed < 0) {
+        return Health::in_progress("its controller has not looked at it yet");
+    }
+    if is_older(observed) {
         return Health::in_progress("its controller has not seen the latest change yet");
     }
     if let Some(stalled) = condition(object, "Stalled").filter(|stalled| stalled.is("True")) {

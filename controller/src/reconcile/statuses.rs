@@ -48,7 +48,7 @@ where
             None => Ok(object.status().cloned().unwrap_or_default()),
             Some(Some(status)) => Ok(status),
             Some(None) => match read_status::<K, K::Status>(&self.client, &key.0, &key.1).await {
-                Ok(Some((found, status))) if found == uid => Ok(status.unwrap_or_default()),
+                Ok(Some(found)) if found.uid == uid => Ok(found.status.unwrap_or_default()),
                 Ok(_) => Err(Next::Await),
                 Err(error) => {
                     tracing::warn!(kind = %K::kind(&()), namespace = %key.0, name = %key.1, %error, "cannot read the status that may have been written last");
@@ -81,16 +81,17 @@ where
         true
     }
 
-    /// Changes the status of an object that cannot be read, of which nothing but the status is known; why that is not possible goes
-    /// to the log.
-    pub async fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(K::Status) -> K::Status) {
+    /// Changes the status of an object that cannot be read, of which nothing but the status and the generation are known; why that is
+    /// not possible goes to the log.
+    pub async fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(K::Status, Option<i64>) -> K::Status) {
         let amended = async {
-            let Some((uid, status)) = read_status::<K, K::Status>(&self.client, namespace, name).await? else {
+            let Some(found) = read_status::<K, K::Status>(&self.client, namespace, name).await? else {
                 return Ok(());
             };
             // What was written before is not what holds when the object can be read again.
-            self.doubt(&(namespace.to_owned(), name.to_owned()), uid);
-            patch_status::<K>(&self.client, namespace, name, &change(status.unwrap_or_default())).await
+            self.doubt(&(namespace.to_owned(), name.to_owned()), found.uid);
+            let changed = change(found.status.unwrap_or_default(), found.generation);
+            patch_status::<K>(&self.client, namespace, name, &changed).await
         };
         if let Err(error) = amended.await {
             tracing::warn!(kind = %K::kind(&()), %namespace, %name, %error, "cannot write a status");
@@ -133,7 +134,7 @@ mod tests {
 
     fn object(uid: &str, url: &str) -> serde_json::Value {
         json!({"apiVersion": "drover.dev/v1alpha1", "kind": "WebApp",
-            "metadata": {"namespace": "shop", "name": "web", "uid": uid},
+            "metadata": {"namespace": "shop", "name": "web", "uid": uid, "generation": 3},
             "spec": {"image": "shop/web:1", "ports": [{"name": "http", "port": 80}]}, "status": {"url": url}})
     }
 
@@ -208,7 +209,11 @@ mod tests {
         let seen = web_app("1", "seen");
         let kept = with_url("kept");
         assert!(statuses.write(&seen, &kept, &kept, std::future::ready(())).await);
-        tokio::join!(statuses.amend("shop", "web", |_| with_url("amended")), async {
+        let amend = |before: WebAppStatus, generation| {
+            assert_eq!((before.url.as_deref(), generation), (Some("kept"), Some(3)));
+            with_url("amended")
+        };
+        tokio::join!(statuses.amend("shop", "web", amend), async {
             answers(&mut handle, "GET", 200, object("1", "kept")).await;
             answers(&mut handle, "PATCH", 200, object("1", "amended")).await;
         });

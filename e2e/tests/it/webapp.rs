@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drover_e2e::{Hello, Namespace, eventually};
+use drover_e2e::{Hello, Namespace, eventually, run};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
@@ -121,4 +121,37 @@ async fn a_restart_brings_new_pods_of_the_same_release() {
 
     let log = namespace.drover(&["logs", "web", "--namespace", namespace.name()]);
     assert!(log.code == 0 && log.stdout.contains("hello 1 starts"), "drover logs: {}", log.said());
+}
+
+/// Helm waits by the kstatus rules, which take an object without a status for finished.
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_waits_until_what_its_chart_brings_lives() {
+    let namespace = Namespace::new("helm").await;
+    let repo = namespace.repository("config");
+    let commit = repo.push(&[("config.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: shared}}")], "Share");
+    namespace.apply(&namespace.git_server().secret_for_https("git-read"));
+    let environment = drover_crds::Environment::new("prod", drover_e2e::Environment::spec(&repo));
+    let chart = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(chart.path().join(name), text).expect("the chart is written");
+    std::fs::create_dir(chart.path().join("templates")).expect("a folder");
+    write("Chart.yaml", "{apiVersion: v2, name: shop, version: 0.1.0}");
+    write("templates/prod.yaml", &serde_json::to_string(&environment).expect("JSON"));
+    let helm = |verb: &str| {
+        let mut helm = namespace.bed().program("helm");
+        helm.args([verb, "shop", "--namespace", namespace.name(), "--wait", "--timeout", "120s"]).arg(chart.path());
+        run(&mut helm);
+    };
+    let app = namespace.app("web");
+    for (verb, tag) in [("install", "1"), ("upgrade", "2")] {
+        write("templates/web.yaml", &hello(&namespace, tag).yaml());
+        helm(verb);
+        // Looked at once: nothing is waited for any more.
+        let status = app.status().await;
+        let release = status.release.as_ref().expect("a release");
+        assert_eq!(release.step, drover_crds::ReleaseStep::Live, "helm {verb} did not wait for the app: {status:?}");
+        assert!(release.image.contains(&format!("hello:{tag}@")), "{release:?}");
+        let status = drover_e2e::Environment::named(&namespace, "prod").status().await;
+        let applied = status.applied.as_ref().map(|applied| applied.commit.as_str());
+        assert_eq!(applied, Some(&*commit), "helm {verb} did not wait for the Environment: {status:?}");
+    }
 }

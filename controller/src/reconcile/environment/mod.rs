@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use drover_crds::condition::Outcome;
+use drover_crds::condition::{self, Outcome};
 use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
@@ -205,13 +205,16 @@ impl Reconciler for EnvironmentReconciler {
     async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
         self.peers.note_illegible(&(namespace.to_owned(), name.to_owned()));
         let message = format!("Environment {namespace}/{name} cannot be read by this version of drover: {error}");
-        let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
+        let outcome = Outcome::Stalled { reason: UNREADABLE.into(), message };
         let now = Time(jiff::Timestamp::now());
         // What is known of its commits stays.
-        let change = |before| status::next(&before, &Findings::default(), &outcome, None, &now);
+        let change = |before, generation| status::next(&before, &Findings::default(), &outcome, generation, &now);
         self.statuses.amend(namespace, name, change).await;
     }
 }
+
+/// The reason of an Environment whose spec this version cannot read.
+const UNREADABLE: &str = "Unreadable";
 
 /// Whether the status says already what became of the commit at the head.
 fn judged_before(environment: &Environment, status: &EnvironmentStatus, findings: &Findings) -> bool {
@@ -223,7 +226,9 @@ fn judged_before(environment: &Environment, status: &EnvironmentStatus, findings
 /// Whether the commit was applied in full before: then whatever differs now was changed by others, and the drift policy decides.
 fn occasion(environment: &Environment, status: &EnvironmentStatus, commit: &CommitInfo) -> Occasion {
     let applied = status.applied.as_ref().map(|applied| applied.commit.as_str());
-    let same_spec = status.observed_generation == environment.metadata.generation;
+    // A spec that an older version could not read was seen, and never acted upon.
+    let was_read = condition::get(&status.conditions, condition::READY).is_none_or(|ready| ready.reason != UNREADABLE);
+    let same_spec = status.observed_generation == environment.metadata.generation && was_read;
     if applied == Some(commit.id.as_str()) && same_spec { Occasion::Watch } else { Occasion::Commit }
 }
 

@@ -252,9 +252,9 @@ impl Reconciler for WebAppReconciler {
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
         let now = Time(jiff::Timestamp::now());
         // What is known of its releases stays: only the conditions change.
-        let change = |mut status: WebAppStatus| {
+        let change = |mut status: WebAppStatus, generation| {
             let url = status.url.clone();
-            status::conclude(&mut status, &outcome, url, None, &now);
+            status::conclude(&mut status, &outcome, url, generation, &now);
             status
         };
         self.statuses.amend(namespace, name, change).await;
