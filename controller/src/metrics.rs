@@ -29,7 +29,7 @@ struct OutcomeLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SyncLabels {
+struct AnswerLabels {
     outcome: String,
 }
 
@@ -41,7 +41,8 @@ struct Metrics {
     seconds: Family<KindLabels, Histogram>,
     waiting: Family<KindLabels, Gauge>,
     leading: Gauge,
-    syncs: Family<SyncLabels, Counter>,
+    syncs: Family<AnswerLabels, Counter>,
+    lookups: Family<AnswerLabels, Counter>,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -61,7 +62,9 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     registry.register("leading", "1 while this replica writes", leading.clone());
     let syncs = Family::default();
     registry.register("git_syncs", "Questions to git servers for new commits by how they ended", syncs.clone());
-    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading, syncs }
+    let lookups = Family::default();
+    registry.register("image_lookups", "Questions to image registries by how they ended", lookups.clone());
+    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading, syncs, lookups }
 });
 
 /// Counts an answered request.
@@ -84,7 +87,12 @@ pub fn reconciled(kind: &str, outcome: &str, took: Duration) {
 
 /// Counts a question to a git server. `outcome` is `ok` or the reason of a failure.
 pub fn synced(outcome: &'static str) {
-    METRICS.syncs.get_or_create(&SyncLabels { outcome: outcome.to_owned() }).inc();
+    METRICS.syncs.get_or_create(&AnswerLabels { outcome: outcome.to_owned() }).inc();
+}
+
+/// Counts a question to an image registry. `outcome` is `ok` or the reason of a failure.
+pub fn looked_up(outcome: &'static str) {
+    METRICS.lookups.get_or_create(&AnswerLabels { outcome: outcome.to_owned() }).inc();
 }
 
 /// Notes how many objects of a kind wait.

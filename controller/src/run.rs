@@ -209,7 +209,8 @@ async fn lead(
         mirrors: options.registry_mirrors.clone(),
         refused: addresses_of(address).await,
     };
-    let registry = Arc::new(Registry::new(settings)?);
+    let (images_known, mut images) = mpsc::unbounded_channel();
+    let registry = Registry::new(settings, images_known)?;
     let web_apps =
         Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
     let (environment_trigger, web_app_trigger) = (environments.trigger(), web_apps.trigger());
@@ -223,6 +224,7 @@ async fn lead(
         tokio::select! {
             _ = &mut running => return Ok(()),
             Some((namespace, name)) = heads.recv() => environment_trigger.push(&namespace, &name),
+            Some((namespace, name)) = images.recv() => web_app_trigger.push(&namespace, &name),
             Some(label) = owners_told.recv() => tell(&owners, &label, &environment_trigger, &web_app_trigger),
         }
     }

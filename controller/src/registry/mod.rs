@@ -5,27 +5,36 @@
 //! API server are refused after the name is resolved, redirects lose their credentials when they leave the host, answers are
 //! bounded in time and size, and no answer's body appears in an error. Plain HTTP is for registries that the administrator
 //! listed.
+//!
+//! Looking up is work of its own: [`Registry::look_up`] answers from memory, and whoever asked is told when there is an answer.
 
 mod address;
 mod cache;
 pub mod challenge;
 mod credentials;
 mod error;
+mod lookups;
 pub mod manifest;
 mod mirror;
+mod places;
+mod schedule;
 mod transport;
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oci_spec::distribution::Reference;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 pub use credentials::Credentials;
 pub use error::Error;
 pub use mirror::Mirror;
 
-use cache::Cache;
+use crate::metrics;
+use lookups::{Lookups, Question, Scope};
 use transport::{Session, Transport};
 
 /// The longest that one image may take, all requests together.
@@ -56,12 +65,6 @@ pub struct Resolved {
     pub user: Option<String>,
 }
 
-/// Asks registries.
-pub struct Registry {
-    transport: Transport,
-    cache: Cache,
-}
-
 /// Whether `image` names a digest, so that no tag has to be resolved.
 pub fn has_digest(image: &str) -> bool {
     parse(image).is_ok_and(|r| r.digest().is_some())
@@ -78,36 +81,141 @@ pub fn pinned(image: &str, digest: &str) -> String {
     format!("{}@{digest}", image.split('@').next().unwrap_or(image))
 }
 
+/// Namespace and name of who asks.
+pub type Name = (String, String);
+
+/// What is known of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The image as it is now.
+    Known(Resolved),
+    /// The registry is asked, and who asked is told when it has answered.
+    Asking {
+        /// What it came to the last time, where that was a failure.
+        before: Option<Error>,
+    },
+    /// It cannot be resolved.
+    Failed {
+        /// Why.
+        error: Error,
+        /// After that time the registry is asked again by who wants to know; sooner when a person asks for it.
+        again: Duration,
+    },
+}
+
+/// What is wanted of a registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The image, as the spec names it.
+    pub image: &'a str,
+    /// What the registry is asked with.
+    pub credentials: &'a Credentials,
+    /// The commit for which a tag is resolved once; without one it is resolved for each who asks.
+    pub commit: Option<&'a str>,
+    /// Another word here asks at once what failed before.
+    pub asked: Option<&'a str>,
+}
+
+/// Asks registries, as work of its own; cheap to clone.
+///
+/// Who asks is answered from memory and told when there is more to know: nobody waits for a registry, and one that takes
+/// connections and says nothing holds no more than a few places.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    transport: Transport,
+    lookups: Mutex<Lookups>,
+    notify: UnboundedSender<Name>,
+}
+
 impl Registry {
-    /// A registry client with these settings. Fails where no certificate authority can be read.
-    pub fn new(settings: Settings) -> Result<Self, Error> {
-        Ok(Self { transport: Transport::new(settings)?, cache: Cache::default() })
+    /// A registry client with these settings; `notify` gets who asked when there is an answer. Fails where no certificate
+    /// authority can be read.
+    pub fn new(settings: Settings, notify: UnboundedSender<Name>) -> Result<Self, Error> {
+        let transport = Transport::new(settings)?;
+        Ok(Self { shared: Arc::new(Shared { transport, lookups: Mutex::default(), notify }) })
     }
 
-    /// The digest and user of `image`. What was asked for the same `commit` with the same credentials is not asked again.
-    pub async fn resolve(
-        &self,
-        image: &str,
-        credentials: &Credentials,
-        commit: Option<&str>,
-    ) -> Result<Resolved, Error> {
-        let reference = parse(image)?;
-        let pinned_by_spec = reference.digest().is_some();
-        let key = (commit.is_some() || pinned_by_spec)
-            .then(|| format!("{image} {} {}", commit.unwrap_or_default(), credentials.fingerprint()));
-        if let Some(known) = key.as_ref().and_then(|k| self.cache.get(k)) {
-            return Ok(known);
-        }
-        let asked = self.ask(image, &reference, credentials);
-        let resolved = tokio::time::timeout(DEADLINE, asked).await.map_err(|_| Error::Unreachable {
+    /// What is known of an image. Must be called within a tokio runtime.
+    pub fn look_up(&self, who: &Name, wanted: &Wanted<'_>) -> Answer {
+        let Wanted { image, credentials, commit, asked } = *wanted;
+        let reference = match parse(image) {
+            Ok(reference) => reference,
+            Err(error) => return Answer::Failed { again: schedule::pause(&error, 1, 0.5), error },
+        };
+        let scope = if commit.is_some() || reference.digest().is_some() {
+            Scope::Commit(commit.map(str::to_owned))
+        } else {
+            Scope::Asker(who.clone())
+        };
+        let question = Question {
             image: image.to_owned(),
             registry: reference.resolve_registry().to_owned(),
-            why: format!("it did not answer within {} seconds", DEADLINE.as_secs()),
-        })??;
-        if let Some(key) = key {
-            self.cache.put(key, resolved.clone());
-        }
-        Ok(resolved)
+            credentials: credentials.fingerprint(),
+            scope,
+        };
+        let answer = self.shared.lookups().ask(who, &question, credentials, asked, Instant::now());
+        start(&self.shared);
+        answer
+    }
+
+    /// Who asked is gone, or wants nothing of a registry any more.
+    pub fn forget(&self, who: &Name) {
+        self.shared.lookups().forget(who);
+    }
+}
+
+/// Asks what is to be asked now.
+fn start(shared: &Arc<Shared>) {
+    let due = shared.lookups().start();
+    for (question, credentials) in due {
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let asked = {
+                let (shared, image) = (shared.clone(), question.image.clone());
+                tokio::spawn(async move { shared.resolve(&image, &credentials).await })
+            };
+            // A defect must not keep its place for ever.
+            let answer = asked.await.unwrap_or_else(|error| {
+                tracing::error!(image = %question.image, %error, "looking up an image ended by a defect");
+                Err(unreachable_because(
+                    &question.image,
+                    &question.registry,
+                    "looking it up ended by a defect in drover",
+                ))
+            });
+            metrics::looked_up(answer.as_ref().err().map_or("ok", Error::label));
+            let told = shared.lookups().answered(&question, answer, Instant::now(), rand::random());
+            for name in told {
+                // The receiver ends with the process.
+                let _ = shared.notify.send(name);
+            }
+            start(&shared);
+        });
+    }
+}
+
+fn unreachable_because(image: &str, registry: &str, why: &str) -> Error {
+    Error::Unreachable { image: image.to_owned(), registry: registry.to_owned(), why: why.to_owned() }
+}
+
+impl Shared {
+    // Plain data that no panic can leave half-written.
+    fn lookups(&self) -> MutexGuard<'_, Lookups> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The digest and user of `image`, from the registry.
+    async fn resolve(&self, image: &str, credentials: &Credentials) -> Result<Resolved, Error> {
+        let reference = parse(image)?;
+        let asked = self.ask(image, &reference, credentials);
+        tokio::time::timeout(DEADLINE, asked).await.unwrap_or_else(|_| {
+            let why = format!("it did not answer within {} seconds", DEADLINE.as_secs());
+            Err(unreachable_because(image, reference.resolve_registry(), &why))
+        })
     }
 
     async fn ask(&self, image: &str, reference: &Reference, credentials: &Credentials) -> Result<Resolved, Error> {

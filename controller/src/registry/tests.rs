@@ -10,6 +10,8 @@ use axum::response::{IntoResponse, Response};
 use k8s_openapi::ByteString;
 use serde_json::json;
 
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
 use super::*;
 
 /// What the registry was asked: paths, and whether they carried an Authorization header.
@@ -20,14 +22,14 @@ struct Fake {
     asked: Asked,
 }
 
-type Answer = Arc<dyn Fn(&str, &HeaderMap, &str) -> Response + Send + Sync>;
+type Reply = Arc<dyn Fn(&str, &HeaderMap, &str) -> Response + Send + Sync>;
 
 async fn serve(answer: impl Fn(&str, &HeaderMap, &str) -> Response + Send + Sync + 'static) -> Fake {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let asked = Asked::default();
-    let state: (Answer, Asked, String) = (Arc::new(answer), asked.clone(), address.clone());
-    let handle = |State((answer, asked, own)): State<(Answer, Asked, String)>, request: Request| async move {
+    let state: (Reply, Asked, String) = (Arc::new(answer), asked.clone(), address.clone());
+    let handle = |State((answer, asked, own)): State<(Reply, Asked, String)>, request: Request| async move {
         let path = request.uri().to_string();
         let authorization = request.headers().get("authorization").and_then(|v| v.to_str().ok()).map(str::to_owned);
         asked.lock().expect("no panic").push((path.clone(), authorization));
@@ -38,11 +40,22 @@ async fn serve(answer: impl Fn(&str, &HeaderMap, &str) -> Response + Send + Sync
     Fake { address, asked }
 }
 
-fn registry(insecure: &[&Fake]) -> Registry {
+fn with(settings: Settings) -> (Registry, UnboundedReceiver<Name>) {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let insecure = insecure.iter().map(|f| f.address.clone()).collect();
-    Registry::new(Settings { insecure, ..Settings::default() }).expect("a client")
+    let (notify, told) = unbounded_channel();
+    (Registry::new(settings, notify).expect("a client"), told)
+}
+
+fn asking(insecure: &[&str]) -> (Registry, UnboundedReceiver<Name>) {
+    let insecure = insecure.iter().map(|address| (*address).to_owned()).collect();
+    with(Settings { insecure, ..Settings::default() })
+}
+
+/// What does the asking, to be waited for.
+fn registry(insecure: &[&Fake]) -> Arc<Shared> {
+    let insecure: Vec<&str> = insecure.iter().map(|fake| fake.address.as_str()).collect();
+    asking(&insecure).0.shared
 }
 
 fn config() -> Vec<u8> {
@@ -78,23 +91,23 @@ fn credentials(registry: &str) -> Credentials {
     credentials
 }
 
+/// Waits until the next who asked is told of an answer.
+async fn told(told: &mut UnboundedReceiver<Name>) -> String {
+    let next = tokio::time::timeout(Duration::from_secs(30), told.recv()).await;
+    next.expect("somebody is told").expect("the registry is there").1
+}
+
 #[tokio::test]
-async fn a_tag_becomes_the_index_digest_and_the_platforms_user_and_is_asked_once_per_commit() {
+async fn a_tag_becomes_the_index_digest_and_the_platforms_user() {
     let fake = serve(|path, _, _| content(path)).await;
     let registry = registry(&[&fake]);
     let image = format!("{}/team/app:prod", fake.address);
-    let resolved = registry.resolve(&image, &Credentials::default(), Some("c1")).await.expect("resolved");
+    let resolved = registry.resolve(&image, &Credentials::default()).await.expect("resolved");
     assert_eq!(resolved.digest, digest_of(&index()));
     assert_eq!(resolved.reference, format!("{image}@{}", resolved.digest));
     assert_eq!(resolved.user.as_deref(), Some("33:33"));
-    let asked = || fake.asked.lock().expect("no panic").len();
-    let before = asked();
-    registry.resolve(&image, &Credentials::default(), Some("c1")).await.expect("resolved");
-    assert_eq!(asked(), before);
-    registry.resolve(&image, &Credentials::default(), Some("c2")).await.expect("resolved");
-    assert!(asked() > before);
     // A reference with a digest keeps it.
-    let pinned = registry.resolve(&resolved.reference, &Credentials::default(), None).await.expect("resolved");
+    let pinned = registry.resolve(&resolved.reference, &Credentials::default()).await.expect("resolved");
     assert_eq!(pinned, resolved);
 }
 
@@ -102,14 +115,100 @@ async fn a_tag_becomes_the_index_digest_and_the_platforms_user_and_is_asked_once
 async fn a_mirror_is_asked_in_place_of_the_registry_that_pods_go_on_naming() {
     let fake = serve(|path, _, _| content(path)).await;
     let mirror = format!("registry.invalid=http://{}", fake.address).parse().expect("a mirror");
-    let registry = Registry::new(Settings { mirrors: vec![mirror], ..Settings::default() }).expect("a client");
+    let registry = with(Settings { mirrors: vec![mirror], ..Settings::default() }).0.shared;
     let image = "registry.invalid/team/app:prod";
-    let resolved = registry.resolve(image, &Credentials::default(), None).await.expect("resolved");
+    let resolved = registry.resolve(image, &Credentials::default()).await.expect("resolved");
     assert_eq!(resolved.reference, format!("{image}@{}", digest_of(&index())));
     // Only at that very address: a spec cannot go elsewhere on its host.
     let beside = format!("{}/team/app:prod", fake.address);
-    let refused = registry.resolve(&beside, &Credentials::default(), None).await.expect_err("refused");
+    let refused = registry.resolve(&beside, &Credentials::default()).await.expect_err("refused");
     assert_eq!(refused.label(), "RegistryRefused");
+}
+
+#[tokio::test]
+async fn who_asks_is_told_and_the_registry_is_asked_once_per_commit() {
+    let fake = serve(|path, _, _| content(path)).await;
+    let (registry, mut answers) = asking(&[&fake.address]);
+    let image = format!("{}/team/app:prod", fake.address);
+    let credentials = Credentials::default();
+    let look_up = |name: &str, commit| {
+        let wanted = Wanted { image: &image, credentials: &credentials, commit, asked: None };
+        registry.look_up(&("shop".to_owned(), name.to_owned()), &wanted)
+    };
+    let asked = || fake.asked.lock().expect("no panic").len();
+    for name in ["web", "worker"] {
+        assert_eq!(look_up(name, Some("c1")), Answer::Asking { before: None });
+    }
+    assert_eq!([told(&mut answers).await, told(&mut answers).await], ["web", "worker"]);
+    let once = asked();
+    for name in ["web", "worker", "late"] {
+        assert!(matches!(look_up(name, Some("c1")), Answer::Known(_)), "{name}");
+    }
+    assert_eq!((once, asked()), (3, 3), "index, manifest and configuration");
+    assert_eq!(look_up("web", Some("c2")), Answer::Asking { before: None });
+    assert_eq!((told(&mut answers).await.as_str(), asked()), ("web", 6));
+    // Without a commit the tag is resolved for each who asks, and each time.
+    for asked_before in [6, 9] {
+        assert_eq!((look_up("web", None), asked()), (Answer::Asking { before: None }, asked_before));
+        told(&mut answers).await;
+        assert!(matches!(look_up("web", None), Answer::Known(_)));
+    }
+}
+
+/// A registry that takes connections and says nothing, and how many it has taken.
+async fn silent() -> (String, Arc<Mutex<Vec<tokio::net::TcpStream>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let held = taken.clone();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            held.lock().expect("no panic").push(connection);
+        }
+    });
+    (address, taken)
+}
+
+#[tokio::test]
+async fn a_registry_that_says_nothing_holds_up_nobody() {
+    let healthy = serve(|path, _, _| content(path)).await;
+    let (silent, taken) = silent().await;
+    let (registry, mut answers) = asking(&[&healthy.address, &silent]);
+    let look_up = |name: &str, registry_at: &str| {
+        let (image, credentials) = (format!("{registry_at}/team/app:prod"), Credentials::default());
+        let wanted = Wanted { image: &image, credentials: &credentials, commit: None, asked: None };
+        registry.look_up(&("shop".to_owned(), name.to_owned()), &wanted)
+    };
+    let began = std::time::Instant::now();
+    for n in 0..64 {
+        assert_eq!(look_up(&format!("held-{n}"), &silent), Answer::Asking { before: None });
+    }
+    assert_eq!(look_up("good", &healthy.address), Answer::Asking { before: None });
+    assert_eq!(told(&mut answers).await, "good", "of the same namespace, and asked last");
+    assert!(matches!(look_up("good", &healthy.address), Answer::Known(_)));
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+    assert!(taken.lock().expect("no panic").len() <= 4, "one namespace asks one registry for four images at a time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_says_nothing_is_told_and_asked_again_later() {
+    let (silent, _taken) = silent().await;
+    let (registry, mut answers) = asking(&[&silent]);
+    let look_up = |asked| {
+        let (image, credentials) = (format!("{silent}/team/app:prod"), Credentials::default());
+        let wanted = Wanted { image: &image, credentials: &credentials, commit: Some("c1"), asked };
+        registry.look_up(&("shop".to_owned(), "web".to_owned()), &wanted)
+    };
+    assert_eq!(look_up(None), Answer::Asking { before: None });
+    assert_eq!(told(&mut answers).await, "web");
+    let Answer::Failed { error, again } = look_up(None) else { panic!("it said nothing") };
+    assert!(error.to_string().contains("did not answer within 10 seconds"), "{error}");
+    assert_eq!(error.label(), "RegistryUnreachable");
+    tokio::time::advance(again).await;
+    assert_eq!(look_up(None), Answer::Asking { before: Some(error.clone()) }, "what is known of it stays known");
+    assert_eq!(told(&mut answers).await, "web");
+    assert!(matches!(look_up(None), Answer::Failed { .. }));
+    assert_eq!(look_up(Some("now")), Answer::Asking { before: Some(error) }, "a person asked");
 }
 
 #[tokio::test]
@@ -132,11 +231,11 @@ async fn a_token_is_fetched_with_the_secrets_password_and_refusals_name_the_secr
     .await;
     let registry = registry(&[&fake]);
     let image = format!("{}/team/app:prod", fake.address);
-    let resolved = registry.resolve(&image, &credentials(&fake.address), None).await.expect("resolved");
+    let resolved = registry.resolve(&image, &credentials(&fake.address)).await.expect("resolved");
     assert_eq!(resolved.user.as_deref(), Some("33:33"));
     let scope = "/token?service=r&scope=repository%3Ateam%2Fapp%3Apull";
     assert!(fake.asked.lock().expect("no panic").iter().any(|(path, _)| path == scope));
-    let refused = registry.resolve(&image, &Credentials::default(), None).await.expect_err("refused").to_string();
+    let refused = registry.resolve(&image, &Credentials::default()).await.expect_err("refused").to_string();
     assert!(refused.contains("no credentials") && refused.contains("spec.imagePullSecrets"), "{refused}");
 }
 
@@ -156,10 +255,10 @@ async fn a_redirect_to_another_host_loses_the_credentials() {
     .await;
     let image = format!("{}/team/app:prod", fake.address);
     let allowed = registry(&[&fake, &elsewhere]);
-    allowed.resolve(&image, &credentials(&fake.address), None).await.expect("resolved");
+    allowed.resolve(&image, &credentials(&fake.address)).await.expect("resolved");
     assert_eq!(*elsewhere.asked.lock().expect("no panic"), [("/blob".to_owned(), None)]);
     // The same redirect, to an address that nobody listed, is not followed at all.
-    let refusal = registry(&[&fake]).resolve(&image, &credentials(&fake.address), None).await.expect_err("refused");
+    let refusal = registry(&[&fake]).resolve(&image, &credentials(&fake.address)).await.expect_err("refused");
     assert!(matches!(refusal, Error::Refused { .. }), "{refusal}");
     assert_eq!(elsewhere.asked.lock().expect("no panic").len(), 1);
 }
@@ -181,7 +280,7 @@ async fn what_a_registry_answers_is_told_apart() {
     let registry = registry(&[&fake]);
     let ask = async |name: &str| {
         let image = format!("{}/{name}/app:prod", fake.address);
-        registry.resolve(&image, &Credentials::default(), None).await.expect_err("an error")
+        registry.resolve(&image, &Credentials::default()).await.expect_err("an error")
     };
     assert!(matches!(ask("none").await, Error::NotFound { .. }));
     assert!(matches!(ask("busy").await, Error::RateLimited { retry_after: Some(after), .. } if after.as_secs() == 90));
@@ -198,7 +297,7 @@ async fn this_machine_is_not_asked_unless_it_is_listed() {
         [fake.address.clone(), format!("localhost:{port}"), "169.254.169.254".to_owned(), format!("[::1]:{port}")]
     {
         let image = format!("{host}/team/app:prod");
-        let refusal = registry(&[]).resolve(&image, &Credentials::default(), None).await.expect_err("refused");
+        let refusal = registry(&[]).resolve(&image, &Credentials::default()).await.expect_err("refused");
         assert!(matches!(refusal, Error::Refused { .. } | Error::Invalid { .. }), "{host}: {refusal}");
     }
     assert!(fake.asked.lock().expect("no panic").is_empty());

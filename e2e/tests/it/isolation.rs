@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use drover_e2e::{Controller, Environment, Namespace, Stage};
+use drover_crds::WebApp;
+use drover_e2e::{Controller, Environment, Hello, Namespace, Stage, eventually};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::ListParams;
 
 const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 
@@ -30,6 +33,59 @@ async fn ten_failing_environments_do_not_delay_a_good_one() {
     let began = Instant::now();
     Environment::create(&namespace, "good", &good, |_| ()).await.is_ready_at(&commit).await;
     assert!(began.elapsed() < Duration::from_secs(15), "it took {:?} beside ten that fail", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_says_nothing_holds_up_nobody() {
+    let (shop, other) = (Namespace::new("beside").await, Namespace::new("silent").await);
+    let repo = shop.repository("web");
+    let hello = Hello::new("web", "1", &shop.host());
+    let first = repo.push(&[("web.yaml", &hello.yaml())], "Serve");
+    shop.follow(&repo).await;
+    let app = shop.app("web");
+    app.is_live_at(&first).await;
+
+    // An outage as firewalls and overloaded proxies make it: connections are taken, and that is all.
+    let silent =
+        tokio::net::TcpListener::bind((other.bed().host_ip(), 0)).await.expect("the address is this machine's");
+    let address = silent.local_addr().expect("a bound socket has an address").to_string();
+    let taking = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = silent.accept().await {
+            held.push(connection);
+        }
+    });
+    let apps = (0..64).map(|n| {
+        format!(
+            "---\napiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: app-{n}}}\nspec: {{image: '{address}/team/app:1', ports: [{{name: http, port: 80}}]}}\n"
+        )
+    });
+    other.apply(&apps.collect::<String>());
+    let reasons = async || {
+        let apps = other.api::<WebApp>().list(&ListParams::default()).await.expect("apps can be listed").items;
+        let ready = apps.iter().filter_map(|app| drover_e2e::ready(&app.status.as_ref()?.conditions).ok());
+        ready.map(|ready| ready.reason).collect::<Vec<_>>()
+    };
+    eventually("all have been looked at", Duration::from_secs(8), async || match reasons().await.len() {
+        64 => Ok(()),
+        fewer => Err(format!("{fewer} of 64")),
+    })
+    .await;
+
+    let began = Instant::now();
+    shop.kubectl(&["delete", "service", "web"]);
+    eventually("the Service is back", Duration::from_secs(5), async || {
+        shop.get::<Service>("web").await.map(|_| ()).ok_or_else(|| format!("not after {:?}", began.elapsed()))
+    })
+    .await;
+    let second = repo.push(&[("web.yaml", &hello.tag("2").yaml())], "Version 2");
+    app.is_live_at(&second).await;
+    eventually("those that wait are told why", Duration::from_secs(30), async || {
+        let reasons = reasons().await;
+        if reasons.iter().any(|reason| reason == "RegistryUnreachable") { Ok(()) } else { Err(format!("{reasons:?}")) }
+    })
+    .await;
+    taking.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

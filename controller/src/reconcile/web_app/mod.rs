@@ -6,8 +6,9 @@
 //! 4. [`apply`]: the release written down, the children sent;
 //! 5. [`status`]: what a person reads (pure).
 //!
-//! [`release`] says what comes next (pure), [`progress`] does it. A reconcile never waits: it does what is to be done, and is
-//! called again by the event that changes something, or after a time that it names.
+//! [`release`] says what comes next (pure), [`progress`] does it. A reconcile never waits, not for a registry either (that is
+//! [`Registry`]'s own work): it does what is to be done, and is called again by the event that changes something, or after a time
+//! that it names.
 
 mod apply;
 pub mod build;
@@ -41,7 +42,7 @@ use crate::registry::{self, Registry};
 use crate::render::Object;
 
 /// How long to wait after a refusal that only a person or an event outside of drover's sight can lift, such as a role that is
-/// granted or an image that is pushed.
+/// granted.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
@@ -67,8 +68,13 @@ pub enum Failure {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The image cannot be resolved.
-    #[error(transparent)]
-    Registry(#[from] registry::Error),
+    #[error("{error}")]
+    Registry {
+        /// Why.
+        error: registry::Error,
+        /// When to look again: the registry is asked ever less often, and who asked is told when it has answered.
+        next: Next,
+    },
     /// Something cannot be read.
     #[error(transparent)]
     Read(#[from] ApiError),
@@ -82,7 +88,7 @@ impl Failure {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "InvalidSpec",
-            Self::Registry(error) => error.label(),
+            Self::Registry { error, .. } => error.label(),
             Self::Read(error) => error.label(),
             Self::Apply(error) => error.label(),
         }
@@ -94,19 +100,13 @@ impl Failure {
         match self {
             // A new spec is an event, and so is a claim that changes size only by a new spec.
             Self::Invalid(_) => (Outcome::Stalled { reason, message }, Next::Await),
-            Self::Registry(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::Await),
-            Self::Registry(registry::Error::RateLimited { retry_after, .. }) => {
-                let wait = retry_after.unwrap_or(LOOK_AGAIN).max(LOOK_AGAIN);
-                (Outcome::Failed { reason, message }, Next::After(wait))
-            }
-            Self::Registry(registry::Error::NotFound { .. } | registry::Error::Unauthorised { .. }) => {
-                (Outcome::Failed { reason, message }, Next::After(LOOK_AGAIN))
-            }
+            Self::Registry { error, next } if error.is_terminal() => (Outcome::Stalled { reason, message }, *next),
+            Self::Registry { next, .. } => (Outcome::Failed { reason, message }, *next),
             Self::Read(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
             Self::Apply(error) if error.is_terminal() => {
                 (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN))
             }
-            Self::Registry(_) | Self::Read(_) | Self::Apply(_) => (Outcome::Failed { reason, message }, Next::Retry),
+            Self::Read(_) | Self::Apply(_) => (Outcome::Failed { reason, message }, Next::Retry),
         }
     }
 }
@@ -121,7 +121,7 @@ struct Memory {
 /// Reconciles WebApps.
 pub struct WebAppReconciler {
     cluster: Cluster,
-    registry: Arc<Registry>,
+    registry: Registry,
     owners: Arc<Owners>,
     announcer: Announcer,
     statuses: Statuses<WebApp>,
@@ -130,7 +130,7 @@ pub struct WebAppReconciler {
 
 impl WebAppReconciler {
     /// Nothing is remembered yet.
-    pub fn new(cluster: Cluster, registry: Arc<Registry>, owners: Arc<Owners>) -> Self {
+    pub fn new(cluster: Cluster, registry: Registry, owners: Arc<Owners>) -> Self {
         let announcer = Announcer::new(&cluster, "Release");
         let statuses = Statuses::new(cluster.client());
         Self { cluster, registry, owners, announcer, statuses, memories: Mutex::default() }
@@ -230,6 +230,7 @@ impl Reconciler for WebAppReconciler {
         let key = (namespace.to_owned(), name.to_owned());
         self.memories().remove(&key);
         self.statuses.forget(&key);
+        self.registry.forget(&key);
         let owner = Owner::new(OwnerKind::WebApp, namespace, name);
         match deletion::clean_up(&self.cluster, &owner).await {
             Ok(()) => {

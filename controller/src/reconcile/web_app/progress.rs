@@ -22,7 +22,7 @@ use super::{Failure, apply, dereference, status};
 use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
 use crate::driver::Next;
 use crate::health::{Finding, Patience, diagnose, replica_failure};
-use crate::registry::{Registry, has_digest};
+use crate::registry::{self, Answer, Registry, has_digest};
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
 const MOST_STEPS: usize = 12;
@@ -59,6 +59,14 @@ pub struct Ended {
     pub url: Option<String>,
     /// When to look again.
     pub next: Next,
+}
+
+/// How far a release came that is to begin.
+enum Begun {
+    /// It is written down.
+    Written,
+    /// The registry is asked for its image.
+    Asked,
 }
 
 /// What is known of the releases while the steps are done.
@@ -98,12 +106,14 @@ impl Work<'_> {
             let state = self.state(&mut known).await?;
             match next(&state) {
                 Step::Resolve { number } => {
-                    if let Err(failure) = self.resolve(number, &state, &mut known).await {
-                        if let Err(error) = self.hold(&state, &known).await {
-                            tracing::warn!(owner = %self.owner, %error, "cannot put back what others changed");
-                        }
-                        return Err(failure);
+                    let begun = self.resolve(number, &state, &mut known).await;
+                    if matches!(begun, Ok(Begun::Written)) {
+                        continue;
                     }
+                    if let Err(error) = self.hold(&state, &known).await {
+                        tracing::warn!(owner = %self.owner, %error, "cannot put back what others changed");
+                    }
+                    return begun.map(|_| self.end_asking(&known));
                 }
                 Step::StartPull { node } => {
                     self.start_pull(&known, node).await?;
@@ -181,7 +191,7 @@ impl Work<'_> {
     }
 
     /// Begins a release: its image is resolved, and it is written down.
-    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<(), Failure> {
+    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<Begun, Failure> {
         let wanted = self.wanted;
         let unresolved = Image { reference: wanted.spec.image.clone(), user: ImageUser::Unknown };
         let pods = PodRelease::default();
@@ -198,6 +208,7 @@ impl Work<'_> {
         status::begin(&mut self.status, number, wanted.commit, &wanted.spec.image, &self.now);
         let image = self.image().await?;
         status::hinder(&mut self.status, None);
+        let Some(image) = image else { return Ok(Begun::Asked) };
         let facts = Facts { image: &image, ..facts };
         validate(&self.app, wanted.spec, &facts)?;
         let mut data = ReleaseData {
@@ -224,7 +235,7 @@ impl Work<'_> {
         known.applied = None;
         known.pull = None;
         known.rollout = Rollout::Progressing(None);
-        Ok(())
+        Ok(Begun::Written)
     }
 
     /// A release whose record is missing is new, or its WebApp was deleted a moment ago and took the records along: then nothing is
@@ -239,16 +250,29 @@ impl Work<'_> {
         }
     }
 
-    /// The image as the registry knows it now. None is asked where nothing would be learnt.
-    async fn image(&self) -> Result<Image, Failure> {
+    /// The image as the registry knows it now; `None` until it has answered for the first time. None is asked where nothing would
+    /// be learnt.
+    async fn image(&self) -> Result<Option<Image>, Failure> {
         let spec = self.wanted.spec;
         let user_is_said = spec.allow_root.is_some() || spec.run_as.is_some_and(|r| r.user.is_some());
         if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
-            return Ok(Image { reference: spec.image.clone(), user: ImageUser::Unknown });
+            return Ok(Some(Image { reference: spec.image.clone(), user: ImageUser::Unknown }));
         }
         let credentials = dereference::credentials(&self.acting, &self.app, spec).await?;
-        let resolved = self.registry.resolve(&spec.image, &credentials, self.wanted.commit).await?;
-        Ok(Image { reference: resolved.reference, user: ImageUser::Known(resolved.user.unwrap_or_default()) })
+        let Wanted { commit, asked, .. } = self.wanted;
+        let wanted = registry::Wanted { image: &spec.image, credentials: &credentials, commit, asked };
+        let who = (self.app.namespace.clone(), self.app.name.clone());
+        match self.registry.look_up(&who, &wanted) {
+            Answer::Known(resolved) => {
+                let user = ImageUser::Known(resolved.user.unwrap_or_default());
+                Ok(Some(Image { reference: resolved.reference, user }))
+            }
+            Answer::Asking { before: None } => Ok(None),
+            // Until it is known that something has changed, what is said of it stays.
+            Answer::Asking { before: Some(error) } => Err(Failure::Registry { error, next: Next::Await }),
+            Answer::Failed { error, .. } if error.is_terminal() => Err(Failure::Registry { error, next: Next::Await }),
+            Answer::Failed { error, again } => Err(Failure::Registry { error, next: Next::After(again) }),
+        }
     }
 
     /// A release with every default filled in.
@@ -347,6 +371,12 @@ impl Work<'_> {
         let patience = if deployment.is_some_and(is_late) { Patience::over() } else { Patience::default() };
         let found = diagnose(&pods, self.now.0.as_second(), patience);
         Ok(found.or_else(|| replica_failure(&serde_json::to_value(deployment?).ok()?)))
+    }
+
+    /// The registry is asked, and says so to this WebApp when it has answered.
+    fn end_asking(&self, known: &Known) -> Ended {
+        let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false };
+        Ended { outcome: status::outcome(&self.status, reached), url: self.status.url.clone(), next: Next::Await }
     }
 
     fn end_failed(&self, state: &State, known: &Known) -> Ended {

@@ -239,17 +239,20 @@ pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
                 Outcome::Failed { reason: "Unavailable".into(), message }
             }
         }
+        ReleaseStep::ResolveImage => Outcome::InProgress {
+            reason: "ResolveImage".into(),
+            message: format!("Release {number}: the registry is asked for its image {}", release.image),
+        },
         ReleaseStep::PullImage => Outcome::InProgress {
             reason: "PullImage".into(),
             message: format!("Release {number}: its image is pulled to the node before the running pod stops"),
         },
-        step => {
+        ReleaseStep::Apply | ReleaseStep::Rollout | ReleaseStep::Restore => {
             let message = format!(
                 "Release {number} is rolling out: {} of {} new pods, {} ready{hindrance}",
                 replicas.updated, replicas.desired, replicas.ready
             );
-            let reason = if step == ReleaseStep::ResolveImage { "ResolveImage" } else { "Rollout" };
-            Outcome::InProgress { reason: reason.into(), message }
+            Outcome::InProgress { reason: "Rollout".into(), message }
         }
     }
 }
