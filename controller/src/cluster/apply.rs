@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::index::{GroupKind, Index, Live};
 use super::routes::{RouteTable, claims_routes};
 use super::watch::{Sight, Watches};
-use crate::plan::{Contests, Taken, owner_of};
+use crate::plan::{Contests, Taken, owner_of, unclaimable};
 use crate::render::{Object, ObjectKey, Stage, applied_hash};
 
 /// How many applies one owner has under way.
@@ -101,8 +101,12 @@ impl Acting {
         sent.set_label(LABEL_OWNER, &owner.label());
         sent.set_annotation(ANNOTATION_APPLIED, &hash);
         let key = sent.key();
+        let is_ingress = claims_routes(&GroupKind::of(&key));
+        if is_ingress {
+            refuse_unclaimable(&sent)?;
+        }
         // Without a sight of all of them nobody would tell when a route is free again.
-        let routed = claims_routes(&GroupKind::of(&key)) && self.watch(&kind).await == Sight::Complete;
+        let routed = is_ingress && self.watch(&kind).await == Sight::Complete;
         if routed && let Some(taken) = self.shared.routes.claim(&sent, &owner.label()) {
             return Err(self.route_taken(&key, &taken));
         }
@@ -133,8 +137,10 @@ impl Acting {
         }
     }
 
-    /// Refuses an Ingress that is not sent yet when another has one of its routes. `owner` is told when the route is free.
+    /// Refuses an Ingress that is not sent yet when another has one of its routes, or when it asks for requests that nobody can tell
+    /// whose they are. `owner` is told when the route is free.
     pub async fn refuse_taken_route(&self, owner: &Owner, ingress: &Object) -> Result<(), ApiError> {
+        refuse_unclaimable(ingress)?;
         let kind = self.kind(ingress).await?;
         if self.watch(&kind).await != Sight::Complete {
             return Ok(());
@@ -147,10 +153,17 @@ impl Acting {
 
     fn route_taken(&self, key: &ObjectKey, taken: &Taken) -> ApiError {
         let of = self.shared.index.live(&taken.by).map(|live| format!(" of {}", owner_of(&live.owner)));
-        ApiError::RouteTaken {
-            object: key.to_string(),
-            route: taken.route.to_string(),
-            by: format!("{}{}", taken.by, of.unwrap_or_default()),
+        let by = format!("{}{}", taken.by, of.unwrap_or_default());
+        let (object, route) = (key.to_string(), taken.route.to_string());
+        match &taken.host {
+            None => ApiError::RouteTaken { object, route, by },
+            Some(host) => ApiError::HostTaken {
+                object,
+                route,
+                host: host.to_string(),
+                namespace: taken.by.namespace.clone().unwrap_or_default(),
+                by,
+            },
         }
     }
 
@@ -380,5 +393,13 @@ impl Acting {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind.resource),
             None => Api::all_with(self.client.clone(), &kind.resource),
         }
+    }
+}
+
+/// Refuses an Ingress by which requests of others would arrive that no claim tells of.
+fn refuse_unclaimable(ingress: &Object) -> Result<(), ApiError> {
+    match unclaimable(&serde_json::Value::Object(ingress.json().clone())) {
+        Some(what) => Err(ApiError::Unclaimable { object: ingress.key().to_string(), what }),
+        None => Ok(()),
     }
 }

@@ -43,6 +43,30 @@ pub enum ApiError {
         /// The other Ingress, and whose it is.
         by: String,
     },
+    /// The host is another namespace's.
+    #[error(
+        "{object} claims {route}, but the host {host} belongs to namespace {namespace}, where {by} has it: give it a host of its own, or delete that Ingress if it is no longer needed"
+    )]
+    HostTaken {
+        /// The object.
+        object: String,
+        /// What it claims, as host and path.
+        route: String,
+        /// The host that it would take requests from.
+        host: String,
+        /// Whose that is.
+        namespace: String,
+        /// The Ingress there, and whose it is.
+        by: String,
+    },
+    /// It asks for requests, and nobody can tell whose they are.
+    #[error("{object} {what}")]
+    Unclaimable {
+        /// The object.
+        object: String,
+        /// What is wrong, why, and what to do.
+        what: String,
+    },
     /// The acting account lacks a right.
     #[error("{0}")]
     Forbidden(String),
@@ -126,6 +150,8 @@ impl ApiError {
             | Self::Owned { .. }
             | Self::RouteTaken { .. }
             | Self::NotFromGit { .. }
+            | Self::HostTaken { .. }
+            | Self::Unclaimable { .. }
             | Self::Forbidden(_)
             | Self::NotAllowed { .. }
             | Self::NoNamespace { .. }
@@ -143,6 +169,8 @@ impl ApiError {
             Self::Conflict { .. }
                 | Self::RouteTaken { .. }
                 | Self::NotFromGit { .. }
+                | Self::HostTaken { .. }
+                | Self::Unclaimable { .. }
                 | Self::Forbidden(_)
                 | Self::NoNamespace { .. }
                 | Self::Refused { .. }
@@ -156,6 +184,8 @@ impl ApiError {
             Self::Conflict { .. } => "Conflict",
             Self::Owned { .. } => "OwnedByAnother",
             Self::RouteTaken { .. } => "RouteTaken",
+            Self::HostTaken { .. } => "HostTaken",
+            Self::Unclaimable { .. } => "RouteUnclear",
             Self::Forbidden(_) => "Forbidden",
             Self::NotAllowed { .. } => "NamespaceNotAllowed",
             Self::NotFromGit { .. } => "NotFromGit",

@@ -21,4 +21,4 @@ pub use inventory::{Ended, InventoryEntry};
 pub use live::{Elsewhere, Knowledge, LiveView};
 pub use planning::{Answer, Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};
 pub use removal::{Fate, Remover, fate, left_behind};
-pub use routes::{Claims, Route, Routes, Taken};
+pub use routes::{Claims, Host, Route, Routes, Taken, unclaimable};

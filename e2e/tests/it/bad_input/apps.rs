@@ -180,21 +180,48 @@ async fn a_host_that_another_app_has_is_left_to_it() {
     assert_eq!(
         reads(&second, "claims").await,
         format!(
-            "Ingress {two}/web claims the route {host}/, which Ingress {one}/web of WebApp {one}/web has already: give one of them another host or path, or delete that Ingress if it is no longer needed (two of different ingress classes may share a route when both name their class)"
+            "Ingress {two}/web claims {host}/, but the host {host} belongs to namespace {one}, where Ingress {one}/web of WebApp {one}/web has it: give it a host of its own, or delete that Ingress if it is no longer needed"
         )
     );
     assert!(second.get::<Ingress>("web").await.is_none(), "two Ingresses claim {host}");
     assert!(second.app("web").pods().await.is_empty(), "a release began that nobody could reach");
     assert!(first.namespace.app("web").page("/").await.contains("hello from version 1"));
 
-    // Beside it, in the same namespace, a path of that host that is free goes live.
+    // Nor does a longer path take a part of its requests, nor a wildcard, nor an annotation. Its own namespace shares it by path.
     let other = second.repository("other");
+    let wildcard = format!("'*.{}'", host.split_once('.').expect("a host of two labels").1);
+    let alias = format!("expose: {{annotations: {{nginx.ingress.kubernetes.io/server-alias: {host}}}}}");
+    let forged = "expose: {annotations: {traefik.ingress.kubernetes.io/router.pathmatcher: 'Host(`x`) || PathPrefix'}}";
+    let others = [
+        ("path", Hello::new("path", "2", &host).yaml().replace("path: /,", "path: /api,"), "HostTaken"),
+        ("wildcard", Hello::new("wildcard", "2", &wildcard).yaml(), "HostTaken"),
+        ("alias", Hello::new("alias", "2", &format!("alias.{}", second.host())).spec(&alias).yaml(), "HostTaken"),
+        ("forged", Hello::new("forged", "2", &format!("forged.{}", second.host())).spec(forged).yaml(), "RouteUnclear"),
+    ];
+    let files: Vec<(String, &str)> = others.iter().map(|(name, yaml, _)| (format!("{name}.yaml"), &**yaml)).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, yaml)| (&**name, *yaml)).collect();
+    let commit = other.push(&files, "The same host in other words");
+    let beside = Environment::create(&second, "other", &other, |_| ()).await;
+    beside.has_applied(&commit).await;
+    for (name, _, reason) in &others {
+        let app = second.app(name);
+        app.comes_to(&format!("is refused for {reason}"), |status| {
+            let ready = drover_e2e::ready(&status.conditions)?;
+            if ready.reason == *reason { Ok(()) } else { Err(format!("{ready:?}")) }
+        })
+        .await;
+        assert!(second.get::<Ingress>(name).await.is_none(), "{name} has an Ingress");
+    }
+    beside.delete().await;
+    second.kubectl(&["delete", "webapps", "path", "wildcard", "alias", "forged"]);
     let api = Hello::new("api", "2", &host).yaml().replace("path: /,", "path: /api,");
-    let commit = other.push(&[("api.yaml", &api)], "Another path");
-    Environment::create(&second, "other", &other, |_| ()).await.is_ready_at(&commit).await;
+    let commit = first.repo.push(&[("web.yaml", &first.hello.yaml()), ("api.yaml", &api)], "Another path");
+    first.namespace.app("api").is_live_at(&commit).await;
 
     // Once the first lets go of the host, the second has it, and nobody has to wait for it.
-    first.repo.push(&[("web.yaml", &Hello::new("web", "1", &format!("www.{host}")).yaml())], "Move");
+    let moved = format!("www.{host}");
+    let api = api.replace(&host, &moved);
+    first.repo.push(&[("web.yaml", &Hello::new("web", "1", &moved).yaml()), ("api.yaml", &api)], "Move");
     Environment::named(&first.namespace, "prod").look_now();
     eventually("the second app answers", A_VERDICT, async || {
         let response = get(&second.ingress(), &host, "/").await?;
@@ -217,9 +244,9 @@ async fn a_host_that_an_ingress_of_another_tool_has_is_left_to_it() {
     let bad = team.push(&[("web.yaml", &ingress("web")), ("box.yaml", &config_map("box", "a"))]);
     let (one, two) = (theirs.name(), team.name());
     assert_eq!(
-        team.reads("RouteTaken").await,
+        team.reads("HostTaken").await,
         format!(
-            "web.yaml:1: Ingress {two}/web claims the route {host}/, which Ingress {one}/old has already: give one of them another host or path, or delete that Ingress if it is no longer needed (two of different ingress classes may share a route when both name their class)"
+            "web.yaml:1: Ingress {two}/web claims {host}/, but the host {host} belongs to namespace {one}, where Ingress {one}/old has it: give it a host of its own, or delete that Ingress if it is no longer needed"
         )
     );
     assert!(team.namespace.get::<Ingress>("web").await.is_none());
