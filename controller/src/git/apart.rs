@@ -21,7 +21,7 @@ use super::schedule::{self, Again};
 use crate::metrics;
 use crate::render::short;
 
-/// Somebody who asks has a reference fetched again after that long already.
+/// Who asks has a reference fetched again after that long already.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// Fetches in one sync to find out which references are at fault. Where so many are the rest waits for the next sync.
 const MOST_FETCHES: usize = 32;
@@ -52,8 +52,8 @@ pub(super) struct Outcome {
 }
 
 impl Apart {
-    /// One sync of `references`, of which `fetch` leaves out those that it is given a meaning for; those in `asked` are not left
-    /// out. An error is the server's.
+    /// One sync of `references`, of which `fetch` leaves out those that it is given a meaning for; those in `asked` are due soon. An
+    /// error is the server's.
     pub(super) async fn sync<F>(
         &mut self,
         references: &[Reference],
@@ -64,7 +64,10 @@ impl Apart {
         F: Future<Output = Result<Synced, Failed>>,
     {
         self.bad.retain(|reference, _| references.contains(reference));
-        let mut left_out = self.left_out(references, asked);
+        for (_, bad) in self.bad.iter_mut().filter(|(reference, _)| asked.contains(reference)) {
+            bad.due = bad.due.map(|due| due.min(bad.tried + SHORTEST));
+        }
+        let mut left_out = self.left_out(references);
         let (lacking, error) = match fetch(left_out.clone()).await {
             Ok(synced) => return Ok(self.settle(references, synced)),
             Err(Failed { error, lacking: Some(lacking) }) if may_be_of_one(&error) => (lacking, error),
@@ -116,13 +119,9 @@ impl Apart {
         self.bad.values().filter_map(|bad| bad.due).min()
     }
 
-    fn left_out(&self, references: &[Reference], asked: &HashSet<Reference>) -> Vec<Option<Meaning>> {
+    fn left_out(&self, references: &[Reference]) -> Vec<Option<Meaning>> {
         let now = Instant::now();
-        let is_left_out = |reference: &Reference, bad: &Bad| match bad.due {
-            None => true,
-            Some(due) => now < due && !(asked.contains(reference) && now >= bad.tried + SHORTEST),
-        };
-        let bad = |reference| self.bad.get(reference).filter(|bad| is_left_out(reference, bad));
+        let bad = |reference| self.bad.get(reference).filter(|bad| bad.due.is_none_or(|due| now < due));
         references.iter().map(|reference| bad(reference).map(|bad| bad.meaning.clone())).collect()
     }
 
@@ -328,17 +327,19 @@ mod tests {
     async fn who_asks_has_it_fetched_again_but_not_at_every_moment() {
         let server = Server { bad: [2].into(), ..Server::default() };
         let (mut apart, references) = (Apart::default(), [branch(1), branch(2)]);
-        let asked = HashSet::from([branch(2)]);
-        let mut fetches = async |seconds| {
-            tokio::time::advance(Duration::from_secs(seconds)).await;
+        let fetches = async |apart: &mut Apart, asked: &[Reference]| {
             let fetch = |left_out: Vec<_>| ready(server.fetch(&[1, 2], &left_out));
-            apart.sync(&references, &asked, fetch).await.expect("listed");
+            apart.sync(&references, &asked.iter().cloned().collect(), fetch).await.expect("listed");
             server.fetches()
         };
-        fetches(0).await;
-        assert_eq!(fetches(0).await, 1, "it was tried a moment ago");
-        assert!(fetches(2).await > 1);
+        assert!(fetches(&mut apart, &[]).await > 1);
+        assert_eq!(fetches(&mut apart, &[branch(2)]).await, 1, "it was tried a moment ago");
+        assert!(apart.due().is_some_and(|due| due <= Instant::now() + SHORTEST), "that somebody asked is kept in mind");
+        tokio::time::advance(SHORTEST).await;
+        assert!(fetches(&mut apart, &[]).await > 1);
         assert!(apart.due().is_some_and(|due| due > Instant::now() + Duration::from_secs(8)), "ever later");
+        tokio::time::advance(SHORTEST).await;
+        assert!(fetches(&mut apart, &[branch(2)]).await > 1, "who asks need not wait for that");
     }
 
     #[tokio::test(start_paused = true)]
