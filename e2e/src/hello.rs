@@ -11,6 +11,7 @@ pub struct Hello {
     image: String,
     host: String,
     env: Vec<(String, String)>,
+    health: String,
     more: String,
 }
 
@@ -22,6 +23,8 @@ impl Hello {
             image: format!("{}/hello:{tag}", Testbed::shared().registry()),
             host: host.to_owned(),
             env: Vec::new(),
+            // Tests that are not about it do not wait for it.
+            health: "probation: 0s".to_owned(),
             more: String::new(),
         }
     }
@@ -37,6 +40,20 @@ impl Hello {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds fields to `health`, separated by commas.
+    #[must_use]
+    pub fn health(mut self, fields: &str) -> Self {
+        let _ = write!(self.health, ", {fields}");
+        self
+    }
+
+    /// With the probation that apps have which do not speak of it.
+    #[must_use]
+    pub fn with_probation(mut self) -> Self {
+        self.health = self.health.replace("probation: 0s", "probation: 10s");
         self
     }
 
@@ -64,9 +81,9 @@ impl Hello {
 
     /// The manifest.
     pub fn yaml(&self) -> String {
-        let Self { name, image, host, env, more } = self;
+        let Self { name, image, host, env, health, more } = self;
         let mut text = format!(
-            "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata:\n  name: {name}\nspec:\n  image: {image}\n  ports: [{{name: http, port: 8080}}]\n  routes:\n  - {{host: {host}, path: /, to: {{app: {{}}}}}}\n"
+            "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata:\n  name: {name}\nspec:\n  image: {image}\n  ports: [{{name: http, port: 8080}}]\n  routes:\n  - {{host: {host}, path: /, to: {{app: {{}}}}}}\n  health: {{{health}}}\n"
         );
         if !env.is_empty() {
             text.push_str("  env:\n");

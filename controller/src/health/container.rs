@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
 
-use super::pods::{Finding, Patience, Weight, quote};
+use super::pods::{Finding, Patience, Weight, has_served, quote};
 use super::probe;
 
 /// The exit code by which the runtime says that the process could not be started at all.
@@ -16,6 +16,8 @@ struct Subject<'a> {
     /// Seconds since the pod was accepted by its node.
     age: i64,
     never_restarts: bool,
+    /// It has done its work once, and is still on probation: it must not end, whatever its exit code.
+    on_probation: bool,
     patience: Patience,
 }
 
@@ -29,10 +31,13 @@ pub(super) fn trouble(pod: &Pod, name: &str, now: i64, patience: Patience) -> Op
         let spec = pod.spec.as_ref()?;
         spec.init_containers.iter().flatten().chain(&spec.containers).find(|c| c.name == container)
     };
-    let init = status.init_container_statuses.iter().flatten();
+    let on_probation = patience.on_probation && has_served(pod);
+    let init = status.init_container_statuses.iter().flatten().map(|status| (status, false));
+    let others = status.container_statuses.iter().flatten().map(|status| (status, on_probation));
     let mut best: Option<(Weight, Finding)> = None;
-    for status in init.chain(status.container_statuses.iter().flatten()) {
-        let subject = Subject { pod: name, spec: spec_of(&status.name), status, age, never_restarts, patience };
+    for (status, on_probation) in init.chain(others) {
+        let spec = spec_of(&status.name);
+        let subject = Subject { pod: name, spec, status, age, never_restarts, on_probation, patience };
         if let Some((weight, finding)) = subject.judge(now)
             && best.as_ref().is_none_or(|(other, _)| weight > *other)
         {
@@ -50,13 +55,13 @@ impl Subject<'_> {
             return self.waiting(waiting, last);
         }
         if let Some(ended) = &state.terminated {
-            return (ended.exit_code != 0).then(|| (Weight::Ended, self.ended(ended)));
+            return self.is_wrong(ended).then(|| (Weight::Ended, self.ended(ended)));
         }
         let started = state.running.as_ref()?.started_at.as_ref().map_or(now, |time| time.0.as_second());
         if self.status.ready {
             return None;
         }
-        if let Some(last) = last.filter(|last| last.exit_code != 0) {
+        if let Some(last) = last.filter(|last| self.is_wrong(last)) {
             return Some((Weight::Ended, self.ended(last)));
         }
         let spec = self.spec?;
@@ -111,8 +116,13 @@ impl Subject<'_> {
         }
     }
 
+    /// Whether it should not have ended so.
+    fn is_wrong(&self, ended: &ContainerStateTerminated) -> bool {
+        ended.exit_code != 0 || self.on_probation
+    }
+
     fn gave_up(&self) -> bool {
-        self.never_restarts || self.status.restart_count >= self.patience.restarts
+        self.never_restarts || self.on_probation || self.status.restart_count >= self.patience.restarts
     }
 
     fn image(&self, reason: &str, said: &str, definite: bool) -> Finding {
@@ -179,7 +189,9 @@ impl Subject<'_> {
         {
             return self.not_started("StartError", ended.message.as_deref().unwrap_or_default());
         }
-        if let Some(finding) = self.ended_by_probe(ended, &restarts) {
+        if !self.on_probation
+            && let Some(finding) = self.ended_by_probe(ended, &restarts)
+        {
             return finding;
         }
         let meaning = match ended.exit_code {
@@ -190,7 +202,9 @@ impl Subject<'_> {
             143 => " (asked to stop)",
             _ => "",
         };
-        let message = format!("{self} exited with code {}{meaning}{restarts}: its log says why", ended.exit_code);
+        let served = if self.on_probation { "served and then " } else { "" };
+        let message =
+            format!("{self} {served}exited with code {}{meaning}{restarts}: its log says why", ended.exit_code);
         let reason = if self.status.restart_count > 0 { "CrashLoopBackOff" } else { "Error" };
         self.finding(reason, message, self.gave_up())
     }

@@ -13,4 +13,4 @@ mod tests;
 
 pub use assess::{Health, assess};
 pub use finished::{Finished, finished};
-pub use pods::{Finding, Patience, diagnose, replica_failure};
+pub use pods::{Finding, Patience, diagnose, has_served, replica_failure};

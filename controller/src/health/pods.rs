@@ -32,11 +32,13 @@ pub struct Patience {
     pub probe: i64,
     /// Restarts after which a container that ends is not expected to come up.
     pub restarts: i32,
+    /// The pods are on probation: a container that ends after its pod has served has failed it.
+    pub on_probation: bool,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { pull: 60, creating: 60, probe: 30, restarts: 2 }
+        Self { pull: 60, creating: 60, probe: 30, restarts: 2, on_probation: false }
     }
 }
 
@@ -70,6 +72,15 @@ pub fn diagnose(pods: &[Pod], now: i64, patience: Patience) -> Option<Finding> {
         }
     }
     best.map(|(_, finding)| finding)
+}
+
+/// Whether the pod was ready at some time: it is now, or ceased to be after its node had first looked at it.
+pub fn has_served(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return false };
+    let Some(ready) = status.conditions.iter().flatten().find(|c| c.type_ == "Ready") else { return false };
+    let since = ready.last_transition_time.as_ref().zip(status.start_time.as_ref());
+    // Both are set when the node takes the pod; a second may end in between.
+    ready.status == "True" || since.is_some_and(|(ceased, start)| ceased.0.as_second() - start.0.as_second() > 1)
 }
 
 /// What keeps a Deployment (or ReplicaSet) from creating pods at all: a quota, a policy, an admission webhook.

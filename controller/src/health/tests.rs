@@ -151,6 +151,36 @@ mod pods {
         assert!(finding.message.contains("its memory limit of 64Mi"), "{}", finding.message);
     }
 
+    /// Judged as a pod on probation, whose condition `Ready` became `False` that many seconds after its start.
+    fn on_probation(mut pod: Pod, ceased: i64) -> (bool, Option<Finding>) {
+        let status = pod.status.as_mut().expect("a status");
+        let since = jiff::Timestamp::from_second(START + ceased).expect("a time").to_string();
+        status.conditions =
+            serde_json::from_value(json!([{"type": "Ready", "status": "False", "lastTransitionTime": since}]))
+                .expect("conditions");
+        let patience = Patience { on_probation: true, ..Patience::default() };
+        (has_served(&pod), diagnose(&[pod], START + 20, patience))
+    }
+
+    #[test]
+    fn a_container_that_ends_after_it_served_has_failed_its_probation_at_once() {
+        for code in [1, 0] {
+            let (served, finding) = on_probation(crashed(1, &json!({"exitCode": code, "reason": "Error"})), 6);
+            let finding = finding.expect("a finding");
+            assert!(served && finding.definite, "{finding:?}");
+            let said = format!(
+                "container web of pod web-1 served and then exited with code {code}, 1 restart: its log says why"
+            );
+            assert_eq!((finding.reason.as_str(), finding.message), ("CrashLoopBackOff", said));
+        }
+        // It never served: perhaps what it needs is not there yet.
+        let (served, finding) = on_probation(crashed(1, &json!({"exitCode": 1, "reason": "Error"})), 1);
+        assert!(!served && !finding.expect("a finding").definite);
+        // Once it is live, a restart is no verdict on the release.
+        let pod = crashed(1, &json!({"exitCode": 1, "reason": "Error"}));
+        assert!(!found(&pod, 20).definite);
+    }
+
     #[test]
     fn between_two_restarts_the_last_end_is_told() {
         let pod = container(&json!({

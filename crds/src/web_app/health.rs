@@ -14,7 +14,7 @@ use crate::Duration;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// A page that answers with a status below 400 when the app serves.
+    /// A page that answers with a status below 400 when the app serves. Default with gunicorn: `/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/[^\s#]*$"))]
     pub path: Option<String>,
@@ -45,6 +45,12 @@ pub struct Health {
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('6h')")
         .message("health.startupTimeout must be between 5s and 6h"))]
     pub startup_timeout: Option<Duration>,
+
+    /// How long new pods must serve without a break before the release is live and the pods of before may go. When one of them ends
+    /// within that time the release has failed, and the last one that was live comes back. `0s` for none. Default `10s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) <= duration('1h')").message("health.probation must be between 0s and 1h"))]
+    pub probation: Option<Duration>,
 
     /// How long the app may fail its liveness check before it is restarted. It is never less than a request may take (see
     /// gunicorn.timeout) and than it takes to be found not ready. Default `3m`.

@@ -150,7 +150,8 @@ pub struct WebAppSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub volumes: Vec<Volume>,
 
-    /// How drover knows that a pod serves. Default: its first port accepts connections.
+    /// How drover knows that a pod serves. Default: its first port accepts connections, or with gunicorn, which accepts them before the
+    /// app is loaded, the page `/` answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
 

@@ -47,6 +47,8 @@ pub enum ReleaseStep {
     Apply,
     /// Waiting for the pods to serve.
     Rollout,
+    /// The pods serve, and must go on for a while before the release is live.
+    Probation,
     /// Putting the last good release back after a failure.
     Restore,
     /// Done.
@@ -59,9 +61,13 @@ pub enum ReleaseStep {
 pub struct ReleaseStatus {
     /// Its number, counted up per app.
     pub number: i64,
-    /// The commit that it came from, when an Environment applied the app.
+    /// The newest commit that asks for this release, when an Environment applied the app. A commit that only changes replicas begins no
+    /// release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// How many pods that commit asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
     /// The image as it is run: with its digest where the registry told it.
     pub image: String,
     /// The step that it is in, or in which it failed.
@@ -117,9 +123,9 @@ pub struct ReplicasStatus {
 /// How a release ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ReleaseOutcome {
-    /// Its pods became ready.
+    /// Its pods served.
     Live,
-    /// Its pods did not become ready.
+    /// Its pods did not come to serve.
     Failed,
     /// A newer release came before it was done.
     Superseded,
@@ -138,6 +144,9 @@ pub struct ReleaseRecord {
     pub image: String,
     /// How it ended.
     pub outcome: ReleaseOutcome,
+    /// The release that was put back in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_back: Option<i64>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,

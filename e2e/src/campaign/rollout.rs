@@ -231,9 +231,9 @@ fn push(namespace: &Namespace, repo: &GitRepo, apps: impl Iterator<Item = (usize
     let mut files: Vec<(String, String)> = apps
         .map(|(number, version)| {
             let name = app(number);
-            // With `Never` no registry is asked; the pods are only played.
+            // With `Never` no registry is asked; the pods are only played, and pass no probation.
             let yaml = format!(
-                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: {name}}}\nspec:\n  image: registry.example.org/app:{version}\n  imagePullPolicy: Never\n  ports: [{{name: http, port: 8080}}]\n  routes: [{{host: {name}.{host}, path: /, to: {{app: {{}}}}}}]\n"
+                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: {name}}}\nspec:\n  image: registry.example.org/app:{version}\n  imagePullPolicy: Never\n  ports: [{{name: http, port: 8080}}]\n  health: {{probation: 0s}}\n  routes: [{{host: {name}.{host}, path: /, to: {{app: {{}}}}}}]\n"
             );
             (format!("{name}.yaml"), yaml)
         })

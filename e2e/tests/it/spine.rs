@@ -56,7 +56,7 @@ async fn status_names(namespace: &Namespace, words: &[&str]) -> String {
 async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     let namespace = Namespace::new("spine").await;
     let repo = namespace.repository("web");
-    let hello = Hello::new("web", "1", &namespace.host()).spec("health: {path: /healthz, startupTimeout: 30s}");
+    let hello = Hello::new("web", "1", &namespace.host()).health("path: /healthz, startupTimeout: 30s");
     let first = repo.push(&[("web.yaml", &hello.yaml())], "Serve");
     init(&namespace, &repo);
     let environment = Environment::named(&namespace, "prod");
@@ -126,9 +126,8 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
 async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
     let namespace = Namespace::new("volume").await;
     let repo = namespace.repository("web");
-    let hello = Hello::new("web", "1", &namespace.host())
-        .with_volume("Delete")
-        .spec("health: {path: /healthz, startupTimeout: 30s}");
+    let hello =
+        Hello::new("web", "1", &namespace.host()).with_volume("Delete").health("path: /healthz, startupTimeout: 30s");
     let first = repo.push(&[("web.yaml", &hello.yaml())], "Serve");
     init(&namespace, &repo);
     let environment = Environment::named(&namespace, "prod");

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use drover_e2e::{Hello, Namespace, eventually, run};
+use drover_crds::ReleaseStep;
+use drover_e2e::{App, Hello, Namespace, eventually, ready, run};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
@@ -23,7 +24,8 @@ async fn an_app_that_takes_too_much_memory_is_told_its_limit() {
     let namespace = Namespace::new("memory").await;
     let hello = hello(&namespace, "1")
         .env("EAT_MEMORY", "300")
-        .spec("resources: {limits: {memory: 64Mi}}\nhealth: {startupTimeout: 30s}");
+        .health("startupTimeout: 30s")
+        .spec("resources: {limits: {memory: 64Mi}}");
     let problem = problem(&namespace, &hello, &["OOMKilled"]).await;
     assert!(problem.message.contains("64Mi"), "the sentence does not name the limit: {}", problem.message);
 }
@@ -43,7 +45,8 @@ async fn a_secret_in_the_log_of_a_crashed_container_is_masked() {
     let hello = hello(&namespace, "1")
         .env("EXIT_CODE", "3")
         .env("LOG_ENV", "DB_PASSWORD")
-        .spec("envFrom: [{prefix: DB_, secretRef: {name: db}}]\nhealth: {startupTimeout: 15s}");
+        .health("startupTimeout: 15s")
+        .spec("envFrom: [{prefix: DB_, secretRef: {name: db}}]");
     problem(&namespace, &hello, &["CrashLoopBackOff", "Error"]).await;
     let log = namespace
         .app("web")
@@ -107,13 +110,12 @@ async fn a_restart_brings_new_pods_of_the_same_release() {
     namespace.follow(&repo).await.has_applied(&commit).await;
     let app = namespace.app("web");
     let before = app.is_live_at(&commit).await.release.expect("it is live").number;
-    let names = async || app.pods().await.into_iter().filter_map(|pod| pod.metadata.name).collect::<Vec<_>>();
-    let old = names().await;
+    let old = names(&app).await;
 
     let restarted = namespace.drover(&["restart", "web", "--namespace", namespace.name()]);
     assert_eq!(restarted.code, 0, "{}", restarted.said());
     eventually("all pods are new", Duration::from_secs(60), async || {
-        let now = names().await;
+        let now = names(&app).await;
         if !now.is_empty() && now.iter().all(|name| !old.contains(name)) { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
@@ -154,4 +156,102 @@ async fn helm_waits_until_what_its_chart_brings_lives() {
         let applied = status.applied.as_ref().map(|applied| applied.commit.as_str());
         assert_eq!(applied, Some(&*commit), "helm {verb} did not wait for the Environment: {status:?}");
     }
+}
+
+/// A server that ends four seconds after it began to listen.
+fn short_lived(namespace: &Namespace) -> String {
+    let script = "mkdir -p /tmp/www; echo hello from version 3 >/tmp/www/index.html; httpd -p 8080 -h /tmp/www; sleep 4; echo out of memory; exit 1";
+    format!(
+        "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: web}}\nspec:\n  image: drover.test/busybox:1\n  imagePullPolicy: Never\n  runAs: {{user: 1000}}\n  command: [sh, -c, {script:?}]\n  ports: [{{name: http, port: 8080}}]\n  routes: [{{host: {}, path: /, to: {{app: {{}}}}}}]\n",
+        namespace.host()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_ends_after_it_served_never_takes_over() {
+    let namespace = Namespace::new("probation").await;
+    let repo = namespace.repository("web");
+    let first = repo.push(&[("web.yaml", &hello(&namespace, "1").with_probation().yaml())], "Serve");
+    namespace.follow(&repo).await.has_applied(&first).await;
+    let app = namespace.app("web");
+    app.comes_to("is on probation", |status| match status.release.as_ref().map(|release| release.step) {
+        Some(ReleaseStep::Probation) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    app.is_live_at(&first).await;
+    let first_pods = names(&app).await;
+
+    let prober = app.probe();
+    repo.push(&[("web.yaml", &short_lived(&namespace))], "Die young");
+    let message = app
+        .comes_to("puts the last good release back", |status| {
+            let ready = ready(&status.conditions)?;
+            let stalled = ready.status == "False" && status.serving == Some(1);
+            if stalled && ready.message.contains("was put back") {
+                Ok(ready.message)
+            } else {
+                Err(format!("{ready:?}"))
+            }
+        })
+        .await;
+    assert!(message.contains("served and then exited with code 1"), "{message}");
+    let log = app.status().await.release.and_then(|release| release.problem).expect("a problem").log;
+    assert!(log.iter().any(|line| line == "out of memory"), "{log:?}");
+    app.answers("/", "hello from version 1").await;
+    let seen = prober.until_it_serves().await;
+    // The pod that ended had a share of the requests until its node said that it was gone.
+    assert!(seen.failures.len() * 10 < seen.answers, "the new pod took over: {seen:?}");
+    assert!(seen.longest_gap < Duration::from_secs(3), "{seen:?}");
+    eventually("only the pods that served all along are left", Duration::from_secs(60), async || {
+        let now = names(&app).await;
+        if now == first_pods { Ok(()) } else { Err(format!("{now:?} instead of {first_pods:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_image_that_came_while_the_app_was_off_is_never_live() {
+    let namespace = Namespace::new("off").await;
+    let repo = namespace.repository("web");
+    let push = |tag: &str, replicas: u32| {
+        let yaml = hello(&namespace, tag).health("startupTimeout: 30s").spec(&format!("replicas: {replicas}")).yaml();
+        repo.push(&[("web.yaml", &yaml)], tag)
+    };
+    let first = push("1", 1);
+    let environment = namespace.follow(&repo).await;
+    environment.has_applied(&first).await;
+    let app = namespace.app("web");
+    app.is_live_at(&first).await;
+    // Another number of pods is the same release, and a bad one that never ran is neither live nor failed.
+    for (commit, number) in [(push("1", 0), 1), (push("broken", 0), 2)] {
+        environment.is_ready_at(&commit).await;
+        app.comes_to(&format!("is switched off with release {number}"), |status| {
+            let release = status.release.as_ref().ok_or("no release")?;
+            let ready = ready(&status.conditions)?;
+            let is_off =
+                (release.number, ready.reason.as_str(), ready.status.as_str()) == (number, "SwitchedOff", "True");
+            if is_off { Ok(()) } else { Err(format!("{release:?} {ready:?}")) }
+        })
+        .await;
+    }
+    push("broken", 1);
+    app.comes_to("has the release back that served", |status| {
+        let ready = ready(&status.conditions)?;
+        if ready.message.starts_with("Release 2 failed")
+            && ready.message.contains("; release 1 was put back and serves")
+        {
+            Ok(())
+        } else {
+            Err(format!("{ready:?}"))
+        }
+    })
+    .await;
+    app.answers("/", "hello from version 1").await;
+}
+
+async fn names(app: &App<'_>) -> Vec<String> {
+    let mut names: Vec<String> = app.pods().await.into_iter().filter_map(|pod| pod.metadata.name).collect();
+    names.sort();
+    names
 }

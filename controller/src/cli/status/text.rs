@@ -126,14 +126,18 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     }
 }
 
-/// Where a release is, in words; nothing when it is live.
+/// Where a release is, in words; nothing when it is live, or as its spec asks without being so: while the app is switched off.
 fn step(release: &ReleaseStatus, state: State) -> String {
+    if state == State::Ready {
+        return String::new();
+    }
     let at = match release.step {
         ReleaseStep::Live => return String::new(),
         ReleaseStep::ResolveImage => "resolving the image",
         ReleaseStep::PullImage => "pulling the image",
         ReleaseStep::Apply => "applying",
         ReleaseStep::Rollout => "rolling out",
+        ReleaseStep::Probation => "on probation",
         ReleaseStep::Restore => "putting the last good release back",
     };
     match release.problem {

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{ListParams, LogParams};
 
 use super::build;
-use super::mask;
+use super::excerpt::excerpt;
 use super::release::Release;
 use super::validate::{App, LiveClaim};
 use crate::cluster::{Acting, ApiError};
@@ -132,8 +132,9 @@ pub async fn log(acting: &Acting, app: &App, spec: &crds::WebAppSpec, finding: &
         let params = LogParams {
             container: Some(container.clone()),
             previous,
-            tail_lines: Some(50),
-            limit_bytes: Some(64 * 1024),
+            tail_lines: Some(200),
+            // More than that many lines have, or the last would be cut off.
+            limit_bytes: Some(256 * 1024),
             ..LogParams::default()
         };
         // A container that never ran, or was not restarted, has no previous log: that is no failure worth telling.
@@ -142,7 +143,7 @@ pub async fn log(acting: &Acting, app: &App, spec: &crds::WebAppSpec, finding: &
             // The kubelet's own words, in place of the log of a container that it has cleared away.
             && !text.starts_with("unable to retrieve container logs for ")
         {
-            return mask::last_lines(&text, &values);
+            return excerpt(&text, &values);
         }
     }
     Vec::new()

@@ -15,6 +15,7 @@ pub mod build;
 mod children;
 mod deletion;
 mod dereference;
+pub mod excerpt;
 pub mod mask;
 mod progress;
 pub mod release;

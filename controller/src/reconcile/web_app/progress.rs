@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use drover_crds::condition::Outcome;
 use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebApp, WebAppStatus};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::build::PullTarget;
 use super::children::children;
 use super::release::{
-    Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next, observe,
-    pull_state,
+    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
+    observe, pull_state,
 };
 use super::status::Reached;
 use super::validate::{
@@ -21,7 +21,7 @@ use super::validate::{
 use super::{Failure, apply, dereference, status};
 use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
 use crate::driver::Next;
-use crate::health::{Finding, Patience, diagnose, replica_failure};
+use crate::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use crate::registry::{self, Answer, Registry, has_digest};
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
@@ -75,6 +75,8 @@ struct Known {
     claims: BTreeMap<String, LiveClaim>,
     applied: Option<(i64, ValidatedWebApp)>,
     rollout: Rollout,
+    /// A pod that the newest release brought has served.
+    served: bool,
     pull: Option<Pull>,
     assumed_user: bool,
 }
@@ -99,6 +101,7 @@ impl Work<'_> {
             claims,
             applied: None,
             rollout: Rollout::Progressing(None),
+            served: false,
             pull: None,
             assumed_user: false,
         };
@@ -120,7 +123,15 @@ impl Work<'_> {
                     status::advance(&mut self.status, ReleaseStep::PullImage);
                     return Ok(self.end(&state, &known));
                 }
-                Step::Apply { release } => self.apply(release, &state, &mut known).await?,
+                Step::Apply { release } => {
+                    if let Err(failure) = self.apply(release, &state, &mut known).await {
+                        // More pods than its volume allows, for one: what was sent last stays in force.
+                        if matches!(failure, Failure::Invalid(_)) {
+                            self.hold(&state, &known).await?;
+                        }
+                        return Err(failure);
+                    }
+                }
                 Step::Fail { step, problem, restore } => {
                     self.end_pull(&known, &state).await?;
                     status::fail(&mut self.status, step, problem, restore, &self.now);
@@ -155,9 +166,10 @@ impl Work<'_> {
         let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
         let number = newest.number;
         let failed = status::outcome_of(&self.status, number) == Some(ReleaseOutcome::Failed);
-        let superseded = newest.is_superseded_by(&self.wanted, failed);
+        let superseded = newest.is_superseded_by(&self.wanted, status::standing(&self.status, &newest), failed);
         if !superseded {
             status::resume(&mut self.status, &newest, &self.now);
+            status::stand_for(&mut self.status, &self.wanted);
         }
         let recreate = needs_recreate(&newest.data.spec, &known.claims);
         let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
@@ -165,6 +177,7 @@ impl Work<'_> {
         if before_apply && recreate && !failed && !superseded && known.pull.is_none() {
             known.pull = Some(self.pull(&newest).await?);
         }
+        let others_serve = self.status.replicas.as_ref().is_some_and(|seen| seen.ready > 0);
         Ok(State {
             newest: Some(number),
             superseded,
@@ -172,6 +185,8 @@ impl Work<'_> {
             recreate,
             step,
             failed,
+            put_back: status::put_back(&self.status, number).filter(|n| known.release(*n).is_some()),
+            harm: if !known.served && others_serve { Harm::None } else { Harm::Felt },
             pull: known.pull.clone().unwrap_or(Pull::NotNeeded),
             applied: known.applied.as_ref().map(|(number, _)| *number),
             rollout: known.rollout.clone(),
@@ -180,7 +195,7 @@ impl Work<'_> {
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
     async fn pull(&self, newest: &Release) -> Result<Pull, Failure> {
-        if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || newest.data.spec.replicas == Some(0) {
+        if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
             return Ok(Pull::NotNeeded);
         }
         if let Some(pod) = dereference::pull_pod(&self.acting, &self.app, newest.number).await? {
@@ -220,8 +235,7 @@ impl Work<'_> {
             asked: wanted.asked.map(str::to_owned),
         };
         // The pods that are there belong to the release that was put back, where one was.
-        let put_back = state.last_good.filter(|_| state.failed && state.recreate);
-        let previous = put_back.or(state.newest).and_then(|n| known.release(n));
+        let previous = state.put_back.or(state.newest).and_then(|n| known.release(n));
         data.pods = carried_pods(&self.app, number, &data, previous, &facts)?;
         let release = Release { number, data };
         self.is_still_there().await?;
@@ -275,9 +289,14 @@ impl Work<'_> {
         }
     }
 
-    /// A release with every default filled in.
+    /// A release with every default filled in, and as many pods as the spec asks for now: that is no part of a release.
     fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Invalid> {
         let image = release.data.image();
+        let mut spec = crds::WebAppSpec { replicas: self.wanted.spec.replicas, ..release.data.spec.clone() };
+        if !newest && needs_recreate(&spec, &known.claims) {
+            // It was made for one pod, and is better than none.
+            spec.replicas = spec.replicas.map(|asked| asked.min(1));
+        }
         let facts = Facts {
             image: &image,
             pods: &release.data.pods,
@@ -285,7 +304,7 @@ impl Work<'_> {
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
         };
-        validate(&self.app, &release.data.spec, &facts)
+        validate(&self.app, &spec, &facts)
     }
 
     async fn start_pull(&self, known: &Known, node: String) -> Result<(), Failure> {
@@ -315,10 +334,20 @@ impl Work<'_> {
             status::advance(&mut self.status, ReleaseStep::Rollout);
         }
         let deployment = dereference::deployment(&self.acting, &self.app).await?;
-        known.rollout = observe(deployment.as_ref(), None);
-        if known.rollout != Rollout::Complete {
-            let finding = self.finding(&release, deployment.as_ref()).await?;
-            known.rollout = observe(deployment.as_ref(), finding.as_ref());
+        let mut seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
+        // What was live once, and what is put back because it was, has nothing to prove.
+        let on_trial = state.newest == Some(number) && state.step != ReleaseStep::Live;
+        let asked = if on_trial { Asked::Probation } else { Asked::Service };
+        known.rollout = observe(deployment.as_ref(), asked, None);
+        if !matches!(known.rollout, Rollout::Complete | Rollout::Off) {
+            let pods = dereference::pods(&self.acting, &self.app).await?;
+            seen.up_since = seen.up_since.or_else(|| served_since(&pods));
+            let pods = of_release(pods, release.data.pods.number);
+            // Pods that were there before this release tell nothing of it.
+            let on_probation = on_trial && release.data.pods.number == number;
+            known.served = on_probation && pods.iter().any(has_served);
+            let finding = self.finding(&pods, deployment.as_ref(), on_probation);
+            known.rollout = observe(deployment.as_ref(), asked, finding.as_ref());
             if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
                 (&mut known.rollout, &finding)
             {
@@ -329,14 +358,16 @@ impl Work<'_> {
                     problem.log.clone_from(&before.log);
                 }
             }
+            if in_progress && known.served {
+                status::advance(&mut self.status, ReleaseStep::Probation);
+            }
         }
-        let seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
         status::count(&mut self.status, &seen, &self.now);
         if !state.failed {
             let problem = match &known.rollout {
                 Rollout::Progressing(problem) => problem.clone(),
                 Rollout::Failing(problem) => Some(problem.clone()),
-                Rollout::Complete => None,
+                Rollout::Complete | Rollout::Off => None,
             };
             status::hinder(&mut self.status, problem);
         }
@@ -351,8 +382,7 @@ impl Work<'_> {
 
     /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
     async fn hold(&self, state: &State, known: &Known) -> Result<(), Failure> {
-        let put_back = state.last_good.filter(|_| state.failed && state.recreate);
-        let applied = put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
+        let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
             self.send(&self.validated(release, false, known)?).await?;
         }
@@ -360,17 +390,11 @@ impl Work<'_> {
     }
 
     /// What is wrong with the pods of a release, or with making any.
-    async fn finding(&self, release: &Release, deployment: Option<&Deployment>) -> Result<Option<Finding>, Failure> {
-        let number = release.data.pods.number.to_string();
-        let of_release = |pod: &Pod| {
-            pod.metadata.labels.as_ref().and_then(|l| l.get(crds::LABEL_RELEASE)).is_some_and(|n| *n == number)
-        };
-        let mut pods = dereference::pods(&self.acting, &self.app).await?;
-        pods.retain(of_release);
+    fn finding(&self, pods: &[Pod], deployment: Option<&Deployment>, on_probation: bool) -> Option<Finding> {
         // When the time is over, whatever the pods still wait for is what they wait for in vain.
         let patience = if deployment.is_some_and(is_late) { Patience::over() } else { Patience::default() };
-        let found = diagnose(&pods, self.now.0.as_second(), patience);
-        Ok(found.or_else(|| replica_failure(&serde_json::to_value(deployment?).ok()?)))
+        let found = diagnose(pods, self.now.0.as_second(), Patience { on_probation, ..patience });
+        found.or_else(|| replica_failure(&serde_json::to_value(deployment?).ok()?))
     }
 
     /// The registry is asked, and says so to this WebApp when it has answered.
@@ -391,7 +415,7 @@ impl Work<'_> {
         let children = children(self.cluster.index(), self.owner);
         let (contested, again) = self.acting.wars(self.owner, children.iter().map(|(key, _)| key));
         let outcome = status::contested(status::outcome(&self.status, reached), &contested);
-        let settled = known.rollout == Rollout::Complete && state.applied.is_some();
+        let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
         let next = match again {
             None if settled => Next::Await,
             Some(again) if settled => Next::After(again),
@@ -409,22 +433,40 @@ fn none_yet() -> State {
         recreate: false,
         step: ReleaseStep::ResolveImage,
         failed: false,
+        put_back: None,
+        harm: Harm::None,
         pull: Pull::NotNeeded,
         applied: None,
         rollout: Rollout::Progressing(None),
     }
 }
 
+/// The pods that this release brought.
+fn of_release(mut pods: Vec<Pod>, number: i64) -> Vec<Pod> {
+    let number = number.to_string();
+    pods.retain(|pod| {
+        pod.metadata.labels.as_ref().and_then(|l| l.get(crds::LABEL_RELEASE)).is_some_and(|n| *n == number)
+    });
+    pods
+}
+
+/// The condition by which a pod says that it serves, where it does.
+fn ready(pod: &Pod) -> Option<&PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_deref()?;
+    conditions.iter().find(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// Since when one of the pods serves, in seconds since 1970.
+fn served_since(pods: &[Pod]) -> Option<i64> {
+    pods.iter().filter_map(ready).filter_map(|c| c.last_transition_time.as_ref()).map(|t| t.0.as_second()).min()
+}
+
 /// The node on which a ready pod runs another image than `image`.
 fn node_to_pull_to(pods: &[Pod], image: &str) -> Option<String> {
-    let ready = |pod: &&Pod| {
-        let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
-        conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
-    };
     let other = |pod: &&Pod| {
         let containers = pod.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
         containers.iter().all(|c| c.image.as_deref() != Some(image))
     };
-    let pod = pods.iter().filter(ready).find(other)?;
+    let pod = pods.iter().filter(|pod| ready(pod).is_some()).find(other)?;
     pod.spec.as_ref()?.node_name.clone()
 }

@@ -9,7 +9,7 @@ use drover_crds::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::events::EventType;
 
-use super::release::{Observation, Release, Rollout};
+use super::release::{Observation, Release, Rollout, Standing, Wanted};
 
 /// How many releases a status remembers.
 const HISTORY: usize = 10;
@@ -26,7 +26,13 @@ pub fn outcome_of(status: &WebAppStatus, number: i64) -> Option<ReleaseOutcome> 
 pub fn was_applied(status: &WebAppStatus, number: i64) -> bool {
     let on_its_way = status.release.as_ref().filter(|r| r.number == number).map(|r| r.step);
     match on_its_way {
-        Some(ReleaseStep::Apply | ReleaseStep::Rollout | ReleaseStep::Restore | ReleaseStep::Live) => true,
+        Some(
+            ReleaseStep::Apply
+            | ReleaseStep::Rollout
+            | ReleaseStep::Probation
+            | ReleaseStep::Restore
+            | ReleaseStep::Live,
+        ) => true,
         Some(ReleaseStep::ResolveImage | ReleaseStep::PullImage) => false,
         None => outcome_of(status, number) == Some(ReleaseOutcome::Live),
     }
@@ -37,13 +43,36 @@ pub fn last_live(status: &WebAppStatus, newest: i64) -> impl Iterator<Item = i64
     status.history.iter().filter(move |r| r.number < newest && r.outcome == ReleaseOutcome::Live).map(|r| r.number)
 }
 
-fn remember(status: &mut WebAppStatus, outcome: ReleaseOutcome, now: &Time) {
+/// The release that was put back in the place of that one.
+pub fn put_back(status: &WebAppStatus, number: i64) -> Option<i64> {
+    status.history.iter().find(|r| r.number == number).and_then(|r| r.put_back)
+}
+
+/// What that release was last seen to stand for.
+pub fn standing<'a>(status: &'a WebAppStatus, release: &'a Release) -> Standing<'a> {
+    let written = release.standing();
+    match status.release.as_ref().filter(|r| r.number == release.number) {
+        Some(seen) => Standing { commit: seen.commit.as_deref(), replicas: seen.replicas.unwrap_or(written.replicas) },
+        None => written,
+    }
+}
+
+/// The release stands for what the WebApp asks for now.
+pub fn stand_for(status: &mut WebAppStatus, wanted: &Wanted<'_>) {
+    if let Some(release) = &mut status.release {
+        release.commit = wanted.commit.map(str::to_owned);
+        release.replicas = Some(wanted.replicas());
+    }
+}
+
+fn remember(status: &mut WebAppStatus, outcome: ReleaseOutcome, put_back: Option<i64>, now: &Time) {
     let Some(release) = &status.release else { return };
     let record = ReleaseRecord {
         number: release.number,
         commit: release.commit.clone(),
         image: release.image.clone(),
         outcome,
+        put_back,
         at: Some(now.clone()),
     };
     status.history.retain(|r| r.number != record.number);
@@ -71,12 +100,13 @@ pub fn begin(status: &mut WebAppStatus, number: i64, commit: Option<&str>, image
         match outcome_of(status, previous) {
             Some(ReleaseOutcome::Live) => status.serving = Some(previous),
             Some(_) => {}
-            None => remember(status, ReleaseOutcome::Superseded, now),
+            None => remember(status, ReleaseOutcome::Superseded, None, now),
         }
     }
     status.release = Some(ReleaseStatus {
         number,
         commit: commit.map(str::to_owned),
+        replicas: None,
         image: image.to_owned(),
         step: ReleaseStep::ResolveImage,
         started_at: Some(now.clone()),
@@ -105,6 +135,7 @@ pub fn resume(status: &mut WebAppStatus, release: &Release, now: &Time) {
     status.release = Some(ReleaseStatus {
         number,
         commit: release.data.commit.clone(),
+        replicas: None,
         image: release.data.image.clone(),
         step,
         started_at: started_at.or_else(|| Some(now.clone())),
@@ -140,7 +171,7 @@ pub fn stuck(status: &mut WebAppStatus, failure: &super::Failure) {
 
 /// The release failed in `step`; `restore` is put back.
 pub fn fail(status: &mut WebAppStatus, step: ReleaseStep, problem: Problem, restore: Option<i64>, now: &Time) {
-    remember(status, ReleaseOutcome::Failed, now);
+    remember(status, ReleaseOutcome::Failed, restore, now);
     if let Some(release) = &mut status.release {
         release.step = if restore.is_some() { ReleaseStep::Restore } else { step };
         release.problem = Some(problem);
@@ -152,7 +183,7 @@ pub fn fail(status: &mut WebAppStatus, step: ReleaseStep, problem: Problem, rest
 
 /// The release serves.
 pub fn live(status: &mut WebAppStatus, now: &Time) {
-    remember(status, ReleaseOutcome::Live, now);
+    remember(status, ReleaseOutcome::Live, None, now);
     status.serving = None;
     if let Some(release) = &mut status.release {
         release.step = ReleaseStep::Live;
@@ -243,9 +274,23 @@ pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
             reason: "ResolveImage".into(),
             message: format!("Release {number}: the registry is asked for its image {}", release.image),
         },
+        // It is as its spec asks, and yet nothing is known of the release.
+        _ if *reached.rollout == Rollout::Off => Outcome::Ready {
+            reason: "SwitchedOff".into(),
+            message: format!(
+                "Release {number} is switched off: replicas is 0; it has not run, so it becomes live when replicas is raised and its pods serve"
+            ),
+        },
         ReleaseStep::PullImage => Outcome::InProgress {
             reason: "PullImage".into(),
             message: format!("Release {number}: its image is pulled to the node before the running pod stops"),
+        },
+        ReleaseStep::Probation => Outcome::InProgress {
+            reason: "Probation".into(),
+            message: format!(
+                "Release {number} is on probation: {} of {} pods are new, and must serve for the time of health.probation before it is live{hindrance}",
+                replicas.updated, replicas.desired
+            ),
         },
         ReleaseStep::Apply | ReleaseStep::Rollout | ReleaseStep::Restore => {
             let message = format!(
@@ -267,6 +312,11 @@ pub fn contested(outcome: Outcome, contested: &[String]) -> Outcome {
     }
 }
 
+/// The step in which a release failed that is in `step` now.
+fn failed_in(step: ReleaseStep) -> ReleaseStep {
+    if step == ReleaseStep::Restore { ReleaseStep::Rollout } else { step }
+}
+
 fn failure(status: &WebAppStatus, release: &ReleaseStatus, reached: Reached<'_>) -> Outcome {
     let number = release.number;
     let why = release.problem.as_ref().map(|p| sentence(p, reached.assumed_user)).unwrap_or_default();
@@ -276,9 +326,14 @@ fn failure(status: &WebAppStatus, release: &ReleaseStatus, reached: Reached<'_>)
         (None, Some(seconds)) => format!("; nothing served for {seconds} s"),
         (None, None) => String::new(),
     };
+    let off = *reached.rollout == Rollout::Off;
+    let put_back = put_back(status, number);
     let (step, serving) = match (release.step, good) {
-        (ReleaseStep::Restore, Some(good)) => ("Rollout".to_owned(), format!("; release {good} is being put back")),
-        (step, Some(good)) if status.serving == Some(good) && release.unavailable_seconds.is_some() => {
+        (step, _) if off => (format!("{:?}", failed_in(step)), "; it is switched off: replicas is 0".to_owned()),
+        (step @ ReleaseStep::Restore, Some(good)) => {
+            (format!("{:?}", failed_in(step)), format!("; release {good} is being put back"))
+        }
+        (step, Some(good)) if put_back == Some(good) => {
             (format!("{step:?}"), format!("; release {good} was put back and serves"))
         }
         (step, Some(good)) => (format!("{step:?}"), format!("; release {good} goes on serving")),
@@ -288,7 +343,7 @@ fn failure(status: &WebAppStatus, release: &ReleaseStatus, reached: Reached<'_>)
     let advice = if release.step == ReleaseStep::PullImage { "" } else { "; push a correction" };
     let message = format!("Release {number} failed in step {step}{why}{serving}{gap}{advice}");
     let reason = release.problem.as_ref().map_or_else(|| "ReleaseFailed".to_owned(), |p| p.reason.clone());
-    if release.step == ReleaseStep::Restore {
+    if release.step == ReleaseStep::Restore && !off {
         // drover is still at work.
         return Outcome::Failed { reason, message };
     }
@@ -323,7 +378,8 @@ pub fn conclude(
     condition::record(&mut status.conditions, outcome, generation, now);
 }
 
-/// How long to wait before looking at pods again while a release is on its way: often at first, then seldom.
+/// How long to wait before looking at pods again while a release is on its way: often at first, then seldom, and always often while
+/// new pods take requests that they may be failing.
 pub fn pace(status: &WebAppStatus, failed: bool, now: &Time) -> Duration {
     if failed && status.release.as_ref().is_none_or(|r| r.step != ReleaseStep::Restore) {
         return Duration::from_mins(1);
@@ -331,7 +387,8 @@ pub fn pace(status: &WebAppStatus, failed: bool, now: &Time) -> Duration {
     let began =
         status.release.as_ref().and_then(|r| r.started_at.as_ref()).map_or(now.0.as_second(), |t| t.0.as_second());
     let elapsed = u64::try_from(now.0.as_second() - began).unwrap_or(0);
-    Duration::from_secs((elapsed / 8).clamp(2, 30))
+    let on_probation = status.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Probation);
+    Duration::from_secs((elapsed / 8).clamp(2, if on_probation { 5 } else { 30 }))
 }
 
 /// What a person should be told of, between two statuses: releases that ended, a release that was put back, a refusal.

@@ -358,11 +358,35 @@ fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
 #[test]
 fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
-    let (spec, other) = (plain_spec(), WebAppSpec { replicas: Some(2), ..plain_spec() });
+    let (spec, other) = (plain_spec(), WebAppSpec { allow_root: Some("needs raw sockets".into()), ..plain_spec() });
     let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked };
-    assert!(!release.is_superseded_by(&wanted(&spec, "c2", None), false));
-    assert!(!release.is_superseded_by(&wanted(&spec, "c2", Some("now")), false));
-    assert!(release.is_superseded_by(&wanted(&spec, "c2", Some("now")), true));
-    assert!(release.is_superseded_by(&wanted(&spec, "c3", None), false));
-    assert!(release.is_superseded_by(&wanted(&other, "c2", None), false));
+    let is_superseded = |wanted, failed| release.is_superseded_by(&wanted, release.standing(), failed);
+    assert!(!is_superseded(wanted(&spec, "c2", None), false));
+    assert!(!is_superseded(wanted(&spec, "c2", Some("now")), false));
+    assert!(is_superseded(wanted(&spec, "c2", Some("now")), true));
+    assert!(is_superseded(wanted(&spec, "c3", None), false));
+    assert!(is_superseded(wanted(&other, "c2", None), false));
+}
+
+#[test]
+fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
+    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let (one, none) = (plain_spec(), WebAppSpec { replicas: Some(0), ..plain_spec() });
+    let off = Wanted { spec: &none, commit: Some("c3"), asked: None };
+    let on = Wanted { spec: &one, commit: Some("c4"), asked: None };
+    let again = Wanted { spec: &one, commit: Some("c5"), asked: None };
+    let mut status = WebAppStatus::default();
+    for (wanted, superseded) in [(off, false), (off, false), (on, false), (on, false), (again, true)] {
+        for failed in [false, true] {
+            let at = status::standing(&status, &release);
+            assert_eq!(release.is_superseded_by(&wanted, at, failed), superseded, "{wanted:?} at {at:?}");
+        }
+        status::resume(&mut status, &release, &Time(jiff::Timestamp::UNIX_EPOCH));
+        status::stand_for(&mut status, &wanted);
+    }
+    // Without a commit, as by kubectl.
+    let mut by_hand = release.clone();
+    by_hand.data.commit = None;
+    let wanted = Wanted { spec: &none, commit: None, asked: None };
+    assert!(!by_hand.is_superseded_by(&wanted, by_hand.standing(), false));
 }

@@ -25,7 +25,7 @@ fn files(greeting: &str) -> Vec<(String, String)> {
     (0..APPS)
         .map(|number| {
             let greeting = if number == 0 { greeting } else { "hello" };
-            // Without a node nothing runs: with no replicas a release is live at once, and with `Never` no registry is asked.
+            // Without a node nothing runs: with no replicas nothing is waited for, and with `Never` no registry is asked.
             let yaml = format!(
                 "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: web-{number}}}\nspec:\n  image: registry.example.org/app:1\n  imagePullPolicy: Never\n  replicas: 0\n  ports: [{{name: http, port: 8080}}]\n  env: [{{name: GREETING, value: {greeting}}}]\n  routes: [{{host: web-{number}.example.org, path: /, to: {{app: {{}}}}}}]\n"
             );

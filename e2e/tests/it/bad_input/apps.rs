@@ -101,7 +101,7 @@ async fn an_image_that_needs_root_is_told_how_to_ask_for_it() {
     let namespace = Namespace::new("needs-root").await;
     let repo = namespace.repository("web");
     // It writes beside its code.
-    let needs_root = hello(&namespace, "root").env("DATA_DIR", "/").spec("health: {startupTimeout: 30s}");
+    let needs_root = hello(&namespace, "root").env("DATA_DIR", "/").health("startupTimeout: 30s");
     repo.push(&[("web.yaml", &needs_root.yaml())], "Serve");
     namespace.follow(&repo).await;
     let said = reads(&namespace, "Release 1 failed in step Rollout: ").await;
@@ -114,7 +114,7 @@ async fn an_image_that_needs_root_is_told_how_to_ask_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_listens_on_loopback_only_is_told_so() {
     let shop = Shop::open("loopback").await;
-    shop.push(&shop.hello.clone().env("LISTEN_LOCAL", "1").spec("health: {path: /healthz, startupTimeout: 40s}"));
+    shop.push(&shop.hello.clone().env("LISTEN_LOCAL", "1").health("path: /healthz, startupTimeout: 40s"));
     let said = reads(&shop.namespace, "Release 2 failed in step Rollout: ").await;
     assert!(
         said.contains("answer its startup probe GET /healthz on port ")
@@ -129,14 +129,14 @@ async fn an_app_that_listens_on_loopback_only_is_told_so() {
 async fn an_app_that_answers_only_its_own_host_is_asked_for_that_host() {
     let shop = Shop::open("host").await;
     let picky = shop.hello.clone().env("ALLOWED_HOSTS", &shop.namespace.host());
-    let commit = shop.repo.push(&[("web.yaml", &picky.clone().spec("health: {path: /healthz}").yaml())], "Be picky");
+    let commit = shop.repo.push(&[("web.yaml", &picky.clone().health("path: /healthz").yaml())], "Be picky");
     Environment::named(&shop.namespace, "prod").is_ready_at(&commit).await;
     let app = shop.namespace.app("web");
     app.is_live_at(&commit).await;
     app.answers("/", "hello from version 1").await;
 
     // Asked for another host it answers 400; the sentence names that host while the old pod serves on.
-    shop.push(&picky.spec("health: {path: /healthz, host: other.test, startupTimeout: 40s}"));
+    shop.push(&picky.health("path: /healthz, host: other.test, startupTimeout: 40s"));
     let said = reads(&shop.namespace, "Release 3 failed in step Rollout: ").await;
     assert!(
         said.contains("answer its startup probe GET /healthz on port ")

@@ -34,7 +34,9 @@ pub fn deployment(app: &ValidatedWebApp) -> Deployment {
             strategy: Some(strategy(app.strategy)),
             // drover keeps the releases itself; the last ReplicaSet is kept for a person with kubectl.
             revision_history_limit: Some(2),
-            progress_deadline_seconds: i32::try_from(app.startup_seconds + allowance).ok(),
+            // Kubernetes counts the probation, pod by pod, and lets the old pods serve until it is over: also while no drover runs.
+            min_ready_seconds: i32::try_from(app.probation_seconds).ok().filter(|seconds| *seconds > 0),
+            progress_deadline_seconds: i32::try_from(app.startup_seconds + app.probation_seconds + allowance).ok(),
             template: template(app),
             ..Default::default()
         }),

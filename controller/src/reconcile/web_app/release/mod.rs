@@ -4,6 +4,6 @@ mod record;
 mod rollout;
 mod step;
 
-pub use record::{Release, ReleaseData, Wanted, carried_pods};
-pub use rollout::{Observation, Rollout, is_late, observe, pull_state};
-pub use step::{Pull, State, Step, next};
+pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods};
+pub use rollout::{Asked, Observation, Rollout, is_late, observe, pull_state};
+pub use step::{Harm, Pull, State, Step, next};

@@ -55,19 +55,41 @@ pub struct Wanted<'a> {
     pub asked: Option<&'a str>,
 }
 
+impl Wanted<'_> {
+    /// How many pods it asks for.
+    pub fn replicas(&self) -> i32 {
+        replicas(self.spec)
+    }
+}
+
+/// What a release was last seen to stand for. It begins with what the record says; a commit that only asks for another number of
+/// pods begins no release, and moves it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// The newest commit that asks for this release.
+    pub commit: Option<&'a str>,
+    /// How many pods that commit asks for.
+    pub replicas: i32,
+}
+
 impl Release {
     /// The name of the ControllerRevision.
     pub fn record_name(app: &App, number: i64) -> String {
         app.child_name(&format!("r{number}"))
     }
 
-    /// Whether `wanted` needs another release: the spec or the commit is another one, or this one failed and a person asks to
-    /// try again.
-    pub fn is_superseded_by(&self, wanted: &Wanted<'_>, failed: bool) -> bool {
-        let data = &self.data;
-        data.spec != *wanted.spec
-            || data.commit.as_deref() != wanted.commit
-            || (failed && data.asked.as_deref() != wanted.asked)
+    /// What it stood for when it was written down.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing { commit: self.data.commit.as_deref(), replicas: replicas(&self.data.spec) }
+    }
+
+    /// Whether `wanted` needs another release than this one, which stands for `at` by now: the spec or the commit is another one, or
+    /// this one failed and a person asks to try again. How many pods run is no part of a release.
+    pub fn is_superseded_by(&self, wanted: &Wanted<'_>, at: Standing<'_>, failed: bool) -> bool {
+        let is_scaled = at.replicas != wanted.replicas();
+        !is_same_but_for_replicas(&self.data.spec, wanted.spec)
+            || (at.commit != wanted.commit && !is_scaled)
+            || (failed && self.data.asked.as_deref() != wanted.asked)
     }
 
     /// The ControllerRevision.
@@ -92,6 +114,14 @@ impl Release {
         let data = serde_json::from_value(record.data.as_ref()?.0.clone()).ok()?;
         Some(Self { number: record.revision, data })
     }
+}
+
+fn replicas(spec: &crds::WebAppSpec) -> i32 {
+    spec.replicas.unwrap_or(1)
+}
+
+fn is_same_but_for_replicas(one: &crds::WebAppSpec, other: &crds::WebAppSpec) -> bool {
+    one == other || crds::WebAppSpec { replicas: other.replicas, ..one.clone() } == *other
 }
 
 /// Which release the pods of a new release belong to: that of the previous one where the pods would otherwise be the same,

@@ -16,6 +16,8 @@ pub enum Rollout {
     Failing(Problem),
     /// All of them serve, and no older ones are left.
     Complete,
+    /// None are asked for, and none are left: nothing is learnt about the release.
+    Off,
 }
 
 /// The numbers of a Deployment, and since when nothing serves.
@@ -25,11 +27,13 @@ pub struct Observation {
     pub desired: i32,
     /// Pods that serve.
     pub ready: i32,
+    /// Pods that have served for as long as the probation takes.
+    pub available: i32,
     /// Pods of the newest kind.
     pub updated: i32,
     /// Since when the Deployment says that too few pods serve, in seconds since 1970.
     pub down_since: Option<i64>,
-    /// Since when it says that enough serve.
+    /// Since when enough serve, by what it says.
     pub up_since: Option<i64>,
 }
 
@@ -42,24 +46,43 @@ impl Observation {
             let condition = available.filter(|c| c.status == wanted)?;
             condition.last_transition_time.as_ref().map(|t| t.0.as_second())
         };
+        let probation = deployment.spec.as_ref().and_then(|s| s.min_ready_seconds).unwrap_or(0);
         Self {
             desired: deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1),
-            ready: status.available_replicas.unwrap_or(0),
+            ready: status.ready_replicas.unwrap_or(0),
+            available: status.available_replicas.unwrap_or(0),
             updated: status.updated_replicas.unwrap_or(0),
             down_since: since("False"),
-            up_since: since("True"),
+            up_since: since("True").map(|available| available - i64::from(probation)),
         }
     }
 }
 
-/// What became of the pods of the Deployment, whose newest pods have the problem `finding`.
-pub fn observe(deployment: Option<&Deployment>, finding: Option<&Finding>) -> Rollout {
+/// What is asked of pods before they count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// That they have served for as long as the probation takes.
+    Probation,
+    /// That they serve: pods like these have passed their probation before.
+    Service,
+}
+
+/// What became of the pods of the Deployment, of which that is asked, and whose newest have the problem `finding`. How long they
+/// have served Kubernetes itself counts, so a controller that starts anew judges as the one before.
+pub fn observe(deployment: Option<&Deployment>, asked: Asked, finding: Option<&Finding>) -> Rollout {
     let Some(deployment) = deployment else { return Rollout::Progressing(None) };
     let status = deployment.status.clone().unwrap_or_default();
     let seen = status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0);
-    let Observation { desired, ready, updated, .. } = Observation::of(deployment);
+    let Observation { desired, ready, available, updated, .. } = Observation::of(deployment);
+    let serving = match asked {
+        Asked::Probation => available,
+        Asked::Service => ready,
+    };
     let all = status.replicas.unwrap_or(0);
-    if seen && updated >= desired && all == updated && ready >= desired {
+    if seen && desired == 0 && all == 0 {
+        return Rollout::Off;
+    }
+    if seen && desired > 0 && updated >= desired && all == updated && serving >= desired {
         return Rollout::Complete;
     }
     let problem = finding.map(problem);
@@ -184,31 +207,57 @@ mod tests {
 
     #[test]
     fn a_rollout_is_complete_when_only_new_pods_are_left_and_serve() {
-        let done = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
-        assert_eq!(observe(Some(&deployment(&done)), None), Rollout::Complete);
+        let done = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1});
+        assert_eq!(observe(Some(&deployment(&done)), Asked::Probation, None), Rollout::Complete);
         for (field, value) in
             [("observedGeneration", 1), ("replicas", 2), ("updatedReplicas", 0), ("availableReplicas", 0)]
         {
             let mut status = done.clone();
             status[field] = value.into();
-            assert_eq!(observe(Some(&deployment(&status)), None), Rollout::Progressing(None), "{field}");
+            let seen = |asked| observe(Some(&deployment(&status)), asked, None);
+            assert_eq!(seen(Asked::Probation), Rollout::Progressing(None), "{field}");
+            // Pods that were replaced need not pass it again.
+            let again = if field == "availableReplicas" { Rollout::Complete } else { Rollout::Progressing(None) };
+            assert_eq!(seen(Asked::Service), again, "{field}");
         }
+    }
+
+    #[test]
+    fn pods_served_since_before_their_probation() {
+        let mut deployment = deployment(&json!({"readyReplicas": 1, "availableReplicas": 1, "conditions": [
+            {"type": "Available", "status": "True", "lastTransitionTime": "1970-01-01T00:01:40Z"},
+        ]}));
+        deployment.spec.as_mut().expect("a spec").min_ready_seconds = Some(10);
+        assert_eq!(Observation::of(&deployment).up_since, Some(90));
+    }
+
+    #[test]
+    fn no_pods_are_no_rollout() {
+        let mut none = deployment(&json!({"observedGeneration": 2}));
+        none.spec.as_mut().expect("a spec").replicas = Some(0);
+        assert_eq!(observe(Some(&none), Asked::Probation, None), Rollout::Off);
+        // The last of them still stops.
+        none.status.as_mut().expect("a status").replicas = Some(1);
+        assert_eq!(observe(Some(&none), Asked::Probation, None), Rollout::Progressing(None));
     }
 
     #[test]
     fn only_a_definite_problem_or_the_deadline_ends_it() {
         let status = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1});
         let running = deployment(&status);
-        assert!(matches!(observe(Some(&running), Some(&crash(false))), Rollout::Progressing(Some(_))));
-        assert!(matches!(observe(Some(&running), Some(&crash(true))), Rollout::Failing(_)));
+        assert!(matches!(
+            observe(Some(&running), Asked::Probation, Some(&crash(false))),
+            Rollout::Progressing(Some(_))
+        ));
+        assert!(matches!(observe(Some(&running), Asked::Probation, Some(&crash(true))), Rollout::Failing(_)));
         let mut late = status;
         late["conditions"] = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
         assert!(
-            matches!(observe(Some(&deployment(&late)), None), Rollout::Failing(p) if p.message.contains("startupTimeout"))
+            matches!(observe(Some(&deployment(&late)), Asked::Probation, None), Rollout::Failing(p) if p.message.contains("startupTimeout"))
         );
         // The verdict on the previous generation says nothing about this one.
         late["observedGeneration"] = 1.into();
-        assert_eq!(observe(Some(&deployment(&late)), None), Rollout::Progressing(None));
+        assert_eq!(observe(Some(&deployment(&late)), Asked::Probation, None), Rollout::Progressing(None));
     }
 
     #[rstest]

@@ -1,9 +1,11 @@
 //! The release machine. [`next`] looks at where a release stands and says the one thing to do; whoever does it changes the
 //! [`State`] and asks again. Each step can be repeated: a process that dies anywhere and starts again reaches the same end.
 //!
-//! ResolveImage → PullImage (only where the old pod has to stop before the new one starts) → Apply → Rollout → Live. A
+//! ResolveImage → PullImage (only where the old pod has to stop before the new one starts) → Apply → Rollout → Probation → Live. A
 //! release that fails is marked. Where old pods go on serving nothing is touched, and the mark goes when the new ones come
-//! up after all. Where the old pod had to stop, the last good release is put back.
+//! up after all. Where none do, because the old pod had to stop or the app was switched off, and where a new pod served, took its
+//! share of the requests and ended, the last good release is put back.
+//! While no pods are asked for nothing is learnt of a release, so it is neither live nor failed.
 
 use drover_crds::{Problem, ReleaseStep};
 
@@ -27,6 +29,15 @@ pub enum Pull {
     Failed(Problem),
 }
 
+/// What the failure of a release does to those who use the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// Nothing: the pods of before serve as if it had never been, and none of its own has served.
+    None,
+    /// They notice.
+    Felt,
+}
+
 /// Where the newest release stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -42,6 +53,10 @@ pub struct State {
     pub step: ReleaseStep,
     /// `newest` is marked as failed.
     pub failed: bool,
+    /// The release that was put back in the place of `newest`, as far as its record is kept.
+    pub put_back: Option<i64>,
+    /// What a failure of `newest` does to those who use the app.
+    pub harm: Harm,
     /// The image of `newest` on the node.
     pub pull: Pull,
     /// The release whose objects were applied in this reconcile.
@@ -113,7 +128,9 @@ pub fn next(state: &State) -> Step {
             }
             Pull::NotNeeded | Pull::Done => roll_out(state, newest),
         },
-        ReleaseStep::Apply | ReleaseStep::Rollout | ReleaseStep::Restore => roll_out(state, newest),
+        ReleaseStep::Apply | ReleaseStep::Rollout | ReleaseStep::Probation | ReleaseStep::Restore => {
+            roll_out(state, newest)
+        }
     }
 }
 
@@ -123,22 +140,26 @@ fn roll_out(state: &State, newest: i64) -> Step {
     }
     match &state.rollout {
         Rollout::Complete => Step::Live,
-        Rollout::Failing(problem) => Step::Fail {
-            step: ReleaseStep::Rollout,
-            problem: problem.clone(),
-            restore: state.last_good.filter(|_| state.recreate),
-        },
+        Rollout::Failing(problem) => {
+            Step::Fail { step: ReleaseStep::Rollout, problem: problem.clone(), restore: to_put_back(state) }
+        }
         Rollout::Progressing(_) => Step::AwaitRollout,
+        Rollout::Off => Step::Rest,
     }
+}
+
+/// The release to put back in the place of `newest`, which fails.
+fn to_put_back(state: &State) -> Option<i64> {
+    state.last_good.filter(|_| state.harm == Harm::Felt)
 }
 
 fn after_failure(state: &State, newest: i64) -> Step {
     // A release whose image never came was not applied: the last good one still is.
     let never_applied = matches!(state.step, ReleaseStep::ResolveImage | ReleaseStep::PullImage);
-    let target = match state.last_good {
-        Some(good) if state.recreate || never_applied => good,
+    let target = match state.put_back.or(state.last_good.filter(|_| never_applied)) {
+        Some(good) => good,
         None if never_applied => return Step::Rest,
-        _ => newest,
+        None => newest,
     };
     if state.applied != Some(target) {
         return Step::Apply { release: target };
@@ -146,7 +167,11 @@ fn after_failure(state: &State, newest: i64) -> Step {
     match &state.rollout {
         Rollout::Complete if target == newest => Step::Live,
         Rollout::Complete if state.step == ReleaseStep::Restore => Step::Restored { release: target },
-        Rollout::Complete => Step::Rest,
+        Rollout::Complete | Rollout::Off => Step::Rest,
+        // The pods of before are gone since, as where the app was switched off and on.
+        Rollout::Failing(problem) if target == newest && to_put_back(state).is_some() => {
+            Step::Fail { step: state.step, problem: problem.clone(), restore: to_put_back(state) }
+        }
         Rollout::Progressing(_) | Rollout::Failing(_) => Step::AwaitRollout,
     }
 }
@@ -168,6 +193,8 @@ mod tests {
             recreate: false,
             step: ReleaseStep::Apply,
             failed: false,
+            put_back: None,
+            harm: Harm::None,
             pull: Pull::NotNeeded,
             applied: None,
             rollout: Rollout::Progressing(None),
@@ -200,11 +227,19 @@ mod tests {
         Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: None }
     )]
     #[case::down_and_nothing_serves(
-        State { applied: Some(4), recreate: true, rollout: Rollout::Failing(problem()), ..state() },
+        State { applied: Some(4), harm: Harm::Felt, rollout: Rollout::Failing(problem()), ..state() },
+        Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: Some(3) }
+    )]
+    #[case::on_probation(State { step: ReleaseStep::Probation, ..state() }, Step::Apply { release: 4 })]
+    #[case::served_and_ended(
+        State {
+            step: ReleaseStep::Probation, applied: Some(4), harm: Harm::Felt,
+            rollout: Rollout::Failing(problem()), ..state()
+        },
         Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: Some(3) }
     )]
     #[case::down_and_nothing_to_put_back(
-        State { applied: Some(4), recreate: true, last_good: None, rollout: Rollout::Failing(problem()), ..state() },
+        State { applied: Some(4), harm: Harm::Felt, last_good: None, rollout: Rollout::Failing(problem()), ..state() },
         Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: None }
     )]
     #[case::failed_rolling_keeps_trying(State { failed: true, step: ReleaseStep::Rollout, ..state() }, Step::Apply { release: 4 })]
@@ -212,16 +247,28 @@ mod tests {
         State { failed: true, step: ReleaseStep::Rollout, applied: Some(4), rollout: Rollout::Complete, ..state() },
         Step::Live
     )]
+    #[case::switched_off_it_is_neither_live_nor_failed(State { applied: Some(4), rollout: Rollout::Off, ..state() }, Step::Rest)]
+    #[case::switched_off_after_a_failure(
+        State { failed: true, step: ReleaseStep::Rollout, applied: Some(4), rollout: Rollout::Off, ..state() },
+        Step::Rest
+    )]
+    #[case::switched_on_again_nothing_serves(
+        State {
+            failed: true, step: ReleaseStep::Rollout, applied: Some(4), harm: Harm::Felt,
+            rollout: Rollout::Failing(problem()), ..state()
+        },
+        Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: Some(3) }
+    )]
     #[case::restoring(
-        State { failed: true, recreate: true, step: ReleaseStep::Restore, applied: Some(3), ..state() },
+        State { failed: true, put_back: Some(3), step: ReleaseStep::Restore, applied: Some(3), ..state() },
         Step::AwaitRollout
     )]
     #[case::restored(
-        State { failed: true, recreate: true, step: ReleaseStep::Restore, applied: Some(3), rollout: Rollout::Complete, ..state() },
+        State { failed: true, put_back: Some(3), step: ReleaseStep::Restore, applied: Some(3), rollout: Rollout::Complete, ..state() },
         Step::Restored { release: 3 }
     )]
     #[case::restored_and_noted(
-        State { failed: true, recreate: true, step: ReleaseStep::Rollout, applied: Some(3), rollout: Rollout::Complete, ..state() },
+        State { failed: true, put_back: Some(3), step: ReleaseStep::Rollout, applied: Some(3), rollout: Rollout::Complete, ..state() },
         Step::Rest
     )]
     #[case::live(State { step: ReleaseStep::Live, ..state() }, Step::Apply { release: 4 })]
@@ -243,6 +290,8 @@ mod tests {
                     state = State { newest: Some(number), last_good: good, recreate, ..self::state() };
                     state.step = ReleaseStep::PullImage;
                     state.superseded = false;
+                    // Where the old pod stops first, nothing serves while the new one does not.
+                    state.harm = if recreate { Harm::Felt } else { Harm::None };
                     if recreate && good.is_some() {
                         state.pull = Pull::Needed { node: "a".into() };
                     }
@@ -258,6 +307,7 @@ mod tests {
                 }
                 Step::Fail { step, restore, .. } => {
                     state.failed = true;
+                    state.put_back = restore;
                     state.step = if restore.is_some() { ReleaseStep::Restore } else { step };
                 }
                 Step::Live => {
@@ -289,6 +339,26 @@ mod tests {
         let (again, steps) = run(State { applied: None, ..end }, Some(5));
         assert!(!steps.contains(&Step::Apply { release: 5 }), "{steps:?}");
         assert_eq!(again.applied, Some(4));
+    }
+
+    /// `replicas: 0`, a bad image, `replicas: 1`.
+    #[test]
+    fn a_bad_release_that_came_while_the_app_was_off_is_taken_back_when_it_is_switched_on() {
+        let live = State { step: ReleaseStep::Live, superseded: true, ..state() };
+        let Step::Resolve { number } = next(&live) else { panic!("a release begins") };
+        let off = State {
+            newest: Some(number),
+            last_good: Some(4),
+            step: ReleaseStep::Rollout,
+            applied: Some(number),
+            rollout: Rollout::Off,
+            harm: Harm::Felt,
+            ..state()
+        };
+        assert_eq!(next(&off), Step::Rest);
+        // A new number of pods is no new release: the same one is judged, by its pods.
+        let (end, _) = run(State { applied: None, rollout: Rollout::Progressing(None), ..off }, Some(number));
+        assert_eq!((end.newest, end.failed, end.put_back, end.applied), (Some(5), true, Some(4), Some(4)));
     }
 
     #[test]

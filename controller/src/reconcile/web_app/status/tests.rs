@@ -17,7 +17,7 @@ fn crash() -> Problem {
 }
 
 fn seen(ready: i32) -> Observation {
-    Observation { desired: 1, ready, updated: 1, down_since: None, up_since: None }
+    Observation { desired: 1, ready, available: ready, updated: 1, down_since: None, up_since: None }
 }
 
 /// A WebApp whose release 1 is live.
@@ -153,6 +153,9 @@ fn pods_are_looked_at_often_at_first_and_seldom_later() {
     let pause = |failed, seconds| pace(&status, failed, &at(seconds)).as_secs();
     assert_eq!((pause(false, 100), pause(false, 180), pause(false, 100_000)), (2, 10, 30));
     assert_eq!(pause(true, 100), 60);
+    let mut status = status.clone();
+    advance(&mut status, ReleaseStep::Probation);
+    assert_eq!(pace(&status, false, &at(100_000)).as_secs(), 5);
 }
 
 #[test]
@@ -209,4 +212,29 @@ fn a_war_is_told_once_while_the_app_is_live_and_never_instead_of_something_worse
     let failing = said(&after, false, &Rollout::Failing(crash()));
     assert_eq!(contested(failing.clone(), &war), failing);
     assert_eq!(contested(live.clone(), &[]), live);
+}
+
+#[test]
+fn an_app_that_is_switched_off_is_as_asked_and_neither_live_nor_failed_by_it() {
+    let mut status = one_live();
+    count(&mut status, &Observation { desired: 0, updated: 0, ..seen(0) }, &at(150));
+    let Outcome::Ready { reason, message } = said(&status, false, &Rollout::Off) else { panic!("ready") };
+    assert_eq!(
+        (reason.as_str(), message.as_str()),
+        ("SwitchedOff", "Release 1 (aaaaaaaaaaaa) is switched off: replicas is 0")
+    );
+    begin(&mut status, 2, None, "web:2", &at(200));
+    advance(&mut status, ReleaseStep::Rollout);
+    let Outcome::Ready { reason, message } = said(&status, false, &Rollout::Off) else { panic!("ready") };
+    assert_eq!(reason, "SwitchedOff");
+    assert!(message.starts_with("Release 2 is switched off: replicas is 0; it has not run"), "{message}");
+    assert_eq!((outcome_of(&status, 2), last_live(&status, 2).next()), (None, Some(1)));
+    // It fails once it is switched on; nothing is said to serve that is off again.
+    fail(&mut status, ReleaseStep::Rollout, crash(), Some(1), &at(215));
+    assert_eq!(put_back(&status, 2), Some(1));
+    let Outcome::Stalled { message, .. } = said(&status, true, &Rollout::Off) else { panic!("stalled") };
+    assert!(
+        message.contains("in step Rollout: ") && message.contains("; it is switched off: replicas is 0;"),
+        "{message}"
+    );
 }

@@ -122,6 +122,8 @@ pub struct ValidatedWebApp {
     pub drain_seconds: i64,
     /// Seconds that the app may take to start.
     pub startup_seconds: i64,
+    /// Seconds for which new pods must serve before old ones may go.
+    pub probation_seconds: i64,
     /// Its probes.
     pub probes: Probes,
     /// Its volumes.
@@ -188,6 +190,7 @@ pub fn validate(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result
         strategy,
         drain_seconds: seconds(drain, 30),
         startup_seconds: seconds(spec.health.as_ref().and_then(|h| h.startup_timeout), 120),
+        probation_seconds: seconds(spec.health.as_ref().and_then(|h| h.probation), 10),
         probes,
         volumes,
         routes,

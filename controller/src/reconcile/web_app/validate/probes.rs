@@ -60,6 +60,8 @@ pub(super) fn probes(spec: &crds::WebAppSpec, main: &crds::Port) -> Result<Probe
         (Some(_), Some(_)) => return Err(Invalid::PathAndCommand),
         (Some(path), None) => http(path),
         (None, Some(command)) => Check::Command(command),
+        // gunicorn listens before its workers have loaded the app, and goes on listening when they cannot.
+        (None, None) if spec.gunicorn.is_some() => http("/".to_owned()),
         (None, None) => Check::Tcp { port: port.clone() },
     };
     let lives = health.liveness_path.clone().map_or(Check::Tcp { port: port.clone() }, http);
@@ -87,6 +89,22 @@ pub(super) fn probes(spec: &crds::WebAppSpec, main: &crds::Port) -> Result<Probe
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gunicorn_is_asked_for_a_page_and_other_programs_for_a_connection() {
+        let serves = |gunicorn, command: Option<Vec<String>>| {
+            let health = command.map(|command| crds::Health { command: Some(command), ..Default::default() });
+            let ports = vec![crds::Port { name: "http".into(), port: 80, metrics: None }];
+            let spec = crds::WebAppSpec { ports, gunicorn, health, ..Default::default() };
+            probes(&spec, &spec.ports[0]).expect("valid").serves
+        };
+        let port = || "http".to_owned();
+        let page = Check::Http { path: "/".into(), host: None, port: port() };
+        assert_eq!(serves(Some(crds::Gunicorn::default()), None), page);
+        assert_eq!(serves(None, None), Check::Tcp { port: port() });
+        let own = vec!["true".to_owned()];
+        assert_eq!(serves(Some(crds::Gunicorn::default()), Some(own.clone())), Check::Command(own));
+    }
 
     #[test]
     fn a_restart_is_always_slower_than_a_request_and_than_becoming_not_ready() {
