@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fault::api::Call;
+use crate::fault::api::{Call, DRY_RUN, REHEARSE};
 
 /// A request that was answered.
 #[derive(Clone, Debug)]
@@ -90,6 +90,8 @@ fn parse(line: &[u8]) -> Result<Asked, serde_json::Error> {
     #[serde(rename_all = "camelCase")]
     struct Line {
         verb: String,
+        #[serde(default, rename = "requestURI")]
+        uri: String,
         user: User,
         impersonated_user: Option<User>,
         #[serde(default)]
@@ -114,12 +116,12 @@ fn parse(line: &[u8]) -> Result<Asked, serde_json::Error> {
         namespace: String,
         name: String,
     }
-    let Line { verb, user, impersonated_user, object_ref: object, request_received_timestamp, response_status } =
+    let Line { verb, uri, user, impersonated_user, object_ref: object, request_received_timestamp, response_status } =
         serde_json::from_slice(line)?;
     let id = &user.extra["authentication.kubernetes.io/credential-id"][0];
     Ok(Asked {
         call: Call {
-            verb,
+            verb: if uri.contains(DRY_RUN) { REHEARSE.to_owned() } else { verb },
             group: object.api_group,
             resource: object.resource,
             subresource: object.subresource,

@@ -4,6 +4,7 @@
 use drover::cluster::Live;
 use drover::cluster::inventory::{Chunk, config_map, read};
 use drover::reconcile::web_app::release::Release;
+use drover::reconcile::web_app::takeover::Kept;
 use drover::reconcile::web_app::validate::{App, Facts, Image, PodRelease, Shrinking, validate};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -31,6 +32,7 @@ fn release(record: &ControllerRevision) {
         restarted_at: None,
         claims: &[].into(),
         shrinking: Shrinking::Refuse,
+        kept: &Kept::default(),
     };
     match validate(&app("uid"), &release.data.spec, &facts) {
         Ok(valid) => assert!(!drover::reconcile::web_app::build::build(&valid).is_empty()),

@@ -54,6 +54,17 @@ pub struct Applied {
     pub unchanged: usize,
 }
 
+/// How an object that is to be sent is live.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// It has the label of the owner that sends it.
+    pub(super) ours: bool,
+    /// It is as it was last sent.
+    pub(super) as_sent: bool,
+    /// It was sent so, and others changed it since.
+    has_drifted: bool,
+}
+
 impl Acting {
     /// A client whose every request acts as the account.
     pub fn client(&self) -> Client {
@@ -238,19 +249,9 @@ impl Acting {
     ) -> Result<Option<ObjectKey>, ApiError> {
         let kind = self.kind(object).await?;
         let key = object.key();
-        let sight = self.watch(&kind).await;
-        let live = self.shared.index.live(&key);
-        let ours = live.as_ref().is_some_and(|live| live.owner == label);
-        let mut has_drifted = false;
-        if let Some(live) = &live {
-            let is_counted = object.replicas().is_some() && !live.holds_replicas();
-            let autoscaled = is_counted && self.autoscaled(&key).await?;
-            let same = ours && live.applied.as_deref() == Some(&self.hash(object));
-            if same && live.sent == Some(live.held(autoscaled)) && sight == Sight::Complete {
-                return Ok(None);
-            }
-            // What this process has not sent yet is sent anew, whether others changed it or not.
-            has_drifted = same && live.sent.is_some();
+        let Standing { ours, as_sent, has_drifted } = self.standing(&kind, label, object).await?;
+        if as_sent {
+            return Ok(None);
         }
         if has_drifted && self.is_paused(&key) {
             if !self.knows_rival(&key) {
@@ -265,6 +266,20 @@ impl Acting {
             self.wanted_otherwise(&key);
         }
         Ok(Some(key))
+    }
+
+    /// How the object is live, by what the watches know, to the owner of that label.
+    pub(super) async fn standing(&self, kind: &Kind, label: &str, object: &Object) -> Result<Standing, ApiError> {
+        let key = object.key();
+        let sight = self.watch(kind).await;
+        let Some(live) = self.shared.index.live(&key) else { return Ok(Standing::default()) };
+        let is_counted = object.replicas().is_some() && !live.holds_replicas();
+        let autoscaled = is_counted && self.autoscaled(&key).await?;
+        let ours = live.owner == label;
+        let same = ours && live.applied.as_deref() == Some(&self.hash(object));
+        let as_sent = same && live.sent == Some(live.held(autoscaled)) && sight == Sight::Complete;
+        // What this process has not sent yet is sent anew, whether others changed it or not.
+        Ok(Standing { ours, as_sent, has_drifted: same && !as_sent && live.sent.is_some() })
     }
 
     /// The kind of the object with that key, in the version that the API server prefers; `None` when it is not served, which only

@@ -14,6 +14,7 @@ mod gate;
 mod index;
 pub mod inventory;
 pub mod lease;
+mod rehearsal;
 mod replicas;
 mod restart;
 mod routes;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drover_crds::ReleaseStep;
 use drover_e2e::{App, Hello, Namespace, eventually, ready, run};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 /// Pushes the app, waits until its release has one of these problems, and returns the message.
@@ -224,7 +224,8 @@ async fn a_bad_image_that_came_while_the_app_was_off_is_never_live() {
     let app = namespace.app("web");
     app.is_live_at(&first).await;
     // Another number of pods is the same release, and a bad one that never ran is neither live nor failed.
-    for (commit, number) in [(push("1", 0), 1), (push("broken", 0), 2)] {
+    for (tag, number) in [("1", 1), ("broken", 2)] {
+        let commit = push(tag, 0);
         environment.is_ready_at(&commit).await;
         app.comes_to(&format!("is switched off with release {number}"), |status| {
             let release = status.release.as_ref().ok_or("no release")?;
@@ -254,4 +255,93 @@ async fn names(app: &App<'_>) -> Vec<String> {
     let mut names: Vec<String> = app.pods().await.into_iter().filter_map(|pod| pod.metadata.name).collect();
     names.sort();
     names
+}
+
+/// A server as a team makes it by hand, which is stopped without a word to those who use it.
+fn by_hand(namespace: &Namespace) -> String {
+    let (image, host) = (hello(namespace, "1").image().to_owned(), namespace.host());
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: shop}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: shop}}}}
+  template:
+    metadata: {{labels: {{app: shop}}}}
+    spec:
+      securityContext: {{runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
+      containers:
+      - name: server
+        image: {image}
+        ports: [{{name: web, containerPort: 8080}}]
+        env: [{{name: GREETING, value: good day}}]
+        readinessProbe: {{httpGet: {{path: /healthz, port: web}}, periodSeconds: 1}}
+        securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: shop}}
+spec:
+  selector: {{app: shop}}
+  ports: [{{name: http, port: 80, targetPort: web}}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: shop}}
+spec:
+  rules:
+  - host: {host}
+    http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: shop, port: {{name: http}}}}}}}}]}}
+"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_app_is_taken_over_as_advised_without_losing_a_request() {
+    let namespace = Namespace::new("takeover").await;
+    namespace.apply(&by_hand(&namespace));
+    let app = namespace.app("shop");
+    app.answers("/", "good day from version 1").await;
+    let prober = app.probe();
+
+    let repo = namespace.repository("shop");
+    let shop = Hello::new("shop", "2", &namespace.host()).health("path: /healthz").spec("replicas: 2");
+    let commit = repo.push(&[("shop.yaml", &shop.yaml())], "Shop");
+    let environment = namespace.follow(&repo).await;
+    environment.has_applied(&commit).await;
+    let said = app
+        .comes_to("says how what runs is handed over", |status| {
+            let ready = ready(&status.conditions)?;
+            if ready.reason == "OwnedByAnother" { Ok(ready.message) } else { Err(format!("{ready:?}")) }
+        })
+        .await;
+    let command = said.split('`').nth(1).unwrap_or_else(|| panic!("no command in: {said}"));
+    let mut words = command.split(' ');
+    assert_eq!(words.next(), Some("kubectl"), "{said}");
+    assert!(app.page("/").await.contains("version 1"));
+    // Nothing of it was touched before a person said so.
+    let managers = app.deployment().await.metadata.managed_fields.unwrap_or_default();
+    assert!(managers.iter().all(|entry| !entry.manager.as_deref().unwrap_or_default().starts_with("drover")));
+
+    namespace.bed().kubectl(&words.collect::<Vec<_>>());
+    app.is_live_at(&commit).await;
+    app.answers("/", "hello from version 2").await;
+    let spec = app.deployment().await.spec.expect("a Deployment has a spec");
+    assert_eq!(spec.selector.match_labels, Some([("app".to_owned(), "shop".to_owned())].into()));
+    let containers = spec.template.spec.expect("pods have a spec").containers;
+    assert_eq!(containers.iter().map(|container| container.name.as_str()).collect::<Vec<_>>(), ["app"]);
+    let ports = namespace.get::<Service>("shop").await.and_then(|service| service.spec?.ports).unwrap_or_default();
+    let mut numbers: Vec<i32> = ports.iter().map(|port| port.port).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [80, 8080], "whoever used the old port would miss it");
+
+    // From then on it is an app like any other, and changes nothing by itself.
+    let next = repo.push(&[("shop.yaml", &shop.tag("1").yaml())], "The next version");
+    app.is_live_at(&next).await;
+    environment.is_ready_at(&next).await;
+    app.answers("/", "hello from version 1").await;
+    let seen = prober.until_it_serves().await;
+    assert!(seen.answers > 50, "the app was not watched: {seen:?}");
+    assert!(seen.failures.is_empty(), "the takeover was felt: {:?}", seen.failures);
 }

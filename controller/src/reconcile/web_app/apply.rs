@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use drover_crds::{ANNOTATION_DEFINITION, Owner};
-use k8s_openapi::api::apps::v1::ControllerRevision;
+use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner};
+use futures::future::try_join_all;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions};
@@ -13,8 +14,10 @@ use super::build::{self, PullTarget};
 use super::children::children;
 use super::dereference::key;
 use super::release::Release;
+use super::takeover::{Found, Phase, handed_over, waits};
 use super::validate::{App, ValidatedWebApp};
 use crate::cluster::{Acting, ApiError, Applied, Cluster};
+use crate::plan::owner_of;
 use crate::render::{Object, ObjectKey};
 
 /// How many releases are kept.
@@ -29,23 +32,31 @@ pub enum ApplyError {
     /// The API server did not take something.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// A child's name is taken.
+    /// Objects with the names of children are there, and nobody of whom drover knows owns them.
     #[error(
-        "{object} exists already and does not belong to WebApp {app}{owner}: delete it, rename the WebApp, or hand it over with `kubectl label --overwrite {kind} {name} drover.dev/owner={label}`"
+        "{objects} to WebApp {app}: hand over what is there with `{command}`, and drover takes it over without losing a request, or give the WebApp another name"
+    )]
+    Unowned {
+        /// The objects, and that they exist and do not belong.
+        objects: String,
+        /// The WebApp.
+        app: String,
+        /// What hands them over.
+        command: String,
+    },
+    /// A child's name is taken by an object that somebody owns.
+    #[error(
+        "{object} exists already and belongs to {owner}, not to WebApp {app}: remove it there, or give the WebApp another name; if that owner is no more, hand it over with `{command}`"
     )]
     Foreign {
         /// The object.
         object: String,
+        /// Its owner.
+        owner: String,
         /// The WebApp.
         app: String,
-        /// `, but to …`, where its owner is known.
-        owner: String,
-        /// Its kind, in lower case.
-        kind: String,
-        /// Its name.
-        name: String,
-        /// The label that would make it the WebApp's.
-        label: String,
+        /// What hands it over.
+        command: String,
     },
     /// A release record's name is taken by something else.
     #[error(
@@ -64,7 +75,7 @@ impl ApplyError {
     pub fn is_terminal(&self) -> bool {
         match self {
             Self::Api(error) => error.is_terminal(),
-            Self::Foreign { .. } => true,
+            Self::Unowned { .. } | Self::Foreign { .. } => true,
             // It may be left from a deleted WebApp of this name, and about to go.
             Self::ForeignRecord { .. } => false,
         }
@@ -74,7 +85,7 @@ impl ApplyError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Api(error) => error.label(),
-            Self::Foreign { .. } | Self::ForeignRecord { .. } => "OwnedByAnother",
+            Self::Unowned { .. } | Self::Foreign { .. } | Self::ForeignRecord { .. } => "OwnedByAnother",
         }
     }
 }
@@ -109,22 +120,30 @@ fn is_of_another_life(app: &App, record: &ControllerRevision) -> bool {
     owners.any(|owner| owner.kind == "WebApp" && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref())
 }
 
-/// Applies the children of `app`, under the definition of WebApps with that uid, and deletes those that it no longer has.
+/// Applies the children of `app`, under the definition of WebApps with that uid, and deletes those that it no longer has. None is
+/// sent before the API server was asked about all of them. While others' objects are taken over, some wait for their `phase`.
 pub async fn apply(
     cluster: &Cluster,
     acting: &Acting,
     owner: &Owner,
     app: &ValidatedWebApp,
     definition: &str,
+    found: &Found,
+    phase: Phase,
 ) -> Result<Applied, ApplyError> {
     let mut objects = build::build(app);
     for object in &mut objects {
         object.set_annotation(ANNOTATION_DEFINITION, definition);
     }
     let keys: BTreeSet<ObjectKey> = objects.iter().map(Object::key).collect();
-    for object in &objects {
-        refuse_foreign(cluster, acting, owner, &app.app, object).await?;
+    refuse_foreign(cluster, acting, owner, &app.app, &objects).await?;
+    let handed = found.deployment.as_ref().filter(|d| waits(&d.metadata, &owner.label(), &owner.field_manager()));
+    rehearse(acting, owner, &objects, handed, phase).await?;
+    if let Some((live, object)) = handed.zip(objects.iter().find(|object| object.kind() == "Deployment")) {
+        let entries = live.metadata.managed_fields.as_deref().unwrap_or_default();
+        acting.set_managers(object, &live.metadata, &handed_over(entries, &owner.field_manager())).await?;
     }
+    objects.retain(|object| !is_held(object, phase));
     let applied = acting.apply_set(owner, objects).await?;
     for (key, live) in children(cluster.index(), owner) {
         if PRUNED.contains(&key.kind.as_str()) && !keys.contains(&key) && !live.deleting {
@@ -132,6 +151,48 @@ pub async fn apply(
         }
     }
     Ok(applied)
+}
+
+/// Whether an object has to wait until pods and proxies are ready for it.
+fn is_held(object: &Object, phase: Phase) -> bool {
+    match phase {
+        Phase::Done => false,
+        Phase::Settling => object.kind() == "Ingress",
+        Phase::Beside => ["Ingress", "Service"].contains(&object.kind()),
+    }
+}
+
+/// Asks the API server whether it would take all objects that are to be sent, so that not half of them are. One alone is asked for
+/// by sending it.
+async fn rehearse(
+    acting: &Acting,
+    owner: &Owner,
+    objects: &[Object],
+    handed: Option<&Deployment>,
+    phase: Phase,
+) -> Result<(), ApplyError> {
+    let mut due = Vec::new();
+    for object in objects {
+        if !acting.is_as_sent(owner, object).await? {
+            due.push(object);
+        }
+    }
+    if (due.len() < 2 && handed.is_none()) || due.iter().all(|object| is_held(object, phase)) {
+        return Ok(());
+    }
+    let rehearsals = due.into_iter().map(async |object| match (object.kind(), handed) {
+        ("Deployment", Some(live)) => {
+            let live = serde_json::to_value(&live.spec).unwrap_or_default();
+            acting.rehearse_in_place(object, &live).await
+        }
+        ("Ingress", _) => {
+            acting.refuse_taken_route(owner, object).await?;
+            acting.rehearse(owner, object).await
+        }
+        _ => acting.rehearse(owner, object).await,
+    });
+    try_join_all(rehearsals).await?;
+    Ok(())
 }
 
 /// Refuses routes that others have, before anything of the release is applied.
@@ -142,39 +203,61 @@ pub async fn refuse_taken_routes(acting: &Acting, owner: &Owner, app: &Validated
     Ok(())
 }
 
-/// A child that the index does not know as ours is looked at before it is applied for the first time: server-side apply alone
+/// Children that the index does not know as ours are looked at before they are applied for the first time: server-side apply alone
 /// would take over an object whose fields happen not to conflict, and would delete it with the WebApp.
 async fn refuse_foreign(
     cluster: &Cluster,
     acting: &Acting,
     owner: &Owner,
     app: &App,
-    object: &Object,
+    objects: &[Object],
 ) -> Result<(), ApplyError> {
-    let key = object.key();
     let label = owner.label();
-    if cluster.index().live(&key).is_some_and(|live| live.owner == label) {
+    let mut unowned = Vec::new();
+    for object in objects {
+        let key = object.key();
+        if cluster.index().live(&key).is_some_and(|live| live.owner == label) {
+            continue;
+        }
+        let kind = acting.kind(object).await?;
+        let api: Api<DynamicObject> = Api::namespaced_with(acting.client(), &app.namespace, &kind.resource);
+        let found = api.get_metadata_opt(&key.name).await.map_err(|e| acting.error(e, "get", &key))?;
+        let Some(found) = found else { continue };
+        let theirs = found.metadata.labels.as_ref().and_then(|l| l.get(LABEL_OWNER)).cloned();
+        let controller = found.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true));
+        let owned_by = match (controller, theirs) {
+            (Some(controller), _) => format!("{} {}", controller.kind, controller.name),
+            // A child that is left from a deleted WebApp of this name passes to this one.
+            (None, Some(theirs)) if theirs == label => continue,
+            (None, Some(theirs)) => owner_of(&theirs),
+            (None, None) => {
+                unowned.push(key);
+                continue;
+            }
+        };
+        return Err(ApplyError::Foreign {
+            object: key.to_string(),
+            owner: owned_by,
+            app: format!("{}/{}", app.namespace, app.name),
+            command: hand_over_command(app, std::slice::from_ref(&key), &label),
+        });
+    }
+    if unowned.is_empty() {
         return Ok(());
     }
-    let kind = acting.kind(object).await?;
-    let api: Api<DynamicObject> = Api::namespaced_with(acting.client(), &app.namespace, &kind.resource);
-    let found = api.get_metadata_opt(&key.name).await.map_err(|e| acting.error(e, "get", &key))?;
-    let Some(found) = found else { return Ok(()) };
-    let theirs = found.metadata.labels.as_ref().and_then(|l| l.get(drover_crds::LABEL_OWNER)).cloned();
-    let controller = found.metadata.owner_references.iter().flatten().find(|o| o.controller == Some(true));
-    // A child that is left from a deleted WebApp of this name passes to this one.
-    if theirs.as_deref() == Some(label.as_str()) && controller.is_none() {
-        return Ok(());
-    }
-    let owned_by = controller.map(|c| format!("{} {}", c.kind, c.name)).or(theirs);
-    Err(ApplyError::Foreign {
-        object: key.to_string(),
-        app: format!("{}/{}", app.namespace, app.name),
-        owner: owned_by.map(|o| format!(", but to {o}")).unwrap_or_default(),
-        kind: key.kind.to_lowercase(),
-        name: key.name,
-        label,
-    })
+    let names: Vec<String> = unowned.iter().map(ToString::to_string).collect();
+    let objects = match names.split_last() {
+        Some((last, [])) => format!("{last} exists already and does not belong"),
+        Some((last, others)) => format!("{} and {last} exist already and do not belong", others.join(", ")),
+        None => String::new(),
+    };
+    let command = hand_over_command(app, &unowned, &label);
+    Err(ApplyError::Unowned { objects, app: format!("{}/{}", app.namespace, app.name), command })
+}
+
+fn hand_over_command(app: &App, keys: &[ObjectKey], label: &str) -> String {
+    let names: Vec<String> = keys.iter().map(|key| format!("{}/{}", key.kind.to_lowercase(), key.name)).collect();
+    format!("kubectl label --overwrite --namespace {} {} {LABEL_OWNER}={label}", app.namespace, names.join(" "))
 }
 
 /// Creates the pod that pulls the image of a release.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
 use super::build;
 use super::excerpt::excerpt;
 use super::release::Release;
+use super::takeover::Kept;
 use super::validate::{App, LiveClaim};
 use crate::cluster::{Acting, ApiError};
 use crate::health::Finding;
@@ -44,6 +45,13 @@ pub async fn deployment(acting: &Acting, app: &App) -> Result<Option<Deployment>
     api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("apps", "Deployment", &app.namespace, &name)))
 }
 
+/// The Service as it is.
+pub async fn service(acting: &Acting, app: &App) -> Result<Option<Service>, ApiError> {
+    let api: Api<Service> = Api::namespaced(acting.client(), &app.namespace);
+    let name = app.object_name();
+    api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("", "Service", &app.namespace, &name)))
+}
+
 /// The claims that these specs mount, as they are; those that do not exist are left out.
 pub async fn claims(
     acting: &Acting,
@@ -74,10 +82,10 @@ pub async fn claims(
 }
 
 /// The web server's pods, those that are being deleted left out.
-pub async fn pods(acting: &Acting, app: &App) -> Result<Vec<Pod>, ApiError> {
+pub async fn pods(acting: &Acting, app: &App, kept: &Kept) -> Result<Vec<Pod>, ApiError> {
     let api: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
     let key = key("", "Pod", &app.namespace, &app.object_name());
-    let params = ListParams::default().labels(&build::selector_text(app));
+    let params = ListParams::default().labels(&build::selector_text(app, kept));
     let list = api.list(&params).await.map_err(|e| acting.error(e, "list", &key))?;
     Ok(list.items.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect())
 }

@@ -20,6 +20,7 @@ pub mod mask;
 mod progress;
 pub mod release;
 pub mod status;
+pub mod takeover;
 pub mod validate;
 
 use std::collections::{BTreeMap, HashMap};
@@ -35,6 +36,7 @@ use kube::runtime::events::EventType;
 
 use self::apply::ApplyError;
 use self::progress::{Ended, Work};
+use self::takeover::{Kept, Refusal};
 use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
@@ -58,6 +60,7 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
+        kept: &Kept::default(),
     };
     validate::validate(&identity, &app.spec, &facts).map(|valid| build::build(&valid))
 }
@@ -76,6 +79,9 @@ pub enum Failure {
         /// When to look again: the registry is asked ever less often, and who asked is told when it has answered.
         next: Next,
     },
+    /// What was there before cannot be taken over without a loss.
+    #[error(transparent)]
+    TakeOver(#[from] Refusal),
     /// Something cannot be read.
     #[error(transparent)]
     Read(#[from] ApiError),
@@ -90,6 +96,7 @@ impl Failure {
         match self {
             Self::Invalid(_) => "InvalidSpec",
             Self::Registry { error, .. } => error.label(),
+            Self::TakeOver(_) => "TakeOverRefused",
             Self::Read(error) => error.label(),
             Self::Apply(error) => error.label(),
         }
@@ -101,6 +108,8 @@ impl Failure {
         match self {
             // A new spec is an event, and so is a claim that changes size only by a new spec.
             Self::Invalid(_) => (Outcome::Stalled { reason, message }, Next::Await),
+            // The Service may be changed, and nobody is told of what another owns.
+            Self::TakeOver(_) => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
             Self::Registry { error, next } if error.is_terminal() => (Outcome::Stalled { reason, message }, *next),
             Self::Registry { next, .. } => (Outcome::Failed { reason, message }, *next),
             Self::Read(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),

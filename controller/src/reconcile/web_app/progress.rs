@@ -8,15 +8,16 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::build::PullTarget;
+use super::build::{self, PullTarget};
 use super::children::children;
 use super::release::{
     Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
     observe, pull_state,
 };
 use super::status::Reached;
+use super::takeover::{Found, Kept, Phase, Refusal};
 use super::validate::{
-    App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
+    App, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
 };
 use super::{Failure, apply, dereference, status};
 use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
@@ -73,6 +74,8 @@ enum Begun {
 struct Known {
     releases: Vec<Release>,
     claims: BTreeMap<String, LiveClaim>,
+    /// What there is of the app's name.
+    found: Found,
     applied: Option<(i64, ValidatedWebApp)>,
     rollout: Rollout,
     /// A pod that the newest release brought has served.
@@ -95,10 +98,11 @@ impl Work<'_> {
     /// Does what is to be done now.
     pub async fn run(&mut self) -> Result<Ended, Failure> {
         let releases = dereference::releases(&self.acting, &self.app).await?;
-        let claims = self.claims(&releases).await?;
+        let (claims, found) = tokio::try_join!(self.claims(&releases), self.found())?;
         let mut known = Known {
             releases,
             claims,
+            found,
             applied: None,
             rollout: Rollout::Progressing(None),
             served: false,
@@ -161,6 +165,35 @@ impl Work<'_> {
         Ok(dereference::claims(&self.acting, &self.app, &specs).await?)
     }
 
+    /// The Deployment and the Service as they are, and whether the Ingress waits to be taken over.
+    async fn found(&self) -> Result<Found, Failure> {
+        let (deployment, service) = tokio::try_join!(
+            dereference::deployment(&self.acting, &self.app),
+            dereference::service(&self.acting, &self.app)
+        )?;
+        let ingress = dereference::key("networking.k8s.io", "Ingress", &self.app.namespace, &self.app.object_name());
+        let live = self.cluster.index().live(&ingress);
+        let ingress_waits = live.is_some_and(|live| live.owner == self.owner.label() && live.fields == 0);
+        let mut found = Found { deployment, service, ingress_waits, ..Found::default() };
+        if self.phase(&found) == Phase::Beside {
+            let selector = found.deployment.as_ref().and_then(|d| d.spec.as_ref()?.selector.match_labels.clone());
+            let kept = Kept { pod_labels: selector.unwrap_or_default(), ..Kept::default() };
+            found.pods = dereference::pods(&self.acting, &self.app, &kept).await?;
+        }
+        Ok(found)
+    }
+
+    /// How far it is with taking over what others made.
+    fn phase(&self, found: &Found) -> Phase {
+        found.phase(&self.owner.label(), &self.owner.field_manager(), self.now.0.as_second())
+    }
+
+    /// What an app of that spec keeps of what others made.
+    fn kept(&self, spec: &crds::WebAppSpec, known: &Known) -> Result<Kept, Refusal> {
+        let own = build::own_selector(&self.app);
+        known.found.kept(&own, &spec.ports, &self.owner.field_manager(), self.phase(&known.found))
+    }
+
     /// Where the newest release stands.
     async fn state(&mut self, known: &mut Known) -> Result<State, Failure> {
         let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
@@ -175,7 +208,7 @@ impl Work<'_> {
         let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
         let before_apply = matches!(step, ReleaseStep::ResolveImage | ReleaseStep::PullImage);
         if before_apply && recreate && !failed && !superseded && known.pull.is_none() {
-            known.pull = Some(self.pull(&newest).await?);
+            known.pull = Some(self.pull(&newest, known).await?);
         }
         let others_serve = self.status.replicas.as_ref().is_some_and(|seen| seen.ready > 0);
         Ok(State {
@@ -194,14 +227,15 @@ impl Work<'_> {
     }
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
-    async fn pull(&self, newest: &Release) -> Result<Pull, Failure> {
+    async fn pull(&self, newest: &Release, known: &Known) -> Result<Pull, Failure> {
         if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
             return Ok(Pull::NotNeeded);
         }
         if let Some(pod) = dereference::pull_pod(&self.acting, &self.app, newest.number).await? {
             return Ok(pull_state(&pod, &newest.data.image, self.now.0.as_second()));
         }
-        let pods = dereference::pods(&self.acting, &self.app).await?;
+        let kept = self.kept(&newest.data.spec, known)?;
+        let pods = dereference::pods(&self.acting, &self.app, &kept).await?;
         Ok(node_to_pull_to(&pods, &newest.data.image).map_or(Pull::NotNeeded, |node| Pull::Needed { node }))
     }
 
@@ -210,12 +244,14 @@ impl Work<'_> {
         let wanted = self.wanted;
         let unresolved = Image { reference: wanted.spec.image.clone(), user: ImageUser::Unknown };
         let pods = PodRelease::default();
+        let kept = self.kept(wanted.spec, known)?;
         let facts = Facts {
             image: &unresolved,
             pods: &pods,
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: Shrinking::Refuse,
+            kept: &kept,
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
         let valid = validate(&self.app, wanted.spec, &facts)?;
@@ -290,7 +326,7 @@ impl Work<'_> {
     }
 
     /// A release with every default filled in, and as many pods as the spec asks for now: that is no part of a release.
-    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Invalid> {
+    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Failure> {
         let image = release.data.image();
         let mut spec = crds::WebAppSpec { replicas: self.wanted.spec.replicas, ..release.data.spec.clone() };
         if !newest && needs_recreate(&spec, &known.claims) {
@@ -303,8 +339,9 @@ impl Work<'_> {
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
+            kept: &self.kept(&spec, known)?,
         };
-        validate(&self.app, &spec, &facts)
+        Ok(validate(&self.app, &spec, &facts)?)
     }
 
     async fn start_pull(&self, known: &Known, node: String) -> Result<(), Failure> {
@@ -329,20 +366,27 @@ impl Work<'_> {
         if in_progress {
             status::advance(&mut self.status, ReleaseStep::Apply);
         }
-        self.send(&app).await?;
+        let phase = self.phase(&known.found);
+        let sent = self.send(&app, known, phase).await?;
         if in_progress {
             status::advance(&mut self.status, ReleaseStep::Rollout);
         }
-        let deployment = dereference::deployment(&self.acting, &self.app).await?;
+        if sent.changed.iter().any(|key| key.kind == "Deployment") {
+            known.found.deployment = dereference::deployment(&self.acting, &self.app).await?;
+        }
+        let deployment = known.found.deployment.clone();
         let mut seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
         // What was live once, and what is put back because it was, has nothing to prove.
         let on_trial = state.newest == Some(number) && state.step != ReleaseStep::Live;
         let asked = if on_trial { Asked::Probation } else { Asked::Service };
         known.rollout = observe(deployment.as_ref(), asked, None);
+        let mut may_be_led_to = true;
         if !matches!(known.rollout, Rollout::Complete | Rollout::Off) {
-            let pods = dereference::pods(&self.acting, &self.app).await?;
+            let pods = dereference::pods(&self.acting, &self.app, &app.kept).await?;
             seen.up_since = seen.up_since.or_else(|| served_since(&pods));
             let pods = of_release(pods, release.data.pods.number);
+            let proven = proven(&pods, app.probation_seconds, self.now.0.as_second());
+            may_be_led_to = usize::try_from(seen.desired).is_ok_and(|desired| desired > 0 && proven >= desired);
             // Pods that were there before this release tell nothing of it.
             let on_probation = on_trial && release.data.pods.number == number;
             known.served = on_probation && pods.iter().any(has_served);
@@ -362,6 +406,12 @@ impl Work<'_> {
                 status::advance(&mut self.status, ReleaseStep::Probation);
             }
         }
+        if phase == Phase::Beside && may_be_led_to {
+            self.send(&app, known, Phase::Settling).await?;
+        }
+        if phase != Phase::Done && matches!(known.rollout, Rollout::Complete | Rollout::Off) {
+            known.rollout = Rollout::Progressing(None);
+        }
         status::count(&mut self.status, &seen, &self.now);
         if !state.failed {
             let problem = match &known.rollout {
@@ -376,15 +426,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn send(&self, app: &ValidatedWebApp) -> Result<Applied, Failure> {
-        Ok(apply::apply(self.cluster, &self.acting, self.owner, app, self.definition).await?)
+    async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Applied, Failure> {
+        let found = &known.found;
+        Ok(apply::apply(self.cluster, &self.acting, self.owner, app, self.definition, found, phase).await?)
     }
 
     /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
     async fn hold(&self, state: &State, known: &Known) -> Result<(), Failure> {
         let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
-            self.send(&self.validated(release, false, known)?).await?;
+            self.send(&self.validated(release, false, known)?, known, self.phase(&known.found)).await?;
         }
         Ok(())
     }
@@ -459,6 +510,12 @@ fn ready(pod: &Pod) -> Option<&PodCondition> {
 /// Since when one of the pods serves, in seconds since 1970.
 fn served_since(pods: &[Pod]) -> Option<i64> {
     pods.iter().filter_map(ready).filter_map(|c| c.last_transition_time.as_ref()).map(|t| t.0.as_second()).min()
+}
+
+/// How many of the pods have served for that many seconds without a break.
+fn proven(pods: &[Pod], probation: i64, now: i64) -> usize {
+    let since = pods.iter().filter_map(|pod| ready(pod)?.last_transition_time.as_ref());
+    since.filter(|since| now - since.0.as_second() >= probation).count()
 }
 
 /// The node on which a ready pod runs another image than `image`.

@@ -5,12 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use drover_crds::{self as crds, WebApp, WebAppSpec};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::build::{self, PullTarget};
 use super::release::{Release, ReleaseData, Wanted, carried_pods};
+use super::takeover::{Found, Kept, Phase};
 use super::validate::{
     App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, validate,
 };
@@ -23,6 +26,20 @@ struct Assumed {
     user: Option<String>,
     digest: Option<String>,
     claims: BTreeMap<String, AssumedClaim>,
+    /// A Deployment and a Service of the app's name, which others made.
+    deployment: Option<Deployment>,
+    service: Option<Service>,
+    /// The Service still leads to the pods of before.
+    beside: bool,
+}
+
+impl Assumed {
+    fn kept(&self, app: &App, ports: &[crds::Port]) -> Kept {
+        let (deployment, service) = (self.deployment.clone(), self.service.clone());
+        let phase = if self.beside { Phase::Beside } else { Phase::Done };
+        let found = Found { deployment, service, ..Found::default() };
+        found.kept(&build::own_selector(app), ports, "drover", phase).expect("no refusal")
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -44,17 +61,18 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
         storage_class: None,
     };
     let claims = assumed.claims.iter().map(|(name, c)| (name.clone(), claim(c))).collect();
+    let identity = App {
+        namespace: app.namespace().expect("a namespace"),
+        name: app.name_any(),
+        uid: Some("3f0ac5d2-0000-4000-8000-000000000000".into()),
+    };
     let facts = Facts {
         image: &image,
         pods: &PodRelease { number: 3, commit: Some("0123456789abcdef0123456789abcdef01234567".into()) },
         restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
         claims: &claims,
         shrinking: Shrinking::Refuse,
-    };
-    let identity = App {
-        namespace: app.namespace().expect("a namespace"),
-        name: app.name_any(),
-        uid: Some("3f0ac5d2-0000-4000-8000-000000000000".into()),
+        kept: &assumed.kept(&identity, &app.spec.ports),
     };
     validate(&identity, &app.spec, &facts)
 }
@@ -335,6 +353,7 @@ fn only_a_release_that_changes_the_pods_renews_them() {
         restarted_at: None,
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
+        kept: &Kept::default(),
     };
     let carried = |new: &ReleaseData| carried_pods(&identity, 5, new, Some(&previous), &facts).expect("valid");
     let mut routed = plain_spec();

@@ -3,11 +3,17 @@
 use http::{Method, Request};
 use serde::{Deserialize, Serialize};
 
+/// The verb of a request that only asks whether it may change something.
+pub(crate) const REHEARSE: &str = "rehearse";
+/// What makes a request one.
+pub(crate) const DRY_RUN: &str = "dryRun=All";
+
 /// A request: verb, resource and object. What a path does not have is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Call {
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`; `rehearse` for what changes nothing,
+    /// because it was only asked whether it may (`dryRun`).
     pub verb: String,
     /// The API group; empty for the core group.
     pub group: String,
@@ -43,14 +49,16 @@ impl Call {
         call.resource = rest.next().unwrap_or_default();
         call.name = rest.next().unwrap_or_default();
         call.subresource = rest.next().unwrap_or_default();
-        let watches = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+        let asks =
+            |wanted: &str| request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == wanted));
         let verb = match *request.method() {
+            _ if asks(DRY_RUN) => REHEARSE,
             Method::POST => "create",
             Method::PUT => "update",
             Method::PATCH => "patch",
             Method::DELETE if call.name.is_empty() => "deletecollection",
             Method::DELETE => "delete",
-            _ if watches => "watch",
+            _ if asks("watch=true") => "watch",
             _ if call.name.is_empty() && !call.resource.is_empty() => "list",
             _ => "get",
         };
@@ -60,7 +68,7 @@ impl Call {
 
     /// Whether it changes the cluster: reviews are created, yet change nothing.
     pub fn writes(&self) -> bool {
-        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+        !matches!(self.verb.as_str(), "get" | "list" | "watch" | REHEARSE)
             && !["authentication.k8s.io", "authorization.k8s.io"].contains(&self.group.as_str())
     }
 }
@@ -82,6 +90,7 @@ mod tests {
         assert_eq!(call("GET", "/api/v1/namespaces/shop"), "get |namespaces|||shop");
         assert_eq!(call("PATCH", "/api/v1/namespaces/shop/status"), "patch |namespaces|status||shop");
         assert_eq!(call("PATCH", "/apis/apps/v1/namespaces/shop/deployments/web"), "patch apps|deployments||shop|web");
+        assert_eq!(call("PATCH", "/api/v1/namespaces/shop/pods/a?force=true&dryRun=All"), "rehearse |pods||shop|a");
         assert_eq!(call("PUT", "/apis/a.dev/v1/namespaces/s/webapps/w/status"), "update a.dev|webapps|status|s|w");
         assert_eq!(call("DELETE", "/apis/apps/v1/namespaces/s/deployments"), "deletecollection apps|deployments||s|");
         assert_eq!(call("GET", "/apis/apps/v1"), "get apps||||");

@@ -18,6 +18,7 @@ mod layer;
 mod plan;
 
 pub use call::Call;
+pub(crate) use call::{DRY_RUN, REHEARSE};
 pub use events::Events;
 pub use journal::{Entry, Journal};
 pub use layer::Layer;

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{container, metadata, volume};
+use crate::reconcile::web_app::takeover::BESIDE;
 use crate::reconcile::web_app::validate::{Identity, Strategy, ValidatedWebApp};
 
 /// Seconds beyond the start-up time within which a rollout has to get on: the scheduler, volumes and the image's pull.
@@ -20,23 +21,32 @@ const ROLLING_ALLOWANCE: i64 = 120;
 /// The same where the image is on the node already.
 const RECREATE_ALLOWANCE: i64 = 30;
 
+/// Seconds beyond start-up and probation for which old pods go on beside new ones, should nobody lead the Service away from them.
+const BESIDE_ALLOWANCE: i64 = 600;
+
 pub fn deployment(app: &ValidatedWebApp) -> Deployment {
     // Where the old pod stops first, the time it takes is part of the rollout.
     let allowance = match app.strategy {
         Strategy::Recreate => app.drain_seconds + RECREATE_ALLOWANCE,
         Strategy::Rolling | Strategy::RollingBeside => ROLLING_ALLOWANCE,
     };
+    // Kubernetes counts the probation, pod by pod, and lets the old pods serve until it is over: also while no drover runs.
+    let (min_ready, progress) = if app.kept.beside {
+        let until_led = app.startup_seconds + app.probation_seconds + BESIDE_ALLOWANCE;
+        (until_led, until_led + ROLLING_ALLOWANCE)
+    } else {
+        (app.probation_seconds, app.startup_seconds + app.probation_seconds + allowance)
+    };
     Deployment {
         metadata: metadata::child(&app.app, app.app.object_name()),
         spec: Some(DeploymentSpec {
             replicas: Some(app.replicas),
-            selector: metadata::label_selector(&app.app),
-            strategy: Some(strategy(app.strategy)),
+            selector: app.kept.selector.clone().unwrap_or_else(|| metadata::label_selector(app)),
+            strategy: Some(strategy(app.strategy, app.kept.beside)),
             // drover keeps the releases itself; the last ReplicaSet is kept for a person with kubectl.
             revision_history_limit: Some(2),
-            // Kubernetes counts the probation, pod by pod, and lets the old pods serve until it is over: also while no drover runs.
-            min_ready_seconds: i32::try_from(app.probation_seconds).ok().filter(|seconds| *seconds > 0),
-            progress_deadline_seconds: i32::try_from(app.startup_seconds + app.probation_seconds + allowance).ok(),
+            min_ready_seconds: i32::try_from(min_ready).ok().filter(|seconds| *seconds > 0),
+            progress_deadline_seconds: i32::try_from(progress).ok(),
             template: template(app),
             ..Default::default()
         }),
@@ -44,13 +54,14 @@ pub fn deployment(app: &ValidatedWebApp) -> Deployment {
     }
 }
 
-fn strategy(strategy: Strategy) -> DeploymentStrategy {
+/// `beside`: all new pods start before any old one stops.
+fn strategy(strategy: Strategy, beside: bool) -> DeploymentStrategy {
     match strategy {
         Strategy::Recreate => DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None },
         Strategy::Rolling | Strategy::RollingBeside => DeploymentStrategy {
             type_: Some("RollingUpdate".to_owned()),
             rolling_update: Some(RollingUpdateDeployment {
-                max_surge: Some(IntOrString::Int(1)),
+                max_surge: Some(if beside { IntOrString::String(BESIDE.to_owned()) } else { IntOrString::Int(1) }),
                 max_unavailable: Some(IntOrString::Int(0)),
             }),
         },
@@ -60,7 +71,8 @@ fn strategy(strategy: Strategy) -> DeploymentStrategy {
 /// The pods.
 pub fn template(app: &ValidatedWebApp) -> PodTemplateSpec {
     let mut labels = metadata::labels(&app.app);
-    labels.extend(metadata::pod_selector(&app.app));
+    labels.extend(metadata::own_selector(&app.app));
+    labels.extend(app.kept.pod_labels.clone());
     labels.insert(crds::LABEL_RELEASE.to_owned(), app.pods.number.to_string());
     let annotations = annotations(app);
     let secret = |name: &String| LocalObjectReference { name: name.clone() };
@@ -122,7 +134,7 @@ fn beside(app: &ValidatedWebApp) -> Affinity {
     Affinity {
         pod_affinity: Some(PodAffinity {
             required_during_scheduling_ignored_during_execution: Some(vec![PodAffinityTerm {
-                label_selector: Some(metadata::label_selector(&app.app)),
+                label_selector: Some(metadata::label_selector(app)),
                 topology_key: "kubernetes.io/hostname".to_owned(),
                 ..Default::default()
             }]),

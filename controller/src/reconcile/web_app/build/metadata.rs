@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use drover_crds as crds;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
-use crate::reconcile::web_app::validate::App;
+use crate::reconcile::web_app::takeover::Kept;
+use crate::reconcile::web_app::validate::{App, ValidatedWebApp};
 
 type Labels = BTreeMap<String, String>;
 
@@ -22,8 +23,8 @@ pub fn labels(app: &App) -> Labels {
     ])
 }
 
-/// What selects the web server's pods. A Deployment's selector cannot change, so these never may.
-pub fn pod_selector(app: &App) -> Labels {
+/// What selects the web server's pods, unless something else is kept. A Deployment's selector cannot change, so these never may.
+pub fn own_selector(app: &App) -> Labels {
     pairs([
         ("app.kubernetes.io/name", app.object_name()),
         ("app.kubernetes.io/instance", app.object_name()),
@@ -31,13 +32,25 @@ pub fn pod_selector(app: &App) -> Labels {
     ])
 }
 
-/// The selector as text, for list requests.
-pub fn selector_text(app: &App) -> String {
-    pod_selector(app).iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+/// What selects the pods that drover makes. Where a Deployment is kept that selects by labels of the same names, pods have its values.
+pub fn pod_selector(app: &App, kept: &Kept) -> Labels {
+    let mut labels = own_selector(app);
+    for (name, value) in &mut labels {
+        if let Some(kept) = kept.pod_labels.get(name) {
+            value.clone_from(kept);
+        }
+    }
+    labels
 }
 
-pub fn label_selector(app: &App) -> LabelSelector {
-    LabelSelector { match_labels: Some(pod_selector(app)), ..Default::default() }
+/// The selector as text, for list requests: the pods that drover made, and with them those that the Deployment had before.
+pub fn selector_text(app: &App, kept: &Kept) -> String {
+    let labels = if kept.pod_labels.is_empty() { own_selector(app) } else { kept.pod_labels.clone() };
+    labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+}
+
+pub fn label_selector(app: &ValidatedWebApp) -> LabelSelector {
+    LabelSelector { match_labels: Some(pod_selector(&app.app, &app.kept)), ..Default::default() }
 }
 
 /// Metadata of a child. It carries no owner reference: Kubernetes would delete it when the definition of WebApps is deleted,

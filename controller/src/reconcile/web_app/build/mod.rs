@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use super::validate::ValidatedWebApp;
 use crate::render::Object;
 
-pub use metadata::{bookkeeping, pod_selector, selector_text};
+pub use metadata::{bookkeeping, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 
 /// Every child of `app`, in the order in which a reader expects them.

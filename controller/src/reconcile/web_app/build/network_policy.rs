@@ -15,7 +15,7 @@ pub fn network_policy(app: &ValidatedWebApp) -> NetworkPolicy {
     NetworkPolicy {
         metadata: metadata::child(&app.app, app.app.object_name()),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(metadata::label_selector(&app.app)),
+            pod_selector: Some(metadata::label_selector(app)),
             policy_types: Some(vec!["Ingress".to_owned()]),
             ingress: Some(vec![NetworkPolicyIngressRule {
                 ports: Some(app.ports.iter().map(port).collect()),

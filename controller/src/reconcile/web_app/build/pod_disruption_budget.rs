@@ -11,7 +11,7 @@ pub fn pod_disruption_budget(app: &ValidatedWebApp) -> Option<PodDisruptionBudge
         metadata: metadata::child(&app.app, app.app.object_name()),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
-            selector: Some(metadata::label_selector(&app.app)),
+            selector: Some(metadata::label_selector(app)),
             // A pod that is broken anyway must not keep a node from being drained.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..Default::default()

@@ -1,9 +1,10 @@
-//! The Service: the app's name, the app's ports.
+//! The Service: the app's name, the app's ports, and those that others made before.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metadata;
+use crate::reconcile::web_app::takeover::KeptPort;
 use crate::reconcile::web_app::validate::ValidatedWebApp;
 
 pub fn service(app: &ValidatedWebApp) -> Service {
@@ -14,12 +15,19 @@ pub fn service(app: &ValidatedWebApp) -> Service {
         protocol: Some("TCP".to_owned()),
         ..Default::default()
     };
+    let kept = |p: &KeptPort| ServicePort {
+        name: Some(p.name.clone()),
+        port: p.port,
+        target_port: Some(IntOrString::String(p.target.clone())),
+        protocol: Some("TCP".to_owned()),
+        ..Default::default()
+    };
     Service {
         metadata: metadata::child(&app.app, app.app.object_name()),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
-            selector: Some(metadata::pod_selector(&app.app)),
-            ports: Some(app.ports.iter().map(port).collect()),
+            selector: Some(metadata::pod_selector(&app.app, &app.kept)),
+            ports: Some(app.ports.iter().map(port).chain(app.kept.ports.iter().map(kept)).collect()),
             ..Default::default()
         }),
         ..Default::default()

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use drover_crds as crds;
 
+use super::takeover::Kept;
+
 pub use error::Invalid;
 pub use identity::{Identity, ImageUser};
 pub use probes::{Check, Probes};
@@ -74,6 +76,8 @@ pub struct Facts<'a> {
     pub claims: &'a BTreeMap<String, LiveClaim>,
     /// What to do about a claim that is larger than the spec asks.
     pub shrinking: Shrinking,
+    /// What is kept of objects that were there before.
+    pub kept: &'a Kept,
 }
 
 /// How new pods take over from old ones.
@@ -140,6 +144,8 @@ pub struct ValidatedWebApp {
     pub pods: PodRelease,
     /// When a person last asked for new pods.
     pub restarted_at: Option<String>,
+    /// What is kept of objects that were there before.
+    pub kept: Kept,
 }
 
 impl ValidatedWebApp {
@@ -199,6 +205,7 @@ pub fn validate(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result
         ingress_annotations: expose.annotations,
         pods: facts.pods.clone(),
         restarted_at: facts.restarted_at.map(str::to_owned),
+        kept: facts.kept.clone(),
     })
 }
 
