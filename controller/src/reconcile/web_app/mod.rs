@@ -17,6 +17,7 @@ mod deletion;
 mod dereference;
 pub mod excerpt;
 pub mod mask;
+mod pods;
 mod progress;
 pub mod release;
 pub mod status;
