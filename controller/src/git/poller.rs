@@ -2,7 +2,7 @@
 //! server that asks to be left alone for a while is, whoever asks for a look.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -28,15 +28,23 @@ const LEAST: Duration = Duration::from_secs(1);
 
 /// Asks the poller to fetch the cache anew.
 #[derive(Debug, Default)]
-pub(super) struct Rebuild(AtomicBool);
+pub(super) struct Rebuild {
+    asked: AtomicBool,
+    done: AtomicU64,
+}
 
 impl Rebuild {
     pub(super) fn ask(&self) {
-        self.0.store(true, Ordering::Release);
+        self.asked.store(true, Ordering::Release);
+    }
+
+    /// How often that was done.
+    pub(super) fn done(&self) -> u64 {
+        self.done.load(Ordering::Acquire)
     }
 
     fn take(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
+        self.asked.swap(false, Ordering::AcqRel)
     }
 }
 
@@ -58,8 +66,10 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
             outcome.found
         });
         let failed = result.as_ref().err();
-        if failed.is_some() && anew {
+        if anew && failed.is_some() {
             rebuild.ask();
+        } else if anew {
+            rebuild.done.fetch_add(1, Ordering::AcqRel);
         }
         metrics::synced(failed.map_or("ok", Error::label));
         failures = if failed.is_some() { failures.saturating_add(1) } else { 0 };

@@ -1,12 +1,15 @@
 //! Reads files of one repository's cache: what is asked for while a child runs goes together into the next one.
 
+use std::collections::HashMap;
 use std::sync::Weak;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::time::Instant;
 
 use super::cache::CacheId;
-use super::commit::Tree;
+use super::commit::{CommitId, Tree};
 use super::error::Error;
 use super::process::{self, Trust};
 use super::protocol::{Operation, ReadRequest, Request};
@@ -14,6 +17,22 @@ use super::repositories::Shared;
 
 /// Readings in one child: enough to spread the cost of a process, few enough to bound the memory of an answer.
 const BATCH: usize = 8;
+
+/// For one commit a cache is not fetched anew more often.
+const REBUILD_EVERY: Duration = Duration::from_mins(10);
+
+/// For which commits the cache was to be fetched anew because it was damaged, when, and how often that had been done before.
+#[derive(Default)]
+struct Rebuilds(HashMap<CommitId, (Instant, u64)>);
+
+impl Rebuilds {
+    /// Whether it is worth it: not when it was done for that commit, which is damaged all the same. `done` is how often it was.
+    fn ask(&mut self, commit: &CommitId, done: u64) -> bool {
+        let now = Instant::now();
+        self.0.retain(|_, (at, _)| now.duration_since(*at) < REBUILD_EVERY);
+        self.0.entry(commit.clone()).or_insert((now, done)).1 == done
+    }
+}
 
 /// One reading that somebody waits for.
 pub(super) struct Job {
@@ -23,6 +42,7 @@ pub(super) struct Job {
 
 /// Runs until the pool or the repository's last subscriber is gone.
 pub(super) async fn run(shared: Weak<Shared>, id: CacheId, mut jobs: tokio::sync::mpsc::UnboundedReceiver<Job>) {
+    let mut rebuilds = Rebuilds::default();
     while let Some(first) = jobs.recv().await {
         let Some(shared) = shared.upgrade() else { return };
         let place = shared.pools.reader().await;
@@ -30,16 +50,24 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, mut jobs: tokio::sync
         fill(&mut batch, &mut jobs);
         batch.retain(|job| !job.reply.is_closed());
         match read(&shared, &id, &batch, place).await {
-            Ok(trees) => batch.into_iter().zip(trees).for_each(|(job, tree)| answer(&shared, &id, job, tree)),
+            Ok(trees) => {
+                for (job, tree) in batch.into_iter().zip(trees) {
+                    answer(&shared, &id, &mut rebuilds, job, tree);
+                }
+            }
             // One reading may have brought the child down: each gets a child of its own.
             Err(_) if batch.len() > 1 => {
                 for job in batch {
                     let place = shared.pools.reader().await;
                     let tree = read(&shared, &id, std::slice::from_ref(&job), place).await;
-                    answer(&shared, &id, job, tree.and_then(one));
+                    answer(&shared, &id, &mut rebuilds, job, tree.and_then(one));
                 }
             }
-            Err(error) => batch.into_iter().for_each(|job| answer(&shared, &id, job, Err(error.clone()))),
+            Err(error) => {
+                for job in batch {
+                    answer(&shared, &id, &mut rebuilds, job, Err(error.clone()));
+                }
+            }
         }
     }
 }
@@ -56,16 +84,24 @@ fn one(mut trees: Vec<Result<Tree, Error>>) -> Result<Tree, Error> {
 }
 
 /// Answers one reading; what the cache lacks is fetched again.
-fn answer(shared: &Shared, id: &CacheId, job: Job, tree: Result<Tree, Error>) {
+fn answer(shared: &Shared, id: &CacheId, rebuilds: &mut Rebuilds, job: Job, mut tree: Result<Tree, Error>) {
     let damaged = matches!(tree, Err(Error::DamagedCache { .. }));
     if damaged || matches!(tree, Err(Error::MissingCommit { .. })) {
         let mut registry = shared.registry();
         let comes_back = registry.lacks(id, &job.request.commit);
+        let url = registry.url(id).unwrap_or_default();
         if let Some(running) = registry.running_of(id).filter(|_| comes_back || damaged) {
-            if damaged {
-                running.rebuild.ask();
+            match tree {
+                Err(Error::DamagedCache { detail }) if !rebuilds.ask(&job.request.commit, running.rebuild.done()) => {
+                    tree = Err(Error::Unsound { url, detail });
+                }
+                _ => {
+                    if damaged {
+                        running.rebuild.ask();
+                    }
+                    running.wake.notify_one();
+                }
             }
-            running.wake.notify_one();
         }
     }
     let _ = job.reply.send(tree);

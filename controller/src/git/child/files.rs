@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
+use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{damaged, open};
 use crate::git::commit::{CommitId, TreeId};
@@ -23,7 +23,13 @@ const MAX_ENTRIES: usize = 200_000;
 /// Skipped paths that are named; more say nothing new.
 const MAX_SKIPPED: usize = 100;
 
-pub(super) fn read(path: &Path, reads: &[ReadRequest], limits: &Limits) -> Result<(Response, Vec<Vec<u8>>), Error> {
+/// `url` is for messages.
+pub(super) fn read(
+    path: &Path,
+    url: &str,
+    reads: &[ReadRequest],
+    limits: &Limits,
+) -> Result<(Response, Vec<Vec<u8>>), Error> {
     if !path.join("HEAD").exists() {
         let gone = reads.iter().map(|read| Err(Error::MissingCommit { commit: read.commit.to_string() })).collect();
         return Ok((Response::Read(gone), Vec::new()));
@@ -33,7 +39,7 @@ pub(super) fn read(path: &Path, reads: &[ReadRequest], limits: &Limits) -> Resul
     let mut bytes = Vec::new();
     let mut answers = Vec::with_capacity(reads.len());
     for read in reads {
-        let mut reading = Reading::new(&repository, &odb, limits, &read.path);
+        let mut reading = Reading::new(&repository, &odb, limits, url, &read.path);
         let answer = reading.tree(read);
         if answer.is_ok() {
             bytes.append(&mut reading.bytes);
@@ -47,6 +53,7 @@ struct Reading<'a> {
     repository: &'a Repository,
     odb: &'a Odb<'a>,
     limits: &'a Limits,
+    url: &'a str,
     root: &'a str,
     entries: usize,
     total: u64,
@@ -56,11 +63,12 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(repository: &'a Repository, odb: &'a Odb<'a>, limits: &'a Limits, root: &'a str) -> Self {
+    fn new(repository: &'a Repository, odb: &'a Odb<'a>, limits: &'a Limits, url: &'a str, root: &'a str) -> Self {
         Self {
             repository,
             odb,
             limits,
+            url,
             root,
             entries: 0,
             total: 0,
@@ -109,7 +117,7 @@ impl<'a> Reading<'a> {
             if mode != FOLDER {
                 return Err(missing(""));
             }
-            let tree = self.repository.find_tree(id).map_err(|error| damaged(&error))?;
+            let tree = self.folder_of(id)?;
             let entry = tree.get_name(part).ok_or_else(|| missing(""))?;
             (mode, id) = (entry.filemode(), entry.id());
             if mode == LINK || mode == SUBMODULE {
@@ -130,7 +138,7 @@ impl<'a> Reading<'a> {
         if depth > MAX_DEPTH {
             return Err(self.too_much(format!("{MAX_DEPTH} folders within each other")));
         }
-        let tree = self.repository.find_tree(id).map_err(|error| damaged(&error))?;
+        let tree = self.folder_of(id)?;
         for entry in &tree {
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
@@ -156,6 +164,19 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// The folder of that id. What was read by its id is what was fetched: if it is no folder, the repository is at fault.
+    fn folder_of(&self, id: Oid) -> Result<Tree<'a>, Error> {
+        self.repository.find_tree(id).map_err(|error| match self.odb.read(id) {
+            Ok(object) if object.kind() == ObjectType::Tree => self.unsound(error.message().to_owned()),
+            Ok(object) => self.unsound(format!("a folder is a {}", object.kind().str())),
+            Err(error) => damaged(&error),
+        })
+    }
+
+    fn unsound(&self, detail: String) -> Error {
+        Error::Unsound { url: self.url.to_owned(), detail }
+    }
+
     fn file(&mut self, id: Oid, path: String) -> Result<(), Error> {
         if self.files.len() == self.limits.files {
             return Err(self.too_much(format!("{} files", self.limits.files)));
@@ -170,10 +191,11 @@ impl<'a> Reading<'a> {
             return Err(self.too_much(format!("{} of manifests", amount(self.limits.total_bytes))));
         }
         let object = self.odb.read(id).map_err(|error| damaged(&error))?;
-        if kind != ObjectType::Blob || object.len() as u64 != size {
-            return Err(Error::DamagedCache {
-                detail: format!("the file {} is not what its folder says", short(&path)),
-            });
+        if object.len() as u64 != size {
+            return Err(Error::DamagedCache { detail: format!("the file {} has another size", short(&path)) });
+        }
+        if kind != ObjectType::Blob {
+            return Err(self.unsound(format!("{} is a {} and no file", short(&path), kind.str())));
         }
         self.files.push((path, size));
         self.bytes.push(object.data().to_vec());

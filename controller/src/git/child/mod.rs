@@ -61,7 +61,7 @@ fn answer(request: &Request, listed: impl FnOnce(Vec<Option<Meaning>>)) -> Resul
                 remote::Connection { url: &request.url, host, port: *port, user, auth, limits: &request.limits };
             Ok((sync::sync(&request.repository, &connection, references, left_out, listed)?, Vec::new()))
         }
-        Operation::Read { reads } => files::read(&request.repository, reads, &request.limits),
+        Operation::Read { reads } => files::read(&request.repository, &request.url, reads, &request.limits),
     }
 }
 

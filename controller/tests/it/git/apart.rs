@@ -90,3 +90,23 @@ async fn a_branch_that_is_too_large_fails_alone_and_is_not_fetched_at_every_look
     }
     assert_eq!(fetches[0], fetches[1], "there was nothing new to fetch");
 }
+
+#[tokio::test]
+async fn a_commit_with_a_folder_in_the_place_of_a_file_is_told_once() {
+    let server = GitServer::start();
+    let repo = server.repo("demo");
+    let folder = hex::decode(repo.at_server(&["rev-parse", "refs/heads/prod^{tree}"])).expect("hexadecimal digits");
+    repo.branch_with_tree("bad", &[b"100644 a.yaml\0" as &[u8], &folder].concat());
+    let mut pool = Pool::new();
+    pool.follow("bad", &server.https("demo"), branch("bad"), server.password());
+    let Head::At { commit, .. } = pool.until("bad", |head| *head != Head::Pending).await else { panic!("it is sent") };
+    for _ in 0..2 {
+        let error = pool.repositories.read("team", "bad", &commit.id, "", None).await.expect_err("it is no file");
+        assert_eq!(error.label(), "UnsoundCommit", "{error}");
+        assert!(error.is_terminal() && error.to_string().contains("a.yaml is a tree and no file"), "{error}");
+    }
+    let looks = server.requests("GET");
+    pool.repositories.sync_now("team", "bad");
+    eventually("the server was asked", || server.requests("GET") > looks).await;
+    assert_eq!(server.requests("POST"), 2, "it was fetched once, in two steps");
+}

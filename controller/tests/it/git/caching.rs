@@ -62,6 +62,23 @@ async fn a_garbled_pack_is_fetched_anew() {
 }
 
 #[tokio::test]
+async fn what_is_damaged_again_when_it_was_fetched_anew_is_not_fetched_for_ever() {
+    let mut followed = Followed::new().await;
+    let garble = |bytes: &mut Vec<u8>| {
+        let end = bytes.len() - 20;
+        bytes[12..end].fill(0xff);
+    };
+    followed.packs().iter().for_each(|pack| damage(pack, garble));
+    followed.heals("DamagedCache").await;
+    followed.packs().iter().for_each(|pack| damage(pack, garble));
+    for _ in 0..3 {
+        let error = followed.files().await.expect_err("damaged again");
+        assert_eq!(error.label(), "UnsoundCommit", "{error}");
+        assert!(error.is_terminal());
+    }
+}
+
+#[tokio::test]
 async fn an_emptied_cache_is_fetched_anew() {
     let mut followed = Followed::new().await;
     fs::remove_dir_all(followed.repository()).expect("removed");
