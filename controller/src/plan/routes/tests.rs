@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -161,4 +162,41 @@ fn what_was_never_accepted_or_is_gone_claims_nothing() {
     routes.listing();
     routes.keep_only(&HashSet::new());
     assert!(!ash_holds(&mut routes), "the listing would have shown it");
+}
+
+fn host() -> impl Strategy<Value = String> {
+    prop_oneof![9 => r"(\*\.)?[ab](\.[ab]){0,2}", 1 => Just(String::new())]
+}
+
+fn path() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just("/"), Just("/a"), Just("/a/b"), Just("/ab")]
+}
+
+proptest! {
+    #[test]
+    fn hosts_meet_from_both_sides(one in host(), other in host()) {
+        let (one, other) = (Host::parse(&one), Host::parse(&other));
+        prop_assert_eq!(one.meets(&other), other.meets(&one));
+        prop_assert!(one.meets(&one));
+    }
+
+    #[test]
+    fn whoever_would_lose_requests_is_found(
+        others in proptest::collection::vec((host(), path()), 0..6),
+        new in (host(), path()),
+    ) {
+        let mut routes = Routes::default();
+        let wanted = at(&new.0, new.1);
+        let route = wanted.all().next().expect("a route");
+        let mut loses = BTreeSet::new();
+        for (number, (host, path)) in others.iter().enumerate() {
+            let (key, claims) = (key("oak", &number.to_string()), at(host, path));
+            if claims.all().any(|theirs| route.trespasses(&theirs)) {
+                loses.insert(key.clone());
+            }
+            routes.observed(&key, claims);
+        }
+        let taken = routes.taken(&key("elm", "web"), &wanted, "elm").map(|taken| taken.by);
+        prop_assert_eq!(taken, loses.into_iter().next());
+    }
 }
