@@ -44,10 +44,6 @@ pub enum Fault {
     Status(u16, Vec<(&'static str, String)>),
     /// Passed on after that time.
     Delay(Duration),
-    /// Never answered.
-    Hang,
-    /// Answered with so many bytes of the body a second.
-    Drip(usize),
     /// The connection ends after so many bytes of the body.
     CutAfter(usize),
     /// Answered with the right type and noise in it.
@@ -254,7 +250,6 @@ async fn answer(request: hyper::Request<Incoming>, client: Upstream, shared: Sha
         (Entry { number: state.journal.len() - 1, shared: shared.clone() }, fault)
     };
     let whole = match fault {
-        Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::Status(status, headers)) => return Ok(refusal(status, &headers)),
         Some(Fault::Garbage) => return Ok(garbage(service)),
         Some(Fault::Delay(time)) => {
@@ -269,13 +264,6 @@ async fn answer(request: hyper::Request<Incoming>, client: Upstream, shared: Sha
             let cut = io::Error::other("cut, as ordered");
             let kept = bytes.slice(..bytes.len().min(most));
             Box::pin(stream::iter([Ok(kept), Err(cut)]))
-        }
-        Some(Fault::Drip(rate)) => {
-            let drops: Vec<Bytes> = bytes.chunks(rate.max(1)).map(Bytes::copy_from_slice).collect();
-            Box::pin(stream::iter(drops).then(async |drop| {
-                sleep(Duration::from_secs(1)).await;
-                Ok(drop)
-            }))
         }
         _ => Box::pin(stream::iter([Ok(bytes)])),
     };

@@ -1,5 +1,5 @@
-//! A git host that limits requests, is ill, hangs, cuts, or talks nonsense: the status says so, what runs stays, nothing is asked
-//! more often than it should be, and all is well again once the host is.
+//! A git host that limits requests, is ill, cuts, or talks nonsense (one that hangs: `bad_input::git`): the status says so, what
+//! runs stays, nothing is asked more often than it should be, and all is well again once the host is.
 
 use std::time::Duration;
 
@@ -222,39 +222,6 @@ async fn a_host_that_is_gone_and_returns_needs_nobody_to_restart_anything() {
         "the webhook did not cut the wait short: {:?}",
         accepted.elapsed()
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_hangs_or_drips_is_given_up_and_delays_nobody() {
-    let healthy = async {
-        let namespace = Namespace::new("healthy").await;
-        let (repo, proxy) = (namespace.repository("pages"), GitProxy::start().await);
-        let environment = settled(&namespace, &repo, &proxy).await;
-        for text in ["two", "three", "four"] {
-            let commit = repo.push(&[("page.yaml", &page(text))], text);
-            let pushed = Instant::now();
-            environment.webhook(&repo).await;
-            environment.is_ready_at(&commit).await;
-            assert!(pushed.elapsed() < Duration::from_secs(10), "it took {:?} beside one that hangs", pushed.elapsed());
-        }
-    };
-    tokio::join!(is_given_up("hangs", Fault::Hang), is_given_up("drips", Fault::Drip(1)), healthy);
-}
-
-async fn is_given_up(topic: &str, fault: Fault) {
-    let namespace = Namespace::new(topic).await;
-    let (repo, proxy) = (namespace.repository("pages"), GitProxy::start().await);
-    let environment = settled(&namespace, &repo, &proxy).await;
-    proxy.order([Rule::every(Service::References, fault)]);
-    let commit = repo.push(&[("page.yaml", &page("two"))], "Two");
-    let words = ["did not answer in full within 60 s", "it has failed since", "drover asks again at"];
-    let said = says(&environment, 100, &words).await;
-    assert_eq!((said.reason.as_str(), said.stalled), ("TimedOut", false), "{said:?}");
-    assert_eq!(text(&namespace).await.as_deref(), Some("one"));
-    assert_eq!(proxy.most_at_once(), 1);
-    proxy.relent();
-    reconcile(&namespace);
-    environment.is_ready_at(&commit).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

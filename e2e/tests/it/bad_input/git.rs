@@ -157,22 +157,14 @@ async fn move_to(team: &Team, server: &TlsServer) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_is_given_up_after_a_minute() {
-    let team = Team::live("hangs").await;
-    let server = TlsServer::start("127.0.0.1", Manner::Hang).await;
-    let url = move_to(&team, &server).await;
-    is_given_up(&team, &url).await;
+async fn a_server_that_hangs_or_drips_is_given_up_after_a_minute() {
+    tokio::join!(is_given_up("hangs", Manner::Hang), is_given_up("drips", Manner::Drip));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_drips_is_given_up_after_a_minute() {
-    let team = Team::live("drips").await;
-    let server = TlsServer::start("127.0.0.1", Manner::Drip).await;
+async fn is_given_up(topic: &str, manner: Manner) {
+    let team = Team::live(topic).await;
+    let server = TlsServer::start("127.0.0.1", manner).await;
     let url = move_to(&team, &server).await;
-    is_given_up(&team, &url).await;
-}
-
-async fn is_given_up(team: &Team, url: &str) {
     // Meanwhile the status says what is waited for, and others are served.
     team.environment()
         .comes_to("says what it waits for", |status| match drover_e2e::ready(&status.conditions)? {

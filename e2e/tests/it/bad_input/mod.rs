@@ -17,8 +17,7 @@
 //! | a force-push | [`git`] `a_rewritten_branch_is_followed` |
 //! | a wrong password | [`git`] `a_wrong_password_is_said_without_saying_the_password` |
 //! | an unknown host key | [`git`] `an_unknown_host_key_is_refused_with_the_line_that_would_trust_it`, `a_host_key_that_changed_is_not_trusted` |
-//! | a server that hangs | [`git`] `a_server_that_hangs_is_given_up_after_a_minute` |
-//! | a server that drips one byte a second | [`git`] `a_server_that_drips_is_given_up_after_a_minute` |
+//! | a server that hangs, or drips one byte a second | [`git`] `a_server_that_hangs_or_drips_is_given_up_after_a_minute` |
 //! | a redirect to another host | [`git`] `a_redirect_to_another_host_gets_no_credential` |
 //! | a webhook without or with a wrong signature | [`git`] `a_webhook_without_the_right_signature_changes_nothing` |
 //! | an object in someone else's namespace | [`cluster`] `an_object_for_another_namespace_is_refused` |
