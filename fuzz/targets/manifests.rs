@@ -1,7 +1,7 @@
 //! Files of a commit → objects, their namespaces and their hash.
 #![no_main]
 
-use drover::render::{Limits, MAX_ERRORS, Object, SourceFile, applied_hash, render, scope};
+use drover_core::render::{Limits, MAX_ERRORS, Object, SourceFile, applied_hash, render, scope};
 use drover_fuzz::assert_sentence;
 use libfuzzer_sys::fuzz_target;
 

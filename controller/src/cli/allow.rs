@@ -1,12 +1,12 @@
 //! `drover allow`: a namespace opts in.
 
 use clap::Args;
+use drover_core::render::Object;
 
 use super::global::{Format, Global};
 use super::opt_in::{self, Subject};
 use super::session::Session;
 use super::{Error, Verdict, apply, deployer, output};
-use crate::render::Object;
 
 /// Lets drover work in a namespace, as an account of that namespace.
 ///

@@ -1,10 +1,10 @@
 //! Sends the command line's objects to the API server, as one field manager, never by force.
 
+use drover_core::render::{Object, ObjectKey};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 
 use super::session::Session;
 use super::{Error, FIELD_MANAGER};
-use crate::render::{Object, ObjectKey};
 
 /// Applies one object and gives it back as it is now.
 pub async fn apply(session: &Session, object: &Object) -> Result<DynamicObject, Error> {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use drover_core::render::Object;
 
 use super::global::{Format, Global};
 use super::{Error, Verdict, output};
-use crate::render::Object;
 
 /// Prints the custom resource definitions, for `drover crds | kubectl apply -f -`.
 ///
@@ -54,9 +54,10 @@ fn first_difference(found: &str, wanted: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use drover_core::render::{Limits, SourceFile, render};
+
     use super::*;
     use crate::cli::yaml;
-    use crate::render::{Limits, SourceFile, render};
 
     #[test]
     fn what_is_printed_is_read_back_as_the_same_definitions() {

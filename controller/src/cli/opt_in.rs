@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject as RbacSubject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::render::Object;
+use drover_core::render::Object;
 
 /// The ClusterRole that says what a namespace's account may do there.
 pub const DEPLOYER: &str = "drover-deployer";

@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 
+use drover_core::render::Object;
 use serde::Serialize;
 
 use super::global::Format;
 use super::{Error, yaml};
-use crate::render::Object;
 
 /// Prints to standard output.
 pub fn print(text: &str) -> Result<(), Error> {

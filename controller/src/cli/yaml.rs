@@ -42,11 +42,11 @@ fn whole_numbers(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use drover_core::render::{Limits, SourceFile, render};
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-    use crate::render::{Limits, SourceFile, render};
 
     /// What drover, and so kubectl, reads back.
     fn read(data: &Value) -> Value {

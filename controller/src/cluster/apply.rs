@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use drover_core::plan::{Contests, Taken, owner_of, unclaimable};
+use drover_core::render::{Object, ObjectKey, Stage, applied_hash};
 use drover_crds::{ANNOTATION_ADOPT, ANNOTATION_APPLIED, LABEL_OWNER, Owner};
 use futures::StreamExt as _;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
@@ -17,8 +19,6 @@ use super::error::ApiError;
 use super::index::{GroupKind, Index, Live};
 use super::routes::{RouteTable, claims_routes};
 use super::watch::{Sight, Watches};
-use crate::plan::{Contests, Taken, owner_of, unclaimable};
-use crate::render::{Object, ObjectKey, Stage, applied_hash};
 
 /// How many applies one owner has under way.
 const PARALLEL: usize = 16;

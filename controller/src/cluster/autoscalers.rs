@@ -4,11 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use drover_core::render::ObjectKey;
 use kube::core::DynamicObject;
 
 use super::index::Index;
 use super::watch::Onlooker;
-use crate::render::ObjectKey;
 
 /// Group and kind of autoscalers.
 pub(super) const AUTOSCALER: (&str, &str) = ("autoscaling", "HorizontalPodAutoscaler");

@@ -3,6 +3,8 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
+use drover_core::plan::{Contested, Contests, Rival};
+use drover_core::render::{Object, ObjectKey};
 use drover_crds::{ANNOTATION_APPLIED, LABEL_OWNER, Owner};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
@@ -10,8 +12,6 @@ use kube::core::DynamicObject;
 
 use super::apply::Acting;
 use super::error::ApiError;
-use crate::plan::{Contested, Contests, Rival};
-use crate::render::{Object, ObjectKey};
 
 /// Who is named where nobody is known.
 const SOMEBODY: &str = "somebody";

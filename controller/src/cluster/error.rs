@@ -1,10 +1,10 @@
 //! What can go wrong between drover and the API server, as a person reads it.
 
+use drover_core::plan::forbidden;
+use drover_core::render::ObjectKey;
 use kube::core::Status;
 
 use super::client::{NotLeader, TimedOut};
-use crate::plan::forbidden;
-use crate::render::ObjectKey;
 
 /// Why the API server did not do what drover asked.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use drover_core::render::ObjectKey;
 use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_PRUNE, LABEL_OWNER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
@@ -10,9 +11,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::health::{self, Finished, Health};
-use crate::plan::Ended;
-use crate::render::ObjectKey;
+use drover_core::health::{self, Finished, Health};
+use drover_core::plan::Ended;
 
 /// One object as it was last seen.
 #[derive(Clone, Debug, PartialEq)]

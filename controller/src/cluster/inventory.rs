@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use drover_core::plan::InventoryEntry;
+use drover_core::render::ObjectKey;
 use drover_crds::{DeletionPolicy, bounded_name};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
@@ -14,8 +16,6 @@ use kube::{Api, Client};
 use tokio::sync::Mutex;
 
 use super::error::ApiError;
-use crate::plan::InventoryEntry;
-use crate::render::ObjectKey;
 
 /// Entries per ConfigMap: some 250 bytes each, and a ConfigMap holds 1 MiB.
 const CHUNK: usize = 2000;

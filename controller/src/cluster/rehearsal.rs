@@ -1,5 +1,6 @@
 //! Asking the API server what it would say to a write, without the write; and taking over who manages an object.
 
+use drover_core::render::Object;
 use drover_crds::{ANNOTATION_APPLIED, LABEL_OWNER, Owner};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::api::{Patch, PatchParams};
@@ -7,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::apply::Acting;
 use super::error::ApiError;
-use crate::render::Object;
 
 /// What the API server says where an admission webhook cannot rehearse: the write itself may well be taken.
 const NO_REHEARSAL: &str = "does not support dry run";

@@ -1,6 +1,7 @@
 //! Whose the number of replicas is: git's, or an autoscaler's. It never passes through the API's default of 1 on its way from
 //! one to the other.
 
+use drover_core::render::{Object, ObjectKey};
 use drover_crds::{Owner, REPLICAS_MANAGER};
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
@@ -10,7 +11,6 @@ use super::autoscalers::{AUTOSCALER, target};
 use super::discovery::Kind;
 use super::error::ApiError;
 use super::watch::Sight;
-use crate::render::{Object, ObjectKey};
 
 impl Acting {
     /// Whether an autoscaler scales the object of that key.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use drover_core::plan::{Claims, Routes, Taken};
+use drover_core::render::{Object, ObjectKey};
 use kube::core::DynamicObject;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::index::GroupKind;
 use super::watch::Onlooker;
-use crate::plan::{Claims, Routes, Taken};
-use crate::render::{Object, ObjectKey};
 
 /// Whether objects of this kind claim routes.
 pub(super) fn claims_routes(kind: &GroupKind) -> bool {

@@ -1,5 +1,6 @@
 //! Status subresources of drover's own kinds, and the question whether those kinds are still the ones that they were.
 
+use drover_core::render::ObjectKey;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
@@ -9,7 +10,6 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::error::ApiError;
-use crate::render::ObjectKey;
 
 /// The field manager of all statuses.
 const MANAGER: &str = "drover-status";

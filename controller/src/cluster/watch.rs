@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use drover_core::render::ObjectKey;
 use drover_crds::LABEL_OWNER;
 use futures::StreamExt as _;
 use kube::core::DynamicObject;
@@ -17,7 +18,6 @@ use super::index::{GroupKind, Index, Live};
 use super::restart::Restarts;
 use super::routes::{RouteTable, claims_routes};
 use crate::metrics;
-use crate::render::ObjectKey;
 
 /// How long a caller waits for the first listing of a kind.
 const FIRST_LISTING: Duration = Duration::from_secs(20);

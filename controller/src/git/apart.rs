@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
+use drover_core::render::short;
 use drover_crds::Reference;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -19,7 +20,6 @@ use super::protocol::Synced;
 use super::references::Meaning;
 use super::schedule::{self, Again};
 use crate::metrics;
-use crate::render::short;
 
 /// Who asks has a reference fetched again after that long already.
 const SHORTEST: Duration = Duration::from_secs(1);

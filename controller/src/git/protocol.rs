@@ -5,6 +5,7 @@
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
+use drover_core::render::SourceFile;
 use drover_crds::Reference;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,6 @@ use super::credential::Auth;
 use super::error::Error;
 use super::limits::Limits;
 use super::references::Meaning;
-use crate::render::SourceFile;
 
 /// The largest JSON part of a message.
 pub const MAX_MESSAGE: u32 = 16 << 20;

@@ -1,5 +1,6 @@
 //! Pure: from the references that a server advertises to the commit that a spec follows.
 
+use drover_core::render::short;
 use drover_crds::Reference;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::commit::CommitId;
 use super::error::Error;
-use crate::render::short;
 
 /// A reference of the server; `refs/tags/x^{}` is what the annotated tag `x` points to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use drover_crds::{GROUP, Owner};
 
-use crate::render::ObjectKey;
+use drover_core::render::ObjectKey;
 
 /// Owner labels of the objects that were reconciled in this process.
 #[derive(Default)]

@@ -7,6 +7,7 @@ mod readiness;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use drover_core::render::Object;
 use drover_crds::{Duration, Environment, Reference};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -21,7 +22,6 @@ use super::global::{Format, Global};
 use super::opt_in::Subject;
 use super::session::Session;
 use super::{Error, Verdict, apply, output, watch};
-use crate::render::Object;
 
 /// The Lease that the leading controller renews, in its own namespace.
 const LEASE: &str = "drover-controller";

@@ -1,5 +1,6 @@
 //! The objects that `drover init` makes, from what a person asked for.
 
+use drover_core::render::Object;
 use drover_crds::{Environment, EnvironmentSpec, LocalObjectReference, Source, Webhook};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -8,7 +9,6 @@ use kube::api::ObjectMeta;
 use super::Init;
 use super::login::Login;
 use crate::cli::opt_in;
-use crate::render::Object;
 
 /// The webhook's secret.
 #[derive(Clone, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use drover_core::render::{SourceFile, is_manifest};
+
 use crate::cli::Error;
-use crate::render::{SourceFile, is_manifest};
 
 /// Reads every manifest below `path`, in the order of their names. As in a commit, symlinks are not followed.
 pub fn read(path: &Path) -> Result<Vec<SourceFile>, Error> {

@@ -7,12 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Args;
+use drover_core::render::{Limits, Object, ScopeError, SourceFile, Stage, render, scope};
 use drover_crds::{Owner, OwnerKind, WebApp};
 
 use super::global::{Format, Global};
 use super::{Error, Verdict, output, yaml};
 use crate::reconcile::web_app;
-use crate::render::{Limits, Object, ScopeError, SourceFile, Stage, render, scope};
 
 /// Prints what the controller would apply from a folder, without a cluster.
 ///

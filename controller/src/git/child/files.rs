@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use drover_core::render::short;
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{damaged, open};
@@ -9,7 +10,6 @@ use crate::git::commit::{CommitId, TreeId};
 use crate::git::error::{Error, amount};
 use crate::git::limits::Limits;
 use crate::git::protocol::{ReadRequest, Response, TreeListing};
-use crate::render::short;
 
 const LINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;

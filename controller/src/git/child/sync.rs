@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use drover_core::render::short;
 use drover_crds::Reference;
 use git2::{Oid, Remote, Repository};
 use jiff::Timestamp;
@@ -13,7 +14,6 @@ use crate::git::commit::{CommitId, CommitInfo, TreeId};
 use crate::git::error::Error;
 use crate::git::protocol::Response;
 use crate::git::references::{Advertised, Meaning, Wanted, resolve};
-use crate::render::short;
 
 /// Commits that are followed are kept under this prefix: they are what the next fetch tells the server we have.
 const FOLLOWED: &str = "refs/drover/";

@@ -4,6 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use drover_core::health::Health;
+use drover_core::plan::{
+    self, Action, Answer, Elsewhere, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why,
+};
+use drover_core::render::{Object, ObjectKey, Origin, Stage};
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, ObjectFailure, Owner};
 use futures::StreamExt as _;
 use tokio::time::Instant;
@@ -18,11 +23,6 @@ use crate::cluster::inventory::{Inventories, Record};
 use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
 use crate::driver::Key;
 use crate::git::CommitInfo;
-use crate::health::Health;
-use crate::plan::{
-    self, Action, Answer, Elsewhere, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why,
-};
-use crate::render::{Object, ObjectKey, Origin, Stage};
 
 /// Applies of one Environment under way at once.
 const PARALLEL: usize = 16;

@@ -3,13 +3,13 @@
 //! No finalizer is used: deleting an Environment, or a whole namespace, never hangs on a controller that is not there. What is
 //! to be deleted stands in the inventory, which outlives the Environment.
 
+use drover_core::plan::{Fate, InventoryEntry, Knowledge, LiveView, Remover, fate, left_behind};
+use drover_core::render::{ObjectKey, Stage};
 use drover_crds::{DeletionPolicy, Owner, OwnerKind};
 
 use super::peers::Peers;
 use crate::cluster::inventory::{Inventories, Key};
 use crate::cluster::{Acting, ApiError, Cluster, Sight, definition, namespace_is_going};
-use crate::plan::{Fate, InventoryEntry, Knowledge, LiveView, Remover, fate, left_behind};
-use crate::render::{ObjectKey, Stage};
 
 /// Name of the definition of Environments.
 pub(super) const CRD: &str = "environments.drover.dev";

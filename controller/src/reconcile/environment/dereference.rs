@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drover_core::render::ObjectKey;
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Environment, LocalObjectReference};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -12,7 +13,6 @@ use tokio::time::Instant;
 use super::failure::{Failure, MendedBy};
 use crate::cluster::{Acting, Cluster};
 use crate::git::{Credential, Repositories, Subscription};
-use crate::render::ObjectKey;
 
 /// How long the Secrets are believed before a reconcile reads them again.
 const FRESH: Duration = Duration::from_secs(300);

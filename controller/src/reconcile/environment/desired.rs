@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use drover_core::plan::{self, Occasion};
+use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage};
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, ObjectFailure};
 use kube::ResourceExt as _;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,8 +20,6 @@ use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
 use crate::driver::Key;
 use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};
-use crate::plan::{self, Occasion};
-use crate::render::{self, Object, ObjectKey, SourceFile, Stage};
 
 /// Bytes of manifests from which on a tree is large. What it takes in memory is bounded by [`render::Limits::values`] alone: a
 /// mapping of three bytes takes half a kilobyte while it is read.

@@ -5,14 +5,14 @@
 //! repeat what the cluster has, and may tighten a guard. More it may say only where the namespace's opt-in lets the acting account
 //! `update` the subresource `guards` of Environments, which `drover-deployer` does not hold.
 
+use drover_core::plan::{DEFAULT_MAX_PERCENT, percent};
+use drover_core::render::Object;
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, DEFAULT_SERVICE_ACCOUNT, Environment, GROUP};
 use serde_json::Value;
 
 use crate::cluster::{Acting, ApiError};
 use crate::driver::Key;
 use crate::git::Address;
-use crate::plan::{DEFAULT_MAX_PERCENT, percent};
-use crate::render::Object;
 
 /// The subresource that stands for what only a person says.
 const GUARDS: &str = "guards";

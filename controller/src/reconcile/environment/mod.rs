@@ -2,7 +2,7 @@
 //!
 //! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account;
 //! 2. [`desired`]: the objects of the commit, of a large one when it is its turn ([`turns`]);
-//! 3. [`mod@plan`](crate::plan): what to send, what to prune, what to refuse (pure); [`peers`] says what moved to or from another;
+//! 3. [`mod@plan`](drover_core::plan): what to send, what to prune, what to refuse (pure); [`peers`] says what moved to or from another;
 //! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
 //! 5. [`status`]: what a person reads (pure), and when to look again.
 //!
@@ -24,6 +24,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use drover_core::health::Health;
+use drover_core::plan::Occasion;
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -45,8 +47,6 @@ use crate::cluster::{Acting, Cluster, definition, is_gone};
 use crate::driver::{Key, Next, Reconciler};
 use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories, outlook};
-use crate::health::Health;
-use crate::plan::Occasion;
 
 /// How the git child's error is called for a folder that the commit does not have.
 const NO_SUCH_PATH: &str = "NoSuchPath";

@@ -9,14 +9,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use drover_core::plan::{Desired, Elsewhere};
+use drover_core::render::ObjectKey;
 use drover_crds::{Environment, Owner, OwnerKind, Reference};
 use kube::ResourceExt as _;
 
 use crate::driver::Key;
 use crate::git::CommitId;
 use crate::git::webhook::webhook_id;
-use crate::plan::{Desired, Elsewhere};
-use crate::render::ObjectKey;
 
 /// All Environments, as far as the others' plans need them.
 #[derive(Default)]
@@ -263,12 +263,14 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
+    use drover_core::plan::{
+        Answer, DEFAULT_MAX_PERCENT, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, plan,
+    };
+    use drover_core::render::Stage;
     use drover_crds::DriftPolicy;
     use serde_json::json;
 
     use super::*;
-    use crate::plan::{Answer, DEFAULT_MAX_PERCENT, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, plan};
-    use crate::render::Stage;
 
     fn key(namespace: &str, name: &str) -> Key {
         (namespace.to_owned(), name.to_owned())

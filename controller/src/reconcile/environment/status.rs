@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drover_core::health::Health;
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{
     AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus,
@@ -11,7 +12,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::failure::{Failure, MendedBy};
 use crate::driver::Next;
 use crate::git::CommitInfo;
-use crate::health::Health;
 
 /// How many failures and releases a status holds.
 const FAILURES: usize = 10;

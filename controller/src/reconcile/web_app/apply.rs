@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use drover_core::plan::owner_of;
+use drover_core::render::{Object, ObjectKey};
 use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
@@ -17,8 +19,6 @@ use super::release::Release;
 use super::takeover::{Found, Phase, handed_over, waits};
 use super::validate::{App, ValidatedWebApp};
 use crate::cluster::{Acting, ApiError, Applied, Cluster};
-use crate::plan::owner_of;
-use crate::render::{Object, ObjectKey};
 
 /// How many releases are kept.
 const KEPT: usize = 10;

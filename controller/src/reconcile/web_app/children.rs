@@ -4,11 +4,11 @@
 //! is in the WebApp's own namespace, has the name that a child of its kind gets, and has fields that the field manager of this
 //! WebApp wrote.
 
+use drover_core::render::ObjectKey;
 use drover_crds::{Owner, OwnerKind, bounded_name};
 
 use crate::cluster::{Index, Live};
 use crate::driver::Key;
-use crate::render::ObjectKey;
 
 /// The longest label that was surely not cut: it can be read back.
 const WHOLE: usize = 62;

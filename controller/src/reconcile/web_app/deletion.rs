@@ -5,13 +5,13 @@
 //! controller sees that the WebApp is gone, also one that was not running then. Each child says under which definition it was
 //! applied: under another one nobody knows whether the WebApp was deleted or only its definition.
 
+use drover_core::render::ObjectKey;
 use drover_crds::{ANNOTATION_DEFINITION, DEFAULT_SERVICE_ACCOUNT, Owner};
 
 use super::children::{children, parents};
 use crate::cluster::discovery::Kind;
 use crate::cluster::{Acting, ApiError, Cluster, Sight, definition, namespace_is_going};
 use crate::driver::Key;
-use crate::render::ObjectKey;
 
 /// Name of the definition of WebApps.
 pub(super) const CRD: &str = "webapps.drover.dev";

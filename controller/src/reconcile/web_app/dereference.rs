@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use drover_core::health::Finding;
+use drover_core::render::ObjectKey;
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
@@ -14,9 +16,7 @@ use super::release::Release;
 use super::takeover::Kept;
 use super::validate::{App, LiveClaim};
 use crate::cluster::{Acting, ApiError};
-use crate::health::Finding;
 use crate::registry::Credentials;
-use crate::render::ObjectKey;
 
 pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
     ObjectKey {

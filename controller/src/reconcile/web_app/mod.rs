@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use drover_core::render::Object;
 use drover_crds::condition::Outcome;
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_FORCE, ANNOTATION_RESTARTED_AT};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner, OwnerKind, ReleaseOutcome, WebApp, WebAppStatus};
@@ -43,7 +44,6 @@ use super::{Announcer, Owners, Statuses};
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
 use crate::driver::{Key, Next, Reconciler};
 use crate::registry::{self, Registry};
-use crate::render::Object;
 
 /// How long to wait after a refusal that only a person or an event outside of drover's sight can lift, such as a role that is
 /// granted.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use drover_crds::condition::Outcome;
 use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebApp, WebAppStatus};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -23,7 +24,6 @@ use super::validate::{
 use super::{Failure, apply, dereference, status};
 use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
 use crate::driver::Next;
-use crate::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use crate::registry::{self, Answer, Registry, has_digest};
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.

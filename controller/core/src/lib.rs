@@ -1,0 +1,7 @@
+//! What drover decides: objects out of files, a plan out of what is wanted and what is there, a verdict out of what an object says.
+//!
+//! Pure: the same input gives the same output, and time is a value. `Cargo.toml` names no client, no runtime and no git.
+
+pub mod health;
+pub mod plan;
+pub mod render;
