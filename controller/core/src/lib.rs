@@ -3,5 +3,6 @@
 //! Pure: the same input gives the same output, and time is a value. `Cargo.toml` names no client, no runtime and no git.
 
 pub mod health;
+pub mod mask;
 pub mod plan;
 pub mod render;

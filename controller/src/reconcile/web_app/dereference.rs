@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_core::health::Finding;
+use drover_core::mask::excerpt;
 use drover_core::render::ObjectKey;
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
@@ -11,7 +12,6 @@ use kube::Api;
 use kube::api::{ListParams, LogParams};
 
 use super::build;
-use super::excerpt::excerpt;
 use super::release::Release;
 use super::takeover::Kept;
 use super::validate::{App, LiveClaim};

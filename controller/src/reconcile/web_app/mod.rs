@@ -15,8 +15,6 @@ pub mod build;
 mod children;
 mod deletion;
 mod dereference;
-pub mod excerpt;
-pub mod mask;
 mod pods;
 mod progress;
 pub mod release;

@@ -1,6 +1,6 @@
-//! Which lines of a log a status shows: the last ones, and among them why the program ended. Pure.
+//! Which lines of a log a status shows: the last ones, and among them why the program ended.
 
-use super::mask::mask;
+use super::mask;
 
 /// The most lines and characters of a log that a status holds.
 const LINES: usize = 10;

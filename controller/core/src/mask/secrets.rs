@@ -1,4 +1,4 @@
-//! Keeps secrets out of what people are shown. Pure.
+//! Keeps secrets out of what people are shown.
 
 use std::sync::LazyLock;
 
