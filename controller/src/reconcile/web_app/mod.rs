@@ -4,7 +4,7 @@
 //! 2. [`validate`]: the spec, with every default filled in (pure);
 //! 3. [`build`]: the children (pure);
 //! 4. [`apply`]: the release written down, the children sent;
-//! 5. [`status`]: what a person reads (pure).
+//! 5. [`status`]: what a person reads (pure), and [`mod@news`]: what a person is told.
 //!
 //! [`release`] says what comes next (pure), [`progress`] does it. A reconcile never waits, not for a registry either (that is
 //! [`Registry`]'s own work): it does what is to be done, and is called again by the event that changes something, or after a time
@@ -15,6 +15,7 @@ pub mod build;
 mod children;
 mod deletion;
 mod dereference;
+pub mod news;
 mod pods;
 mod progress;
 pub mod release;
@@ -29,12 +30,13 @@ use std::time::Duration;
 use drover_core::render::Object;
 use drover_crds::condition::Outcome;
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_FORCE, ANNOTATION_RESTARTED_AT};
-use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner, OwnerKind, ReleaseOutcome, WebApp, WebAppStatus};
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner, OwnerKind, WebApp, WebAppStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::runtime::events::EventType;
 
 use self::apply::ApplyError;
+use self::news::{News, Tone, news};
 use self::progress::{Ended, Work};
 use self::takeover::{Kept, Refusal};
 use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
@@ -168,11 +170,17 @@ impl WebAppReconciler {
     /// Events and log lines for what a person should see: a release that ended, one that was put back, a new refusal.
     async fn tell(&self, app: &WebApp, before: &WebAppStatus, after: &WebAppStatus) {
         let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
-        for (kind, reason, note) in status::news(before, after) {
-            match kind {
-                EventType::Normal => tracing::info!(%namespace, %name, %reason, "{note}"),
-                EventType::Warning => tracing::warn!(%namespace, %name, %reason, "{note}"),
-            }
+        for News { tone, reason, note } in news(before, after) {
+            let kind = match tone {
+                Tone::Normal => {
+                    tracing::info!(%namespace, %name, %reason, "{note}");
+                    EventType::Normal
+                }
+                Tone::Warning => {
+                    tracing::warn!(%namespace, %name, %reason, "{note}");
+                    EventType::Warning
+                }
+            };
             self.announcer.publish(app, kind, &reason, note).await;
         }
     }
@@ -223,7 +231,7 @@ impl Reconciler for WebAppReconciler {
             Ok(Ended { outcome, url, next }) => (outcome, url, next),
             Err(failure) => {
                 let (outcome, next) = failure.verdict();
-                status::stuck(&mut after, &failure);
+                status::stuck(&mut after, failure.label(), failure.to_string());
                 (outcome, after.url.clone(), next)
             }
         };
@@ -268,15 +276,6 @@ impl Reconciler for WebAppReconciler {
             status
         };
         self.statuses.amend(namespace, name, change).await;
-    }
-}
-
-/// The word for an event about how a release ended.
-fn ending(outcome: ReleaseOutcome) -> (EventType, &'static str) {
-    match outcome {
-        ReleaseOutcome::Live => (EventType::Normal, "ReleaseLive"),
-        ReleaseOutcome::Failed => (EventType::Warning, "ReleaseFailed"),
-        ReleaseOutcome::Superseded => (EventType::Normal, "ReleaseSuperseded"),
     }
 }
 

@@ -7,7 +7,6 @@ use drover_crds::{
     Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, WebAppStatus, condition,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::runtime::events::EventType;
 
 use super::release::{Observation, Release, Rollout, Standing, Wanted};
 
@@ -15,7 +14,7 @@ use super::release::{Observation, Release, Rollout, Standing, Wanted};
 const HISTORY: usize = 10;
 
 /// The reason where others change an object of the app again and again.
-const CONTESTED: &str = "Contested";
+pub(super) const CONTESTED: &str = "Contested";
 
 /// The outcome that is recorded for a release.
 pub fn outcome_of(status: &WebAppStatus, number: i64) -> Option<ReleaseOutcome> {
@@ -160,11 +159,10 @@ pub fn hinder(status: &mut WebAppStatus, problem: Option<Problem>) {
 }
 
 /// A release that is on its way cannot go on. One that ended keeps what is said of it.
-pub fn stuck(status: &mut WebAppStatus, failure: &super::Failure) {
+pub fn stuck(status: &mut WebAppStatus, reason: &str, message: String) {
     let ended = status.release.as_ref().is_none_or(|r| outcome_of(status, r.number).is_some());
     if !ended {
-        let problem =
-            Problem { reason: failure.label().to_owned(), message: failure.to_string(), ..Default::default() };
+        let problem = Problem { reason: reason.to_owned(), message, ..Default::default() };
         hinder(status, Some(problem));
     }
 }
@@ -389,39 +387,6 @@ pub fn pace(status: &WebAppStatus, failed: bool, now: &Time) -> Duration {
     let elapsed = u64::try_from(now.0.as_second() - began).unwrap_or(0);
     let on_probation = status.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Probation);
     Duration::from_secs((elapsed / 8).clamp(2, if on_probation { 5 } else { 30 }))
-}
-
-/// What a person should be told of, between two statuses: releases that ended, a release that was put back, a refusal.
-pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<(EventType, String, String)> {
-    let ready = |status: &WebAppStatus| condition::get(&status.conditions, condition::READY).cloned();
-    let message = ready(after).map(|c| c.message).unwrap_or_default();
-    let mut news = Vec::new();
-    for record in after.history.iter().rev() {
-        if outcome_of(before, record.number) == Some(record.outcome) {
-            continue;
-        }
-        let (kind, reason) = super::ending(record.outcome);
-        let current = after.release.as_ref().is_some_and(|r| r.number == record.number);
-        let note =
-            if current && !message.is_empty() { message.clone() } else { format!("Release {} ended", record.number) };
-        news.push((kind, reason.to_owned(), note));
-    }
-    let restoring = |s: &WebAppStatus| s.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
-    if restoring(before) && !restoring(after) && after.serving.is_some() {
-        news.push((EventType::Normal, "ReleaseRestored".to_owned(), message.clone()));
-    }
-    let contested = ready(after).filter(|ready| ready.reason == CONTESTED);
-    if let Some(contested) = contested.filter(|now| ready(before).is_none_or(|before| before.message != now.message)) {
-        news.push((EventType::Warning, contested.reason, contested.message));
-    }
-    let stalled = condition::get(&after.conditions, condition::STALLED);
-    if let Some(stalled) = stalled
-        && news.is_empty()
-        && ready(before).map(|c| c.message) != Some(message)
-    {
-        news.push((EventType::Warning, stalled.reason.clone(), stalled.message.clone()));
-    }
-    news
 }
 
 #[cfg(test)]

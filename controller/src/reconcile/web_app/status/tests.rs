@@ -1,6 +1,5 @@
 use super::*;
-use crate::reconcile::web_app::Failure;
-use crate::reconcile::web_app::validate::Invalid;
+use crate::reconcile::web_app::news::{News, news};
 
 fn at(seconds: i64) -> Time {
     Time(jiff::Timestamp::from_second(seconds).expect("a time"))
@@ -122,14 +121,14 @@ fn a_release_that_a_newer_one_overtook_is_superseded() {
 fn an_image_that_cannot_be_resolved_is_a_problem_of_the_new_release_and_keeps_when_it_began() {
     let mut status = one_live();
     begin(&mut status, 2, None, "web:2", &at(200));
-    stuck(&mut status, &Failure::Invalid(Invalid::NoPort));
+    stuck(&mut status, "InvalidSpec", "spec.ports: there is no port".into());
     begin(&mut status, 2, None, "web:2", &at(260));
     let release = status.release.clone().expect("a release");
     assert_eq!((release.started_at, release.step), (Some(at(200)), ReleaseStep::ResolveImage));
     assert_eq!(release.problem.map(|p| p.reason).as_deref(), Some("InvalidSpec"));
     // A release that ended is not blamed for what comes after it.
     let mut ended = one_live();
-    stuck(&mut ended, &Failure::Invalid(Invalid::NoPort));
+    stuck(&mut ended, "InvalidSpec", "spec.ports: there is no port".into());
     assert_eq!(ended.release.expect("a release").problem, None);
 }
 
@@ -168,7 +167,7 @@ fn an_unchanged_conclusion_changes_nothing_and_news_are_told_once() {
     conclude(&mut again, &outcome, Some("http://a/".into()), Some(1), &at(400));
     assert_eq!(after, again);
     assert!(news(&after, &again).is_empty());
-    let told: Vec<String> = news(&WebAppStatus::default(), &after).into_iter().map(|(_, reason, _)| reason).collect();
+    let told: Vec<String> = news(&WebAppStatus::default(), &after).into_iter().map(|told| told.reason).collect();
     assert_eq!(told, ["ReleaseLive"]);
 }
 
@@ -204,7 +203,7 @@ fn a_war_is_told_once_while_the_app_is_live_and_never_instead_of_something_worse
     let mut after = before.clone();
     conclude(&mut after, &contested(live.clone(), &war), None, Some(1), &at(130));
     let told: Vec<(String, String)> =
-        news(&before, &after).into_iter().map(|(_, reason, note)| (reason, note)).collect();
+        news(&before, &after).into_iter().map(|News { reason, note, .. }| (reason, note)).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].0 == "Contested" && told[0].1.contains("is live") && told[0].1.contains(&war[0]), "{told:?}");
     assert!(news(&after, &after).is_empty(), "that was told");

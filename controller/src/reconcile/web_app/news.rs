@@ -1,0 +1,67 @@
+//! What a person is told of, between two statuses. Pure.
+
+use drover_crds::{ReleaseOutcome, ReleaseStep, WebAppStatus, condition};
+
+use super::status::{CONTESTED, outcome_of};
+
+/// Whether something is as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// It is.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+/// One thing that a person is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// How it is told.
+    pub tone: Tone,
+    /// One CamelCase word.
+    pub reason: String,
+    /// A sentence.
+    pub note: String,
+}
+
+/// What a person should be told of, between two statuses: releases that ended, a release that was put back, a refusal.
+pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
+    let ready = |status: &WebAppStatus| condition::get(&status.conditions, condition::READY).cloned();
+    let message = ready(after).map(|c| c.message).unwrap_or_default();
+    let mut news = Vec::new();
+    for record in after.history.iter().rev() {
+        if outcome_of(before, record.number) == Some(record.outcome) {
+            continue;
+        }
+        let (tone, reason) = ending(record.outcome);
+        let current = after.release.as_ref().is_some_and(|r| r.number == record.number);
+        let note =
+            if current && !message.is_empty() { message.clone() } else { format!("Release {} ended", record.number) };
+        news.push(News { tone, reason: reason.to_owned(), note });
+    }
+    let restoring = |s: &WebAppStatus| s.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
+    if restoring(before) && !restoring(after) && after.serving.is_some() {
+        news.push(News { tone: Tone::Normal, reason: "ReleaseRestored".to_owned(), note: message.clone() });
+    }
+    let contested = ready(after).filter(|ready| ready.reason == CONTESTED);
+    if let Some(contested) = contested.filter(|now| ready(before).is_none_or(|before| before.message != now.message)) {
+        news.push(News { tone: Tone::Warning, reason: contested.reason, note: contested.message });
+    }
+    let stalled = condition::get(&after.conditions, condition::STALLED);
+    if let Some(stalled) = stalled
+        && news.is_empty()
+        && ready(before).map(|c| c.message) != Some(message)
+    {
+        news.push(News { tone: Tone::Warning, reason: stalled.reason.clone(), note: stalled.message.clone() });
+    }
+    news
+}
+
+/// The word for how a release ended.
+fn ending(outcome: ReleaseOutcome) -> (Tone, &'static str) {
+    match outcome {
+        ReleaseOutcome::Live => (Tone::Normal, "ReleaseLive"),
+        ReleaseOutcome::Failed => (Tone::Warning, "ReleaseFailed"),
+        ReleaseOutcome::Superseded => (Tone::Normal, "ReleaseSuperseded"),
+    }
+}
