@@ -4,8 +4,8 @@
 use drover::cluster::Live;
 use drover::cluster::inventory::{Chunk, config_map, read};
 use drover::reconcile::web_app::release::Release;
-use drover::reconcile::web_app::takeover::Kept;
-use drover::reconcile::web_app::validate::{App, Facts, Image, PodRelease, Shrinking, validate};
+use drover_core::workload::takeover::Kept;
+use drover_core::workload::validate::{App, Facts, Image, PodRelease, Shrinking, validate};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DynamicObject;
@@ -35,7 +35,7 @@ fn release(record: &ControllerRevision) {
         kept: &Kept::default(),
     };
     match validate(&app("uid"), &release.data.spec, &facts) {
-        Ok(valid) => assert!(!drover::reconcile::web_app::build::build(&valid).is_empty()),
+        Ok(valid) => assert!(!drover_core::workload::build::build(&valid).is_empty()),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }

@@ -1,4 +1,5 @@
-//! What drover decides: objects out of files, a plan out of what is wanted and what is there, a verdict out of what an object says.
+//! What drover decides: objects out of files or out of an app's spec, a plan out of what is wanted and what is there, a verdict out of
+//! what an object says.
 //!
 //! Pure: the same input gives the same output, and time is a value. `Cargo.toml` names no client, no runtime and no git.
 
@@ -6,3 +7,4 @@ pub mod health;
 pub mod mask;
 pub mod plan;
 pub mod render;
+pub mod workload;

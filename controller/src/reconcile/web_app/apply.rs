@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use drover_core::plan::owner_of;
 use drover_core::render::{Object, ObjectKey};
+use drover_core::workload::build::{self, PullTarget};
+use drover_core::workload::takeover::{Found, Phase, handed_over, waits};
+use drover_core::workload::validate::{App, ValidatedWebApp};
 use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
@@ -12,12 +15,9 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 
-use super::build::{self, PullTarget};
 use super::children::children;
 use super::dereference::key;
 use super::release::Release;
-use super::takeover::{Found, Phase, handed_over, waits};
-use super::validate::{App, ValidatedWebApp};
 use crate::cluster::{Acting, ApiError, Applied, Cluster};
 
 /// How many releases are kept.

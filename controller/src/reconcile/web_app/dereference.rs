@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use drover_core::health::Finding;
 use drover_core::mask::excerpt;
 use drover_core::render::ObjectKey;
+use drover_core::workload::build;
+use drover_core::workload::takeover::Kept;
+use drover_core::workload::validate::{App, LiveClaim};
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
-use super::build;
 use super::release::Release;
-use super::takeover::Kept;
-use super::validate::{App, LiveClaim};
 use crate::cluster::{Acting, ApiError};
 use crate::registry::Credentials;
 

@@ -1,7 +1,7 @@
 //! `WebApp`: a web server, its volumes and its routes.
 //!
 //! 1. [`dereference`]: what a decision needs besides the spec, read as the namespace's account;
-//! 2. [`validate`]: the spec, with every default filled in (pure);
+//! 2. [`validate`](mod@validate): the spec, with every default filled in (pure);
 //! 3. [`build`]: the children (pure);
 //! 4. [`apply`]: the release written down, the children sent;
 //! 5. [`status`]: what a person reads (pure), and [`mod@news`]: what a person is told.
@@ -11,7 +11,6 @@
 //! that it names.
 
 mod apply;
-pub mod build;
 mod children;
 mod deletion;
 mod dereference;
@@ -20,14 +19,15 @@ mod pods;
 mod progress;
 pub mod release;
 pub mod status;
-pub mod takeover;
-pub mod validate;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use drover_core::render::Object;
+use drover_core::workload::build;
+use drover_core::workload::takeover::{Kept, Refusal};
+use drover_core::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking, validate};
 use drover_crds::condition::Outcome;
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_FORCE, ANNOTATION_RESTARTED_AT};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner, OwnerKind, WebApp, WebAppStatus};
@@ -38,8 +38,6 @@ use kube::runtime::events::EventType;
 use self::apply::ApplyError;
 use self::news::{News, Tone, news};
 use self::progress::{Ended, Work};
-use self::takeover::{Kept, Refusal};
-use self::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking};
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
 use crate::driver::{Key, Next, Reconciler};
@@ -63,7 +61,7 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         shrinking: Shrinking::Refuse,
         kept: &Kept::default(),
     };
-    validate::validate(&identity, &app.spec, &facts).map(|valid| build::build(&valid))
+    validate(&identity, &app.spec, &facts).map(|valid| build::build(&valid))
 }
 
 /// Why a WebApp is not as its spec asks.
@@ -278,6 +276,3 @@ impl Reconciler for WebAppReconciler {
         self.statuses.amend(namespace, name, change).await;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
+use drover_core::workload::build::{self, PullTarget};
+use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
+use drover_core::workload::validate::{
+    App, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
+};
 use drover_crds::condition::Outcome;
 use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebApp, WebAppStatus};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::build::{self, PullTarget};
 use super::children::children;
 use super::pods::{node_to_pull_to, of_release, proven, served_since};
 use super::release::{
@@ -17,10 +21,6 @@ use super::release::{
     observe, pull_state,
 };
 use super::status::Reached;
-use super::takeover::{Found, Kept, Phase, Refusal};
-use super::validate::{
-    App, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
-};
 use super::{Failure, apply, dereference, status};
 use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
 use crate::driver::Next;

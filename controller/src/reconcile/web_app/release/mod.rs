@@ -3,6 +3,8 @@
 mod record;
 mod rollout;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods};
 pub use rollout::{Asked, Observation, Rollout, is_late, observe, pull_state};

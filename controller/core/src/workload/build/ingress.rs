@@ -6,7 +6,7 @@ use k8s_openapi::api::networking::v1::{
 };
 
 use super::metadata;
-use crate::reconcile::web_app::validate::{ValidatedRoute, ValidatedWebApp};
+use crate::workload::validate::{ValidatedRoute, ValidatedWebApp};
 
 pub fn ingress(app: &ValidatedWebApp) -> Option<Ingress> {
     if app.routes.is_empty() {

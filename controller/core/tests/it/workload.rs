@@ -4,20 +4,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drover_crds::{self as crds, WebApp, WebAppSpec};
+use drover_core::render::Object;
+use drover_core::workload::build::{self, PullTarget};
+use drover_core::workload::takeover::{Found, Kept, Phase};
+use drover_core::workload::validate::{
+    App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, validate,
+};
+use drover_crds::{self as crds, ANNOTATION_RESTARTED_AT, WebApp, WebAppSpec};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
-
-use super::build::{self, PullTarget};
-use super::release::{Release, ReleaseData, Wanted, carried_pods};
-use super::takeover::{Found, Kept, Phase};
-use super::validate::{
-    App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, validate,
-};
-use super::*;
 
 /// What a case assumes of the cluster and the registry.
 #[derive(Default, Deserialize)]
@@ -62,14 +60,20 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
     };
     let claims = assumed.claims.iter().map(|(name, c)| (name.clone(), claim(c))).collect();
     let identity = App {
-        namespace: app.namespace().expect("a namespace"),
-        name: app.name_any(),
+        namespace: app.metadata.namespace.clone().expect("a namespace"),
+        name: app.metadata.name.clone().expect("a name"),
         uid: Some("3f0ac5d2-0000-4000-8000-000000000000".into()),
     };
     let facts = Facts {
         image: &image,
         pods: &PodRelease { number: 3, commit: Some("0123456789abcdef0123456789abcdef01234567".into()) },
-        restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
+        restarted_at: app
+            .metadata
+            .annotations
+            .iter()
+            .flatten()
+            .find(|(name, _)| *name == ANNOTATION_RESTARTED_AT)
+            .map(|(_, at)| at.as_str()),
         claims: &claims,
         shrinking: Shrinking::Refuse,
         kept: &assumed.kept(&identity, &app.spec.ports),
@@ -315,97 +319,4 @@ proptest! {
             Err(refusal) => prop_assert!(refusal.to_string().contains(':'), "{refusal}"),
         }
     }
-
-    #[test]
-    fn two_names_never_collide(a in name(), b in name(), release in 1..1_000_000_i64) {
-        prop_assume!(a != b);
-        let of = |name: &str| App { namespace: "shop".into(), name: name.to_owned(), uid: None };
-        prop_assert_ne!(of(&a).object_name(), of(&b).object_name());
-        prop_assert_ne!(Release::record_name(&of(&a), release), Release::record_name(&of(&b), release));
-        prop_assert_ne!(build::pull_pod_name(&of(&a), release), build::pull_pod_name(&of(&b), release));
-    }
-}
-
-fn data(spec: WebAppSpec, image: &str) -> ReleaseData {
-    ReleaseData {
-        spec,
-        image: image.to_owned(),
-        user: ImageUser::Known("33".into()),
-        commit: Some("c2".into()),
-        pods: PodRelease { number: 1, commit: Some("c1".into()) },
-        asked: None,
-    }
-}
-
-fn plain_spec() -> WebAppSpec {
-    let ports = vec![crds::Port { name: "http".into(), port: 8000, metrics: None }];
-    WebAppSpec { image: "web:1".into(), ports, ..Default::default() }
-}
-
-#[test]
-fn only_a_release_that_changes_the_pods_renews_them() {
-    let identity = App { namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
-    let previous = Release { number: 4, data: data(plain_spec(), "web:1@sha256:aa") };
-    let image = previous.data.image();
-    let facts = Facts {
-        image: &image,
-        pods: &PodRelease::default(),
-        restarted_at: None,
-        claims: &BTreeMap::new(),
-        shrinking: Shrinking::Refuse,
-        kept: &Kept::default(),
-    };
-    let carried = |new: &ReleaseData| carried_pods(&identity, 5, new, Some(&previous), &facts).expect("valid");
-    let mut routed = plain_spec();
-    let to = crds::RouteTarget { app: Some(crds::AppTarget::default()), service: None };
-    routed.routes = vec![crds::Route { host: "a.example.org".into(), path: "/".into(), to }];
-    assert_eq!(carried(&data(routed, "web:1@sha256:aa")), previous.data.pods);
-    let own = PodRelease { number: 5, commit: Some("c2".into()) };
-    assert_eq!(carried(&data(plain_spec(), "web:1@sha256:bb")), own);
-    assert_eq!(carried_pods(&identity, 5, &previous.data, None, &facts), Ok(own));
-}
-
-#[test]
-fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
-    let identity = |uid: &str| App { namespace: "shop".into(), name: "web".into(), uid: Some(uid.into()) };
-    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
-    let record = release.to_record(&identity("u"));
-    assert_eq!(Release::from_record(&identity("u"), &record), Some(release));
-    assert_eq!(Release::from_record(&identity("another"), &record), None);
-}
-
-#[test]
-fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
-    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
-    let (spec, other) = (plain_spec(), WebAppSpec { allow_root: Some("needs raw sockets".into()), ..plain_spec() });
-    let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked };
-    let is_superseded = |wanted, failed| release.is_superseded_by(&wanted, release.standing(), failed);
-    assert!(!is_superseded(wanted(&spec, "c2", None), false));
-    assert!(!is_superseded(wanted(&spec, "c2", Some("now")), false));
-    assert!(is_superseded(wanted(&spec, "c2", Some("now")), true));
-    assert!(is_superseded(wanted(&spec, "c3", None), false));
-    assert!(is_superseded(wanted(&other, "c2", None), false));
-}
-
-#[test]
-fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
-    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
-    let (one, none) = (plain_spec(), WebAppSpec { replicas: Some(0), ..plain_spec() });
-    let off = Wanted { spec: &none, commit: Some("c3"), asked: None };
-    let on = Wanted { spec: &one, commit: Some("c4"), asked: None };
-    let again = Wanted { spec: &one, commit: Some("c5"), asked: None };
-    let mut status = WebAppStatus::default();
-    for (wanted, superseded) in [(off, false), (off, false), (on, false), (on, false), (again, true)] {
-        for failed in [false, true] {
-            let at = status::standing(&status, &release);
-            assert_eq!(release.is_superseded_by(&wanted, at, failed), superseded, "{wanted:?} at {at:?}");
-        }
-        status::resume(&mut status, &release, &Time(jiff::Timestamp::UNIX_EPOCH));
-        status::stand_for(&mut status, &wanted);
-    }
-    // Without a commit, as by kubectl.
-    let mut by_hand = release.clone();
-    by_hand.data.commit = None;
-    let wanted = Wanted { spec: &none, commit: None, asked: None };
-    assert!(!by_hand.is_superseded_by(&wanted, by_hand.standing(), false));
 }

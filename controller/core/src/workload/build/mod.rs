@@ -13,10 +13,10 @@ mod service;
 mod service_account;
 mod volume;
 
-use drover_core::render::Object;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::validate::ValidatedWebApp;
+use crate::render::Object;
 
 pub use metadata::{bookkeeping, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};

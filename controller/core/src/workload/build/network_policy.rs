@@ -4,7 +4,7 @@ use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metadata;
-use crate::reconcile::web_app::validate::ValidatedWebApp;
+use crate::workload::validate::ValidatedWebApp;
 
 pub fn network_policy(app: &ValidatedWebApp) -> NetworkPolicy {
     let port = |p: &drover_crds::Port| NetworkPolicyPort {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpe
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::metadata;
-use crate::reconcile::web_app::validate::{ValidatedClaim, ValidatedWebApp};
+use crate::workload::validate::{ValidatedClaim, ValidatedWebApp};
 use drover_crds::ANNOTATION_PRUNE;
 
 pub fn pvc(app: &ValidatedWebApp, claim: &ValidatedClaim) -> PersistentVolumeClaim {

@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metadata;
-use crate::reconcile::web_app::takeover::KeptPort;
-use crate::reconcile::web_app::validate::ValidatedWebApp;
+use crate::workload::takeover::KeptPort;
+use crate::workload::validate::ValidatedWebApp;
 
 pub fn service(app: &ValidatedWebApp) -> Service {
     let port = |p: &drover_crds::Port| ServicePort {

@@ -12,8 +12,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{container, metadata, volume};
-use crate::reconcile::web_app::takeover::BESIDE;
-use crate::reconcile::web_app::validate::{Identity, Strategy, ValidatedWebApp};
+use crate::workload::takeover::BESIDE;
+use crate::workload::validate::{Identity, Strategy, ValidatedWebApp};
 
 /// Seconds beyond the start-up time within which a rollout has to get on: the scheduler, volumes and the image's pull.
 const ROLLING_ALLOWANCE: i64 = 120;

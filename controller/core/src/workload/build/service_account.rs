@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::metadata;
-use crate::reconcile::web_app::validate::ValidatedWebApp;
+use crate::workload::validate::ValidatedWebApp;
 
 pub fn service_account(app: &ValidatedWebApp) -> ServiceAccount {
     ServiceAccount {

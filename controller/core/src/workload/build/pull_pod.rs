@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, LocalObjectReference, Pod, PodSpec, 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{container, deployment, metadata};
-use crate::reconcile::web_app::validate::{App, ValidatedWebApp};
+use crate::workload::validate::{App, ValidatedWebApp};
 
 /// Where an image is brought, for which release.
 #[derive(Clone, Debug, PartialEq, Eq)]

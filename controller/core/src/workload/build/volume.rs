@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::reconcile::web_app::validate::{ValidatedVolume, ValidatedWebApp, VolumeSource};
+use crate::workload::validate::{ValidatedVolume, ValidatedWebApp, VolumeSource};
 
 /// The home of a user that the image has none for. Not below a path that images keep code in.
 pub const HOME: &str = "/home/drover";

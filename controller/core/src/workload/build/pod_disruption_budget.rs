@@ -4,7 +4,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metadata;
-use crate::reconcile::web_app::validate::ValidatedWebApp;
+use crate::workload::validate::ValidatedWebApp;
 
 pub fn pod_disruption_budget(app: &ValidatedWebApp) -> Option<PodDisruptionBudget> {
     (app.replicas > 1).then(|| PodDisruptionBudget {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::volume;
-use crate::reconcile::web_app::validate::{Check, Strategy, ValidatedWebApp};
+use crate::workload::validate::{Check, Strategy, ValidatedWebApp};
 
 /// The name of the app's container.
 pub const APP: &str = "app";

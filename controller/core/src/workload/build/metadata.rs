@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use drover_crds as crds;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
-use crate::reconcile::web_app::takeover::Kept;
-use crate::reconcile::web_app::validate::{App, ValidatedWebApp};
+use crate::workload::takeover::Kept;
+use crate::workload::validate::{App, ValidatedWebApp};
 
 type Labels = BTreeMap<String, String>;
 

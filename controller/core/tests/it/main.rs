@@ -1,0 +1,3 @@
+//! What reads golden folders, in one binary.
+
+mod workload;

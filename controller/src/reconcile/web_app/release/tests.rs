@@ -1,0 +1,110 @@
+//! What holds for the names and the releases of any app.
+
+use std::collections::BTreeMap;
+
+use drover_core::workload::build;
+use drover_core::workload::takeover::Kept;
+use drover_core::workload::validate::{App, Facts, ImageUser, PodRelease, Shrinking};
+use drover_crds::{self as crds, WebAppSpec, WebAppStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proptest::prelude::*;
+
+use super::*;
+use crate::reconcile::web_app::status;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn two_names_never_collide(a in "[a-z][a-z0-9-]{0,120}[a-z0-9]", b in "[a-z][a-z0-9-]{0,120}[a-z0-9]", release in 1..1_000_000_i64) {
+        prop_assume!(a != b);
+        let of = |name: &str| App { namespace: "shop".into(), name: name.to_owned(), uid: None };
+        prop_assert_ne!(of(&a).object_name(), of(&b).object_name());
+        prop_assert_ne!(Release::record_name(&of(&a), release), Release::record_name(&of(&b), release));
+        prop_assert_ne!(build::pull_pod_name(&of(&a), release), build::pull_pod_name(&of(&b), release));
+    }
+}
+
+fn data(spec: WebAppSpec, image: &str) -> ReleaseData {
+    ReleaseData {
+        spec,
+        image: image.to_owned(),
+        user: ImageUser::Known("33".into()),
+        commit: Some("c2".into()),
+        pods: PodRelease { number: 1, commit: Some("c1".into()) },
+        asked: None,
+    }
+}
+
+fn plain_spec() -> WebAppSpec {
+    let ports = vec![crds::Port { name: "http".into(), port: 8000, metrics: None }];
+    WebAppSpec { image: "web:1".into(), ports, ..Default::default() }
+}
+
+#[test]
+fn only_a_release_that_changes_the_pods_renews_them() {
+    let identity = App { namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
+    let previous = Release { number: 4, data: data(plain_spec(), "web:1@sha256:aa") };
+    let image = previous.data.image();
+    let facts = Facts {
+        image: &image,
+        pods: &PodRelease::default(),
+        restarted_at: None,
+        claims: &BTreeMap::new(),
+        shrinking: Shrinking::Refuse,
+        kept: &Kept::default(),
+    };
+    let carried = |new: &ReleaseData| carried_pods(&identity, 5, new, Some(&previous), &facts).expect("valid");
+    let mut routed = plain_spec();
+    let to = crds::RouteTarget { app: Some(crds::AppTarget::default()), service: None };
+    routed.routes = vec![crds::Route { host: "a.example.org".into(), path: "/".into(), to }];
+    assert_eq!(carried(&data(routed, "web:1@sha256:aa")), previous.data.pods);
+    let own = PodRelease { number: 5, commit: Some("c2".into()) };
+    assert_eq!(carried(&data(plain_spec(), "web:1@sha256:bb")), own);
+    assert_eq!(carried_pods(&identity, 5, &previous.data, None, &facts), Ok(own));
+}
+
+#[test]
+fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
+    let identity = |uid: &str| App { namespace: "shop".into(), name: "web".into(), uid: Some(uid.into()) };
+    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let record = release.to_record(&identity("u"));
+    assert_eq!(Release::from_record(&identity("u"), &record), Some(release));
+    assert_eq!(Release::from_record(&identity("another"), &record), None);
+}
+
+#[test]
+fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
+    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let (spec, other) = (plain_spec(), WebAppSpec { allow_root: Some("needs raw sockets".into()), ..plain_spec() });
+    let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked };
+    let is_superseded = |wanted, failed| release.is_superseded_by(&wanted, release.standing(), failed);
+    assert!(!is_superseded(wanted(&spec, "c2", None), false));
+    assert!(!is_superseded(wanted(&spec, "c2", Some("now")), false));
+    assert!(is_superseded(wanted(&spec, "c2", Some("now")), true));
+    assert!(is_superseded(wanted(&spec, "c3", None), false));
+    assert!(is_superseded(wanted(&other, "c2", None), false));
+}
+
+#[test]
+fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
+    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let (one, none) = (plain_spec(), WebAppSpec { replicas: Some(0), ..plain_spec() });
+    let off = Wanted { spec: &none, commit: Some("c3"), asked: None };
+    let on = Wanted { spec: &one, commit: Some("c4"), asked: None };
+    let again = Wanted { spec: &one, commit: Some("c5"), asked: None };
+    let mut status = WebAppStatus::default();
+    for (wanted, superseded) in [(off, false), (off, false), (on, false), (on, false), (again, true)] {
+        for failed in [false, true] {
+            let at = status::standing(&status, &release);
+            assert_eq!(release.is_superseded_by(&wanted, at, failed), superseded, "{wanted:?} at {at:?}");
+        }
+        status::resume(&mut status, &release, &Time(jiff::Timestamp::UNIX_EPOCH));
+        status::stand_for(&mut status, &wanted);
+    }
+    // Without a commit, as by kubectl.
+    let mut by_hand = release.clone();
+    by_hand.data.commit = None;
+    let wanted = Wanted { spec: &none, commit: None, asked: None };
+    assert!(!by_hand.is_superseded_by(&wanted, by_hand.standing(), false));
+}
