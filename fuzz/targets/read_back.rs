@@ -3,7 +3,7 @@
 
 use drover::cluster::Live;
 use drover::cluster::inventory::{Chunk, config_map, read};
-use drover::reconcile::web_app::release::Release;
+use drover_core::release::Release;
 use drover_core::workload::takeover::Kept;
 use drover_core::workload::validate::{App, Facts, Image, PodRelease, Shrinking, validate};
 use k8s_openapi::api::apps::v1::ControllerRevision;

@@ -6,5 +6,6 @@
 pub mod health;
 pub mod mask;
 pub mod plan;
+pub mod release;
 pub mod render;
 pub mod workload;

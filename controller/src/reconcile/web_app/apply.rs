@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use drover_core::plan::owner_of;
+use drover_core::release::Release;
 use drover_core::render::{Object, ObjectKey};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::takeover::{Found, Phase, handed_over, waits};
@@ -17,7 +18,6 @@ use kube::core::DynamicObject;
 
 use super::children::children;
 use super::dereference::key;
-use super::release::Release;
 use crate::cluster::{Acting, ApiError, Applied, Cluster};
 
 /// How many releases are kept.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use drover_core::health::Finding;
 use drover_core::mask::excerpt;
+use drover_core::release::Release;
 use drover_core::render::ObjectKey;
 use drover_core::workload::build;
 use drover_core::workload::takeover::Kept;
@@ -14,7 +15,6 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
-use super::release::Release;
 use crate::cluster::{Acting, ApiError};
 use crate::registry::Credentials;
 

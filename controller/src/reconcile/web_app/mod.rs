@@ -4,9 +4,9 @@
 //! 2. [`validate`](mod@validate): the spec, with every default filled in (pure);
 //! 3. [`build`]: the children (pure);
 //! 4. [`apply`]: the release written down, the children sent;
-//! 5. [`status`]: what a person reads (pure), and [`mod@news`]: what a person is told.
+//! 5. [`status`]: what a person reads, and [`news`]: what a person is told (pure).
 //!
-//! [`release`] says what comes next (pure), [`progress`] does it. A reconcile never waits, not for a registry either (that is
+//! [`drover_core::release`] says what comes next (pure), [`progress`] does it. A reconcile never waits, not for a registry either (that is
 //! [`Registry`]'s own work): it does what is to be done, and is called again by the event that changes something, or after a time
 //! that it names.
 
@@ -14,16 +14,14 @@ mod apply;
 mod children;
 mod deletion;
 mod dereference;
-pub mod news;
-mod pods;
 mod progress;
-pub mod release;
-pub mod status;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use drover_core::release::status;
+use drover_core::release::{News, Tone, Wanted, news};
 use drover_core::render::Object;
 use drover_core::workload::build;
 use drover_core::workload::takeover::{Kept, Refusal};
@@ -36,7 +34,6 @@ use kube::ResourceExt as _;
 use kube::runtime::events::EventType;
 
 use self::apply::ApplyError;
-use self::news::{News, Tone, news};
 use self::progress::{Ended, Work};
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
@@ -213,7 +210,7 @@ impl Reconciler for WebAppReconciler {
             acting: self.cluster.acting_as(&key.0, DEFAULT_SERVICE_ACCOUNT),
             owner: &owner,
             app: App { namespace: key.0.clone(), name: key.1.clone(), uid: object.uid() },
-            wanted: release::Wanted {
+            wanted: Wanted {
                 spec: &object.spec,
                 commit: annotation(ANNOTATION_COMMIT),
                 asked: annotation(ANNOTATION_FORCE),

@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
+use drover_core::release::status::{self, Reached};
+use drover_core::release::{
+    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
+    node_to_pull_to, observe, of_release, proven, pull_state, served_since,
+};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
 use drover_core::workload::validate::{
@@ -15,13 +20,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::children::children;
-use super::pods::{node_to_pull_to, of_release, proven, served_since};
-use super::release::{
-    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
-    observe, pull_state,
-};
-use super::status::Reached;
-use super::{Failure, apply, dereference, status};
+use super::{Failure, apply, dereference};
 use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
 use crate::driver::Next;
 use crate::registry::{self, Answer, Registry, has_digest};

@@ -5,8 +5,8 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde::{Deserialize, Serialize};
 
-use drover_core::workload::build;
-use drover_core::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, validate};
+use crate::workload::build;
+use crate::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, validate};
 
 /// Everything that a release is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use drover_core::workload::build;
-use drover_core::workload::takeover::Kept;
-use drover_core::workload::validate::{App, Facts, ImageUser, PodRelease, Shrinking};
 use drover_crds::{self as crds, WebAppSpec, WebAppStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 
 use super::*;
-use crate::reconcile::web_app::status;
+use crate::workload::build;
+use crate::workload::takeover::Kept;
+use crate::workload::validate::{App, Facts, ImageUser, PodRelease, Shrinking};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]

@@ -1,11 +1,16 @@
-//! Releases, pure: what a release is, what comes next, and what the cluster says about it.
+//! Pure: what a release is, what comes next, what the cluster says about it, and what a person reads of it.
 
+mod news;
+mod pods;
 mod record;
 mod rollout;
+pub mod status;
 mod step;
 #[cfg(test)]
 mod tests;
 
+pub use news::{News, Tone, news};
+pub use pods::{node_to_pull_to, of_release, proven, served_since};
 pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods};
 pub use rollout::{Asked, Observation, Rollout, is_late, observe, pull_state};
 pub use step::{Harm, Pull, State, Step, next};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::reconcile::web_app::news::{News, news};
+use crate::release::{News, news};
 
 fn at(seconds: i64) -> Time {
     Time(jiff::Timestamp::from_second(seconds).expect("a time"))

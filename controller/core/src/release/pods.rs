@@ -1,4 +1,4 @@
-//! What the pods of an app tell of a release. Pure.
+//! What the pods of an app tell of a release.
 
 use drover_crds::LABEL_RELEASE;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};

@@ -1,4 +1,4 @@
-//! Step 5, pure: what a person reads. Time comes in as a value.
+//! What a person reads of an app and its releases. Time comes in as a value.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use drover_crds::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::release::{Observation, Release, Rollout, Standing, Wanted};
+use super::record::{Release, Standing, Wanted};
+use super::rollout::{Observation, Rollout};
 
 /// How many releases a status remembers.
 const HISTORY: usize = 10;

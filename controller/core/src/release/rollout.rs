@@ -1,11 +1,11 @@
 //! What the cluster says about a release that was applied.
 
-use drover_core::health::Finding;
 use drover_crds::Problem;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::step::Pull;
+use crate::health::Finding;
 
 /// What became of the pods of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a person is told of, between two statuses. Pure.
+//! What a person is told of, between two statuses.
 
 use drover_crds::{ReleaseOutcome, ReleaseStep, WebAppStatus, condition};
 
