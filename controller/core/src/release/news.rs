@@ -24,6 +24,12 @@ pub struct News {
     pub note: String,
 }
 
+impl News {
+    fn new(tone: Tone, reason: &str, note: String) -> Self {
+        Self { tone, reason: reason.to_owned(), note }
+    }
+}
+
 /// What a person should be told of, between two statuses: releases that ended, a release that was put back, a refusal.
 pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
     let ready = |status: &WebAppStatus| condition::get(&status.conditions, condition::READY).cloned();
@@ -37,22 +43,22 @@ pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
         let current = after.release.as_ref().is_some_and(|r| r.number == record.number);
         let note =
             if current && !message.is_empty() { message.clone() } else { format!("Release {} ended", record.number) };
-        news.push(News { tone, reason: reason.to_owned(), note });
+        news.push(News::new(tone, reason, note));
     }
     let restoring = |s: &WebAppStatus| s.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
     if restoring(before) && !restoring(after) && after.serving.is_some() {
-        news.push(News { tone: Tone::Normal, reason: "ReleaseRestored".to_owned(), note: message.clone() });
+        news.push(News::new(Tone::Normal, "ReleaseRestored", message.clone()));
     }
     let contested = ready(after).filter(|ready| ready.reason == CONTESTED);
     if let Some(contested) = contested.filter(|now| ready(before).is_none_or(|before| before.message != now.message)) {
-        news.push(News { tone: Tone::Warning, reason: contested.reason, note: contested.message });
+        news.push(News::new(Tone::Warning, &contested.reason, contested.message));
     }
     let stalled = condition::get(&after.conditions, condition::STALLED);
     if let Some(stalled) = stalled
         && news.is_empty()
         && ready(before).map(|c| c.message) != Some(message)
     {
-        news.push(News { tone: Tone::Warning, reason: stalled.reason.clone(), note: stalled.message.clone() });
+        news.push(News::new(Tone::Warning, &stalled.reason, stalled.message.clone()));
     }
     news
 }
