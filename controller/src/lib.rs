@@ -12,4 +12,5 @@ pub mod program;
 pub mod reconcile;
 pub mod registry;
 pub mod run;
+mod unpoisoned;
 pub mod web;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use drover_crds::Key;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -189,7 +190,7 @@ async fn lead(
     api: &ApiServer,
     repositories: Repositories,
     shared: &OnceLock<Cluster>,
-    heads: &mut mpsc::UnboundedReceiver<(String, String)>,
+    heads: &mut mpsc::UnboundedReceiver<Key>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let ApiServer { client, leadership, address } = api;
@@ -223,8 +224,8 @@ async fn lead(
     loop {
         tokio::select! {
             _ = &mut running => return Ok(()),
-            Some((namespace, name)) = heads.recv() => environment_trigger.push(&namespace, &name),
-            Some((namespace, name)) = images.recv() => web_app_trigger.push(&namespace, &name),
+            Some(key) = heads.recv() => environment_trigger.push(&key),
+            Some(key) = images.recv() => web_app_trigger.push(&key),
             Some(label) = owners_told.recv() => tell(&owners, &label, &environment_trigger, &web_app_trigger),
         }
     }
@@ -232,12 +233,11 @@ async fn lead(
 
 /// How the webhook receiver has tokens read again; nothing before this process leads.
 fn refresh(repositories: Repositories, cluster: Arc<OnceLock<Cluster>>) -> git::webhook::Refresh {
-    Arc::new(move |names| {
+    Arc::new(move |names: Vec<Key>| {
         let (repositories, cluster) = (repositories.clone(), cluster.clone());
         Box::pin(async move {
             let Some(cluster) = cluster.get() else { return };
-            let refreshed =
-                names.iter().map(|(namespace, name)| environment::refresh(cluster, &repositories, namespace, name));
+            let refreshed = names.iter().map(|key| environment::refresh(cluster, &repositories, key));
             futures::future::join_all(refreshed).await;
         })
     })
@@ -250,7 +250,7 @@ fn tell(owners: &Owners, label: &str, environment: &Trigger, web_app: &Trigger) 
         drover_crds::OwnerKind::Environment => environment,
         drover_crds::OwnerKind::WebApp => web_app,
     };
-    trigger.push(&owner.namespace, &owner.name);
+    trigger.push(&owner.key);
 }
 
 /// The API server's addresses, where no image registry can be.

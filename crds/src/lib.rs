@@ -12,27 +12,57 @@ mod web_app;
 
 pub use duration::Duration;
 pub use environment::*;
-pub use names::{
-    ANNOTATION_ADOPT, ANNOTATION_APPLIED, ANNOTATION_COMMIT, ANNOTATION_CONFIRM_PRUNE, ANNOTATION_DEFINITION,
-    ANNOTATION_FORCE, ANNOTATION_PRUNE, ANNOTATION_RESTARTED_AT, DEFAULT_SERVICE_ACCOUNT, GROUP, LABEL_OWNER, Owner,
-    OwnerKind, REPLICAS_MANAGER, bounded_name,
-};
+pub use names::*;
 pub use reference::{LocalObjectReference, SecretKeyReference};
 pub use web_app::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
+use kube::core::ApiResource;
 
 /// Every custom resource definition of drover, in the order in which they are documented.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![Environment::crd(), WebApp::crd()]
+    OwnerKind::ALL.map(OwnerKind::crd).into()
+}
+
+impl OwnerKind {
+    /// The custom resource definition of the kind.
+    pub fn crd(self) -> CustomResourceDefinition {
+        match self {
+            Self::Environment => Environment::crd(),
+            Self::WebApp => WebApp::crd(),
+        }
+    }
+
+    /// Where objects of the kind are in the API, for a client that reads them without a type.
+    pub fn api_resource(self) -> ApiResource {
+        match self {
+            Self::Environment => ApiResource::erase::<Environment>(&()),
+            Self::WebApp => ApiResource::erase::<WebApp>(&()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::all;
+    use super::{GROUP, OwnerKind, VERSION, all};
+
+    /// What is derived from a kind's type cannot be taken from the names.
+    #[test]
+    fn the_names_of_a_kind_are_those_of_its_definition() {
+        for kind in OwnerKind::ALL {
+            let crd = kind.crd();
+            assert_eq!(crd.metadata.name, Some(kind.definition()));
+            assert_eq!((crd.spec.group.as_str(), crd.spec.names.kind.as_str()), (GROUP, kind.as_str()));
+            assert_eq!(crd.spec.names.plural, kind.plural());
+            assert_eq!(crd.spec.versions.iter().map(|version| version.name.as_str()).collect::<Vec<_>>(), [VERSION]);
+            assert_eq!(kind.api_resource().plural, kind.plural());
+            assert_eq!(OwnerKind::of(GROUP, kind.as_str()), Some(kind));
+        }
+        assert_eq!(OwnerKind::of("apps", "WebApp"), None);
+    }
 
     /// What waits for objects by the kstatus rules (Helm, Flux, `kubectl` plugins) takes one without a status for finished.
     #[test]

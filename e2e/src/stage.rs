@@ -51,7 +51,7 @@ impl Stage {
             }
         })
         .await;
-        self.kubectl(&["--namespace", HOME, "delete", "configmaps", "--selector", "drover.dev/inventory"]);
+        self.kubectl(&["--namespace", HOME, "delete", "configmaps", "--selector", drover_crds::LABEL_INVENTORY]);
     }
 
     /// The cluster.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drover_crds::{Problem, ReleaseStep, WebApp, WebAppStatus};
+use drover_crds::{LABEL_INSTANCE, Problem, ReleaseStep, WebApp, WebAppStatus};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
@@ -87,7 +87,7 @@ impl<'a> App<'a> {
 
     /// Its pods.
     pub async fn pods(&self) -> Vec<Pod> {
-        let selector = format!("app.kubernetes.io/instance={}", self.name);
+        let selector = format!("{LABEL_INSTANCE}={}", self.name);
         let listed = self.namespace.api::<Pod>().list(&ListParams::default().labels(&selector)).await;
         listed.expect("pods can be listed").items
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use drover_crds::{CLI_MANAGER, OwnerKind};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
@@ -10,26 +11,24 @@ use serde_json::json;
 
 use super::near::near;
 use super::session::Session;
-use super::{Error, FIELD_MANAGER, api};
-
-/// The current time as an annotation's value: fine enough that two commands differ.
-pub fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
-}
+use super::{Error, api};
+use crate::cluster::Refusal;
 
 /// Sets an annotation of an object in the session's namespace; the object as it is then.
-pub async fn annotate<K>(session: &Session, kind: &'static str, name: &str, key: &str, value: &str) -> Result<K, Error>
+pub async fn annotate<K>(session: &Session, kind: OwnerKind, name: &str, key: &str, value: &str) -> Result<K, Error>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let objects: Api<K> = Api::namespaced(session.client(), session.namespace());
     let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let params = PatchParams { field_manager: Some(CLI_MANAGER.to_owned()), ..PatchParams::default() };
     let action = format!("annotate {kind} {}/{name}", session.namespace());
     let request = async { Ok(objects.patch(name, &params, &patch).await) };
     match session.ask(&action, request).await? {
         Ok(object) => Ok(object),
-        Err(kube::Error::Api(status)) if status.code == 404 && !api::is_unknown_kind(&status) => {
+        Err(kube::Error::Api(status))
+            if Refusal::of(&status) == Some(Refusal::NotFound) && !api::is_unknown_kind(&status) =>
+        {
             Err(not_found(session, &objects, kind, name).await)
         }
         Err(error) => Err(session.explain(&error, &action)),
@@ -37,7 +36,7 @@ where
 }
 
 /// There is no such object; with the names that are close, where we may list them.
-pub async fn not_found<K>(session: &Session, objects: &Api<K>, kind: &'static str, name: &str) -> Error
+pub async fn not_found<K>(session: &Session, objects: &Api<K>, kind: OwnerKind, name: &str) -> Error
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
@@ -46,7 +45,7 @@ where
         .map(|list| list.items.into_iter().filter_map(|object| object.metadata.name).collect())
         .unwrap_or_default();
     Error::NotFound {
-        kind,
+        kind: kind.as_str(),
         name: name.to_owned(),
         namespace: session.namespace().to_owned(),
         near: near(name, names.iter().map(String::as_str)),

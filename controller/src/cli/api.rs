@@ -1,6 +1,7 @@
 //! What an API server's refusal means to a person.
 
 use super::Error;
+use crate::cluster::Refusal;
 
 /// Which API server, and how we know about it.
 #[derive(Clone, Debug)]
@@ -22,12 +23,12 @@ pub fn explain(error: &kube::Error, action: &str, server: &Server) -> Error {
             other => Error::Unreachable { server: address, from, detail: chain(other) },
         };
     };
-    match status.code {
-        401 => Error::Unauthorized { server: address, from },
-        403 => Error::Forbidden { action: action.to_owned(), detail: status.message.clone() },
+    match Refusal::of(status) {
+        Some(Refusal::Unauthorized) => Error::Unauthorized { server: address, from },
+        Some(Refusal::Forbidden) => Error::Forbidden { action: action.to_owned(), detail: status.message.clone() },
         // Not an object that is missing, but the whole kind: the path is unknown.
-        404 if is_unknown_kind(status) => Error::NoDefinitions { server: address },
-        404 => match missing_namespace(status) {
+        Some(Refusal::NotFound) if is_unknown_kind(status) => Error::NoDefinitions { server: address },
+        Some(Refusal::NotFound) => match missing_namespace(status) {
             Some(name) => Error::NoNamespace { name, near: Vec::new() },
             None => refused(status.message.clone()),
         },
@@ -37,7 +38,8 @@ pub fn explain(error: &kube::Error, action: &str, server: &Server) -> Error {
 
 /// Whether the whole kind is unknown to the API server, rather than one object.
 pub fn is_unknown_kind(status: &kube::core::Status) -> bool {
-    status.code == 404 && status.details.as_ref().is_none_or(|details| details.name.is_empty())
+    Refusal::of(status) == Some(Refusal::NotFound)
+        && status.details.as_ref().is_none_or(|details| details.name.is_empty())
 }
 
 /// The namespace that a 404 is about.

@@ -1,21 +1,23 @@
 //! Sends the command line's objects to the API server, as one field manager, never by force.
 
 use drover_core::render::{Object, ObjectKey};
+use drover_crds::{CLI_MANAGER, DROVER, LABEL_PART_OF};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 
+use super::Error;
 use super::session::Session;
-use super::{Error, FIELD_MANAGER};
+use crate::cluster::{Refusal, is_not_found};
 
 /// Applies one object and gives it back as it is now.
 pub async fn apply(session: &Session, object: &Object) -> Result<DynamicObject, Error> {
     let key = object.key();
     let api = api_of(session, object);
-    let params = PatchParams::apply(FIELD_MANAGER);
+    let params = PatchParams::apply(CLI_MANAGER);
     let patch = Patch::Apply(object.json());
     let request = async { Ok(api.patch(object.name(), &params, &patch).await) };
     match session.ask(&format!("write {key}"), request).await? {
         Ok(live) => Ok(live),
-        Err(kube::Error::Api(status)) if status.code == 409 => {
+        Err(kube::Error::Api(status)) if Refusal::of(&status) == Some(Refusal::Conflict) => {
             Err(Error::Conflict { object: key.to_string(), detail: status.message.clone() })
         }
         Err(error) => Err(session.explain(&error, &format!("write {key}"))),
@@ -31,9 +33,7 @@ pub async fn live(session: &Session, object: &Object) -> Result<Option<DynamicOb
 /// Deletes an object that was made for drover; whether it was there.
 pub async fn delete(session: &Session, object: &Object) -> Result<bool, Error> {
     let Some(live) = live(session, object).await? else { return Ok(false) };
-    if live.metadata.labels.as_ref().and_then(|l| l.get("app.kubernetes.io/part-of")).map(String::as_str)
-        != Some("drover")
-    {
+    if live.metadata.labels.as_ref().and_then(|l| l.get(LABEL_PART_OF)).map(String::as_str) != Some(DROVER) {
         return Err(Error::NotOurs { object: object.key().to_string() });
     }
     let api = api_of(session, object);
@@ -45,7 +45,7 @@ pub async fn delete(session: &Session, object: &Object) -> Result<bool, Error> {
     let request = async {
         match api.delete(object.name(), &params).await {
             Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) if is_not_found(&error) => Ok(false),
             Err(error) => Err(error),
         }
     };

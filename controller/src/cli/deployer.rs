@@ -1,13 +1,14 @@
 //! What a namespace's account may do: the ClusterRole that the chart brings, for clusters without the chart.
 
 use drover_core::render::Object;
+use drover_crds::LABEL_AGGREGATE_TO_DEPLOYER;
 use k8s_openapi::api::rbac::v1::{AggregationRule, ClusterRole, PolicyRule};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::opt_in::{DEPLOYER, metadata};
 
 /// An administrator's ClusterRole with this label adds its rules to every namespace's account.
-const AGGREGATE: (&str, &str) = ("drover.dev/aggregate-to-deployer", "true");
+const AGGREGATE: (&str, &str) = (LABEL_AGGREGATE_TO_DEPLOYER, "true");
 
 /// The ClusterRole `drover-deployer`, which gathers rules by label, and the one that holds drover's own rules.
 ///

@@ -3,7 +3,6 @@
 //! A command reads its arguments, asks the API server, and lets a pure function decide what is printed. Results go to standard
 //! output, progress and warnings to standard error; every failure is one sentence and a hint.
 
-mod age;
 mod allow;
 mod annotate;
 mod api;
@@ -27,6 +26,7 @@ mod session;
 mod status;
 #[cfg(test)]
 mod testing;
+mod time;
 mod watch;
 mod yaml;
 
@@ -38,9 +38,6 @@ pub use controller::{Controller, LogFormat};
 pub use error::Error;
 pub use global::Global;
 pub use session::Target;
-
-/// The field manager of everything that a person's `drover` writes.
-pub const FIELD_MANAGER: &str = "drover-cli";
 
 const EXIT_CODES: &str = "Exit codes:\n  \
     0  done\n  \

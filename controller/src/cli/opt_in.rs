@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use drover_crds::{DEFAULT_SERVICE_ACCOUNT, GROUP};
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, DROVER, GROUP, LABEL_MANAGED_BY, LABEL_PART_OF};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject as RbacSubject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -61,9 +61,7 @@ impl fmt::Display for Subject {
 
 /// The labels of everything that the command line makes.
 pub fn labels() -> BTreeMap<String, String> {
-    [("app.kubernetes.io/managed-by", "drover"), ("app.kubernetes.io/part-of", "drover")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    [(LABEL_MANAGED_BY, DROVER), (LABEL_PART_OF, DROVER)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// Metadata of an object that the command line makes; cluster-scoped without a namespace.

@@ -1,14 +1,14 @@
 //! `drover restart`: new pods of the same release.
 
 use clap::Args;
-use drover_crds::{ANNOTATION_RESTARTED_AT, Duration, WebApp};
+use drover_crds::{ANNOTATION_RESTARTED_AT, Duration, OwnerKind, WebApp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, ResourceExt as _};
 
 use super::global::Global;
 use super::rollout::{self, Rollout};
 use super::session::Session;
-use super::{Error, Verdict, annotate, output, watch};
+use super::{Error, Verdict, annotate, output, time, watch};
 
 /// Replaces the pods of a WebApp by new ones of the same release.
 ///
@@ -29,8 +29,9 @@ pub struct Restart {
 /// Runs the command.
 pub async fn run(command: Restart, global: &Global) -> Result<Verdict, Error> {
     let session = Session::open(&global.target).await?;
-    let stamp = annotate::now();
-    let app: WebApp = annotate::annotate(&session, "WebApp", &command.name, ANNOTATION_RESTARTED_AT, &stamp).await?;
+    let stamp = time::stamp(time::now());
+    let app: WebApp =
+        annotate::annotate(&session, OwnerKind::WebApp, &command.name, ANNOTATION_RESTARTED_AT, &stamp).await?;
     let id = format!("{}/{}", session.namespace(), app.name_any());
     if command.no_wait {
         output::print(&format!("WebApp {id} is asked to restart; `drover status` shows how it gets on.\n"))?;

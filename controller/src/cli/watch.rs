@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::Error;
 use super::session::Session;
+use crate::cluster::{Refusal, refusal};
 
 /// Watches one object until `decide` gives an answer; `None` when the time is up first. `decide` sees every state of the
 /// object that the watch tells of, and `None` while it is absent. `action` completes "you may not …".
@@ -45,9 +46,13 @@ where
 pub fn judge(session: &Session, error: &watcher::Error, action: &str) -> Result<(), Error> {
     match error {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => match error {
-            kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404) => Err(session.explain(error, action)),
             kube::Error::SerdeError(_) => Err(session.explain(error, action)),
-            _ => Ok(()),
+            error => match refusal(error) {
+                Some(Refusal::Unauthorized | Refusal::Forbidden | Refusal::NotFound) => {
+                    Err(session.explain(error, action))
+                }
+                _ => Ok(()),
+            },
         },
         _ => Ok(()),
     }

@@ -17,6 +17,7 @@ use super::autoscalers::AutoscalerTable;
 use super::discovery::{Kind, Kinds};
 use super::error::ApiError;
 use super::index::{GroupKind, Index, Live};
+use super::refusal::{Refusal, is_conflict, is_not_found};
 use super::routes::{RouteTable, claims_routes};
 use super::watch::{Sight, Watches};
 
@@ -200,7 +201,9 @@ impl Acting {
                 Ok(live)
             }
             // An apply makes an object that is not there: what is not found is its namespace, or its kind.
-            Err(kube::Error::Api(status)) if status.code == 404 && !status.message.starts_with("namespaces ") => {
+            Err(kube::Error::Api(status))
+                if Refusal::of(&status) == Some(Refusal::NotFound) && !status.message.starts_with("namespaces ") =>
+            {
                 self.shared.kinds.doubt().await;
                 Err(ApiError::UnknownKind { object: key.to_string(), api_version: object.api_version().to_owned() })
             }
@@ -208,7 +211,7 @@ impl Acting {
                 ApiError::Conflict { owned: true, object, by, .. } => {
                     // Field managers are named after their owner's label.
                     let live = self.shared.index.live(&key).map(|live| live.owner);
-                    let label = live.as_deref().or_else(|| by.strip_prefix("drover-")).unwrap_or(&by);
+                    let label = live.as_deref().or_else(|| Owner::label_of_manager(&by)).unwrap_or(&by);
                     Err(ApiError::Owned { object, by: owner_of(label) })
                 }
                 other => Err(other),
@@ -310,7 +313,7 @@ impl Acting {
         let params = PatchParams { field_manager: Some(owner.field_manager()), force: true, ..PatchParams::default() };
         match self.api(&kind, key.namespace.as_deref()).patch(&key.name, &params, &Patch::Apply(&nothing)).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+            Err(error) if is_not_found(&error) || is_conflict(&error) => Ok(()),
             Err(error) => Err(self.error(error, "patch", key)),
         }
     }
@@ -333,9 +336,9 @@ impl Acting {
         let api = self.api(kind, key.namespace.as_deref());
         match api.delete(&key.name, &params).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) if is_not_found(&error) => Ok(()),
             // Most often it is another object by now; but a conflict can have other reasons, and then this one is still to be deleted.
-            Err(kube::Error::Api(status)) if status.code == 409 => match self.look(kind, key).await? {
+            Err(error) if is_conflict(&error) => match self.look(kind, key).await? {
                 Some(live) if live.uid == uid && !live.deleting => Err(ApiError::Changed { object: key.to_string() }),
                 _ => Ok(()),
             },

@@ -2,13 +2,14 @@
 //! there the number of replicas is its own.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use drover_core::render::ObjectKey;
 use kube::core::DynamicObject;
 
 use super::index::Index;
 use super::watch::Onlooker;
+use crate::unpoisoned;
 
 /// Group and kind of autoscalers.
 pub(super) const AUTOSCALER: (&str, &str) = ("autoscaling", "HorizontalPodAutoscaler");
@@ -68,9 +69,8 @@ impl AutoscalerTable {
         }
     }
 
-    // Plain maps that no panic can leave half-written.
     fn targets(&self) -> MutexGuard<'_, Targets> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.targets)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Wars over objects, for all owners together: when drift is left for a while, and who is on the other side.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use drover_core::plan::{Contested, Contests, Rival};
@@ -12,6 +12,7 @@ use kube::core::DynamicObject;
 
 use super::apply::Acting;
 use super::error::ApiError;
+use crate::unpoisoned;
 
 /// Who is named where nobody is known.
 const SOMEBODY: &str = "somebody";
@@ -94,9 +95,8 @@ impl Acting {
         (told, again)
     }
 
-    // A plain map that no panic can leave half-written.
     fn contests(&self) -> MutexGuard<'_, Contests> {
-        self.shared.contests.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.shared.contests)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether the cluster's CustomResourceDefinitions fit this binary. The API server silently drops fields that a definition does
 //! not have, so one that is older than the binary would lose what drover writes.
 
+use drover_crds::VERSION;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client};
 use serde_json::Value;
@@ -39,7 +40,7 @@ pub async fn check(client: Client) -> Result<Result<(), CrdError>, kube::Error> 
 }
 
 fn schema(crd: &CustomResourceDefinition) -> Value {
-    let version = crd.spec.versions.iter().find(|version| version.name == "v1alpha1");
+    let version = crd.spec.versions.iter().find(|version| version.name == VERSION);
     serde_json::to_value(version.and_then(|v| v.schema.as_ref()?.open_api_v3_schema.as_ref())).unwrap_or_default()
 }
 

@@ -2,16 +2,18 @@
 
 use drover_core::plan::forbidden;
 use drover_core::render::ObjectKey;
+use drover_crds::{ANNOTATION_ADOPT, LABEL_OWNER};
 use kube::core::Status;
 
 use super::client::{NotLeader, TimedOut};
+use super::refusal::{Refusal, refusal};
 
 /// Why the API server did not do what drover asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// Somebody else's field manager holds fields that this object sets.
     #[error(
-        "{object} is already managed by {by}, so drover does not touch it ({fields}): remove it from git, or delete it in the cluster, or annotate it in git with drover.dev/adopt: \"true\" to take it over"
+        "{object} is already managed by {by}, so drover does not touch it ({fields}): remove it from git, or delete it in the cluster, or annotate it in git with {ANNOTATION_ADOPT}: \"true\" to take it over"
     )]
     Conflict {
         /// The object.
@@ -220,24 +222,24 @@ impl ApiError {
 
     fn of_status(status: &Status, verb: &'static str, key: &ObjectKey, account: Option<(&str, &str)>) -> Self {
         let (object, message) = (key.to_string(), status.message.clone());
-        match status.code {
-            409 if status.reason == "Conflict" && !causes(status).is_empty() => {
+        match Refusal::of(status) {
+            Some(Refusal::Conflict) if status.reason == "Conflict" && !causes(status).is_empty() => {
                 let causes = causes(status);
                 let by: Vec<String> = causes.iter().map(|(by, _)| by.clone()).collect();
                 Self::Conflict {
                     object,
                     by: shortened(by),
-                    owned: causes.iter().any(|(_, field)| field.contains("drover.dev/owner")),
+                    owned: causes.iter().any(|(_, field)| field.contains(LABEL_OWNER)),
                     fields: shortened(causes.into_iter().map(|(_, field)| field).collect()),
                 }
             }
-            409 => Self::Changed { object },
-            403 if message.contains("cannot impersonate") => {
+            Some(Refusal::Conflict) => Self::Changed { object },
+            Some(Refusal::Forbidden) if message.contains("cannot impersonate") => {
                 let (namespace, account) = account.unwrap_or_default();
                 Self::NotAllowed { namespace: namespace.to_owned(), account: account.to_owned() }
             }
             // An admission plugin answers 403 as well; RBAC's own sentence says what the user cannot do.
-            403 if message.contains(" cannot ") => {
+            Some(Refusal::Forbidden) if message.contains(" cannot ") => {
                 let resource = status.details.as_ref().map_or("", |details| details.kind.as_str());
                 Self::Forbidden(match account {
                     Some((namespace, account)) => forbidden(key, verb, resource, namespace, account),
@@ -246,11 +248,12 @@ impl ApiError {
                     ),
                 })
             }
-            404 if message.starts_with("namespaces ") => Self::NoNamespace { object },
-            // What server-side apply cannot read it calls an error of its own.
-            500 if message.starts_with(UNREADABLE) => Self::refused(object, &message),
-            400..=428 | 430..=499 => Self::refused(object, &message),
-            _ => Self::Unavailable { object, message: first_line(&message) },
+            Some(Refusal::NotFound) if message.starts_with("namespaces ") => Self::NoNamespace { object },
+            Some(Refusal::Internal) if !message.starts_with(UNREADABLE) => {
+                Self::Unavailable { object, message: first_line(&message) }
+            }
+            Some(_) => Self::refused(object, &message),
+            None => Self::Unavailable { object, message: first_line(&message) },
         }
     }
 }
@@ -260,7 +263,8 @@ const NAMESPACE_ENDS: &str = "because it is being terminated";
 
 /// Whether the namespace is being deleted in which something was to be made.
 pub fn namespace_ends(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains(NAMESPACE_ENDS))
+    refusal(error) == Some(Refusal::Forbidden)
+        && matches!(error, kube::Error::Api(status) if status.message.contains(NAMESPACE_ENDS))
 }
 
 /// How server-side apply begins its complaint about a field of the wrong type or an unknown one.

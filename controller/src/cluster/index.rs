@@ -1,7 +1,7 @@
 //! What the watches know of every object that drover applied: a few hundred bytes each, never the object itself.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use drover_core::render::ObjectKey;
 use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_PRUNE, LABEL_OWNER};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::unpoisoned;
 use drover_core::health::{self, Finished, Health};
 use drover_core::plan::Ended;
 
@@ -332,11 +333,11 @@ impl Index {
 
     // The locks guard plain maps that no panic can leave half-written.
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Objects> {
-        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::read(&self.objects)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Objects> {
-        self.objects.write().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::write(&self.objects)
     }
 }
 

@@ -9,25 +9,21 @@ use std::sync::Arc;
 
 use drover_core::plan::InventoryEntry;
 use drover_core::render::ObjectKey;
-use drover_crds::{DeletionPolicy, bounded_name};
+use drover_crds::{
+    ANNOTATION_DEFINITION, ANNOTATION_DELETION_POLICY, ANNOTATION_ENVIRONMENT, ANNOTATION_SERVICE_ACCOUNT,
+    DeletionPolicy, Key, LABEL_INVENTORY, bounded_name,
+};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::sync::Mutex;
 
 use super::error::ApiError;
+use super::refusal::{is_conflict, is_not_found};
 
 /// Entries per ConfigMap: some 250 bytes each, and a ConfigMap holds 1 MiB.
 const CHUNK: usize = 2000;
-const LABEL: &str = "drover.dev/inventory";
-const ENVIRONMENT: &str = "drover.dev/environment";
-const POLICY: &str = "drover.dev/deletion-policy";
-const ACCOUNT: &str = "drover.dev/service-account";
-const DEFINITION: &str = "drover.dev/definition";
 const DATA: &str = "objects.json";
-
-/// Namespace and name of an Environment.
-pub type Key = (String, String);
 
 /// What an Environment has applied, and what its deletion means.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,7 +72,7 @@ impl Inventories {
     pub async fn load(client: Client, namespace: &str) -> Result<Self, kube::Error> {
         let api: Api<ConfigMap> = Api::namespaced(client, namespace);
         let mut maps = Vec::new();
-        let mut params = ListParams::default().labels(LABEL).limit(200);
+        let mut params = ListParams::default().labels(LABEL_INVENTORY).limit(200);
         loop {
             let page = api.list(&params).await?;
             maps.extend(page.items);
@@ -130,7 +126,7 @@ impl Inventories {
         for number in (0..chunks).rev() {
             match self.api.delete(&name(key, number), &DeleteParams::default()).await {
                 Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) if is_not_found(&error) => {}
                 Err(error) => return Err(ApiError::of(error, "delete", &object_key(key, number), None)),
             }
         }
@@ -151,7 +147,7 @@ impl Inventories {
                 Ok(())
             }
             Err(error) => {
-                if matches!(&error, kube::Error::Api(status) if status.code == 409 || status.code == 404) {
+                if is_conflict(&error) || is_not_found(&error) {
                     self.reload(key).await;
                 }
                 Err(ApiError::of(error, "write", &object_key(key, number), None))
@@ -235,8 +231,8 @@ fn spread(chunks: &mut Vec<Chunk>, wanted: &[InventoryEntry]) -> Vec<usize> {
     grown.into_iter().chain(shrunk).map(|(number, _)| number).collect()
 }
 
-fn name((namespace, environment): &Key, number: usize) -> String {
-    format!("inventory-{}-{number}", bounded_name(&format!("{namespace}.{environment}")))
+fn name(Key { namespace, name }: &Key, number: usize) -> String {
+    format!("inventory-{}-{number}", bounded_name(&format!("{namespace}.{name}")))
 }
 
 fn object_key(key: &Key, number: usize) -> ObjectKey {
@@ -253,16 +249,16 @@ pub fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> C
         DeletionPolicy::Delete => "Delete",
     };
     let annotations = [
-        (ENVIRONMENT.to_owned(), format!("{}/{}", key.0, key.1)),
-        (POLICY.to_owned(), policy.to_owned()),
-        (ACCOUNT.to_owned(), record.account.clone()),
+        (ANNOTATION_ENVIRONMENT.to_owned(), key.to_string()),
+        (ANNOTATION_DELETION_POLICY.to_owned(), policy.to_owned()),
+        (ANNOTATION_SERVICE_ACCOUNT.to_owned(), record.account.clone()),
     ];
-    let definition = record.definition.clone().map(|definition| (DEFINITION.to_owned(), definition));
+    let definition = record.definition.clone().map(|definition| (ANNOTATION_DEFINITION.to_owned(), definition));
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(name(key, number)),
             resource_version: chunk.version.clone(),
-            labels: Some([(LABEL.to_owned(), number.to_string())].into()),
+            labels: Some([(LABEL_INVENTORY.to_owned(), number.to_string())].into()),
             annotations: Some(annotations.into_iter().chain(definition).collect()),
             ..ObjectMeta::default()
         },
@@ -277,20 +273,20 @@ pub fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> C
 /// Reads what [`config_map`] wrote; `None` when it did not.
 pub fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
     let annotations = map.metadata.annotations.as_ref()?;
-    let (namespace, environment) = annotations.get(ENVIRONMENT)?.split_once('/')?;
-    let number = map.metadata.labels.as_ref()?.get(LABEL)?.parse().ok()?;
+    let (namespace, environment) = annotations.get(ANNOTATION_ENVIRONMENT)?.split_once('/')?;
+    let number = map.metadata.labels.as_ref()?.get(LABEL_INVENTORY)?.parse().ok()?;
     let entries: Vec<InventoryEntry> = serde_json::from_str(map.data.as_ref()?.get(DATA)?).ok()?;
     let record = Record {
         entries: Vec::new(),
-        on_deletion: match annotations.get(POLICY).map(String::as_str) {
+        on_deletion: match annotations.get(ANNOTATION_DELETION_POLICY).map(String::as_str) {
             Some("Delete") => DeletionPolicy::Delete,
             _ => DeletionPolicy::Orphan,
         },
-        account: annotations.get(ACCOUNT).cloned().unwrap_or_default(),
-        definition: annotations.get(DEFINITION).cloned(),
+        account: annotations.get(ANNOTATION_SERVICE_ACCOUNT).cloned().unwrap_or_default(),
+        definition: annotations.get(ANNOTATION_DEFINITION).cloned(),
     };
     let chunk = Chunk { version: map.metadata.resource_version.clone(), entries };
-    Some(((namespace.to_owned(), environment.to_owned()), number, chunk, record))
+    Some((Key::new(namespace, environment), number, chunk, record))
 }
 
 #[cfg(test)]
@@ -321,7 +317,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let key = ("shop".to_owned(), "prod".to_owned());
+        let key = Key::new("shop", "prod");
         let record = Record {
             entries: Vec::new(),
             on_deletion: DeletionPolicy::Delete,

@@ -14,6 +14,7 @@ mod gate;
 mod index;
 pub mod inventory;
 pub mod lease;
+mod refusal;
 mod rehearsal;
 mod replicas;
 mod restart;
@@ -29,6 +30,7 @@ pub use apply::{Acting, Applied};
 pub use error::{ApiError, namespace_ends};
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
+pub use refusal::{Refusal, is_conflict, is_not_found, refusal};
 pub use restart::Restarts;
 pub use status::{current_uid, definition, is_gone, namespace_is_going, patch_status, read_status};
 pub use watch::Sight;
@@ -162,7 +164,7 @@ pub async fn hash_key(client: Client, namespace: &str) -> Result<[u8; 32], kube:
         };
         match api.create(&PostParams::default(), &secret).await {
             Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) if is_conflict(&error) => {}
             Err(error) => return Err(error),
         }
         key = read_hash_key(&api).await?;

@@ -10,6 +10,7 @@ use super::apply::Acting;
 use super::autoscalers::{AUTOSCALER, target};
 use super::discovery::Kind;
 use super::error::ApiError;
+use super::refusal::{Refusal, is_conflict, refusal};
 use super::watch::Sight;
 
 impl Acting {
@@ -28,7 +29,7 @@ impl Acting {
         match self.api(kind, Some(namespace)).list(&ListParams::default()).await {
             Ok(list) => Ok(list.items.iter().any(|autoscaler| target(autoscaler).as_ref() == Some(key))),
             // Whom nobody tells of autoscalers does not leave anything to them.
-            Err(kube::Error::Api(status)) if status.code == 403 => Ok(false),
+            Err(error) if refusal(&error) == Some(Refusal::Forbidden) => Ok(false),
             Err(error) => Err(ask(error)),
         }
     }
@@ -81,7 +82,7 @@ impl Acting {
         match api.patch(&key.name, &PatchParams::apply(REPLICAS_MANAGER), &Patch::Apply(&number)).await {
             Ok(_) => Ok(true),
             // Another has changed it meanwhile, and so has it now; or the object is another by now.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(true),
+            Err(error) if is_conflict(&error) => Ok(true),
             Err(error) => Err(self.error(error, "patch", &key)),
         }
     }

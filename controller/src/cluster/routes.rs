@@ -1,7 +1,7 @@
 //! The routes of all Ingresses of the cluster, also of those that drover did not apply, as their watch shows them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use drover_core::plan::{Claims, Routes, Taken};
 use drover_core::render::{Object, ObjectKey};
@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::index::GroupKind;
 use super::watch::Onlooker;
+use crate::unpoisoned;
 
 /// Whether objects of this kind claim routes.
 pub(super) fn claims_routes(kind: &GroupKind) -> bool {
@@ -61,9 +62,8 @@ impl RouteTable {
         }
     }
 
-    // Plain maps that no panic can leave half-written.
     fn routes(&self) -> MutexGuard<'_, Routes> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.routes)
     }
 }
 

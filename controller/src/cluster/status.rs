@@ -1,6 +1,7 @@
 //! Status subresources of drover's own kinds, and the question whether those kinds are still the ones that they were.
 
 use drover_core::render::ObjectKey;
+use drover_crds::{Key, STATUS_MANAGER};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
@@ -10,30 +11,23 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::error::ApiError;
-
-/// The field manager of all statuses.
-const MANAGER: &str = "drover-status";
+use super::refusal::is_not_found;
 
 /// Writes the whole status of one of drover's objects: what is not in `status` any more is removed. An object that is gone
 /// counts as done.
-pub async fn patch_status<K>(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    status: &impl Serialize,
-) -> Result<(), ApiError>
+pub async fn patch_status<K>(client: &Client, key: &Key, status: &impl Serialize) -> Result<(), ApiError>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + DeserializeOwned,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
     let body = json!({
-        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "status": status,
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": key.name}, "status": status,
     });
-    let params = PatchParams::apply(MANAGER).force();
-    match api.patch_status(name, &params, &Patch::Apply(&body)).await {
+    let params = PatchParams::apply(STATUS_MANAGER).force();
+    match api.patch_status(&key.name, &params, &Patch::Apply(&body)).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(error)) if error.code == 404 => Ok(()),
-        Err(error) => Err(ApiError::of(error, "patch the status of", &key_of::<K>(namespace, name), None)),
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => Err(ApiError::of(error, "patch the status of", &key_of::<K>(key), None)),
     }
 }
 
@@ -47,14 +41,14 @@ pub struct Outline<S> {
 
 /// One of drover's objects as the API server has it now; `None` when it is absent. For after a write of the status that failed: it
 /// may have been made all the same, and a watch tells that later. What is wrong with the rest of the object does not matter.
-pub async fn read_status<K, S>(client: &Client, namespace: &str, name: &str) -> Result<Option<Outline<S>>, ApiError>
+pub async fn read_status<K, S>(client: &Client, key: &Key) -> Result<Option<Outline<S>>, ApiError>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     S: DeserializeOwned,
 {
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<K>(&()));
-    let found = api.get_opt(name).await;
-    let found = found.map_err(|error| ApiError::of(error, "get", &key_of::<K>(namespace, name), None))?;
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.namespace, &ApiResource::erase::<K>(&()));
+    let found = api.get_opt(&key.name).await;
+    let found = found.map_err(|error| ApiError::of(error, "get", &key_of::<K>(key), None))?;
     Ok(found.map(|mut found| {
         let status = found.data.get_mut("status").map(serde_json::Value::take);
         Outline {
@@ -66,25 +60,25 @@ where
 }
 
 /// The uid of one of drover's objects as the API server has it now; `None` when it is absent.
-pub async fn current_uid<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<String>, ApiError>
+pub async fn current_uid<K>(client: &Client, key: &Key) -> Result<Option<String>, ApiError>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    let found = api.get_metadata_opt(name).await;
-    let found = found.map_err(|error| ApiError::of(error, "get", &key_of::<K>(namespace, name), None))?;
+    let api: Api<K> = Api::namespaced(client.clone(), &key.namespace);
+    let found = api.get_metadata_opt(&key.name).await;
+    let found = found.map_err(|error| ApiError::of(error, "get", &key_of::<K>(key), None))?;
     Ok(found.and_then(|found| found.metadata.uid))
 }
 
-fn key_of<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> ObjectKey {
+fn key_of<K: Resource<DynamicType = ()>>(key: &Key) -> ObjectKey {
     ObjectKey {
         group: K::group(&()).into_owned(),
         kind: K::kind(&()).into_owned(),
-        namespace: Some(namespace.to_owned()),
-        name: name.to_owned(),
+        namespace: Some(key.namespace.clone()),
+        name: key.name.clone(),
     }
 }
 
@@ -106,28 +100,30 @@ pub async fn definition(client: &Client, name: &str) -> Result<Option<String>, A
 
 /// Whether the object of one of drover's kinds is known to be absent; why not goes to the log. A list may be older than what its
 /// watch showed before, so nothing is deleted because something was not listed: the API server is asked for the object itself.
-pub async fn is_gone<K>(client: &Client, namespace: &str, name: &str) -> bool
+pub async fn is_gone<K>(client: &Client, key: &Key) -> bool
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let (api, kind): (Api<K>, _) = (Api::namespaced(client.clone(), namespace), K::kind(&()));
-    match api.get_metadata_opt(name).await {
+    let (api, kind): (Api<K>, _) = (Api::namespaced(client.clone(), &key.namespace), K::kind(&()));
+    match api.get_metadata_opt(&key.name).await {
         Ok(None) => return true,
         Ok(Some(_)) => {
-            tracing::warn!(%kind, %namespace, %name, "it is there though it was not listed: the list is old, and nothing is deleted");
+            tracing::warn!(%kind, namespace = %key.namespace, name = %key.name, "it is there though it was not listed: the list is old, and nothing is deleted");
         }
         // The kind is not served: gone with its definition, or not served yet by an API server that has just started.
-        Err(kube::Error::Api(status)) if status.code == 404 => {
+        Err(error) if is_not_found(&error) => {
             let name_of_kind = format!("{}.{}", K::plural(&()), K::group(&()));
             if matches!(definition(client, &name_of_kind).await, Ok(None)) {
                 return true;
             }
-            tracing::warn!(%kind, %namespace, %name, "its kind is defined and not served now, so nothing is deleted");
+            tracing::warn!(%kind, namespace = %key.namespace, name = %key.name, "its kind is defined and not served now, so nothing is deleted");
         }
-        Err(error) => tracing::warn!(%kind, %namespace, %name, %error, "cannot find out whether it was deleted"),
+        Err(error) => {
+            tracing::warn!(%kind, namespace = %key.namespace, name = %key.name, %error, "cannot find out whether it was deleted");
+        }
     }
     false
 }

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, watch};
 use super::autoscalers::{AUTOSCALER, AutoscalerTable};
 use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
+use super::refusal::{Refusal, refusal};
 use super::restart::Restarts;
 use super::routes::{RouteTable, claims_routes};
 use crate::metrics;
@@ -143,21 +144,20 @@ impl Watch {
             let Ok(error) = tokio::time::timeout_at(self.restarts.next_listing(), self.follow(events)).await else {
                 continue;
             };
-            let status = match &error {
-                watcher::Error::InitialListFailed(kube::Error::Api(status))
-                | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code,
-                _ => 0,
+            let refused = match &error {
+                watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => refusal(error),
+                _ => None,
             };
             metrics::watch_restarted(&self.kind.kind);
             tracing::warn!(kind = %self.kind.kind, group = %self.kind.group, %error, "watch ended; starting it anew");
-            match status {
-                404 => {
+            match refused {
+                Some(Refusal::NotFound) => {
                     // The kind is gone: so are its objects. Who needs the kind again asks again.
                     self.kinds.doubt().await;
                     self.listed(&HashSet::new());
                     return;
                 }
-                403 => {
+                Some(Refusal::Forbidden) => {
                     if self.sight.send_replace(Sight::Blind) == Sight::Complete {
                         refusals = 0;
                     }

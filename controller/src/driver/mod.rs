@@ -8,9 +8,10 @@ mod queue;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
+use drover_crds::Key;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
@@ -23,12 +24,10 @@ pub use queue::{Next, Queue};
 use crate::cluster::Restarts;
 use crate::cluster::lease::Leadership;
 use crate::metrics;
+use crate::unpoisoned;
 
 /// The longest that one reconcile may take before it is cut off and tried again.
 const DEADLINE: Duration = Duration::from_secs(180);
-
-/// Namespace and name of an object.
-pub type Key = (String, String);
 
 /// What a kind brings along to be driven.
 pub trait Reconciler: Send + Sync + 'static {
@@ -48,13 +47,13 @@ pub trait Reconciler: Send + Sync + 'static {
     fn reconcile(&self, object: Arc<Self::Kind>) -> impl Future<Output = Next> + Send;
 
     /// The object does not exist (any more): looks after what it left.
-    fn gone(&self, namespace: &str, name: &str) -> impl Future<Output = Next> + Send;
+    fn gone(&self, key: &Key) -> impl Future<Output = Next> + Send;
 
     /// Objects that left something behind, although they may be gone: asked once, when all that exist are known.
     fn left_behind(&self) -> impl Future<Output = Vec<Key>> + Send;
 
     /// The object exists but cannot be read: what a person is told, as its status.
-    fn unreadable(&self, namespace: &str, name: &str, error: &str) -> impl Future<Output = ()> + Send;
+    fn unreadable(&self, key: &Key, error: &str) -> impl Future<Output = ()> + Send;
 }
 
 /// Asks a controller to look at an object. Cheap to clone.
@@ -70,9 +69,8 @@ struct Work {
 }
 
 impl Work {
-    // The queue is plain data that no panic can leave half-written.
     fn queue(&self) -> MutexGuard<'_, Queue<Key>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.queue)
     }
 
     fn push(&self, key: &Key) {
@@ -83,8 +81,8 @@ impl Work {
 
 impl Trigger {
     /// Asks for a reconcile as soon as possible.
-    pub fn push(&self, namespace: &str, name: &str) {
-        self.work.push(&(namespace.to_owned(), name.to_owned()));
+    pub fn push(&self, key: &Key) {
+        self.work.push(key);
     }
 }
 
@@ -95,7 +93,7 @@ struct Store<K> {
 
 impl<K> Store<K> {
     fn get(&self, key: &Key) -> Option<Arc<K>> {
-        self.objects.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        unpoisoned::read(&self.objects).get(key).cloned()
     }
 }
 
@@ -187,11 +185,11 @@ impl<R: Reconciler> Controller<R> {
                 let work = async {
                     match object {
                         Some(object) => reconciler.reconcile(object).await,
-                        None => reconciler.gone(&of.0, &of.1).await,
+                        None => reconciler.gone(&of).await,
                     }
                 };
                 let next = tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| {
-                    tracing::error!(namespace = %of.0, name = %of.1, deadline = ?DEADLINE, "a reconcile was cut off at its deadline");
+                    tracing::error!(namespace = %of.namespace, name = %of.name, deadline = ?DEADLINE, "a reconcile was cut off at its deadline");
                     Next::Retry
                 });
                 (of, next)
@@ -215,7 +213,7 @@ impl<R: Reconciler> Controller<R> {
             Ok((_, (_, next))) => (next, "done"),
             Err(error) => {
                 // The panic's own message went to the panic hook, with its place in the source.
-                tracing::error!(kind = %self.kind, namespace = %key.0, name = %key.1, %error, "a reconcile panicked");
+                tracing::error!(kind = %self.kind, namespace = %key.namespace, name = %key.name, %error, "a reconcile panicked");
                 (Next::Retry, "panic")
             }
         };
@@ -247,7 +245,8 @@ mod tests {
             Next::Await
         }
 
-        async fn gone(&self, _: &str, name: &str) -> Next {
+        async fn gone(&self, key: &Key) -> Next {
+            let name = key.name.as_str();
             let _ = self.seen.send(name.to_owned());
             assert_ne!(name, "panics", "as asked");
             if name == "hangs" {
@@ -260,7 +259,7 @@ mod tests {
             Vec::new()
         }
 
-        async fn unreadable(&self, _: &str, _: &str, _: &str) {}
+        async fn unreadable(&self, _: &Key, _: &str) {}
     }
 
     fn hourly(leadership: &Leadership) -> Restarts {
@@ -288,7 +287,7 @@ mod tests {
             Duration::from_secs(1),
         ));
         for name in ["panics", "hangs", "works"] {
-            trigger.push("shop", name);
+            trigger.push(&Key::new("shop", name));
         }
         let mut names = Vec::new();
         while names.len() < 5 {
@@ -310,7 +309,7 @@ mod tests {
         let (lease, leadership) = Leadership::of_a_lease(DURATION);
         lease.send_replace(None);
         tokio::spawn(controller.run(client, leadership.clone(), hourly(&leadership), stopped, Duration::from_secs(1)));
-        trigger.push("shop", "panics");
+        trigger.push(&Key::new("shop", "panics"));
         let hour = Duration::from_secs(3600);
         assert!(tokio::time::timeout(hour, told.recv()).await.is_err(), "it was begun");
         lease.send_replace(Some(Instant::now() + DURATION));

@@ -1,16 +1,18 @@
 //! The watch on a controller's own kind.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
+use drover_crds::Key;
 use futures::StreamExt as _;
 use kube::core::{DeserializeGuard, ObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource as _};
 
-use super::{Key, Reconciler, Store, Work};
+use super::{Reconciler, Store, Work};
 use crate::cluster::Restarts;
 use crate::metrics;
+use crate::unpoisoned;
 
 /// Follows all objects of the kind for ever, keeps `store` current and asks for a reconcile of what changed.
 pub(super) async fn follow<R: Reconciler>(
@@ -33,7 +35,7 @@ pub(super) async fn follow<R: Reconciler>(
             match event {
                 Some(Ok(watcher::Event::Init)) => seen.clear(),
                 Some(Ok(watcher::Event::InitApply(object))) => {
-                    seen.insert(key_of(object.meta()));
+                    seen.insert(Key::of(object.meta()));
                     take_in(object, &store, &work, &reconciler).await;
                 }
                 Some(Ok(watcher::Event::InitDone)) => {
@@ -46,7 +48,7 @@ pub(super) async fn follow<R: Reconciler>(
                     }
                 }
                 Some(Ok(watcher::Event::Apply(object))) => take_in(object, &store, &work, &reconciler).await,
-                Some(Ok(watcher::Event::Delete(object))) => forget(&key_of(object.meta()), &store, &work),
+                Some(Ok(watcher::Event::Delete(object))) => forget(&Key::of(object.meta()), &store, &work),
                 Some(Err(error)) => break Some(error),
                 None => break Some(watcher::Error::NoResourceVersion),
             }
@@ -66,11 +68,11 @@ async fn take_in<R: Reconciler>(
 ) {
     match object.0 {
         Ok(object) => {
-            let key = key_of(object.meta());
+            let key = Key::of(object.meta());
             let object = Arc::new(object);
             reconciler.appeared(&object);
             let before = {
-                let mut objects = store.objects.write().unwrap_or_else(PoisonError::into_inner);
+                let mut objects = unpoisoned::write(&store.objects);
                 objects.insert(key.clone(), object.clone())
             };
             if before.is_none_or(|before| asks_for_more(before.meta(), object.meta())) {
@@ -78,10 +80,10 @@ async fn take_in<R: Reconciler>(
             }
         }
         Err(invalid) => {
-            let (namespace, name) = key_of(&invalid.metadata);
-            tracing::error!(%namespace, %name, error = %invalid.error, "an object cannot be read");
+            let key = Key::of(&invalid.metadata);
+            tracing::error!(namespace = %key.namespace, name = %key.name, error = %invalid.error, "an object cannot be read");
             // Its last readable form stays in the store: what runs goes on running.
-            reconciler.unreadable(&namespace, &name, &invalid.error).await;
+            reconciler.unreadable(&key, &invalid.error).await;
         }
     }
 }
@@ -96,7 +98,7 @@ fn asks_for_more(before: &ObjectMeta, after: &ObjectMeta) -> bool {
 
 fn forget_all_but<K>(seen: &HashSet<Key>, store: &Store<K>, work: &Work) {
     let gone: Vec<Key> = {
-        let objects = store.objects.read().unwrap_or_else(PoisonError::into_inner);
+        let objects = unpoisoned::read(&store.objects);
         objects.keys().filter(|key| !seen.contains(*key)).cloned().collect()
     };
     for key in gone {
@@ -105,10 +107,6 @@ fn forget_all_but<K>(seen: &HashSet<Key>, store: &Store<K>, work: &Work) {
 }
 
 fn forget<K>(key: &Key, store: &Store<K>, work: &Work) {
-    store.objects.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    unpoisoned::write(&store.objects).remove(key);
     work.push(key);
-}
-
-fn key_of(meta: &ObjectMeta) -> Key {
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }

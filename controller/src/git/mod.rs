@@ -32,6 +32,6 @@ pub use credential::{Auth, Credential};
 pub use error::Error;
 pub use head::{Head, outlook};
 pub use limits::Limits;
-pub use registry::{Name, Subscription};
+pub use registry::Subscription;
 pub use repositories::{Config, Repositories};
 pub use schedule::Again;

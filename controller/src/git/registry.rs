@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-use drover_crds::Reference;
+use drover_crds::{Key, Reference};
 use jiff::Timestamp;
 
 use super::address::Address;
@@ -16,9 +16,6 @@ use super::error::Error;
 use super::head::Head;
 use super::schedule::Again;
 use super::webhook::webhook_id_of;
-
-/// Namespace and name of an Environment.
-pub type Name = (String, String);
 
 /// What an Environment follows.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,7 +46,7 @@ impl fmt::Debug for Subscription {
 
 /// All subscribers and the repositories they share. `R` is what runs for a repository.
 pub(super) struct Registry<R> {
-    subscribers: HashMap<Name, Subscriber>,
+    subscribers: HashMap<Key, Subscriber>,
     repositories: HashMap<CacheId, Repository<R>>,
 }
 
@@ -62,7 +59,7 @@ struct Repository<R> {
     address: Address,
     credential: Credential,
     webhook: String,
-    followers: BTreeSet<Name>,
+    followers: BTreeSet<Key>,
     /// The shortest interval asked for since the last sync was planned.
     interval: Duration,
     heads: HashMap<Reference, Head>,
@@ -89,7 +86,7 @@ pub(super) struct Task {
 /// A subscriber that accepts a webhook.
 #[derive(Clone, Debug)]
 pub(super) struct Hooked {
-    pub name: Name,
+    pub name: Key,
     pub token: Option<Vec<u8>>,
     pub reference: Reference,
     pub head: Option<CommitId>,
@@ -115,7 +112,7 @@ impl<R> Registry<R> {
     /// followed until now.
     pub(super) fn subscribe(
         &mut self,
-        name: Name,
+        name: Key,
         subscription: Subscription,
         allow_http: bool,
         now: Timestamp,
@@ -168,7 +165,7 @@ impl<R> Registry<R> {
     }
 
     /// Forgets a subscriber; its repository stays until `unused` takes it out.
-    pub(super) fn unsubscribe(&mut self, name: &Name) {
+    pub(super) fn unsubscribe(&mut self, name: &Key) {
         let gone = self.subscribers.remove(name);
         if let Some(repository) = gone.and_then(|s| s.place.ok()).and_then(|id| self.repositories.get_mut(&id)) {
             repository.followers.remove(name);
@@ -190,7 +187,7 @@ impl<R> Registry<R> {
         self.repositories.get(id).map(|repository| repository.address.to_string())
     }
 
-    pub(super) fn head(&self, name: &Name) -> Head {
+    pub(super) fn head(&self, name: &Key) -> Head {
         let Some(subscriber) = self.subscribers.get(name) else { return Head::Pending };
         match &subscriber.place {
             Err((error, since)) => Head::Failed { error: error.clone(), since: *since, again: None, last_good: None },
@@ -202,7 +199,7 @@ impl<R> Registry<R> {
     }
 
     /// Somebody wants a look at what `name` follows. Returns what runs for its repository.
-    pub(super) fn ask(&mut self, name: &Name) -> Option<&R> {
+    pub(super) fn ask(&mut self, name: &Key) -> Option<&R> {
         let subscriber = self.subscribers.get(name)?;
         let repository = self.repositories.get_mut(subscriber.place.as_ref().ok()?)?;
         repository.asked.insert(subscriber.subscription.reference.clone());
@@ -210,8 +207,8 @@ impl<R> Registry<R> {
     }
 
     /// What runs for the repository that `name` follows.
-    pub(super) fn running(&self, name: &Name) -> Result<(CacheId, &R), Error> {
-        let nobody = || Error::NotSubscribed { name: format!("{}/{}", name.0, name.1) };
+    pub(super) fn running(&self, name: &Key) -> Result<(CacheId, &R), Error> {
+        let nobody = || Error::NotSubscribed { name: name.to_string() };
         let subscriber = self.subscribers.get(name).ok_or_else(nobody)?;
         let id = subscriber.place.clone().map_err(|(error, _)| error)?;
         let repository = self.repositories.get(&id).ok_or_else(nobody)?;
@@ -222,7 +219,7 @@ impl<R> Registry<R> {
         self.repositories.get(id).map(|repository| &repository.running)
     }
 
-    fn followers<'a>(&'a self, repository: &'a Repository<R>) -> impl Iterator<Item = (&'a Name, &'a Subscription)> {
+    fn followers<'a>(&'a self, repository: &'a Repository<R>) -> impl Iterator<Item = (&'a Key, &'a Subscription)> {
         repository.followers.iter().filter_map(|name| Some((name, &self.subscribers.get(name)?.subscription)))
     }
 
@@ -246,7 +243,7 @@ impl<R> Registry<R> {
         result: &Result<Vec<Found>, Error>,
         again: Option<Again>,
         now: Timestamp,
-    ) -> Vec<Name> {
+    ) -> Vec<Key> {
         let Some(repository) = self.repositories.get(id) else { return Vec::new() };
         let followed: HashSet<Reference> = self.followers(repository).map(|(_, s)| s.reference.clone()).collect();
         let Some(repository) = self.repositories.get_mut(id) else { return Vec::new() };

@@ -3,9 +3,10 @@
 //! What others ask (`head`) is answered from memory; no worker waits for the network.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use drover_crds::Key;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -19,8 +20,9 @@ use super::head::Head;
 use super::limits::Limits;
 use super::pools::Pools;
 use super::protocol::ReadRequest;
-use super::registry::{Hooked, Name, Registry, Subscription};
+use super::registry::{Hooked, Registry, Subscription};
 use super::{poller, reader};
+use crate::unpoisoned;
 
 /// A sync that takes longer leaves its place to others.
 const GRACE: Duration = Duration::from_secs(5);
@@ -51,7 +53,7 @@ pub struct Repositories {
 pub(super) struct Shared {
     pub config: Config,
     pub pools: Pools,
-    notify: UnboundedSender<Name>,
+    notify: UnboundedSender<Key>,
     registry: Mutex<Registry<Running>>,
     runtime: Handle,
 }
@@ -73,7 +75,7 @@ impl Drop for Running {
 impl Repositories {
     /// A pool without subscribers. `notify` gets namespace and name of a subscriber whenever its head is another, or fails
     /// otherwise. Must be called within a tokio runtime.
-    pub fn new(config: Config, notify: UnboundedSender<Name>) -> Self {
+    pub fn new(config: Config, notify: UnboundedSender<Key>) -> Self {
         let runtime = Handle::current();
         let pools = Pools::new(config.max_children, GRACE);
         let shared = Arc::new(Shared { config, pools, notify, registry: Mutex::default(), runtime });
@@ -92,14 +94,13 @@ impl Repositories {
 
     /// Follows what `subscription` says under this name, instead of what was followed under it before. Calling it again with
     /// the same does nothing.
-    pub fn subscribe(&self, namespace: &str, name: &str, subscription: Subscription) {
-        let name = (namespace.to_owned(), name.to_owned());
+    pub fn subscribe(&self, key: &Key, subscription: Subscription) {
         let allow_http = self.shared.config.allow_http;
         let mut registry = self.shared.registry();
         let start = |id: &CacheId| self.shared.start(id);
-        let change = registry.subscribe(name.clone(), subscription, allow_http, Timestamp::now(), start);
+        let change = registry.subscribe(key.clone(), subscription, allow_http, Timestamp::now(), start);
         if change.look {
-            self.shared.tell([name]);
+            self.shared.tell([key.clone()]);
         }
         if let Some(running) = change.ask.and_then(|id| registry.running_of(&id)) {
             running.wake.notify_one();
@@ -108,21 +109,21 @@ impl Repositories {
     }
 
     /// Follows nothing under this name any more. The cache goes with its last subscriber.
-    pub fn unsubscribe(&self, namespace: &str, name: &str) {
+    pub fn unsubscribe(&self, key: &Key) {
         let mut registry = self.shared.registry();
-        registry.unsubscribe(&(namespace.to_owned(), name.to_owned()));
+        registry.unsubscribe(key);
         self.shared.retire(&mut registry);
     }
 
     /// What is known about the head of what is followed under this name; `Pending` when nothing is.
-    pub fn head(&self, namespace: &str, name: &str) -> Head {
-        self.shared.registry().head(&(namespace.to_owned(), name.to_owned()))
+    pub fn head(&self, key: &Key) -> Head {
+        self.shared.registry().head(key)
     }
 
     /// Asks the server now instead of at the next interval; after a failure not within a second, and not before the end of
     /// the time that the server asked for.
-    pub fn sync_now(&self, namespace: &str, name: &str) {
-        if let Some(running) = self.shared.registry().ask(&(namespace.to_owned(), name.to_owned())) {
+    pub fn sync_now(&self, key: &Key) {
+        if let Some(running) = self.shared.registry().ask(key) {
             running.wake.notify_one();
         }
     }
@@ -132,19 +133,17 @@ impl Repositories {
     /// again, and then the subscriber is notified.
     pub async fn read(
         &self,
-        namespace: &str,
-        name: &str,
+        key: &Key,
         commit: &CommitId,
         path: &str,
         known_tree: Option<&TreeId>,
     ) -> Result<Tree, Error> {
         let (reply, answer) = oneshot::channel();
-        let name = (namespace.to_owned(), name.to_owned());
-        let gone = || Error::NotSubscribed { name: format!("{namespace}/{}", name.1) };
+        let gone = || Error::NotSubscribed { name: key.to_string() };
         let request = ReadRequest { commit: commit.clone(), path: path.to_owned(), known_tree: known_tree.cloned() };
         {
             let registry = self.shared.registry();
-            let (_, running) = registry.running(&name)?;
+            let (_, running) = registry.running(key)?;
             running.reads.send(reader::Job { request, reply }).map_err(|_| gone())?;
         }
         answer.await.map_err(|_| gone())?
@@ -158,7 +157,7 @@ impl Repositories {
 impl Shared {
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry<Running>> {
         // Nothing that panics while it holds the lock leaves half a change behind.
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.registry)
     }
 
     pub(super) fn cache(&self, id: &CacheId) -> Cache {
@@ -166,7 +165,7 @@ impl Shared {
     }
 
     /// Tells subscribers that there is news.
-    pub(super) fn tell(&self, names: impl IntoIterator<Item = Name>) {
+    pub(super) fn tell(&self, names: impl IntoIterator<Item = Key>) {
         for name in names {
             // Nobody listens only while the controller stops.
             let _ = self.notify.send(name);

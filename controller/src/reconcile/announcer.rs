@@ -4,9 +4,9 @@
 //! first: a second failing push would be told in the words of the first. Here only the same words are a repetition.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
-use drover_crds::bounded_name;
+use drover_crds::{DROVER, bounded_name};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -15,10 +15,9 @@ use kube::runtime::events::EventType;
 use kube::{Api, Client, Resource};
 use serde_json::json;
 
-use crate::cluster::{Cluster, namespace_ends};
+use crate::cluster::{Cluster, is_not_found, namespace_ends};
+use crate::unpoisoned;
 
-/// Who tells, in every event.
-const REPORTER: &str = "drover";
 /// Bytes of a note; the API server takes at most 1024.
 const LONGEST: usize = 1000;
 /// The same within this time is counted rather than told again, as Kubernetes' own components do.
@@ -89,7 +88,7 @@ impl Announcer {
             let series = EventSeries { count, last_observed_time: MicroTime(now) };
             match events.patch(&event, &PatchParams::default(), &Patch::Merge(json!({"series": series}))).await {
                 // Events are deleted after a while, by Kubernetes or by people.
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) if is_not_found(&error) => {}
                 answer => {
                     answer?;
                     self.recent(now).insert(told, Series { event, count, last: now });
@@ -106,7 +105,7 @@ impl Announcer {
 
     /// What was told so recently that its repetition is counted. A plain map that no panic can leave half-written.
     fn recent(&self, now: Timestamp) -> MutexGuard<'_, HashMap<Told, Series>> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = unpoisoned::lock(&self.told);
         told.retain(|_, series| now.duration_since(series.last) < SERIES);
         told
     }
@@ -121,7 +120,7 @@ fn event<K: Resource<DynamicType = ()>>(
     now: Timestamp,
 ) -> Event {
     // Cut where it is long: the time follows, and both together may have 253 bytes.
-    let name = bounded_name(object.meta().name.as_deref().unwrap_or(REPORTER));
+    let name = bounded_name(object.meta().name.as_deref().unwrap_or(DROVER));
     Event {
         metadata: ObjectMeta {
             namespace: Some(namespace.to_owned()),
@@ -134,8 +133,8 @@ fn event<K: Resource<DynamicType = ()>>(
         action: Some(action.to_owned()),
         regarding: Some(object.object_ref(&())),
         event_time: Some(MicroTime(now)),
-        reporting_controller: Some(REPORTER.to_owned()),
-        reporting_instance: Some(REPORTER.to_owned()),
+        reporting_controller: Some(DROVER.to_owned()),
+        reporting_instance: Some(DROVER.to_owned()),
         ..Event::default()
     }
 }

@@ -1,10 +1,11 @@
 //! Which of drover's objects an owner label stands for. Labels are cut where they are too long, so they cannot be read back.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use drover_crds::{GROUP, Owner};
 
+use crate::unpoisoned;
 use drover_core::render::ObjectKey;
 
 /// Owner labels of the objects that were reconciled in this process.
@@ -39,8 +40,8 @@ impl Owners {
             let key = ObjectKey {
                 group: GROUP.to_owned(),
                 kind: owner.kind.as_str().to_owned(),
-                namespace: Some(owner.namespace),
-                name: owner.name,
+                namespace: Some(owner.key.namespace),
+                name: owner.key.name,
             };
             let applied_by = label_on(&key);
             if !above.insert(key) {
@@ -51,9 +52,8 @@ impl Owners {
         above
     }
 
-    // A plain map that no panic can leave half-written.
     fn map(&self) -> MutexGuard<'_, HashMap<String, Owner>> {
-        self.by_label.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.by_label)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The statuses of one kind, as this process wrote them last: what a watch shows can be older.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use drover_crds::Key;
 use kube::core::NamespaceResourceScope;
 use kube::core::object::HasStatus;
 use kube::{Client, Resource, ResourceExt as _};
@@ -10,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cluster::{patch_status, read_status};
-use crate::driver::{Key, Next};
+use crate::driver::Next;
+use crate::unpoisoned;
 
 /// Reads and writes the statuses of one kind.
 pub struct Statuses<K: HasStatus> {
@@ -42,16 +44,16 @@ where
     /// When to look again: the object turns out to be gone, or it is not known what became of the last write and the API server
     /// does not say, which goes to the log.
     pub async fn of(&self, object: &K) -> Result<K::Status, Next> {
-        let (key, uid) = (key_of(object), object.uid());
+        let (key, uid) = (Key::of(object.meta()), object.uid());
         let remembered = self.written().get(&key).filter(|written| written.uid == uid).map(|w| w.status.clone());
         match remembered {
             None => Ok(object.status().cloned().unwrap_or_default()),
             Some(Some(status)) => Ok(status),
-            Some(None) => match read_status::<K, K::Status>(&self.client, &key.0, &key.1).await {
+            Some(None) => match read_status::<K, K::Status>(&self.client, &key).await {
                 Ok(Some(found)) if found.uid == uid => Ok(found.status.unwrap_or_default()),
                 Ok(_) => Err(Next::Await),
                 Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), namespace = %key.0, name = %key.1, %error, "cannot read the status that may have been written last");
+                    tracing::warn!(kind = %K::kind(&()), namespace = %key.namespace, name = %key.name, %error, "cannot read the status that may have been written last");
                     Err(Next::Retry)
                 }
             },
@@ -67,12 +69,12 @@ where
         after: &K::Status,
         tell: impl Future<Output = ()> + Send,
     ) -> bool {
-        let key = key_of(object);
+        let key = Key::of(object.meta());
         if before != after {
             tell.await;
             self.doubt(&key, object.uid());
-            if let Err(error) = patch_status::<K>(&self.client, &key.0, &key.1, after).await {
-                tracing::warn!(kind = %K::kind(&()), namespace = %key.0, name = %key.1, %error, "cannot write a status");
+            if let Err(error) = patch_status::<K>(&self.client, &key, after).await {
+                tracing::warn!(kind = %K::kind(&()), namespace = %key.namespace, name = %key.name, %error, "cannot write a status");
                 return false;
             }
         }
@@ -83,18 +85,18 @@ where
 
     /// Changes the status of an object that cannot be read, of which nothing but the status and the generation are known; why that is
     /// not possible goes to the log.
-    pub async fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(K::Status, Option<i64>) -> K::Status) {
+    pub async fn amend(&self, key: &Key, change: impl FnOnce(K::Status, Option<i64>) -> K::Status) {
         let amended = async {
-            let Some(found) = read_status::<K, K::Status>(&self.client, namespace, name).await? else {
+            let Some(found) = read_status::<K, K::Status>(&self.client, key).await? else {
                 return Ok(());
             };
             // What was written before is not what holds when the object can be read again.
-            self.doubt(&(namespace.to_owned(), name.to_owned()), found.uid);
+            self.doubt(key, found.uid);
             let changed = change(found.status.unwrap_or_default(), found.generation);
-            patch_status::<K>(&self.client, namespace, name, &changed).await
+            patch_status::<K>(&self.client, key, &changed).await
         };
         if let Err(error) = amended.await {
-            tracing::warn!(kind = %K::kind(&()), %namespace, %name, %error, "cannot write a status");
+            tracing::warn!(kind = %K::kind(&()), namespace = %key.namespace, name = %key.name, %error, "cannot write a status");
         }
     }
 
@@ -107,14 +109,9 @@ where
         self.written().insert(key.clone(), Written { uid, status: None });
     }
 
-    // A plain map that no panic can leave half-written.
     fn written(&self) -> MutexGuard<'_, HashMap<Key, Written<K::Status>>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.written)
     }
-}
-
-fn key_of<K: Resource>(object: &K) -> Key {
-    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 #[cfg(test)]
@@ -209,11 +206,12 @@ mod tests {
         let seen = web_app("1", "seen");
         let kept = with_url("kept");
         assert!(statuses.write(&seen, &kept, &kept, std::future::ready(())).await);
+        let key = Key::new("shop", "web");
         let amend = |before: WebAppStatus, generation| {
             assert_eq!((before.url.as_deref(), generation), (Some("kept"), Some(3)));
             with_url("amended")
         };
-        tokio::join!(statuses.amend("shop", "web", amend), async {
+        tokio::join!(statuses.amend(&key, amend), async {
             answers(&mut handle, "GET", 200, object("1", "kept")).await;
             answers(&mut handle, "PATCH", 200, object("1", "amended")).await;
         });

@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
+use drover_crds::Key;
 use tokio::time::Instant;
 
 use super::cache::Cache;
 use super::places::Places;
 use super::schedule::pause;
-use super::{Answer, Credentials, Error, Name, Resolved};
+use super::{Answer, Credentials, Error, Resolved};
 
 /// What a registry is asked. The same question is asked once, whoever waits for the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +30,7 @@ pub(super) enum Scope {
     /// A digest is what it is, and a tag is resolved once per commit.
     Commit(Option<String>),
     /// A tag without a commit may have moved since another asked.
-    Asker(Name),
+    Asker(Key),
 }
 
 /// Everything that is known and asked.
@@ -38,7 +39,7 @@ pub(super) struct Lookups {
     cache: Cache<Question>,
     questions: HashMap<Question, Lookup>,
     /// What each asker asked last, and the word by which a person asked for it.
-    asked: HashMap<Name, (Question, Option<String>)>,
+    asked: HashMap<Key, (Question, Option<String>)>,
     waiting: VecDeque<Question>,
     places: Places,
     /// Registries that want to be left alone, by credentials: limits are counted per user.
@@ -50,7 +51,7 @@ struct Lookup {
     /// Whose places it takes.
     namespace: String,
     credentials: Credentials,
-    askers: BTreeSet<Name>,
+    askers: BTreeSet<Key>,
     failures: u32,
     /// What it came to the last time, and when it is asked again.
     failed: Option<(Error, Instant)>,
@@ -72,7 +73,7 @@ impl Lookups {
     /// A new word in `asked` asks at once what failed before.
     pub(super) fn ask(
         &mut self,
-        who: &Name,
+        who: &Key,
         question: &Question,
         credentials: &Credentials,
         asked: Option<&str>,
@@ -92,7 +93,7 @@ impl Lookups {
         let lookup = self.questions.entry(question.clone()).or_insert_with(|| {
             self.waiting.push_back(question.clone());
             Lookup {
-                namespace: who.0.clone(),
+                namespace: who.namespace.clone(),
                 credentials: credentials.clone(),
                 askers: BTreeSet::new(),
                 failures: 0,
@@ -129,7 +130,7 @@ impl Lookups {
     }
 
     /// `who` wants to know nothing any more.
-    pub(super) fn forget(&mut self, who: &Name) {
+    pub(super) fn forget(&mut self, who: &Key) {
         let Some((question, _)) = self.asked.remove(who) else { return };
         let Some(lookup) = self.questions.get_mut(&question) else { return };
         lookup.askers.remove(who);
@@ -163,7 +164,7 @@ impl Lookups {
         answer: Result<Resolved, Error>,
         now: Instant,
         jitter: f64,
-    ) -> BTreeSet<Name> {
+    ) -> BTreeSet<Key> {
         self.limited.retain(|_, until| now < *until);
         let Some(lookup) = self.questions.get_mut(question) else { return BTreeSet::new() };
         self.places.give_back(&lookup.namespace, &question.registry);
@@ -193,7 +194,7 @@ impl Lookups {
     }
 
     /// The registry of `question` is asked nothing with these credentials until then. Returns who waited.
-    fn leave_all_alone(&mut self, question: &Question, until: Instant, now: Instant) -> BTreeSet<Name> {
+    fn leave_all_alone(&mut self, question: &Question, until: Instant, now: Instant) -> BTreeSet<Key> {
         let waiting: Vec<Question> = self.waiting.iter().filter(|q| q.at() == question.at()).cloned().collect();
         let mut told = BTreeSet::new();
         for question in waiting {

@@ -21,9 +21,10 @@ mod schedule;
 mod transport;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use drover_crds::Key;
 use oci_spec::distribution::Reference;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
@@ -34,6 +35,7 @@ pub use error::Error;
 pub use mirror::Mirror;
 
 use crate::metrics;
+use crate::unpoisoned;
 use lookups::{Lookups, Question, Scope};
 use transport::{Session, Transport};
 
@@ -81,9 +83,6 @@ pub fn pinned(image: &str, digest: &str) -> String {
     format!("{}@{digest}", image.split('@').next().unwrap_or(image))
 }
 
-/// Namespace and name of who asks.
-pub type Name = (String, String);
-
 /// What is known of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -128,19 +127,19 @@ pub struct Registry {
 struct Shared {
     transport: Transport,
     lookups: Mutex<Lookups>,
-    notify: UnboundedSender<Name>,
+    notify: UnboundedSender<Key>,
 }
 
 impl Registry {
     /// A registry client with these settings; `notify` gets who asked when there is an answer. Fails where no certificate
     /// authority can be read.
-    pub fn new(settings: Settings, notify: UnboundedSender<Name>) -> Result<Self, Error> {
+    pub fn new(settings: Settings, notify: UnboundedSender<Key>) -> Result<Self, Error> {
         let transport = Transport::new(settings)?;
         Ok(Self { shared: Arc::new(Shared { transport, lookups: Mutex::default(), notify }) })
     }
 
     /// What is known of an image. Must be called within a tokio runtime.
-    pub fn look_up(&self, who: &Name, wanted: &Wanted<'_>) -> Answer {
+    pub fn look_up(&self, who: &Key, wanted: &Wanted<'_>) -> Answer {
         let Wanted { image, credentials, commit, asked } = *wanted;
         let reference = match parse(image) {
             Ok(reference) => reference,
@@ -163,7 +162,7 @@ impl Registry {
     }
 
     /// Who asked is gone, or wants nothing of a registry any more.
-    pub fn forget(&self, who: &Name) {
+    pub fn forget(&self, who: &Key) {
         self.shared.lookups().forget(who);
     }
 }
@@ -203,9 +202,8 @@ fn unreachable_because(image: &str, registry: &str, why: &str) -> Error {
 }
 
 impl Shared {
-    // Plain data that no panic can leave half-written.
     fn lookups(&self) -> MutexGuard<'_, Lookups> {
-        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.lookups)
     }
 
     /// The digest and user of `image`, from the registry.

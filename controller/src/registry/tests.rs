@@ -40,14 +40,14 @@ async fn serve(answer: impl Fn(&str, &HeaderMap, &str) -> Response + Send + Sync
     Fake { address, asked }
 }
 
-fn with(settings: Settings) -> (Registry, UnboundedReceiver<Name>) {
+fn with(settings: Settings) -> (Registry, UnboundedReceiver<Key>) {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (notify, told) = unbounded_channel();
     (Registry::new(settings, notify).expect("a client"), told)
 }
 
-fn asking(insecure: &[&str]) -> (Registry, UnboundedReceiver<Name>) {
+fn asking(insecure: &[&str]) -> (Registry, UnboundedReceiver<Key>) {
     let insecure = insecure.iter().map(|address| (*address).to_owned()).collect();
     with(Settings { insecure, ..Settings::default() })
 }
@@ -92,9 +92,9 @@ fn credentials(registry: &str) -> Credentials {
 }
 
 /// Waits until the next who asked is told of an answer.
-async fn told(told: &mut UnboundedReceiver<Name>) -> String {
+async fn told(told: &mut UnboundedReceiver<Key>) -> String {
     let next = tokio::time::timeout(Duration::from_secs(30), told.recv()).await;
-    next.expect("somebody is told").expect("the registry is there").1
+    next.expect("somebody is told").expect("the registry is there").name
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn who_asks_is_told_and_the_registry_is_asked_once_per_commit() {
     let credentials = Credentials::default();
     let look_up = |name: &str, commit| {
         let wanted = Wanted { image: &image, credentials: &credentials, commit, asked: None };
-        registry.look_up(&("shop".to_owned(), name.to_owned()), &wanted)
+        registry.look_up(&Key::new("shop", name), &wanted)
     };
     let asked = || fake.asked.lock().expect("no panic").len();
     for name in ["web", "worker"] {
@@ -177,7 +177,7 @@ async fn a_registry_that_says_nothing_holds_up_nobody() {
     let look_up = |name: &str, registry_at: &str| {
         let (image, credentials) = (format!("{registry_at}/team/app:prod"), Credentials::default());
         let wanted = Wanted { image: &image, credentials: &credentials, commit: None, asked: None };
-        registry.look_up(&("shop".to_owned(), name.to_owned()), &wanted)
+        registry.look_up(&Key::new("shop", name), &wanted)
     };
     let began = std::time::Instant::now();
     for n in 0..64 {
@@ -197,7 +197,7 @@ async fn a_registry_that_says_nothing_is_told_and_asked_again_later() {
     let look_up = |asked| {
         let (image, credentials) = (format!("{silent}/team/app:prod"), Credentials::default());
         let wanted = Wanted { image: &image, credentials: &credentials, commit: Some("c1"), asked };
-        registry.look_up(&("shop".to_owned(), "web".to_owned()), &wanted)
+        registry.look_up(&Key::new("shop", "web"), &wanted)
     };
     assert_eq!(look_up(None), Answer::Asking { before: None });
     assert_eq!(told(&mut answers).await, "web");

@@ -1,8 +1,9 @@
 //! Tells the rest of the process, and whoever asks it, what the election says.
 
+use drover_crds::LEASE;
 use tokio::sync::watch;
 
-use crate::cluster::lease::{self, Role};
+use crate::cluster::lease::Role;
 use crate::git::webhook::Leadership;
 use crate::metrics;
 use crate::web::Readiness;
@@ -30,8 +31,7 @@ fn ready(role: &Role) -> Result<(), String> {
     let Role::OutOfTouch { since, why } = role else { return Ok(()) };
     let since = since.round(jiff::Unit::Second).unwrap_or(*since);
     Err(format!(
-        "the Kubernetes API has not let this replica read or renew the Lease {} since {since}, so it writes nothing: {why}",
-        lease::NAME
+        "the Kubernetes API has not let this replica read or renew the Lease {LEASE} since {since}, so it writes nothing: {why}"
     ))
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::metrics;
+use crate::unpoisoned;
 
 /// The longest that answering a probe may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -31,11 +32,11 @@ impl Readiness {
 
     /// Says how it is now.
     pub fn set(&self, ready: Result<(), String>) {
-        *self.ready.write().unwrap_or_else(PoisonError::into_inner) = ready;
+        *unpoisoned::write(&self.ready) = ready;
     }
 
     fn answer(&self) -> (StatusCode, String) {
-        match &*self.ready.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*unpoisoned::read(&self.ready) {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
             Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
         }

@@ -20,16 +20,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Duration, LocalObjectReference};
 
-/// Label on the pods of a `WebApp`, and with `app.kubernetes.io/name` and `app.kubernetes.io/instance` what selects them.
-/// Its value for the web server's own pods is [`COMPONENT_WEB`].
-pub const LABEL_COMPONENT: &str = "drover.dev/component";
-
-/// The value of [`LABEL_COMPONENT`] on the web server's own pods.
-pub const COMPONENT_WEB: &str = "web";
-
-/// Label on the pods of a `WebApp`: the number of the release that last changed them.
-pub const LABEL_RELEASE: &str = "drover.dev/release";
-
 /// A web server, its volumes and its routes.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(

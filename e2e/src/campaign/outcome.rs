@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_RECONCILE_AT, LABEL_OWNER};
 use serde_json::{Map, Value};
 
 use super::ledger::Ledger;
@@ -34,7 +35,7 @@ const CHANGING: [&str; 19] = [
     "clusterIPs",
 ];
 /// The same for annotations and labels: keyed hashes and times.
-const CHANGING_MARKS: [&str; 3] = ["drover.dev/applied", "drover.dev/owner", "drover.dev/reconcile-at"];
+const CHANGING_MARKS: [&str; 3] = [ANNOTATION_APPLIED, LABEL_OWNER, ANNOTATION_RECONCILE_AT];
 
 /// The end of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use drover_crds::{ANNOTATION_FORCE, Environment as Resource, ReleaseStep, WebApp};
+use drover_crds::{ANNOTATION_RECONCILE_AT, Environment as Resource, ReleaseStep, WebApp};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -164,7 +164,7 @@ impl System {
         live(&self.namespace, &self.first, (0..self.apps - 1).map(app)).await;
         still(&self.namespace).await;
         let second = push(&self.namespace, &self.repo, self.second().map(|number| (number, 2)), "second");
-        let ask = Patch::Merge(serde_json::json!({"metadata": {"annotations": {ANNOTATION_FORCE: "now"}}}));
+        let ask = Patch::Merge(serde_json::json!({"metadata": {"annotations": {ANNOTATION_RECONCILE_AT: "now"}}}));
         until_done(async || api.patch("prod", &PatchParams::default(), &ask).await.map(drop)).await;
         self.is_live_at_second(&second).await;
         vec![self.first.clone(), second]

@@ -163,7 +163,7 @@ impl GitProxy {
 
     /// Ends all connections, and refuses new ones until [`GitProxy::accept`].
     pub async fn refuse(&self) {
-        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listening = lock(&self.listening).take();
         if let Some(listening) = listening {
             listening.abort();
             // When it has ended the port is closed.
@@ -175,7 +175,7 @@ impl GitProxy {
     pub async fn accept(&self) {
         let listener = TcpListener::bind(self.address).await.expect("nobody else took the port");
         let task = tokio::spawn(listen(listener, self.shared.clone()));
-        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *lock(&self.listening) = Some(task);
     }
 
     /// Everything that it was asked so far.
@@ -205,7 +205,7 @@ impl Drop for GitProxy {
     }
 }
 
-fn lock(shared: &Shared) -> MutexGuard<'_, State> {
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use drover_crds::{DeletionPolicy, DriftPolicy, EnvironmentSpec, Source};
+use drover_crds::{
+    ANNOTATION_CONFIRM_PRUNE, ANNOTATION_RECONCILE_AT, DeletionPolicy, DriftPolicy, EnvironmentSpec, Source,
+};
 use drover_e2e::{Environment, Namespace, eventually, steadily};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -81,7 +83,7 @@ async fn a_password_that_leaves_git_leaves_the_secret() {
     // Drift in it is drift; drover may not watch Secrets, and so looks when it has something to do.
     let edit = Patch::Merge(json!({"stringData": {"a": "edited"}}));
     namespace.api::<Secret>().patch("login", &PatchParams::default(), &edit).await.expect("a person may edit");
-    environment.patch(json!({"metadata": {"annotations": {"drover.dev/reconcile-at": "now"}}})).await;
+    environment.patch(json!({"metadata": {"annotations": {ANNOTATION_RECONCILE_AT: "now"}}})).await;
     eventually("the password is put back", Duration::from_secs(30), async || match has().await {
         passwords if passwords[0] == pair("a", "new") => Ok(()),
         passwords => Err(format!("{passwords:?}")),
@@ -124,14 +126,14 @@ async fn a_commit_that_would_remove_most_is_refused_until_a_person_confirms_it()
     environment.is_ready_at(&commit).await;
 
     let few = repo.push(&[("maps.yaml", &config_maps(&["a", "new"], "two"))], "Two");
-    environment.complains_of(&["drover.dev/confirm-prune"]).await;
+    environment.complains_of(&[ANNOTATION_CONFIRM_PRUNE]).await;
     for name in all {
         assert!(exists(&namespace, name).await, "{name} was removed though the commit was refused");
     }
     text_becomes(&namespace, "a", Some("one")).await;
     assert!(!exists(&namespace, "new").await, "a refused commit is not applied by halves");
 
-    environment.patch(json!({"metadata": {"annotations": {"drover.dev/confirm-prune": few}}})).await;
+    environment.patch(json!({"metadata": {"annotations": {ANNOTATION_CONFIRM_PRUNE: few}}})).await;
     environment.is_ready_at(&few).await;
     assert!(!exists(&namespace, "f").await);
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use drover_crds::EnvironmentStatus;
+use drover_crds::{ANNOTATION_RECONCILE_AT, EnvironmentStatus};
 use drover_e2e::fault::git::{Fault, GitProxy, Rule, Service};
 use drover_e2e::{Environment, GitRepo, Namespace, Ready, eventually, ready, steadily};
 use futures::future::join_all;
@@ -172,7 +172,7 @@ async fn an_ill_host_is_asked_ever_less_often_however_many_follow_it() {
 
     // All who follow it ask for a look at once: that is a request now, and no burst.
     let all_look = |now: &str| {
-        let annotation = format!("drover.dev/reconcile-at={now}");
+        let annotation = format!("{ANNOTATION_RECONCILE_AT}={now}");
         namespace.kubectl(&["annotate", "environments", "--all", "--overwrite", &annotation]);
     };
     let before = asked().len();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use drover_crds::WebApp;
+use drover_crds::{LEASE, WebApp};
 use drover_e2e::{Controller, Environment, Hello, Namespace, Stage, eventually};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::ListParams;
@@ -164,5 +164,5 @@ async fn one_tenants_large_commits_neither_fill_the_memory_nor_delay_another() {
 /// Who leads, and since when.
 fn led_since(stage: &Stage) -> String {
     let lease = "jsonpath={.spec.holderIdentity} {.spec.acquireTime}";
-    stage.kubectl(&["get", "lease", "drover-controller", "--namespace", "drover-system", "-o", lease])
+    stage.kubectl(&["get", "lease", LEASE, "--namespace", "drover-system", "-o", lease])
 }

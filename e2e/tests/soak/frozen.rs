@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use drover_crds::LABEL_OWNER;
 use drover_e2e::{Controller, Environment, Namespace, Stage};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
@@ -58,7 +59,7 @@ async fn of_two_replicas_never_do_both_write_whenever_one_is_frozen() {
         leader.signal(Signal::CONT);
         environment.is_ready_at(&commit).await;
         leader.ends_within(Duration::from_secs(20)).await;
-        let listed = namespace.api::<ConfigMap>().list(&ListParams::default().labels("drover.dev/owner")).await;
+        let listed = namespace.api::<ConfigMap>().list(&ListParams::default().labels(LABEL_OWNER)).await;
         let listed = listed.expect("ConfigMaps can be listed").items;
         assert_eq!(listed.len(), PAGES);
         assert!(listed.iter().all(|page| page.data.as_ref().is_some_and(|data| data["text"] == text)));

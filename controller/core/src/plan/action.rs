@@ -1,5 +1,7 @@
 //! What a plan says about one wanted object.
 
+use drover_crds::{LABEL_OWNER, Labelled, Owner};
+
 use crate::render::ObjectKey;
 
 /// What to do with a wanted object.
@@ -51,28 +53,29 @@ pub struct Conflict {
     pub owner_label: String,
 }
 
-/// Who an owner label speaks of, as a person would say it. A label that had to be cut shows what is left.
+/// Who an owner label speaks of, as a person would say it.
 pub fn owner_of(label: &str) -> String {
-    let mut parts = label.splitn(3, '.');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some("env"), Some(namespace), Some(name)) => format!("Environment {namespace}/{name}"),
-        (Some("app"), Some(namespace), Some(name)) => format!("WebApp {namespace}/{name}"),
-        _ => format!("another owner (label {}={label})", drover_crds::LABEL_OWNER),
+    match Owner::parse(label) {
+        Some(Labelled::By(owner)) => owner.to_string(),
+        Some(Labelled::Cut(kind)) => format!("the {kind} with the label {LABEL_OWNER}={label}"),
+        None => format!("another owner (label {LABEL_OWNER}={label})"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use drover_crds::{Owner, OwnerKind};
+    use drover_crds::OwnerKind;
 
     use super::*;
 
     #[test]
     fn an_owner_is_named_as_its_label_was_made() {
-        for kind in [OwnerKind::Environment, OwnerKind::WebApp] {
+        for kind in OwnerKind::ALL {
             let owner = Owner::new(kind, "shop", "prod.eu");
             assert_eq!(owner_of(&owner.label()), owner.to_string());
         }
+        let cut = Owner::new(OwnerKind::WebApp, "shop", "x".repeat(60)).label();
+        assert_eq!(owner_of(&cut), format!("the WebApp with the label drover.dev/owner={cut}"));
         assert!(owner_of("somebody").contains("drover.dev/owner=somebody"));
     }
 }

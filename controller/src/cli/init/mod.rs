@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use drover_core::render::Object;
-use drover_crds::{Duration, Environment, Reference};
+use drover_crds::{Duration, Environment, LEASE, Reference};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
@@ -22,9 +22,6 @@ use super::global::{Format, Global};
 use super::opt_in::Subject;
 use super::session::Session;
 use super::{Error, Verdict, apply, output, watch};
-
-/// The Lease that the leading controller renews, in its own namespace.
-const LEASE: &str = "drover-controller";
 
 /// Lets a namespace follow a git branch: its Environment, the Secret, the opt-in.
 ///

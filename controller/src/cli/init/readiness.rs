@@ -1,6 +1,6 @@
 //! How far a new Environment has come.
 
-use drover_crds::{Duration, Environment, condition};
+use drover_crds::{DROVER, Duration, Environment, LABEL_PART_OF, condition};
 
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Readiness {
             }
             Self::Waiting(None) => format!(
                 "Environment {environment} is made, and no controller looked at it within {waited}: check that drover runs, \
-                 with `kubectl get pods -A -l app.kubernetes.io/part-of=drover`"
+                 with `kubectl get pods -A -l {LABEL_PART_OF}={DROVER}`"
             ),
         }
     }

@@ -4,7 +4,7 @@ mod follow;
 mod instances;
 
 use clap::Args;
-use drover_crds::{COMPONENT_WEB, Duration, LABEL_COMPONENT, WebApp, bounded_name};
+use drover_crds::{COMPONENT_WEB, Duration, LABEL_COMPONENT, LABEL_INSTANCE, OwnerKind, WebApp, bounded_name};
 use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -44,7 +44,7 @@ pub async fn run(command: Logs, global: &Global) -> Result<Verdict, Error> {
     let id = format!("{}/{}", session.namespace(), command.name);
     // By metadata: an app that this version cannot read has logs all the same.
     if session.ask(&format!("read WebApp {id}"), apps.get_metadata_opt(&command.name)).await?.is_none() {
-        return Err(annotate::not_found(&session, &apps, "WebApp", &command.name).await);
+        return Err(annotate::not_found(&session, &apps, OwnerKind::WebApp, &command.name).await);
     }
     if command.follow {
         return follow::follow(&session, &command, global.output).await;
@@ -69,7 +69,7 @@ pub async fn run(command: Logs, global: &Global) -> Result<Verdict, Error> {
 
 /// The web server's own pods of a WebApp.
 fn selector(app: &str) -> String {
-    format!("app.kubernetes.io/instance={},{LABEL_COMPONENT}={COMPONENT_WEB}", bounded_name(app))
+    format!("{LABEL_INSTANCE}={},{LABEL_COMPONENT}={COMPONENT_WEB}", bounded_name(app))
 }
 
 /// What is asked of the API server for one container.

@@ -95,7 +95,7 @@ fn with_children(objects: Vec<Object>) -> Result<Vec<Object>, Error> {
     let mut all = Vec::with_capacity(objects.len());
     let mut wrong = Vec::new();
     for object in objects {
-        let children = if (object.group(), object.kind()) == (drover_crds::GROUP, "WebApp") {
+        let children = if OwnerKind::of(object.group(), object.kind()) == Some(OwnerKind::WebApp) {
             children(&object).unwrap_or_else(|problem| {
                 let origin = object.origin.clone().unwrap_or_default();
                 wrong.push(format!("{origin}: {} cannot be built: {problem}", object.key()));
@@ -165,7 +165,9 @@ mod tests {
         assert_eq!(keys[0], "WebApp shop/hello");
         assert!(keys.contains(&"Deployment shop/hello".to_owned()) && keys.contains(&"Service shop/hello".to_owned()));
         assert!(
-            all[1..].iter().all(|child| child.json()["metadata"]["labels"]["drover.dev/owner"] == "app.shop.hello")
+            all[1..]
+                .iter()
+                .all(|child| child.json()["metadata"]["labels"][drover_crds::LABEL_OWNER] == "app.shop.hello")
         );
 
         let broken = rendered(&[file("b.yaml", &text.replace("ports", "doors"))], "shop", None).expect("valid YAML");

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use drover_crds::{Environment, WebApp};
+use drover_crds::{Key, OwnerKind};
 use futures::stream::{BoxStream, StreamExt as _};
-use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
@@ -25,11 +24,8 @@ const AGES: Duration = Duration::from_secs(10);
 /// Runs until the process is ended, or the API server says no for ever.
 pub async fn follow(session: &Session, command: &Status, format: Format) -> Result<Verdict, Error> {
     let all = command.all_namespaces;
-    let watched = |api| -> BoxStream<'static, watcher::Result<Event<DynamicObject>>> {
-        watch_all(api, watcher::Config::default()).default_backoff().boxed()
-    };
-    let mut environments = Collection::new("Environments", watched(api_of::<Environment>(session, all)));
-    let mut apps = Collection::new("WebApps", watched(api_of::<WebApp>(session, all)));
+    let mut environments = Collection::new(OwnerKind::Environment, session, all);
+    let mut apps = Collection::new(OwnerKind::WebApp, session, all);
     let screen = format == Format::Text && std::io::stdout().is_terminal();
     let mut last = BTreeMap::new();
     loop {
@@ -90,16 +86,17 @@ fn changes(last: &mut BTreeMap<String, Option<Health>>, view: &View) -> String {
 
 /// The objects of one kind, kept current by a watch.
 struct Collection {
-    what: &'static str,
+    kind: OwnerKind,
     events: BoxStream<'static, watcher::Result<Event<DynamicObject>>>,
-    now: BTreeMap<(String, String), DynamicObject>,
-    arriving: BTreeMap<(String, String), DynamicObject>,
+    now: BTreeMap<Key, DynamicObject>,
+    arriving: BTreeMap<Key, DynamicObject>,
     complete: bool,
 }
 
 impl Collection {
-    fn new(what: &'static str, events: BoxStream<'static, watcher::Result<Event<DynamicObject>>>) -> Self {
-        Self { what, events, now: BTreeMap::new(), arriving: BTreeMap::new(), complete: false }
+    fn new(kind: OwnerKind, session: &Session, all: bool) -> Self {
+        let events = watch_all(api_of(kind, session, all), watcher::Config::default()).default_backoff().boxed();
+        Self { kind, events, now: BTreeMap::new(), arriving: BTreeMap::new(), complete: false }
     }
 
     fn objects(&self) -> Vec<DynamicObject> {
@@ -111,13 +108,13 @@ impl Collection {
         let event = match self.events.next().await {
             Some(Ok(event)) => event,
             Some(Err(error)) => {
-                watch::judge(session, &error, &format!("watch the {}", self.what))?;
+                watch::judge(session, &error, &format!("watch the {}s", self.kind))?;
                 return Ok(false);
             }
             // A watch never ends; if it did, waiting for it would spin.
             None => return std::future::pending().await,
         };
-        let key = |object: &DynamicObject| (object.namespace().unwrap_or_default(), object.name_any());
+        let key = |object: &DynamicObject| Key::of(&object.metadata);
         match event {
             Event::Init => self.arriving.clear(),
             Event::InitApply(object) => {

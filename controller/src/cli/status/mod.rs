@@ -5,15 +5,15 @@ mod text;
 mod view;
 
 use clap::Args;
-use drover_crds::{Environment, Reference, WebApp};
+use drover_crds::{OwnerKind, Reference};
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{DynamicObject, ListParams};
 
 pub use self::view::View;
 use super::global::{Format, Global};
 use super::near::near;
 use super::session::Session;
-use super::{Error, Verdict, output};
+use super::{Error, Verdict, output, time};
 
 /// Shows what is live, what is on its way, and why something is not.
 ///
@@ -46,9 +46,9 @@ pub async fn run(command: Status, global: &Global) -> Result<Verdict, Error> {
 }
 
 /// Which objects are shown: those of one namespace, or of all.
-fn api_of<K: kube::Resource<DynamicType = ()>>(session: &Session, all: bool) -> Api<DynamicObject> {
+fn api_of(kind: OwnerKind, session: &Session, all: bool) -> Api<DynamicObject> {
     // Untyped, so that one object that this version cannot read hides no other.
-    let resource = ApiResource::erase::<K>(&());
+    let resource = kind.api_resource();
     if all {
         Api::all_with(session.client(), &resource)
     } else {
@@ -58,14 +58,11 @@ fn api_of<K: kube::Resource<DynamicType = ()>>(session: &Session, all: bool) -> 
 
 async fn gather(session: &Session, all: bool) -> Result<(Vec<DynamicObject>, Vec<DynamicObject>), Error> {
     let place = if all { "all namespaces".to_owned() } else { format!("namespace {}", session.namespace()) };
-    let (environments, apps) = (api_of::<Environment>(session, all), api_of::<WebApp>(session, all));
-    let params = ListParams::default();
-    let (of_environments, of_apps) =
-        (format!("list the Environments of {place}"), format!("list the WebApps of {place}"));
-    let (environments, apps) = tokio::try_join!(
-        session.ask(&of_environments, environments.list(&params)),
-        session.ask(&of_apps, apps.list(&params)),
-    )?;
+    let list = async |kind: OwnerKind| {
+        let action = format!("list the {kind}s of {place}");
+        session.ask(&action, api_of(kind, session, all).list(&ListParams::default())).await
+    };
+    let (environments, apps) = tokio::try_join!(list(OwnerKind::Environment), list(OwnerKind::WebApp))?;
     Ok((environments.items, apps.items))
 }
 
@@ -93,7 +90,7 @@ fn shown(view: &View, command: &Status, session: &Session, format: Format) -> St
         };
         return format!("There is no Environment and no WebApp in {place}: `drover init` makes the first.\n");
     }
-    text::text(view, chrono::Utc::now())
+    text::text(view, time::now())
 }
 
 /// "branch prod of https://…, folder deploy".

@@ -3,17 +3,16 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use chrono::{DateTime, Utc};
-use drover_crds::{ReleaseStatus, ReleaseStep};
+use drover_crds::{OwnerKind, ReleaseStatus, ReleaseStep};
 
 use super::view::{EnvironmentView, Health, State, View, WebAppView};
-use crate::cli::age::age;
+use crate::cli::time::{Moment, age};
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
 /// The whole view, with colours, ages counted from `now`.
-pub fn text(view: &View, now: DateTime<Utc>) -> String {
+pub fn text(view: &View, now: Moment) -> String {
     let mut text = String::new();
     for each in &view.environments {
         environment(&mut text, each, now);
@@ -25,12 +24,12 @@ pub fn text(view: &View, now: DateTime<Utc>) -> String {
 }
 
 /// One line for a change: "Environment shop/prod Failed: …".
-pub fn line(kind: &str, namespace: &str, name: &str, health: &Health) -> String {
+pub fn line(kind: OwnerKind, namespace: &str, name: &str, health: &Health) -> String {
     let message = if health.message.is_empty() { String::new() } else { format!(": {}", health.message) };
     format!("{kind} {namespace}/{name} {}{message}", word(health.state))
 }
 
-fn environment(text: &mut String, environment: &EnvironmentView, now: DateTime<Utc>) {
+fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
     let EnvironmentView { namespace, name, health, .. } = environment;
     let _ =
         writeln!(text, "{} Environment {BOLD}{namespace}/{name}{BOLD:#}  {}", mark(health.state), word(health.state));
@@ -81,7 +80,7 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: DateTime<U
     }
 }
 
-fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bool, now: DateTime<Utc>) {
+fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bool, now: Moment) {
     let WebAppView { namespace, name, health, .. } = app;
     let place = if with_namespace { format!("{namespace}/") } else { String::new() };
     let mut facts = vec![word(health.state)];
@@ -212,6 +211,7 @@ fn color(state: State) -> AnsiColor {
 
 #[cfg(test)]
 mod tests {
+    use drover_crds::LABEL_OWNER;
     use kube::api::DynamicObject;
     use serde_json::{Value, json};
 
@@ -245,7 +245,7 @@ mod tests {
 
     #[allow(clippy::needless_pass_by_value)] // written in place by every test
     fn app(name: &str, environment: Option<&str>, status: Value) -> DynamicObject {
-        let labels = environment.map(|environment| json!({"drover.dev/owner": format!("env.shop.{environment}")}));
+        let labels = environment.map(|environment| json!({LABEL_OWNER: format!("env.shop.{environment}")}));
         object(json!({
             "apiVersion": "drover.dev/v1alpha1", "kind": "WebApp",
             "metadata": {"namespace": "shop", "name": name, "generation": 1, "labels": labels},

@@ -160,9 +160,11 @@ impl View {
     }
 
     /// Every object's kind, namespace, name and health, for one line each.
-    pub fn states(&self) -> impl Iterator<Item = ((&'static str, &str, &str), &Health)> {
-        let environments = self.environments.iter().map(|e| (("Environment", &*e.namespace, &*e.name), &e.health));
-        environments.chain(self.all_web_apps().map(|app| (("WebApp", &*app.namespace, &*app.name), &app.health)))
+    pub fn states(&self) -> impl Iterator<Item = ((OwnerKind, &str, &str), &Health)> {
+        let environments =
+            self.environments.iter().map(|e| ((OwnerKind::Environment, &*e.namespace, &*e.name), &e.health));
+        environments
+            .chain(self.all_web_apps().map(|app| ((OwnerKind::WebApp, &*app.namespace, &*app.name), &app.health)))
     }
 
     fn judged(mut self) -> Self {

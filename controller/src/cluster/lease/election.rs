@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drover_crds::LEASE;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -9,9 +10,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::record::{Replica, forward_to, given_up, holder, version};
-use super::{DURATION, Ended, HAND_OVER, Leadership, Loss, NAME, Role};
+use super::{DURATION, Ended, HAND_OVER, Leadership, Loss, Role};
 use crate::cluster::client::WRITE_TIMEOUT;
 use crate::cluster::error::root_cause;
+use crate::cluster::refusal::{is_conflict, is_not_found};
 
 /// Pause between two renewals, and between two looks of a standby.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -133,7 +135,7 @@ impl Election {
 
     /// Reads the lease and takes it where it is free, expired or our own from before a restart.
     async fn look(&self, seen: &mut Seen) -> Result<Option<(Lease, bool)>, kube::Error> {
-        let found = self.leases.get_opt(NAME).await?;
+        let found = self.leases.get_opt(LEASE).await?;
         let other = found.as_ref().and_then(holder).filter(|holder| *holder != self.replica.identity);
         match (&found, other) {
             (Some(lease), Some(_)) => {
@@ -157,13 +159,13 @@ impl Election {
         }
         let wanted = self.replica.taking(found.as_ref(), jiff::Timestamp::now());
         let written = match found {
-            Some(_) => self.leases.replace(NAME, &PostParams::default(), &wanted).await,
+            Some(_) => self.leases.replace(LEASE, &PostParams::default(), &wanted).await,
             None => self.leases.create(&PostParams::default(), &wanted).await,
         };
         match written {
             Ok(lease) => Ok(Some((lease, seen.of_another))),
             // Of two that tried, the other one was first.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+            Err(error) if is_conflict(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -172,7 +174,7 @@ impl Election {
     async fn renew(&self, held: &mut Box<Lease>, sent: &mut Option<Box<Lease>>) -> Result<Turn, kube::Error> {
         loop {
             let renewal = sent.get_or_insert_with(|| Box::new(self.replica.taking(Some(held), jiff::Timestamp::now())));
-            match self.leases.replace(NAME, &PostParams::default(), renewal).await {
+            match self.leases.replace(LEASE, &PostParams::default(), renewal).await {
                 Ok(lease) => {
                     // The API server makes a Lease anew that it does not have.
                     if lease.metadata.uid != held.metadata.uid {
@@ -181,8 +183,8 @@ impl Election {
                     (**held, *sent) = (lease, None);
                     return Ok(Turn::Renewed);
                 }
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                    let found = self.leases.get_opt(NAME).await?;
+                Err(error) if is_not_found(&error) || is_conflict(&error) => {
+                    let found = self.leases.get_opt(LEASE).await?;
                     match (self.replica.judge(held, renewal, found.as_ref()), found) {
                         // Our own write, whose answer was lost, or somebody's label: once more, under the version there is.
                         (Ok(()), Some(found)) => (**held, *sent) = (found, None),
@@ -233,7 +235,7 @@ impl Election {
 
     async fn release(&self, held: &Lease) {
         let (params, free) = (PostParams::default(), given_up(held));
-        match tokio::time::timeout(WRITE_TIMEOUT, self.leases.replace(NAME, &params, &free)).await {
+        match tokio::time::timeout(WRITE_TIMEOUT, self.leases.replace(LEASE, &params, &free)).await {
             Ok(Ok(_)) => tracing::info!("lease released"),
             Ok(Err(error)) => tracing::warn!(%error, "cannot release the lease; it expires by itself"),
             Err(_) => tracing::warn!("the lease's release got no answer; it expires by itself"),

@@ -15,6 +15,7 @@ mod record;
 
 use std::time::Duration;
 
+use drover_crds::LEASE;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -25,8 +26,6 @@ pub use election::Election;
 pub const DURATION: Duration = Duration::from_secs(15);
 /// How long a new leader waits after a lease that ended by itself, for what clocks and networks do.
 pub const HAND_OVER: Duration = Duration::from_secs(2);
-/// The lease's name.
-pub const NAME: &str = "drover-controller";
 
 /// What a process knows of its own leadership. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -110,16 +109,16 @@ pub enum Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
     /// Somebody else wrote it.
-    #[error("the Lease {NAME} is no longer this replica's, so this process ends and its successor starts clean")]
+    #[error("the Lease {LEASE} is no longer this replica's, so this process ends and its successor starts clean")]
     TakenOver,
     /// It does not exist, or is another one of that name.
     #[error(
-        "the Lease {NAME} was deleted while this replica held it, so this process ends and its successor reads everything anew"
+        "the Lease {LEASE} was deleted while this replica held it, so this process ends and its successor reads everything anew"
     )]
     Deleted,
     /// It is as it was before this process last wrote it.
     #[error(
-        "the cluster's store was put back to an older state (the Lease {NAME} is older than this replica's last renewal), so what this process remembers is worth nothing: it ends, and its successor reads everything anew"
+        "the cluster's store was put back to an older state (the Lease {LEASE} is older than this replica's last renewal), so what this process remembers is worth nothing: it ends, and its successor reads everything anew"
     )]
     Restored,
 }

@@ -1,13 +1,11 @@
 //! What a Lease says, and what it means for this replica. Pure: time comes in as a value.
 
+use drover_crds::{ANNOTATION_FORWARD_TO, LEASE};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::ObjectMeta;
 
-use super::{DURATION, Loss, NAME};
-
-/// Annotation on the Lease: where the holder takes webhooks.
-const FORWARD_TO: &str = "drover.dev/forward-to";
+use super::{DURATION, Loss};
 
 /// Who this replica is.
 #[derive(Clone, Debug)]
@@ -26,14 +24,14 @@ impl Replica {
         let ours = spec.holder_identity.as_deref() == Some(&self.identity);
         let now = MicroTime(stored(now));
         let mut metadata = found.map_or_else(
-            || ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
+            || ObjectMeta { name: Some(LEASE.to_owned()), ..ObjectMeta::default() },
             |lease| lease.metadata.clone(),
         );
         metadata.managed_fields = None;
         let annotations = metadata.annotations.get_or_insert_default();
         match &self.advertise {
-            Some(address) => annotations.insert(FORWARD_TO.to_owned(), address.clone()),
-            None => annotations.remove(FORWARD_TO),
+            Some(address) => annotations.insert(ANNOTATION_FORWARD_TO.to_owned(), address.clone()),
+            None => annotations.remove(ANNOTATION_FORWARD_TO),
         };
         Lease {
             metadata,
@@ -86,7 +84,7 @@ pub(super) fn holder(lease: &Lease) -> Option<&str> {
 
 /// Where its holder takes webhooks.
 pub(super) fn forward_to(lease: &Lease) -> Option<String> {
-    lease.metadata.annotations.as_ref()?.get(FORWARD_TO).cloned()
+    lease.metadata.annotations.as_ref()?.get(ANNOTATION_FORWARD_TO).cloned()
 }
 
 pub(super) fn version(lease: &Lease) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Takes a webhook, finds who gave its sender a token, and has their repositories looked at.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::post;
+use drover_crds::Key;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -19,8 +20,9 @@ use super::forward::{Forwarder, Leadership, forward, forwarder};
 use super::payload::Hint;
 use super::signature::verifies;
 use crate::git::commit::CommitId;
-use crate::git::registry::{Hooked, Name};
+use crate::git::registry::Hooked;
 use crate::git::repositories::Repositories;
+use crate::unpoisoned;
 
 /// A push of two thousand commits makes a payload of about 4 MiB; what is larger is found by the next poll. The body has to be
 /// held until it is verified, so each MiB more could be held by strangers.
@@ -38,7 +40,7 @@ const REFRESH_EVERY: Duration = Duration::from_secs(10);
 
 /// Called with the Environments of a webhook whose proof none of their tokens made: reads their tokens again and subscribes
 /// them anew, because a token may have been rotated since.
-pub type Refresh = Arc<dyn Fn(Vec<Name>) -> BoxFuture<'static, ()> + Send + Sync>;
+pub type Refresh = Arc<dyn Fn(Vec<Key>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What the receiver needs; cheap to clone.
 #[derive(Clone)]
@@ -109,10 +111,10 @@ async fn receive(State(receiver): State<Receiver>, Path(id): Path<String>, heade
     }
     let hint = Hint::read(&body);
     let looks = |hooked: &&Hooked| hint.concerns(&hooked.reference, hooked.head.as_ref().map(CommitId::as_str));
-    let concerned: BTreeSet<&Name> = verified.iter().filter(looks).map(|hooked| &hooked.name).collect();
+    let concerned: BTreeSet<&Key> = verified.iter().filter(looks).map(|hooked| &hooked.name).collect();
     tracing::info!(webhook = id, subscribers = verified.len(), concerned = concerned.len(), "webhook received");
-    for (namespace, name) in concerned {
-        shared.repositories.sync_now(namespace, name);
+    for key in concerned {
+        shared.repositories.sync_now(key);
     }
     plain(StatusCode::ACCEPTED, Body::from("accepted\n"))
 }
@@ -134,7 +136,7 @@ impl Shared {
         if !self.repositories.hooked(id).iter().any(|hooked| hooked.token.is_some()) {
             return false;
         }
-        let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refreshed = unpoisoned::lock(&self.refreshed);
         refreshed.retain(|_, at| now.duration_since(*at) < REFRESH_EVERY);
         let allowed = !refreshed.contains_key(id);
         if allowed {

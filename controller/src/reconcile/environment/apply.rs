@@ -9,7 +9,7 @@ use drover_core::plan::{
     self, Action, Answer, Elsewhere, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why,
 };
 use drover_core::render::{Object, ObjectKey, Origin, Stage};
-use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, ObjectFailure, Owner};
+use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, Key, ObjectFailure, Owner};
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
@@ -21,7 +21,6 @@ use super::peers::Peers;
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
 use crate::cluster::{Acting, ApiError, Cluster, Live, Sight};
-use crate::driver::Key;
 use crate::git::CommitInfo;
 
 /// Applies of one Environment under way at once.
@@ -113,12 +112,12 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
     for taken in &plan.release {
         match work.acting.release(work.owner, &taken.key, &taken.uid).await {
             Ok(()) => {
-                tracing::info!(namespace = %work.key.0, environment = %work.key.1, object = %taken.key, "handed over");
+                tracing::info!(namespace = %work.key.namespace, environment = %work.key.name, object = %taken.key, "handed over");
                 outcome.pruned.insert(taken.key.clone());
             }
             // The object is another's already; that a few of its fields stay is not worth a failure.
             Err(error) if error.is_terminal() => {
-                tracing::warn!(namespace = %work.key.0, environment = %work.key.1, %error, "handed over, and cannot let go of it");
+                tracing::warn!(namespace = %work.key.namespace, environment = %work.key.name, %error, "handed over, and cannot let go of it");
                 outcome.pruned.insert(taken.key.clone());
             }
             Err(error) => outcome.fail(&taken.key, None, &error),
@@ -135,7 +134,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
             }
             match work.acting.delete(&removal.key, &removal.uid).await {
                 Ok(()) => {
-                    tracing::info!(namespace = %work.key.0, environment = %work.key.1, object = %removal.key, "pruned");
+                    tracing::info!(namespace = %work.key.namespace, environment = %work.key.name, object = %removal.key, "pruned");
                     outcome.pruned.insert(removal.key.clone());
                 }
                 Err(error) => outcome.fail(&removal.key, None, &error),
@@ -200,8 +199,8 @@ fn guards(work: &Work<'_>) -> Guards {
     let percent = prune.max_fraction.as_deref().and_then(plan::percent).unwrap_or(plan::DEFAULT_MAX_PERCENT);
     let annotations = work.environment.metadata.annotations.as_ref();
     Guards {
-        namespace: work.key.0.clone(),
-        name: work.key.1.clone(),
+        namespace: work.key.namespace.clone(),
+        name: work.key.name.clone(),
         path: work.environment.spec.source.path.clone().unwrap_or_default(),
         owner_label: work.owner.label(),
         commit: work.commit.id.to_string(),
@@ -368,7 +367,7 @@ async fn send(
         };
         match answer {
             Ok(live) => {
-                tracing::debug!(namespace = %work.key.0, environment = %work.key.1, object = %key, ?why, "sent");
+                tracing::debug!(namespace = %work.key.namespace, environment = %work.key.name, object = %key, ?why, "sent");
                 match why {
                     Why::Drifted => {
                         outcome.corrected.push(key.to_string());

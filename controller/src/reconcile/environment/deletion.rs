@@ -5,14 +5,11 @@
 
 use drover_core::plan::{Fate, InventoryEntry, Knowledge, LiveView, Remover, fate, left_behind};
 use drover_core::render::{ObjectKey, Stage};
-use drover_crds::{DeletionPolicy, Owner, OwnerKind};
+use drover_crds::{DeletionPolicy, Key, Owner, OwnerKind};
 
 use super::peers::Peers;
-use crate::cluster::inventory::{Inventories, Key};
+use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, ApiError, Cluster, Sight, definition, namespace_is_going};
-
-/// Name of the definition of Environments.
-pub(super) const CRD: &str = "environments.drover.dev";
 
 /// Why the cleaning up is not done yet.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +36,14 @@ pub(super) async fn clean_up(
     key: &Key,
 ) -> Result<Vec<String>, Unfinished> {
     let Some(record) = inventories.get(key).await else { return Ok(Vec::new()) };
-    let (namespace, name) = key;
+    let Key { namespace, name } = key;
     if record.on_deletion == DeletionPolicy::Orphan {
         tracing::info!(%namespace, %name, objects = record.entries.len(), "an Environment was deleted; its objects stay");
         return Ok(Vec::new());
     }
     // `kubectl delete -f crds.yaml` deletes every Environment without anybody having meant its objects. It may be there again by
     // now, and drover may not have been running in between.
-    let now = definition(&cluster.client(), CRD).await?;
+    let now = definition(&cluster.client(), &OwnerKind::Environment.definition()).await?;
     if now.is_none() || record.definition.is_some() && record.definition != now {
         tracing::warn!(%namespace, %name, "the definition of Environments was deleted, and this one with it: its objects stay");
         return Ok(Vec::new());
@@ -56,7 +53,7 @@ pub(super) async fn clean_up(
         return Ok(Vec::new());
     }
     let acting = cluster.acting_as(namespace, &record.account);
-    let owner = Owner::new(OwnerKind::Environment, namespace, name);
+    let owner = Owner::of(OwnerKind::Environment, key);
     let label = owner.label();
     // Nobody can be asked to confirm any more: whoever means what is guarded deletes it.
     let remover = Remover { namespace, owner_label: &label, confirmed: false };

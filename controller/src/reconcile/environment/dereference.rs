@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_core::render::ObjectKey;
-use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Environment, LocalObjectReference};
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Environment, Key, LocalObjectReference};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use tokio::time::Instant;
@@ -55,17 +55,17 @@ pub(super) fn account(environment: &Environment) -> &str {
 
 /// Reads the Secrets of an Environment again and follows its repository with what they say now: a webhook came whose proof the
 /// known token does not make, and the token may have been changed since.
-pub async fn refresh(cluster: &Cluster, repositories: &Repositories, namespace: &str, name: &str) {
-    let api: Api<Environment> = Api::namespaced(cluster.client(), namespace);
-    let Ok(Some(environment)) = api.get_opt(name).await else { return };
+pub async fn refresh(cluster: &Cluster, repositories: &Repositories, key: &Key) {
+    let api: Api<Environment> = Api::namespaced(cluster.client(), &key.namespace);
+    let Ok(Some(environment)) = api.get_opt(&key.name).await else { return };
     if environment.spec.suspend == Some(true) {
         return;
     }
-    let acting = cluster.acting_as(namespace, account(&environment));
+    let acting = cluster.acting_as(&key.namespace, account(&environment));
     match dereference(&acting, &environment).await {
-        Ok(found) => repositories.subscribe(namespace, name, found.subscription.as_ref().clone()),
+        Ok(found) => repositories.subscribe(key, found.subscription.as_ref().clone()),
         Err(failure) => {
-            tracing::debug!(%namespace, %name, reason = %failure.reason, "cannot read a webhook's token again");
+            tracing::debug!(namespace = %key.namespace, name = %key.name, reason = %failure.reason, "cannot read a webhook's token again");
         }
     }
 }
@@ -153,5 +153,5 @@ async fn secret(
 }
 
 fn asked(environment: &Environment) -> Option<String> {
-    environment.metadata.annotations.as_ref()?.get(drover_crds::ANNOTATION_FORCE).cloned()
+    environment.metadata.annotations.as_ref()?.get(drover_crds::ANNOTATION_RECONCILE_AT).cloned()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use drover_core::plan::{self, Occasion};
 use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage};
-use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, ObjectFailure};
+use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, ObjectFailure};
 use kube::ResourceExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::block_in_place;
@@ -18,7 +18,6 @@ use super::failure::{Failure, MendedBy};
 use super::turns::Turns;
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
-use crate::driver::Key;
 use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};
 
 /// Bytes of manifests from which on a tree is large. What it takes in memory is bounded by [`render::Limits::values`] alone: a
@@ -117,9 +116,8 @@ impl Renderer {
         // Who was told to wait has the place first, and reads then: all others would read in vain.
         let waits = self.turns.waits(key, &commit.id);
         let place = if waits { Some(self.place(key, commit)?) } else { None };
-        let (namespace, name) = key;
         let path = environment.spec.source.path.as_deref().unwrap_or_default();
-        let tree = self.repositories.read(namespace, name, &commit.id, path, known.map(|known| &known.tree)).await;
+        let tree = self.repositories.read(key, &commit.id, path, known.map(|known| &known.tree)).await;
         let tree = match tree {
             Ok(tree) => tree,
             Err(error) => {

@@ -7,11 +7,10 @@
 
 use drover_core::plan::{DEFAULT_MAX_PERCENT, percent};
 use drover_core::render::Object;
-use drover_crds::{ANNOTATION_CONFIRM_PRUNE, DEFAULT_SERVICE_ACCOUNT, Environment, GROUP};
+use drover_crds::{ANNOTATION_CONFIRM_PRUNE, DEFAULT_SERVICE_ACCOUNT, Environment, GROUP, Key, OwnerKind};
 use serde_json::Value;
 
 use crate::cluster::{Acting, ApiError};
-use crate::driver::Key;
 use crate::git::Address;
 
 /// The subresource that stands for what only a person says.
@@ -21,10 +20,10 @@ const GUARDS: &str = "guards";
 pub(super) async fn entrusted(
     acting: &Acting,
     applying: &Environment,
-    (namespace, _): &Key,
+    Key { namespace, .. }: &Key,
     object: &Object,
 ) -> Result<(), ApiError> {
-    if object.group() != GROUP || object.kind() != "Environment" {
+    if OwnerKind::of(object.group(), object.kind()) != Some(OwnerKind::Environment) {
         return Ok(());
     }
     let live = acting.read(object).await?;
@@ -33,7 +32,7 @@ pub(super) async fn entrusted(
     // Secrets and accounts of another namespace only share their names with ours.
     let own = if target == namespace { serde_json::to_value(applying).ok() } else { None };
     let Some(what) = beyond(&wanted, live.as_ref(), own.as_ref()) else { return Ok(()) };
-    if acting.may("update", GROUP, "environments", GUARDS, target).await? {
+    if acting.may("update", GROUP, OwnerKind::Environment.plural(), GUARDS, target).await? {
         return Ok(());
     }
     let account = applying.spec.service_account_name.as_deref().unwrap_or(DEFAULT_SERVICE_ACCOUNT);

@@ -21,13 +21,13 @@ mod status;
 mod turns;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use drover_core::health::Health;
 use drover_core::plan::Occasion;
 use drover_crds::condition::{self, Outcome};
-use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, ObjectFailure, Owner, OwnerKind};
+use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, ObjectFailure, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::core::{ObjectMeta, PartialObjectMetaExt as _};
@@ -44,9 +44,10 @@ use self::status::{AppliedNow, CONTESTED, Findings, Reached, TURN, conclude, lis
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, Cluster, definition, is_gone};
-use crate::driver::{Key, Next, Reconciler};
+use crate::driver::{Next, Reconciler};
 use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories, outlook};
+use crate::unpoisoned;
 
 /// How the git child's error is called for a folder that the commit does not have.
 const NO_SUCH_PATH: &str = "NoSuchPath";
@@ -101,9 +102,8 @@ impl EnvironmentReconciler {
         }
     }
 
-    // A plain map that no panic can leave half-written.
     fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.memories)
     }
 }
 
@@ -118,8 +118,8 @@ impl Reconciler for EnvironmentReconciler {
         if environment.metadata.deletion_timestamp.is_some() {
             return Next::Await;
         }
-        let key = (environment.namespace().unwrap_or_default(), environment.name_any());
-        let owner = Owner::new(OwnerKind::Environment, &key.0, &key.1);
+        let key = Key::of(&environment.metadata);
+        let owner = Owner::of(OwnerKind::Environment, &key);
         self.owners.note(&owner);
         let before = match self.statuses.of(&environment).await {
             Ok(before) => before,
@@ -143,7 +143,7 @@ impl Reconciler for EnvironmentReconciler {
             findings.failures.clone_from(&failure.failures);
             if findings.failures.is_empty() {
                 findings.failures.push(ObjectFailure {
-                    object: format!("Environment {}/{}", key.0, key.1),
+                    object: owner.to_string(),
                     reason: failure.reason.clone(),
                     message: failure.message.clone(),
                 });
@@ -156,34 +156,34 @@ impl Reconciler for EnvironmentReconciler {
         if self.statuses.write(&environment, &before, &after, tell).await { next } else { Next::Retry }
     }
 
-    async fn gone(&self, namespace: &str, name: &str) -> Next {
-        if !is_gone::<Environment>(&self.cluster.client(), namespace, name).await {
+    async fn gone(&self, key: &Key) -> Next {
+        if !is_gone::<Environment>(&self.cluster.client(), key).await {
             return Next::Retry;
         }
-        let key = (namespace.to_owned(), name.to_owned());
-        let owner = Owner::new(OwnerKind::Environment, namespace, name);
+        let owner = Owner::of(OwnerKind::Environment, key);
+        let Key { namespace, name } = key;
         let meta = ObjectMeta {
-            namespace: Some(namespace.to_owned()),
-            name: Some(name.to_owned()),
-            uid: self.memories().remove(&key).and_then(|memory| memory.uid),
+            namespace: Some(namespace.clone()),
+            name: Some(name.clone()),
+            uid: self.memories().remove(key).and_then(|memory| memory.uid),
             ..ObjectMeta::default()
         };
-        self.peers.gone(&key);
+        self.peers.gone(key);
         let gone = meta.into_response_partial::<Environment>();
-        self.statuses.forget(&key);
-        self.repositories.unsubscribe(namespace, name);
-        self.renderer.forget(&key);
+        self.statuses.forget(key);
+        self.repositories.unsubscribe(key);
+        self.renderer.forget(key);
         let cleaned = async {
-            let left = deletion::clean_up(&self.cluster, &self.inventories, &self.peers, &key).await?;
+            let left = deletion::clean_up(&self.cluster, &self.inventories, &self.peers, key).await?;
             if !left.is_empty() {
                 self.announcer.publish(&gone, EventType::Warning, "ObjectsLeft", listed(&left)).await;
             }
-            self.inventories.remove(&key).await.map_err(Unfinished::Api)
+            self.inventories.remove(key).await.map_err(Unfinished::Api)
         };
         match cleaned.await {
             Ok(()) => {
                 self.owners.forget(&owner);
-                self.peers.forget(&key);
+                self.peers.forget(key);
                 Next::Await
             }
             Err(wait @ Unfinished::NotYetKnown { .. }) => {
@@ -202,14 +202,14 @@ impl Reconciler for EnvironmentReconciler {
         self.inventories.keys().await
     }
 
-    async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
-        self.peers.note_illegible(&(namespace.to_owned(), name.to_owned()));
-        let message = format!("Environment {namespace}/{name} cannot be read by this version of drover: {error}");
+    async fn unreadable(&self, key: &Key, error: &str) {
+        self.peers.note_illegible(key);
+        let message = format!("Environment {key} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: UNREADABLE.into(), message };
         let now = Time(jiff::Timestamp::now());
         // What is known of its commits stays.
         let change = |before, generation| status::next(&before, &Findings::default(), &outcome, generation, &now);
-        self.statuses.amend(namespace, name, change).await;
+        self.statuses.amend(key, change).await;
     }
 }
 
@@ -243,17 +243,17 @@ impl EnvironmentReconciler {
         findings: &mut Findings,
     ) -> Result<Reached, Failure> {
         if environment.spec.suspend == Some(true) {
-            self.repositories.unsubscribe(&key.0, &key.1);
+            self.repositories.unsubscribe(key);
             memory.dereferenced = None;
             return Ok(Reached::Suspended);
         }
-        let acting = self.cluster.acting_as(&key.0, account(environment));
+        let acting = self.cluster.acting_as(&key.namespace, account(environment));
         if !memory.dereferenced.as_ref().is_some_and(|d| d.holds(environment)) {
             let dereferenced =
                 dereference(&acting, environment).await.inspect_err(|_| self.peers.unreadable(key, None))?;
-            self.repositories.subscribe(&key.0, &key.1, dereferenced.subscription.as_ref().clone());
+            self.repositories.subscribe(key, dereferenced.subscription.as_ref().clone());
             if memory.dereferenced.as_ref().is_some_and(|before| before.asked_before(environment)) {
-                self.repositories.sync_now(&key.0, &key.1);
+                self.repositories.sync_now(key);
             }
             memory.dereferenced = Some(dereferenced);
         }
@@ -261,7 +261,7 @@ impl EnvironmentReconciler {
             findings.webhook_path = webhook_id(&environment.spec.source.url).map(|id| format!("/webhook/{id}"));
         }
         // While the repository cannot be reached, the last commit that is known stays in force: drift is still put back.
-        let (commit, unreachable) = match self.repositories.head(&key.0, &key.1) {
+        let (commit, unreachable) = match self.repositories.head(key) {
             Head::Pending => return Ok(Reached::Fetching),
             Head::At { commit, fetched_at } => {
                 findings.head = Some((commit.clone(), Time(fetched_at)));
@@ -307,10 +307,10 @@ impl EnvironmentReconciler {
         if environment.spec.deletion_policy != Some(DeletionPolicy::Delete) {
             memory.definition = None;
         } else if memory.definition.is_none() {
-            let found = definition(&self.cluster.client(), deletion::CRD).await;
+            let found = definition(&self.cluster.client(), &OwnerKind::Environment.definition()).await;
             memory.definition = found.map_err(|error| Failure::of(&error))?;
         }
-        let newest = || match self.repositories.head(&key.0, &key.1) {
+        let newest = || match self.repositories.head(key) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
             Head::Pending | Head::Failed { .. } => true,
         };
@@ -332,8 +332,8 @@ impl EnvironmentReconciler {
         .await
         .inspect_err(|failure| {
             if failure.mended_by == MendedBy::Turn {
-                for (namespace, name) in self.peers.behind(key, &commit.id) {
-                    self.repositories.sync_now(&namespace, &name);
+                for behind in self.peers.behind(key, &commit.id) {
+                    self.repositories.sync_now(&behind);
                 }
             }
         })?;

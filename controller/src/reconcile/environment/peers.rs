@@ -7,16 +7,15 @@
 //! same namespace, and those that follow the same branch of the same repository. Others could keep objects from being deleted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use drover_core::plan::{Desired, Elsewhere};
 use drover_core::render::ObjectKey;
-use drover_crds::{Environment, Owner, OwnerKind, Reference};
-use kube::ResourceExt as _;
+use drover_crds::{Environment, Key, Owner, OwnerKind, Reference};
 
-use crate::driver::Key;
 use crate::git::CommitId;
 use crate::git::webhook::webhook_id;
+use crate::unpoisoned;
 
 /// All Environments, as far as the others' plans need them.
 #[derive(Default)]
@@ -94,13 +93,13 @@ fn holds(wants: &[Desired], object: &ObjectKey) -> bool {
 }
 
 fn named(key: &Key) -> String {
-    Owner::new(OwnerKind::Environment, &key.0, &key.1).to_string()
+    Owner::of(OwnerKind::Environment, key).to_string()
 }
 
 impl Peers {
     /// Notes an Environment that exists, as its spec is now.
     pub(super) fn note(&self, environment: &Environment) {
-        let key = (environment.namespace().unwrap_or_default(), environment.name_any());
+        let key = Key::of(&environment.metadata);
         let source = &environment.spec.source;
         let generation = environment.metadata.generation;
         let suspended = environment.spec.suspend == Some(true);
@@ -111,7 +110,7 @@ impl Peers {
             _ => {
                 let peer = Peer {
                     generation,
-                    label: Owner::new(OwnerKind::Environment, &key.0, &key.1).label(),
+                    label: Owner::of(OwnerKind::Environment, &key).label(),
                     source: (webhook_id(&source.url), source.reference.clone()),
                     suspended,
                     read: None,
@@ -127,7 +126,7 @@ impl Peers {
     pub(super) fn note_illegible(&self, key: &Key) {
         self.known().peers.entry(key.clone()).or_insert_with(|| Peer {
             generation: None,
-            label: Owner::new(OwnerKind::Environment, &key.0, &key.1).label(),
+            label: Owner::of(OwnerKind::Environment, key).label(),
             source: (None, Reference::default()),
             suspended: false,
             read: None,
@@ -198,7 +197,7 @@ impl Peers {
             let twin = source == Some(&peer.source);
             let sight = match commit.filter(|_| twin) {
                 Some(commit) => peer.at(commit),
-                None if key.0 == me.0 || twin => peer.newest(),
+                None if key.namespace == me.namespace || twin => peer.newest(),
                 None => continue,
             };
             match sight {
@@ -206,7 +205,7 @@ impl Peers {
                 Sight::Known(_) => {}
                 Sight::NotYet => not_yet = not_yet.or_else(|| twin.then(|| named(key))),
                 // Another namespace's trouble is not this one's.
-                Sight::Never => never = never.or_else(|| (twin && key.0 == me.0).then(|| named(key))),
+                Sight::Never => never = never.or_else(|| (twin && key.namespace == me.namespace).then(|| named(key))),
             }
         }
         match (not_yet, never) {
@@ -220,7 +219,7 @@ impl Peers {
     /// `None` when it is an Environment that was not noted.
     fn holder(&self, me: &Key, commit: &CommitId, label: &str, object: &ObjectKey) -> Option<Elsewhere> {
         // What is a child of an app is nobody else's, also when the app is gone.
-        if !label.starts_with("env.") {
+        if Owner::parse(label).is_none_or(|owner| owner.kind() != OwnerKind::Environment) {
             return Some(Elsewhere::Nothing);
         }
         let known = self.known();
@@ -229,7 +228,7 @@ impl Peers {
         }
         let (key, peer) = known.peers.iter().find(|(_, peer)| peer.label == label)?;
         let twin = known.peers.get(me).is_some_and(|mine| mine.source == peer.source);
-        if peer.suspended || !twin && key.0 != me.0 {
+        if peer.suspended || !twin && key.namespace != me.namespace {
             return Some(Elsewhere::Nothing);
         }
         Some(match if twin { peer.at(commit) } else { peer.newest() } {
@@ -255,9 +254,8 @@ impl Peers {
         behind
     }
 
-    // A plain map that no panic can leave half-written.
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.known)
     }
 }
 
@@ -273,7 +271,7 @@ mod tests {
     use super::*;
 
     fn key(namespace: &str, name: &str) -> Key {
-        (namespace.to_owned(), name.to_owned())
+        Key::new(namespace, name)
     }
 
     fn object(name: &str) -> ObjectKey {
@@ -289,7 +287,7 @@ mod tests {
         CommitId::parse(&digit.to_string().repeat(40)).expect("40 digits")
     }
 
-    fn environment((namespace, name): &Key, branch: &str, generation: i64, suspend: bool) -> Environment {
+    fn environment(Key { namespace, name }: &Key, branch: &str, generation: i64, suspend: bool) -> Environment {
         serde_json::from_value(json!({
             "apiVersion": "drover.dev/v1alpha1", "kind": "Environment",
             "metadata": {"namespace": namespace, "name": name, "generation": generation},
@@ -334,15 +332,15 @@ mod tests {
     /// One turn of `me`, which follows a folder with the object or without: it is read, planned, and carried out on the one object
     /// that there is, uid and owner's label.
     fn turn(peers: &Peers, me: &Key, has_it: bool, live: &mut (String, String), inventory: &mut Vec<InventoryEntry>) {
-        let owner = Owner::new(OwnerKind::Environment, &me.0, &me.1).label();
+        let owner = Owner::of(OwnerKind::Environment, me).label();
         // Something besides, so that no folder is empty.
         let desired = wants(if has_it { &["web"] } else { &[] });
-        let own = [Desired { key: object(&me.1), hash: "h".into(), stage: Stage::Config }];
+        let own = [Desired { key: object(&me.name), hash: "h".into(), stage: Stage::Config }];
         peers.read(me, &commit('2'), &desired, true);
         let all: Vec<Desired> = desired.iter().chain(&own).cloned().collect();
         let guards = Guards {
-            namespace: me.0.clone(),
-            name: me.1.clone(),
+            namespace: me.namespace.clone(),
+            name: me.name.clone(),
             owner_label: owner.clone(),
             path: String::new(),
             commit: commit('2').to_string(),
@@ -362,8 +360,8 @@ mod tests {
             Knowledge::Present(LiveView { uid, applied, owner_label, elsewhere, ..LiveView::default() })
         };
         let plan = plan(&all, look, inventory, &guards).expect("nothing to refuse");
-        assert!(plan.prune.is_empty(), "deleted by {}: {:?}", me.1, plan.prune);
-        assert_eq!(plan.conflicts().count(), 0, "a conflict is told by {}", me.1);
+        assert!(plan.prune.is_empty(), "deleted by {}: {:?}", me.name, plan.prune);
+        assert_eq!(plan.conflicts().count(), 0, "a conflict is told by {}", me.name);
         if plan.applies().any(|step| step.key.name == "web") {
             live.1 = owner;
         }

@@ -1,13 +1,14 @@
 //! Whose large tree may be in memory: a few at a time, first come, first served.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use drover_crds::Key;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::driver::Key;
 use crate::git::CommitId;
+use crate::unpoisoned;
 
 /// Who has not asked for that long has other things to do, and is passed over.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -60,7 +61,7 @@ impl Turns {
 
     // A plain list that no panic can leave half-written.
     fn queue(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.queue)
     }
 }
 
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     fn key(name: &str) -> Key {
-        ("shop".to_owned(), name.to_owned())
+        Key::new("shop", name)
     }
 
     fn commit(digit: char) -> CommitId {

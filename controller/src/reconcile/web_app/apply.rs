@@ -8,7 +8,7 @@ use drover_core::render::{Object, ObjectKey};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::takeover::{Found, Phase, handed_over, waits};
 use drover_core::workload::validate::{App, ValidatedWebApp};
-use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner};
+use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner, OwnerKind};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Pod;
@@ -18,7 +18,7 @@ use kube::core::DynamicObject;
 
 use super::children::children;
 use super::dereference::key;
-use crate::cluster::{Acting, ApiError, Applied, Cluster};
+use crate::cluster::{Acting, ApiError, Applied, Cluster, is_conflict, is_not_found};
 
 /// How many releases are kept.
 const KEPT: usize = 10;
@@ -98,7 +98,7 @@ pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Resul
     let name = Release::record_name(app, release.number);
     let Err(error) = api.create(&PostParams::default(), &record).await else { return Ok(()) };
     let key = key("apps", "ControllerRevision", &app.namespace, &name);
-    if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
+    if !is_conflict(&error) {
         return Err(acting.error(error, "create", &key).into());
     }
     let found = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))?;
@@ -117,7 +117,9 @@ pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Resul
 /// Whether a record belongs to a WebApp of the same name that was deleted.
 fn is_of_another_life(app: &App, record: &ControllerRevision) -> bool {
     let mut owners = record.metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
-    owners.any(|owner| owner.kind == "WebApp" && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref())
+    owners.any(|owner| {
+        owner.kind == OwnerKind::WebApp.as_str() && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref()
+    })
 }
 
 /// Applies the children of `app`, under the definition of WebApps with that uid, and deletes those that it no longer has. None is
@@ -266,7 +268,7 @@ pub async fn start_pull(acting: &Acting, app: &ValidatedWebApp, target: &PullTar
     let pod = build::pull_pod(app, target);
     match api.create(&PostParams::default(), &pod).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) if is_conflict(&error) => Ok(()),
         Err(error) => {
             let name = build::pull_pod_name(&app.app, target.release);
             Err(acting.error(error, "create", &key("", "Pod", &app.app.namespace, &name)).into())
@@ -300,7 +302,7 @@ where
     let api: Api<K> = Api::namespaced(acting.client(), &app.namespace);
     match api.delete(name, &DeleteParams::background()).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) if is_not_found(&error) => Ok(()),
         Err(error) => Err(acting.error(error, "delete", &key).into()),
     }
 }

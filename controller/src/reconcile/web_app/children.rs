@@ -4,14 +4,9 @@
 //! is in the WebApp's own namespace, has the name that a child of its kind gets, and has fields that the field manager of this
 //! WebApp wrote.
 
-use drover_core::render::ObjectKey;
-use drover_crds::{Owner, OwnerKind, bounded_name};
-
 use crate::cluster::{Index, Live};
-use crate::driver::Key;
-
-/// The longest label that was surely not cut: it can be read back.
-const WHOLE: usize = 62;
+use drover_core::render::ObjectKey;
+use drover_crds::{Key, Labelled, Owner, OwnerKind, bounded_name};
 
 /// The children of that owner that the watches show.
 pub fn children(index: &Index, owner: &Owner) -> Vec<(ObjectKey, Live)> {
@@ -23,8 +18,8 @@ pub fn children(index: &Index, owner: &Owner) -> Vec<(ObjectKey, Live)> {
 /// Whether an object with the label of `owner` is its child.
 fn is_child(owner: &Owner, key: &ObjectKey, live: &Live) -> bool {
     // Claims are named after their volume, too.
-    let named = key.kind == "PersistentVolumeClaim" || key.name == bounded_name(&owner.name);
-    named && key.namespace.as_ref() == Some(&owner.namespace) && live.fields != 0
+    let named = key.kind == "PersistentVolumeClaim" || key.name == bounded_name(&owner.key.name);
+    named && key.namespace.as_ref() == Some(&owner.key.namespace) && live.fields != 0
 }
 
 /// The WebApps that some object's label names, whether they exist or not.
@@ -34,16 +29,14 @@ pub fn parents(index: &Index) -> Vec<Key> {
 
 /// The WebApp of that label. A label that may be cut is that of a child with the WebApp's own name.
 fn parent(label: &str, labelled: impl FnOnce() -> Vec<(ObjectKey, Live)>) -> Option<Key> {
-    let (namespace, name) = label.strip_prefix("app.")?.split_once('.')?;
-    if label.len() <= WHOLE {
-        return Some((namespace.to_owned(), name.to_owned()));
+    match Owner::parse(label)? {
+        Labelled::By(owner) => (owner.kind == OwnerKind::WebApp).then_some(owner.key),
+        Labelled::Cut(kind) if kind != OwnerKind::WebApp => None,
+        Labelled::Cut(kind) => labelled().iter().find_map(|(key, _)| {
+            let owner = Owner::new(kind, key.namespace.as_ref()?, &key.name);
+            (owner.label() == label).then_some(owner.key)
+        }),
     }
-    let is_of = |key: &ObjectKey| {
-        let namespace = key.namespace.as_ref()?;
-        (Owner::new(OwnerKind::WebApp, namespace, &key.name).label() == label)
-            .then(|| (namespace.clone(), key.name.clone()))
-    };
-    labelled().iter().find_map(|(key, _)| is_of(key))
 }
 
 #[cfg(test)]
@@ -97,6 +90,19 @@ mod tests {
         assert_eq!(found, [child, claim]);
     }
 
+    /// A name whose cut would end in a dash loses that too, so its label is shorter than a label may be.
+    #[test]
+    fn a_cut_label_stands_for_no_web_app_but_the_one_that_has_it() {
+        let long = format!("{}-{}", "x".repeat(42), "y".repeat(30));
+        let cut = Owner::new(OwnerKind::WebApp, "shop", &long).label();
+        assert_eq!(cut.len(), 62);
+        let ours = format!("drover-{cut}");
+        let claim = (key("PersistentVolumeClaim", "shop", "data"), live(&cut, &ours));
+        let account = (key("ServiceAccount", "shop", &long), live(&cut, &ours));
+        assert_eq!(parents(&index(&[claim.clone(), account])), [Key::new("shop", long)]);
+        assert_eq!(parents(&index(&[claim])), [], "whose the claim is nobody knows");
+    }
+
     #[test]
     fn a_web_app_is_found_by_what_it_left_whatever_else_has_its_label() {
         let long = "x".repeat(60);
@@ -110,6 +116,6 @@ mod tests {
         ]);
         let mut found = parents(&index);
         found.sort();
-        assert_eq!(found, [("shop".to_owned(), "web".to_owned()), ("shop".to_owned(), long)]);
+        assert_eq!(found, [Key::new("shop", "web"), Key::new("shop", long)]);
     }
 }

@@ -6,15 +6,11 @@
 //! applied: under another one nobody knows whether the WebApp was deleted or only its definition.
 
 use drover_core::render::ObjectKey;
-use drover_crds::{ANNOTATION_DEFINITION, DEFAULT_SERVICE_ACCOUNT, Owner};
+use drover_crds::{ANNOTATION_DEFINITION, DEFAULT_SERVICE_ACCOUNT, Key, Owner, OwnerKind};
 
 use super::children::{children, parents};
 use crate::cluster::discovery::Kind;
 use crate::cluster::{Acting, ApiError, Cluster, Sight, definition, namespace_is_going};
-use crate::driver::Key;
-
-/// Name of the definition of WebApps.
-pub(super) const CRD: &str = "webapps.drover.dev";
 
 /// Group and kind of every child, what serves first.
 const CHILDREN: [(&str, &str); 7] = [
@@ -30,14 +26,14 @@ const CHILDREN: [(&str, &str); 7] = [
 /// Deletes the children, except claims that are retained. What cannot be deleted now keeps nothing else from going: it would
 /// serve on.
 pub async fn clean_up(cluster: &Cluster, owner: &Owner) -> Result<(), ApiError> {
-    let Some(definition) = definition(&cluster.client(), CRD).await? else {
+    let Some(definition) = definition(&cluster.client(), &OwnerKind::WebApp.definition()).await? else {
         tracing::warn!(%owner, "the definition of WebApps is being deleted: their children stay");
         return Ok(());
     };
-    if namespace_is_going(&cluster.client(), &owner.namespace).await? {
+    if namespace_is_going(&cluster.client(), &owner.key.namespace).await? {
         return Ok(());
     }
-    let acting = cluster.acting_as(&owner.namespace, DEFAULT_SERVICE_ACCOUNT);
+    let acting = cluster.acting_as(&owner.key.namespace, DEFAULT_SERVICE_ACCOUNT);
     let (mut deleted, mut left, mut failed) = (0, 0, None);
     for child in CHILDREN {
         if let Err(error) = watch(cluster, child).await {

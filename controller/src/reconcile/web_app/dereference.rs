@@ -9,7 +9,7 @@ use drover_core::render::ObjectKey;
 use drover_core::workload::build;
 use drover_core::workload::takeover::Kept;
 use drover_core::workload::validate::{App, LiveClaim};
-use drover_crds as crds;
+use drover_crds::{self as crds, DROVER, LABEL_INSTANCE, LABEL_MANAGED_BY};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use kube::Api;
@@ -30,7 +30,7 @@ pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
 /// The releases that were written down, newest first.
 pub async fn releases(acting: &Acting, app: &App) -> Result<Vec<Release>, ApiError> {
     let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
-    let selector = format!("app.kubernetes.io/managed-by=drover,app.kubernetes.io/instance={}", app.object_name());
+    let selector = format!("{LABEL_MANAGED_BY}={DROVER},{LABEL_INSTANCE}={}", app.object_name());
     let key = key("apps", "ControllerRevision", &app.namespace, &app.object_name());
     let list = api.list(&ListParams::default().labels(&selector)).await.map_err(|e| acting.error(e, "list", &key))?;
     let mut releases: Vec<Release> = list.items.iter().filter_map(|r| Release::from_record(app, r)).collect();

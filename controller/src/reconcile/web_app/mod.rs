@@ -17,7 +17,7 @@ mod dereference;
 mod progress;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use drover_core::release::status;
@@ -27,8 +27,8 @@ use drover_core::workload::build;
 use drover_core::workload::takeover::{Kept, Refusal};
 use drover_core::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking, validate};
 use drover_crds::condition::Outcome;
-use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_FORCE, ANNOTATION_RESTARTED_AT};
-use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Owner, OwnerKind, WebApp, WebAppStatus};
+use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Key, Owner, OwnerKind, WebApp, WebAppStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::runtime::events::EventType;
@@ -37,8 +37,9 @@ use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
-use crate::driver::{Key, Next, Reconciler};
+use crate::driver::{Next, Reconciler};
 use crate::registry::{self, Registry};
+use crate::unpoisoned;
 
 /// How long to wait after a refusal that only a person or an event outside of drover's sight can lift, such as a role that is
 /// granted.
@@ -142,9 +143,8 @@ impl WebAppReconciler {
         Self { cluster, registry, owners, announcer, statuses, memories: Mutex::default() }
     }
 
-    // A plain map that no panic can leave half-written.
     fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned::lock(&self.memories)
     }
 
     /// The uid of the definition of WebApps; `None` while that is being deleted, and `app` with it.
@@ -155,7 +155,7 @@ impl WebAppReconciler {
             // No object outlives its definition.
             return Ok(remembered);
         }
-        let found = definition(&self.cluster.client(), deletion::CRD).await?;
+        let found = definition(&self.cluster.client(), &OwnerKind::WebApp.definition()).await?;
         if let Some(definition) = found.clone() {
             self.memories().insert(key.clone(), Memory { uid, definition });
         }
@@ -188,8 +188,8 @@ impl Reconciler for WebAppReconciler {
         if object.metadata.deletion_timestamp.is_some() {
             return Next::Await;
         }
-        let key = (object.namespace().unwrap_or_default(), object.name_any());
-        let owner = Owner::new(OwnerKind::WebApp, &key.0, &key.1);
+        let key = Key::of(&object.metadata);
+        let owner = Owner::of(OwnerKind::WebApp, &key);
         self.owners.note(&owner);
         let annotation = |name: &str| object.annotations().get(name).map(String::as_str);
         let before = match self.statuses.of(&object).await {
@@ -207,13 +207,13 @@ impl Reconciler for WebAppReconciler {
         let mut work = Work {
             cluster: &self.cluster,
             registry: &self.registry,
-            acting: self.cluster.acting_as(&key.0, DEFAULT_SERVICE_ACCOUNT),
+            acting: self.cluster.acting_as(&key.namespace, DEFAULT_SERVICE_ACCOUNT),
             owner: &owner,
-            app: App { namespace: key.0.clone(), name: key.1.clone(), uid: object.uid() },
+            app: App { namespace: key.namespace.clone(), name: key.name.clone(), uid: object.uid() },
             wanted: Wanted {
                 spec: &object.spec,
                 commit: annotation(ANNOTATION_COMMIT),
-                asked: annotation(ANNOTATION_FORCE),
+                asked: annotation(ANNOTATION_RECONCILE_AT),
             },
             definition: &definition,
             restarted_at: annotation(ANNOTATION_RESTARTED_AT),
@@ -235,22 +235,21 @@ impl Reconciler for WebAppReconciler {
         if self.statuses.write(&object, &before, &after, tell).await { next } else { Next::Retry }
     }
 
-    async fn gone(&self, namespace: &str, name: &str) -> Next {
-        if !is_gone::<WebApp>(&self.cluster.client(), namespace, name).await {
+    async fn gone(&self, key: &Key) -> Next {
+        if !is_gone::<WebApp>(&self.cluster.client(), key).await {
             return Next::Retry;
         }
-        let key = (namespace.to_owned(), name.to_owned());
-        self.memories().remove(&key);
-        self.statuses.forget(&key);
-        self.registry.forget(&key);
-        let owner = Owner::new(OwnerKind::WebApp, namespace, name);
+        self.memories().remove(key);
+        self.statuses.forget(key);
+        self.registry.forget(key);
+        let owner = Owner::of(OwnerKind::WebApp, key);
         match deletion::clean_up(&self.cluster, &owner).await {
             Ok(()) => {
                 self.owners.forget(&owner);
                 Next::Await
             }
             Err(error) => {
-                tracing::warn!(%namespace, %name, %error, "cannot clean up after a deleted WebApp yet");
+                tracing::warn!(namespace = %key.namespace, name = %key.name, %error, "cannot clean up after a deleted WebApp yet");
                 Next::Retry
             }
         }
@@ -260,8 +259,8 @@ impl Reconciler for WebAppReconciler {
         deletion::left_behind(&self.cluster).await
     }
 
-    async fn unreadable(&self, namespace: &str, name: &str, error: &str) {
-        let message = format!("WebApp {namespace}/{name} cannot be read by this version of drover: {error}");
+    async fn unreadable(&self, key: &Key, error: &str) {
+        let message = format!("WebApp {key} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
         let now = Time(jiff::Timestamp::now());
         // What is known of its releases stays: only the conditions change.
@@ -270,6 +269,6 @@ impl Reconciler for WebAppReconciler {
             status::conclude(&mut status, &outcome, url, generation, &now);
             status
         };
-        self.statuses.amend(namespace, name, change).await;
+        self.statuses.amend(key, change).await;
     }
 }

@@ -291,12 +291,11 @@ impl Work<'_> {
     /// A release whose record is missing is new, or its WebApp was deleted a moment ago and took the records along: then nothing is
     /// written for it any more.
     async fn is_still_there(&self) -> Result<(), Failure> {
-        let App { namespace, name, uid } = &self.app;
-        let found = current_uid::<WebApp>(&self.cluster.client(), namespace, name).await?;
-        if found.is_some() && found == *uid {
+        let found = current_uid::<WebApp>(&self.cluster.client(), &self.owner.key).await?;
+        if found.is_some() && found == self.app.uid {
             Ok(())
         } else {
-            Err(ApiError::Changed { object: format!("WebApp {namespace}/{name}") }.into())
+            Err(ApiError::Changed { object: self.owner.to_string() }.into())
         }
     }
 
@@ -311,8 +310,7 @@ impl Work<'_> {
         let credentials = dereference::credentials(&self.acting, &self.app, spec).await?;
         let Wanted { commit, asked, .. } = self.wanted;
         let wanted = registry::Wanted { image: &spec.image, credentials: &credentials, commit, asked };
-        let who = (self.app.namespace.clone(), self.app.name.clone());
-        match self.registry.look_up(&who, &wanted) {
+        match self.registry.look_up(&self.owner.key, &wanted) {
             Answer::Known(resolved) => {
                 let user = ImageUser::Known(resolved.user.unwrap_or_default());
                 Ok(Some(Image { reference: resolved.reference, user }))

@@ -1,7 +1,7 @@
 use super::*;
 
-fn name(namespace: &str, name: &str) -> Name {
-    (namespace.to_owned(), name.to_owned())
+fn name(namespace: &str, name: &str) -> Key {
+    Key::new(namespace, name)
 }
 
 fn question(image: &str) -> Question {
@@ -38,7 +38,7 @@ impl Asked {
         Self { lookups: Lookups::default(), now: Instant::now() }
     }
 
-    fn ask(&mut self, who: &Name, question: &Question, asked: Option<&str>) -> Answer {
+    fn ask(&mut self, who: &Key, question: &Question, asked: Option<&str>) -> Answer {
         self.lookups.ask(who, question, &Credentials::default(), asked, self.now)
     }
 
@@ -47,7 +47,7 @@ impl Asked {
     }
 
     fn answered(&mut self, question: &Question, answer: Result<Resolved, Error>) -> Vec<String> {
-        self.lookups.answered(question, answer, self.now, 0.5).into_iter().map(|(_, name)| name).collect()
+        self.lookups.answered(question, answer, self.now, 0.5).into_iter().map(|key| key.name).collect()
     }
 
     fn pass(&mut self, seconds: u64) {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use drover::git::{Head, Limits};
 
-use super::pool::{Pool, branch, commit, eventually};
+use super::pool::{Pool, branch, commit, eventually, team};
 use super::server::{GitServer, Repo, noise};
 
 impl Repo {
@@ -57,14 +57,14 @@ async fn a_reference_that_cannot_be_fetched_fails_alone() {
     // News of the good one comes, and who comes later does not hear of the bad ones.
     let second = repo.push("prod", &[("deploy/app.yaml", "a: 2\n")], "second");
     let other = repo.push("other", &[("deploy/app.yaml", "a: 3\n")], "other");
-    pool.repositories.sync_now("team", "good");
+    pool.repositories.sync_now(&team("good"));
     pool.until_at("good", &second).await;
     pool.follow("other", &url, branch("other"), server.password());
     let head = pool.until("other", |head| *head != Head::Pending).await;
     assert!(matches!(&head, Head::At { commit, .. } if commit.id.as_str() == other), "{head:?}");
     // A sound commit is all that a bad branch needs.
     let mended = repo.push("short", &[("deploy/app.yaml", "a: 4\n")], "mended");
-    pool.repositories.sync_now("team", "good");
+    pool.repositories.sync_now(&team("good"));
     pool.until_at("short", &mended).await;
 }
 
@@ -84,7 +84,7 @@ async fn a_branch_that_is_too_large_fails_alone_and_is_not_fetched_at_every_look
     let mut fetches = Vec::new();
     for _ in 0..2 {
         let looks = server.requests("GET");
-        pool.repositories.sync_now("team", "good");
+        pool.repositories.sync_now(&team("good"));
         eventually("the server was asked", || server.requests("GET") > looks).await;
         fetches.push(server.requests("POST"));
     }
@@ -101,12 +101,12 @@ async fn a_commit_with_a_folder_in_the_place_of_a_file_is_told_once() {
     pool.follow("bad", &server.https("demo"), branch("bad"), server.password());
     let Head::At { commit, .. } = pool.until("bad", |head| *head != Head::Pending).await else { panic!("it is sent") };
     for _ in 0..2 {
-        let error = pool.repositories.read("team", "bad", &commit.id, "", None).await.expect_err("it is no file");
+        let error = pool.repositories.read(&team("bad"), &commit.id, "", None).await.expect_err("it is no file");
         assert_eq!(error.label(), "UnsoundCommit", "{error}");
         assert!(error.is_terminal() && error.to_string().contains("a.yaml is a tree and no file"), "{error}");
     }
     let looks = server.requests("GET");
-    pool.repositories.sync_now("team", "bad");
+    pool.repositories.sync_now(&team("bad"));
     eventually("the server was asked", || server.requests("GET") > looks).await;
     assert_eq!(server.requests("POST"), 2, "it was fetched once, in two steps");
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use drover::git::{Error, Limits};
 
 use super::followed::Followed;
+use super::pool::team;
 use super::server::noise;
 
 impl Followed {
@@ -30,7 +31,7 @@ impl Followed {
         while self.pool.news.try_recv().is_ok() {}
         assert_eq!(self.files().await.expect_err("damaged").label(), label);
         let told = tokio::time::timeout(super::pool::DEADLINE, self.pool.news.recv()).await.expect("in time");
-        assert_eq!(told, Some(("team".to_owned(), "app".to_owned())));
+        assert_eq!(told, Some(team("app")));
         assert_eq!(self.files().await, Ok(1));
     }
 }

@@ -2,7 +2,7 @@
 
 use drover::git::{CommitId, Error, Limits, Tree, TreeId};
 
-use super::pool::{Pool, branch};
+use super::pool::{Pool, branch, team};
 use super::server::{GitServer, Repo};
 
 pub struct Followed {
@@ -30,13 +30,13 @@ impl Followed {
     /// Another commit, when the pool has found it.
     pub async fn push(&mut self, files: &[(&str, &str)]) -> CommitId {
         let id = self.repo.push("prod", files, "more");
-        self.pool.repositories.sync_now("team", "app");
+        self.pool.repositories.sync_now(&team("app"));
         self.pool.until_at("app", &id).await;
         self.head = CommitId::parse(&id).expect("id");
         self.head.clone()
     }
 
     pub async fn read(&self, commit: &CommitId, path: &str, known: Option<&TreeId>) -> Result<Tree, Error> {
-        self.pool.repositories.read("team", "app", commit, path, known).await
+        self.pool.repositories.read(&team("app"), commit, path, known).await
     }
 }

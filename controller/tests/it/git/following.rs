@@ -2,7 +2,7 @@
 
 use drover::git::{CommitId, Credential, Head};
 
-use super::pool::{Pool, branch, commit, eventually, semver, tag};
+use super::pool::{Pool, branch, commit, eventually, semver, tag, team};
 use super::server::GitServer;
 
 #[tokio::test]
@@ -26,11 +26,11 @@ async fn follows_a_branch_over_https_with_password_and_token_or_nothing_and_over
 
     let second = repo.push("prod", &[("deploy/app.yaml", "kind: Secret\n")], "second\n\nwith a body");
     for name in ["password", "token", "ssh", "public", "public, moved", "public, without TLS"] {
-        pool.repositories.sync_now("team", name);
+        pool.repositories.sync_now(&team(name));
         let Head::At { commit, .. } = pool.until_at(name, &second).await else { unreachable!() };
         assert_eq!((commit.message.as_str(), commit.author.as_str()), ("second", "Ada"));
         let id = CommitId::parse(&second).expect("id");
-        let tree = pool.repositories.read("team", name, &id, "deploy", None).await.expect("read");
+        let tree = pool.repositories.read(&team(name), &id, "deploy", None).await.expect("read");
         let files = tree.files.expect("files");
         assert_eq!(files.len(), 1, "{name}");
         assert_eq!((files[0].path.as_str(), files[0].bytes.as_slice()), ("deploy/app.yaml", &b"kind: Secret\n"[..]));
@@ -80,12 +80,12 @@ async fn tells_of_new_commits_of_a_deleted_branch_and_of_its_return() {
     // Another history under the same name.
     repo.git(&["commit", "-q", "--amend", "-m", "rewritten"]);
     let forced = repo.push_work("prod", "forced");
-    pool.repositories.sync_now("team", "app");
+    pool.repositories.sync_now(&team("app"));
     pool.until_at("app", &forced).await;
 
     repo.push("staging", &[], "elsewhere");
     repo.at_server(&["update-ref", "-d", "refs/heads/prod"]);
-    pool.repositories.sync_now("team", "app");
+    pool.repositories.sync_now(&team("app"));
     let error = pool.until_failed("app").await;
     assert_eq!(error.label(), "NoSuchBranch");
     assert_eq!(
@@ -95,11 +95,11 @@ async fn tells_of_new_commits_of_a_deleted_branch_and_of_its_return() {
             server.https("demo")
         )
     );
-    assert!(matches!(pool.repositories.head("team", "app"),
+    assert!(matches!(pool.repositories.head(&team("app")),
         Head::Failed { last_good: Some(last), .. } if last.id.as_str() == forced));
 
     let back = repo.push("prod", &[], "back");
-    pool.repositories.sync_now("team", "app");
+    pool.repositories.sync_now(&team("app"));
     pool.until_at("app", &back).await;
 }
 
@@ -123,7 +123,7 @@ async fn follows_tags_versions_and_commits() {
     }
 
     repo.tag(&[], "v1.11.0");
-    pool.repositories.sync_now("team", "highest");
+    pool.repositories.sync_now(&team("highest"));
     pool.until_at("highest", &third).await;
 
     for (name, reference, label) in [
@@ -155,7 +155,7 @@ async fn finds_a_commit_that_no_name_points_to() {
     pool.follow("old", &url, commit(&old), credential.clone());
     pool.until_at("old", &old).await;
     let id = CommitId::parse(&old).expect("id");
-    let files = pool.repositories.read("team", "old", &id, "", None).await.expect("read").files.expect("files");
+    let files = pool.repositories.read(&team("old"), &id, "", None).await.expect("read").files.expect("files");
     assert_eq!(files[0].bytes, b"kind: ConfigMap\n");
 
     // This one sends any commit that can be reached, so it alone is fetched.
@@ -187,7 +187,7 @@ async fn a_poll_without_news_is_one_request_however_many_follow() {
     let counts = || (server.requests("GET /demo.git/info/refs"), server.requests("POST"), server.requests(""));
     assert_eq!(counts(), (1, 2, 3), "the references are listed once, and fetching without history takes two steps");
     for polls in 1..=3 {
-        pool.repositories.sync_now("team", names[polls % 3]);
+        pool.repositories.sync_now(&team(names[polls % 3]));
         eventually("the server was asked", || server.requests("") >= 3 + polls).await;
         assert_eq!(counts(), (1 + polls, 2, 3 + polls));
     }

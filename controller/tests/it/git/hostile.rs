@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::pool::{Pool, branch, eventually};
+use super::pool::{Pool, branch, eventually, team};
 use super::server::{GitServer, noise};
 
 fn hasty() -> Limits {
@@ -73,7 +73,7 @@ async fn a_server_that_hangs_or_drips_is_given_up_and_delays_nobody() {
     }
     // While they are tried again and again, news of the healthy one is at hand.
     let next = repo.push("prod", &[("deploy/app.yaml", "a: 2")], "next");
-    pool.repositories.sync_now("team", "healthy");
+    pool.repositories.sync_now(&team("healthy"));
     pool.until_at("healthy", &next).await;
 }
 
@@ -126,7 +126,7 @@ async fn a_server_that_asks_to_be_left_alone_is_until_then() {
     assert_eq!(error, Error::Throttled { url: url.clone(), wait: Some(7) });
     let requests = server.requests("/busy/");
     for _ in 0..10 {
-        pool.repositories.sync_now("team", "busy");
+        pool.repositories.sync_now(&team("busy"));
     }
     // Another repository of the same server takes a turn meanwhile, so that there was time to ask.
     pool.follow("other", &server.https("demo"), branch("prod"), server.password());
@@ -183,7 +183,7 @@ async fn a_repository_that_needs_more_memory_than_usual_gets_it() {
     pool.follow("large", &server.https("large"), branch("prod"), server.password());
     pool.until_at("large", &head).await;
     let id = CommitId::parse(&head).expect("a commit");
-    let tree = pool.repositories.read("team", "large", &id, "deploy", None).await.expect("it can be read");
+    let tree = pool.repositories.read(&team("large"), &id, "deploy", None).await.expect("it can be read");
     assert_eq!(tree.files.expect("they are not known yet").len(), 1, "the texts are no manifests");
 }
 
@@ -201,7 +201,7 @@ async fn manifests_that_need_more_memory_than_usual_are_read() {
     pool.follow("many", &server.https("many"), branch("prod"), server.password());
     pool.until_at("many", &head).await;
     let id = CommitId::parse(&head).expect("a commit");
-    let tree = pool.repositories.read("team", "many", &id, "deploy", None).await.expect("they can be read");
+    let tree = pool.repositories.read(&team("many"), &id, "deploy", None).await.expect("they can be read");
     assert_eq!(tree.files.expect("they are not known yet").len(), paths.len() + 1);
 }
 
@@ -225,7 +225,7 @@ async fn a_child_ends_with_its_subscription() {
     pool.follow("app", &format!("http://{address}/a"), branch("prod"), Credential::default());
     arrival.await.expect("the child connected");
     assert!(child_in(pool.cache.path()).is_some());
-    pool.repositories.unsubscribe("team", "app");
+    pool.repositories.unsubscribe(&team("app"));
     eventually("the child is gone", || child_in(pool.cache.path()).is_none()).await;
 }
 

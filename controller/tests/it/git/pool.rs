@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use drover::git::{Config, Credential, Error, Head, Limits, Name, Repositories, Subscription};
-use drover_crds::Reference;
+use drover::git::{Config, Credential, Error, Head, Limits, Repositories, Subscription};
+use drover_crds::{Key, Reference};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -13,7 +13,7 @@ pub const DEADLINE: Duration = Duration::from_mins(1);
 
 pub struct Pool {
     pub repositories: Repositories,
-    pub news: UnboundedReceiver<Name>,
+    pub news: UnboundedReceiver<Key>,
     pub cache: TempDir,
 }
 
@@ -39,14 +39,14 @@ impl Pool {
         let interval = Duration::from_hours(1);
         let url = url.to_owned();
         let subscription = Subscription { url, reference, credential, interval, webhook_token: None };
-        self.repositories.subscribe("team", name, subscription);
+        self.repositories.subscribe(&team(name), subscription);
     }
 
     /// Waits for news until the head of `name` is as wanted.
     pub async fn until(&mut self, name: &str, wanted: impl Fn(&Head) -> bool) -> Head {
         let waiting = async {
             loop {
-                let head = self.repositories.head("team", name);
+                let head = self.repositories.head(&team(name));
                 if wanted(&head) {
                     return head;
                 }
@@ -54,7 +54,7 @@ impl Pool {
             }
         };
         let found = tokio::time::timeout(DEADLINE, waiting).await;
-        found.unwrap_or_else(|_| panic!("the head of {name} stayed {:?}", self.repositories.head("team", name)))
+        found.unwrap_or_else(|_| panic!("the head of {name} stayed {:?}", self.repositories.head(&team(name))))
     }
 
     /// Waits until `name` is at that commit.
@@ -80,6 +80,11 @@ pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("timed out waiting until {what}"));
+}
+
+/// The Environment of that name.
+pub fn team(name: &str) -> Key {
+    Key::new("team", name)
 }
 
 pub fn branch(name: &str) -> Reference {

@@ -2,7 +2,7 @@
 
 use drover::git::Credential;
 
-use super::pool::{Pool, branch, eventually};
+use super::pool::{Pool, branch, eventually, team};
 use super::server::{GitServer, credential};
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn https_without_the_right_credential() {
         assert!(error.is_terminal());
     }
     let password = server.setting("GIT_PASSWORD");
-    let head = format!("{:?}", pool.repositories.head("team", "redirect"));
+    let head = format!("{:?}", pool.repositories.head(&team("redirect")));
     assert!(!head.contains(password));
     // Asked once each: neither redirected nor tried again with the same password.
     assert_eq!(server.requests("/elsewhere/demo.git"), 1);
@@ -127,9 +127,9 @@ async fn the_last_subscriber_takes_the_cache_along() {
         pool.until_at(name, &head).await;
     }
     let folders = || std::fs::read_dir(pool.cache.path()).expect("folder").count();
-    pool.repositories.unsubscribe("team", "one");
+    pool.repositories.unsubscribe(&team("one"));
     assert_eq!(folders(), 1);
-    pool.repositories.unsubscribe("team", "two");
+    pool.repositories.unsubscribe(&team("two"));
     eventually("the cache is deleted", || folders() == 0).await;
-    assert_eq!(pool.repositories.head("team", "two"), drover::git::Head::Pending);
+    assert_eq!(pool.repositories.head(&team("two")), drover::git::Head::Pending);
 }

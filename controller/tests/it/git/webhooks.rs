@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, to_bytes};
 use axum::response::Response;
 use drover::git::webhook::{Leadership, Receiver, Refresh, router, webhook_id};
-use drover::git::{Credential, Name, Repositories, Subscription};
-use drover_crds::Reference;
+use drover::git::{Credential, Repositories, Subscription};
+use drover_crds::{Key, Reference};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, StatusCode};
 use sha2::Sha256;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::pool::{Pool, branch, eventually};
+use super::pool::{Pool, branch, eventually, team};
 use super::server::GitServer;
 
 const TOKEN: &str = "the webhook's token";
@@ -53,7 +53,7 @@ async fn each_host_s_webhook_brings_the_push_at_once() {
     let repo = server.repo("demo");
     let url = server.https("demo");
     let mut pool = Pool::new();
-    pool.repositories.subscribe("team", "app", subscription(&url, branch("prod"), server.password(), TOKEN));
+    pool.repositories.subscribe(&team("app"), subscription(&url, branch("prod"), server.password(), TOKEN));
     let first = repo.git(&["rev-parse", "HEAD"]);
     pool.until_at("app", &first).await;
     let receiver = leader(&pool.repositories, never());
@@ -91,7 +91,7 @@ async fn what_does_not_concern_anybody_asks_nobody() {
     let head = repo.git(&["rev-parse", "HEAD"]);
     let url = server.https("demo");
     let mut pool = Pool::new();
-    pool.repositories.subscribe("team", "app", subscription(&url, branch("prod"), server.password(), TOKEN));
+    pool.repositories.subscribe(&team("app"), subscription(&url, branch("prod"), server.password(), TOKEN));
     pool.until_at("app", &head).await;
     let receiver = leader(&pool.repositories, never());
     let id = webhook_id(&url).expect("id");
@@ -112,7 +112,7 @@ async fn a_wrong_proof_and_an_unknown_address_look_the_same() {
     server.repo("demo");
     let url = server.https("demo");
     let pool = Pool::new();
-    pool.repositories.subscribe("team", "app", subscription(&url, branch("prod"), server.password(), TOKEN));
+    pool.repositories.subscribe(&team("app"), subscription(&url, branch("prod"), server.password(), TOKEN));
     let receiver = leader(&pool.repositories, never());
     let id = webhook_id(&url).expect("id");
     let body = r#"{"ref":"refs/heads/prod"}"#;
@@ -151,12 +151,12 @@ async fn a_wrong_proof_and_an_unknown_address_look_the_same() {
 async fn a_rotated_token_is_read_again_once() {
     let pool = Pool::new();
     let url = "http://127.0.0.1:1/a";
-    pool.repositories.subscribe("team", "app", subscription(url, branch("prod"), Credential::default(), "old"));
-    let asked: Arc<Mutex<Vec<Vec<Name>>>> = Arc::default();
+    pool.repositories.subscribe(&team("app"), subscription(url, branch("prod"), Credential::default(), "old"));
+    let asked: Arc<Mutex<Vec<Vec<Key>>>> = Arc::default();
     let (log, repositories) = (asked.clone(), pool.repositories.clone());
     let refresh: Refresh = Arc::new(move |names| {
         log.lock().expect("lock").push(names);
-        repositories.subscribe("team", "app", subscription(url, branch("prod"), Credential::default(), "new"));
+        repositories.subscribe(&team("app"), subscription(url, branch("prod"), Credential::default(), "new"));
         Box::pin(async {})
     });
     let receiver = leader(&pool.repositories, refresh);
@@ -169,7 +169,7 @@ async fn a_rotated_token_is_read_again_once() {
     for status in futures::future::join_all(guesses).await {
         assert_eq!(status, StatusCode::NOT_FOUND);
     }
-    assert_eq!(*asked.lock().expect("lock"), [[("team".to_owned(), "app".to_owned())]], "once in ten seconds");
+    assert_eq!(*asked.lock().expect("lock"), [[team("app")]], "once in ten seconds");
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_standby_hands_on_to_the_leader_and_only_once() {
     let repo = server.repo("demo");
     let url = server.https("demo");
     let mut pool = Pool::new();
-    pool.repositories.subscribe("team", "app", subscription(&url, branch("prod"), server.password(), TOKEN));
+    pool.repositories.subscribe(&team("app"), subscription(&url, branch("prod"), server.password(), TOKEN));
     let first = repo.git(&["rev-parse", "HEAD"]);
     pool.until_at("app", &first).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");

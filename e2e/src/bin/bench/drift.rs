@@ -29,7 +29,7 @@ pub async fn put_back(apps: &Apps) -> Vec<Row> {
 }
 
 /// The label of the app's pods that is edited in the Service's selector.
-const SELECTS: &str = "app.kubernetes.io/instance";
+const SELECTS: &str = drover_crds::LABEL_INSTANCE;
 
 async fn after_an_edit(services: &Api<Service>, name: &str) -> Duration {
     let edit = Patch::Merge(json!({"spec": {"selector": {SELECTS: "nobody"}}}));

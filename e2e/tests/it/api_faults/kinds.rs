@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use drover_crds::{GROUP, LABEL_OWNER};
 use drover_e2e::{Cheese, Stage, eventually, install, steadily};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -77,7 +78,7 @@ async fn drover_s_own_kinds_disappear_and_return_and_nothing_is_deleted() {
     site.follow().await;
     site.is_ready_at(&first).await;
     let uids = async || -> Vec<Option<String>> {
-        let (pages, params) = (site.namespace.api::<ConfigMap>(), ListParams::default().labels("drover.dev/owner"));
+        let (pages, params) = (site.namespace.api::<ConfigMap>(), ListParams::default().labels(LABEL_OWNER));
         let pages = pages.list_metadata(&params).await.expect("ConfigMaps can be listed");
         pages.items.into_iter().map(|page| page.metadata.uid).collect()
     };
@@ -117,10 +118,7 @@ async fn drover_s_own_kinds_disappear_and_return_and_nothing_is_deleted() {
 async fn until_quiet_but_for_its_own_kinds(stage: &Stage, credential: &str, place: usize) {
     steadily("drover asks for nothing but its own kinds, and not often", Duration::from_secs(20), async || {
         let audit = stage.audit();
-        let own = audit
-            .since(place)
-            .iter()
-            .filter(|asked| asked.credential == credential && asked.call.group == "drover.dev");
+        let own = audit.since(place).iter().filter(|asked| asked.credential == credential && asked.call.group == GROUP);
         let count = own.count();
         if count <= 40 { Ok(()) } else { Err(format!("{count} requests")) }
     })

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use drover_crds::LocalObjectReference;
+use drover_crds::{LABEL_OWNER, LocalObjectReference};
 use drover_e2e::{Asked, Commit, Controller, Environment, GitRepo, Namespace, Stage, eventually};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams};
@@ -86,7 +86,7 @@ impl Site {
 
     /// Name and text of every page that drover applied.
     async fn pages(&self) -> Result<BTreeMap<String, String>, kube::Error> {
-        let params = ListParams::default().labels("drover.dev/owner");
+        let params = ListParams::default().labels(LABEL_OWNER);
         let pages = self.namespace.api::<ConfigMap>().list(&params).await?.items;
         let text = |page: &ConfigMap| page.data.as_ref().and_then(|data| data.get("text")).cloned();
         Ok(pages

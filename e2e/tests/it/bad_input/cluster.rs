@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use drover_crds::LABEL_OWNER;
 use drover_e2e::{Cheese, Environment, Manner, Namespace, Testbed, TlsServer, eventually, finish, ready, steadily};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
@@ -120,7 +121,7 @@ impl Policy {
                 "clientConfig": {"url": format!("{}/mutate", server.url()), "caBundle": BASE64_STANDARD.encode(server.certificate())},
                 "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace.name()}},
-                "objectSelector": {"matchExpressions": [{"key": "drover.dev/owner", "operator": "Exists"}]},
+                "objectSelector": {"matchExpressions": [{"key": LABEL_OWNER, "operator": "Exists"}]},
                 "sideEffects": "None",
                 "admissionReviewVersions": ["v1"],
                 "failurePolicy": "Fail",

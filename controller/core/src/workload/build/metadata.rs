@@ -17,17 +17,17 @@ fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Labels {
 /// The labels of every child. The WebApp's own labels are never copied.
 pub fn labels(app: &App) -> Labels {
     pairs([
-        ("app.kubernetes.io/name", app.object_name()),
-        ("app.kubernetes.io/instance", app.object_name()),
-        ("app.kubernetes.io/managed-by", "drover".to_owned()),
+        (crds::LABEL_NAME, app.object_name()),
+        (crds::LABEL_INSTANCE, app.object_name()),
+        (crds::LABEL_MANAGED_BY, crds::DROVER.to_owned()),
     ])
 }
 
 /// What selects the web server's pods, unless something else is kept. A Deployment's selector cannot change, so these never may.
 pub fn own_selector(app: &App) -> Labels {
     pairs([
-        ("app.kubernetes.io/name", app.object_name()),
-        ("app.kubernetes.io/instance", app.object_name()),
+        (crds::LABEL_NAME, app.object_name()),
+        (crds::LABEL_INSTANCE, app.object_name()),
         (crds::LABEL_COMPONENT, crds::COMPONENT_WEB.to_owned()),
     ])
 }
@@ -74,8 +74,8 @@ pub fn bookkeeping(app: &App, name: String) -> ObjectMeta {
 /// the namespace's account has no other use for.
 pub fn owner(app: &App) -> Option<OwnerReference> {
     app.uid.clone().map(|uid| OwnerReference {
-        api_version: format!("{}/v1alpha1", crds::GROUP),
-        kind: "WebApp".to_owned(),
+        api_version: format!("{}/{}", crds::GROUP, crds::VERSION),
+        kind: crds::OwnerKind::WebApp.to_string(),
         name: app.name.clone(),
         uid,
         controller: Some(true),

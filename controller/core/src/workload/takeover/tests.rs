@@ -11,7 +11,7 @@ fn ports() -> Vec<crds::Port> {
 }
 
 fn own() -> BTreeMap<String, String> {
-    [("app.kubernetes.io/name", "shop"), ("drover.dev/component", "web")].map(|(k, v)| (k.into(), v.into())).into()
+    [(crds::LABEL_NAME, "shop"), (crds::LABEL_COMPONENT, "web")].map(|(k, v)| (k.into(), v.into())).into()
 }
 
 /// A Deployment as `kubectl apply` makes it.

@@ -1,11 +1,25 @@
-//! How long ago something was, as a person says it.
+//! Times as a person reads and writes them: `chrono`'s, here and nowhere else. All others are `jiff`'s, of which Kubernetes' own
+//! types are made.
 
-use chrono::{DateTime, Utc};
+use chrono::{SecondsFormat, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// A moment of the clock on the wall.
+pub type Moment = chrono::DateTime<Utc>;
+
+/// Now.
+pub fn now() -> Moment {
+    Utc::now()
+}
+
+/// A moment as an annotation's value: fine enough that two commands differ.
+pub fn stamp(moment: Moment) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
 
 /// The time between `then` and `now`, in the largest unit that is not zero: `12s`, `5m`, `3h`, `4d`. A clock that is ahead of
 /// ours gives `0s`.
-pub fn age(now: DateTime<Utc>, then: &Time) -> String {
+pub fn age(now: Moment, then: &Time) -> String {
     span(now.timestamp().saturating_sub(then.0.as_second()))
 }
 
@@ -40,8 +54,14 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_is_read_by_kubernetes() {
+        let moment = Moment::from_timestamp_millis(1_000_000_123).expect("in range");
+        assert_eq!(stamp(moment), "1970-01-12T13:46:40.123Z");
+    }
+
+    #[test]
     fn a_time_ahead_of_the_clock_is_now() {
-        let now = DateTime::from_timestamp(1_000_000, 0).expect("in range");
+        let now = Moment::from_timestamp(1_000_000, 0).expect("in range");
         let time = |second| Time(jiff::Timestamp::from_second(second).expect("in range"));
         assert_eq!(age(now, &time(999_940)), "60s");
         assert_eq!(age(now, &time(1_000_030)), "0s");
