@@ -8,7 +8,7 @@ use drover_core::render::ObjectKey;
 use kube::core::DynamicObject;
 
 use super::index::Index;
-use super::watch::Onlooker;
+use super::onlooker::Onlooker;
 use crate::unpoisoned;
 
 /// Group and kind of autoscalers.

@@ -18,21 +18,15 @@ use tower::BoxError;
 
 use super::gate::Gated;
 use super::lease::Leadership;
+use super::writes::{NotLeader, WRITE_TIMEOUT};
 use crate::metrics;
 
 /// The longest a read may take.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest a write may take. It is begun only while the lease holds for longer.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 /// The longest wait that an API server can impose between two tries.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(5);
 /// How often a call is tried when the API server answers that it is busy.
 const TRIES: u32 = 4;
-
-/// A write was not sent: the lease could not be renewed, so another replica may be the leader by now.
-#[derive(Debug, thiserror::Error)]
-#[error("this replica does not hold the lease now, so nothing is written")]
-pub struct NotLeader;
 
 /// The call took too long.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,9 @@ use drover_core::render::ObjectKey;
 use drover_crds::{ANNOTATION_ADOPT, LABEL_OWNER};
 use kube::core::Status;
 
-use super::client::{NotLeader, TimedOut};
+use super::client::TimedOut;
 use super::refusal::{Refusal, refusal};
+use super::writes::NotLeader;
 
 /// Why the API server did not do what drover asked.
 #[derive(Debug, thiserror::Error)]

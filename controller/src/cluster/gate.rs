@@ -22,8 +22,8 @@ use tokio::net::TcpStream;
 use tower::util::BoxService;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
-use super::client::{NotLeader, WRITE_TIMEOUT};
 use super::lease::Leadership;
+use super::writes::{NotLeader, WRITE_TIMEOUT};
 
 /// On a request: it is a write of the leader, and goes through the gate.
 #[derive(Clone, Debug)]

@@ -14,6 +14,7 @@ mod gate;
 mod index;
 pub mod inventory;
 pub mod lease;
+mod onlooker;
 mod refusal;
 mod rehearsal;
 mod replicas;
@@ -21,6 +22,7 @@ mod restart;
 mod routes;
 mod status;
 mod watch;
+mod writes;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

@@ -9,7 +9,7 @@ use kube::core::DynamicObject;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::index::GroupKind;
-use super::watch::Onlooker;
+use super::onlooker::Onlooker;
 use crate::unpoisoned;
 
 /// Whether objects of this kind claim routes.

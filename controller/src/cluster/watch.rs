@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, watch};
 use super::autoscalers::{AUTOSCALER, AutoscalerTable};
 use super::discovery::{Kind, Kinds};
 use super::index::{GroupKind, Index, Live};
+use super::onlooker::Onlooker;
 use super::refusal::{Refusal, refusal};
 use super::restart::Restarts;
 use super::routes::{RouteTable, claims_routes};
@@ -38,18 +39,6 @@ pub enum Sight {
     Complete,
     /// drover may not watch this kind, or cannot now: ask as the acting account instead.
     Blind,
-}
-
-/// Takes note of all objects of a kind, whoever applied them.
-pub(super) trait Onlooker: Send + Sync {
-    /// The watch shows this object.
-    fn observed(&self, key: &ObjectKey, object: &DynamicObject);
-    /// The object is gone.
-    fn gone(&self, key: &ObjectKey);
-    /// A listing begins.
-    fn listing(&self);
-    /// A listing ended, in which these were seen.
-    fn keep_only(&self, seen: &HashSet<ObjectKey>);
 }
 
 /// All watches of the process.

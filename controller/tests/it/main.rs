@@ -1,5 +1,6 @@
 //! Integration tests of the controller crate, in one binary.
 
+mod circles;
 mod git;
 mod names;
 mod purity;

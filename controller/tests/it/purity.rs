@@ -121,7 +121,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// All paths with `::` in a source text, and single names after `use`, with their lines; groups in braces are written out.
-fn paths(text: &str) -> Vec<(usize, String)> {
+pub fn paths(text: &str) -> Vec<(usize, String)> {
     let code = without_comments_and_strings(text);
     let tokens = tokens(&code);
     let mut found = Vec::new();

@@ -3,37 +3,8 @@
 use serde_json::Value;
 
 use super::builtin;
-use super::fields::{bounded, condition, number, text};
-
-/// What an object's status says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It is as its spec asks.
-    Current,
-    /// It is on the way.
-    InProgress {
-        /// What is still missing.
-        message: String,
-    },
-    /// It will not get there by itself.
-    Failed {
-        /// One CamelCase word.
-        reason: String,
-        /// What went wrong.
-        message: String,
-    },
-}
-
-impl Health {
-    // Both quote what anybody wrote into a status. An owner's status quotes it again, perhaps one that is quoted here in turn.
-    pub(super) fn in_progress(message: impl AsRef<str>) -> Self {
-        Self::InProgress { message: bounded(message.as_ref()) }
-    }
-
-    pub(super) fn failed(reason: impl AsRef<str>, message: impl AsRef<str>) -> Self {
-        Self::Failed { reason: bounded(reason.as_ref()), message: bounded(message.as_ref()) }
-    }
-}
+use super::fields::{condition, number, text};
+use super::verdict::Health;
 
 /// Judges a live object of any kind. First what holds for every kind (being deleted, a status of an older generation, the
 /// conditions `Stalled` and `Reconciling`), then the rules of the built-in kinds, then the condition `Ready`. A kind that

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::assess::Health;
 use super::fields::{condition, number, text};
+use super::verdict::Health;
 
 /// What the rule of this kind says; `None` where there is no rule.
 pub(super) fn assess(group: &str, kind: &str, object: &Value) -> Option<Health> {

@@ -10,7 +10,9 @@ mod pods;
 mod probe;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
-pub use assess::{Health, assess};
+pub use assess::assess;
 pub use finished::{Finished, finished};
 pub use pods::{Finding, Patience, diagnose, has_served, replica_failure};
+pub use verdict::Health;

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::record::{Replica, forward_to, given_up, holder, version};
 use super::{DURATION, Ended, HAND_OVER, Leadership, Loss, Role};
-use crate::cluster::client::WRITE_TIMEOUT;
 use crate::cluster::error::root_cause;
 use crate::cluster::refusal::{is_conflict, is_not_found};
+use crate::cluster::writes::WRITE_TIMEOUT;
 
 /// Pause between two renewals, and between two looks of a standby.
 const PAUSE: Duration = Duration::from_secs(2);

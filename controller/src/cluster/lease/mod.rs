@@ -19,7 +19,7 @@ use drover_crds::LEASE;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::client::WRITE_TIMEOUT;
+use super::writes::WRITE_TIMEOUT;
 pub use election::Election;
 
 /// How long a lease is valid after its renewal.

@@ -68,7 +68,7 @@ pub(super) async fn forward(
         let answer = client.request(request).await.ok()?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await.ok()?.to_bytes();
-        Some(super::receiver::plain(status, Body::from(body)))
+        Some(super::plain::plain(status, Body::from(body)))
     };
     match tokio::time::timeout(TIMEOUT, exchange).await {
         Ok(Some(response)) => response,
@@ -79,7 +79,7 @@ pub(super) async fn forward(
 
 fn retry_later(status: StatusCode) -> Response {
     let text = "drover's leader cannot be reached now; send it again later, or wait for the next poll\n";
-    let mut response = super::receiver::plain(status, Body::from(text));
+    let mut response = super::plain::plain(status, Body::from(text));
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
     response
 }

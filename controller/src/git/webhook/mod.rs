@@ -4,6 +4,7 @@
 
 mod forward;
 mod payload;
+mod plain;
 mod receiver;
 mod signature;
 

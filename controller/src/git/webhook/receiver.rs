@@ -11,13 +11,14 @@ use axum::response::Response;
 use axum::routing::post;
 use drover_crds::Key;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::forward::{Forwarder, Leadership, forward, forwarder};
 use super::payload::Hint;
+use super::plain::plain;
 use super::signature::verifies;
 use crate::git::commit::CommitId;
 use crate::git::registry::Hooked;
@@ -148,11 +149,4 @@ impl Shared {
 
 fn refusal() -> Response {
     plain(StatusCode::NOT_FOUND, Body::from("there is no such webhook, or its signature is wrong\n"))
-}
-
-pub(super) fn plain(status: StatusCode, body: Body) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }
