@@ -113,6 +113,17 @@ fn is_own(entry: &ManagedFieldsEntry, manager: &str) -> bool {
 }
 
 impl Found {
+    /// Whether it shows that the object of that kind is handed over. One that was handed over after this was read is not to be sent
+    /// yet: everything else was decided as if it were not there. Of other kinds nothing needs to be known.
+    pub fn shows_waiting(&self, kind: &str, label: &str, manager: &str) -> bool {
+        match kind {
+            "Deployment" => self.deployment.as_ref().is_some_and(|d| waits(&d.metadata, label, manager)),
+            "Service" => self.service.as_ref().is_some_and(|s| waits(&s.metadata, label, manager)),
+            "Ingress" => self.ingress_waits,
+            _ => true,
+        }
+    }
+
     /// How far the owner is with taking over; `now` is in seconds since 1970.
     pub fn phase(&self, label: &str, manager: &str, now: i64) -> Phase {
         let Some(service) = &self.service else { return Phase::Done };

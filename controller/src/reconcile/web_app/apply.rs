@@ -138,7 +138,7 @@ pub async fn apply(
         object.set_annotation(ANNOTATION_DEFINITION, definition);
     }
     let keys: BTreeSet<ObjectKey> = objects.iter().map(Object::key).collect();
-    refuse_foreign(cluster, acting, owner, &app.app, &objects).await?;
+    refuse_foreign(cluster, acting, owner, &app.app, &objects, found).await?;
     let handed = found.deployment.as_ref().filter(|d| waits(&d.metadata, &owner.label(), &owner.field_manager()));
     rehearse(acting, owner, &objects, handed, phase).await?;
     if let Some((live, object)) = handed.zip(objects.iter().find(|object| object.kind() == "Deployment")) {
@@ -213,12 +213,21 @@ async fn refuse_foreign(
     owner: &Owner,
     app: &App,
     objects: &[Object],
+    before: &Found,
 ) -> Result<(), ApplyError> {
-    let label = owner.label();
+    let (label, manager) = (owner.label(), owner.field_manager());
+    // The person who hands over does it while this runs: what was decided before must have seen it.
+    let seen = |key: &ObjectKey| {
+        let shown = before.shows_waiting(&key.kind, &label, &manager);
+        if shown { Ok(()) } else { Err(ApiError::Changed { object: key.to_string() }) }
+    };
     let mut unowned = Vec::new();
     for object in objects {
         let key = object.key();
-        if cluster.index().live(&key).is_some_and(|live| live.owner == label) {
+        if let Some(live) = cluster.index().live(&key).filter(|live| live.owner == label) {
+            if live.fields == 0 {
+                seen(&key)?;
+            }
             continue;
         }
         let kind = acting.kind(object).await?;
@@ -230,7 +239,12 @@ async fn refuse_foreign(
         let owned_by = match (controller, theirs) {
             (Some(controller), _) => format!("{} {}", controller.kind, controller.name),
             // A child that is left from a deleted WebApp of this name passes to this one.
-            (None, Some(theirs)) if theirs == label => continue,
+            (None, Some(theirs)) if theirs == label => {
+                if waits(&found.metadata, &label, &manager) {
+                    seen(&key)?;
+                }
+                continue;
+            }
             (None, Some(theirs)) => owner_of(&theirs),
             (None, None) => {
                 unowned.push(key);

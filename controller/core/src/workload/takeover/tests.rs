@@ -64,6 +64,23 @@ fn kept(found: &Found, phase: Phase) -> Result<Kept, Refusal> {
 }
 
 #[test]
+fn what_is_handed_over_after_it_was_read_is_read_again() {
+    let mut found = found(&json!([]), None);
+    let shows = |found: &Found, kind| found.shows_waiting(kind, LABEL, MANAGER);
+    assert_eq!(
+        ["Deployment", "Service", "Ingress", "NetworkPolicy"].map(|k| shows(&found, k)),
+        [true, true, false, true]
+    );
+    for meta in
+        [&mut found.deployment.as_mut().expect("one").metadata, &mut found.service.as_mut().expect("one").metadata]
+    {
+        meta.labels = None;
+    }
+    assert_eq!(["Deployment", "Service"].map(|k| shows(&found, k)), [false, false]);
+    assert_eq!(["Deployment", "Service"].map(|k| shows(&Found::default(), k)), [false, false]);
+}
+
+#[test]
 fn a_selector_is_kept_with_the_labels_that_pods_need_for_it() {
     let of = |selector: Value| {
         let found = Found { deployment: Some(deployment(&selector)), ..Found::default() };
