@@ -9,15 +9,18 @@ use drover_e2e::fault::api::{Call, Events, Fault, Match, When};
 
 /// drover with the fault layer.
 const DROVER: &str = env!("CARGO_BIN_EXE_drover-faulty");
-/// The number of the cluster.
-const CLUSTER: u32 = 3;
+
+/// The number of the cluster; `FAULTS_TESTBED` chooses another, so that two halves of the tests can run side by side.
+fn cluster() -> u32 {
+    std::env::var("FAULTS_TESTBED").map_or(3, |text| text.parse().expect("FAULTS_TESTBED is a number"))
+}
 
 async fn campaign() -> Campaign {
     campaign_with(&[]).await
 }
 
 async fn campaign_with(arguments: &[&str]) -> Campaign {
-    Campaign::begin(Testbed::share_fake_node(CLUSTER), DROVER, arguments, 5).await
+    Campaign::begin(Testbed::share_fake_node(cluster()), DROVER, arguments, 5).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

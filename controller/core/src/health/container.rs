@@ -221,7 +221,8 @@ impl Subject<'_> {
             probe.describe(),
             probe.advice()
         );
-        Some(self.finding("ProbeFailing", message, self.gave_up()))
+        // It has had the time that it may take.
+        Some(self.finding("ProbeFailing", message, true))
     }
 
     fn finding(&self, reason: &str, message: String, definite: bool) -> Finding {

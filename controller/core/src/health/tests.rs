@@ -220,6 +220,33 @@ mod pods {
     }
 
     #[test]
+    fn who_did_not_start_in_the_time_that_it_may_take_has_had_it() {
+        let ended = |seconds: i64| {
+            let mut pod = container(&json!({
+                "restartCount": 1, "started": false, "state": {"running": {"startedAt": "2026-01-01T00:00:13Z"}},
+                "lastState": {"terminated": {"exitCode": 143, "reason": "Error", "startedAt": "2026-01-01T00:00:00Z",
+                    "finishedAt": format!("2026-01-01T00:00:{seconds:02}Z")}},
+            }));
+            let spec = pod.spec.as_mut().expect("a spec");
+            spec.containers[0].startup_probe =
+                serde_json::from_value(json!({"tcpSocket": {"port": 3000}, "periodSeconds": 2, "failureThreshold": 5}))
+                    .expect("a probe");
+            pod
+        };
+        let finding = found(&ended(11), 14);
+        assert_eq!((finding.reason.as_str(), finding.definite), ("ProbeFailing", true));
+        assert!(
+            finding
+                .message
+                .contains("ran for 11 s, did not answer its startup probe on TCP port 3000 and was ended, 1 restart"),
+            "{}",
+            finding.message
+        );
+        // It ended by itself, and may have waited for something that comes.
+        assert!(!found(&ended(3), 14).definite);
+    }
+
+    #[test]
     fn trouble_of_the_whole_pod() {
         let unschedulable = pod(&json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use drover_e2e::{eventually, steadily};
 
-use super::{ENVIRONMENTS, HEALTHY, PAGES, Site, counted, until_quiet};
+use super::{ENVIRONMENTS, HEALTHY, PAGES, Site, TAKEN_AWAY, counted, until_quiet};
 
 /// The API server is away for `long`; meanwhile a commit comes, and right after its return somebody deletes an object.
 async fn away(topic: &str, goes: &[&str], returns: &[&str], long: Duration) {
-    let site = Site::new(topic).await;
+    let site = Site::on(TAKEN_AWAY, topic).await;
     let (drover, credential) = site.led().await;
     let first = site.push("one");
     site.follow().await;

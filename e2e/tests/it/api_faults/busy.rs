@@ -6,7 +6,7 @@ use std::time::Duration;
 use drover_e2e::fault::api::{Entry, Events, Fault, JOURNAL, Journal, Match, PLAN, Plan};
 use drover_e2e::{Controller, eventually};
 
-use super::{HEALTHY, Site, until_quiet};
+use super::{AT_WORK, HEALTHY, Site, until_quiet};
 
 /// drover with faults, and the files that make and tell them.
 struct Faulty {
@@ -50,7 +50,7 @@ impl Faulty {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_api_server_is_asked_again_when_it_says_but_not_in_an_hour() {
-    let site = Site::new("busy").await;
+    let site = Site::on(AT_WORK, "busy").await;
     let faulty = Faulty::start(&site).await;
     let first = site.push("one");
     site.follow().await;
@@ -77,7 +77,7 @@ async fn a_busy_api_server_is_asked_again_when_it_says_but_not_in_an_hour() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_that_expire_begin_anew_and_miss_nothing() {
-    let site = Site::new("expired").await;
+    let site = Site::on(AT_WORK, "expired").await;
     let faulty = Faulty::start(&site).await;
     let first = site.push("one");
     site.follow().await;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams};
 
-use super::{ENVIRONMENTS, HEALTHY, PAGES, Site, counted, until_quiet};
+use super::{AT_WORK, ENVIRONMENTS, HEALTHY, PAGES, Site, counted, until_quiet};
 
 /// The right of drover to watch cheeses, and of a namespace's account to write them.
 fn rights(cheese: &Cheese, role: &str) -> String {
@@ -25,7 +25,7 @@ rules:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_disappears_and_returns_has_its_objects_again() {
-    let site = Site::new("kind").await;
+    let site = Site::on(AT_WORK, "kind").await;
     let (drover, credential) = site.led().await;
     let cheese = Cheese::of(&site.namespace);
     let role = format!("{}-cheeses", site.namespace.name());
@@ -72,7 +72,7 @@ async fn a_kind_that_disappears_and_returns_has_its_objects_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drover_s_own_kinds_disappear_and_return_and_nothing_is_deleted() {
-    let site = Site::new("own").await;
+    let site = Site::on(AT_WORK, "own").await;
     let (drover, credential) = site.led().await;
     let first = site.push("one");
     site.follow().await;

@@ -17,8 +17,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams};
 use kube::core::PartialObjectMeta;
 
-/// The testbed of these tests.
-const NUMBER: u32 = 51;
+/// The testbeds of these tests: those that take the API server or its data away have the first one, the others the second.
+const TAKEN_AWAY: u32 = 51;
+const AT_WORK: u32 = 53;
 /// Environments of a namespace.
 const ENVIRONMENTS: usize = 5;
 /// ConfigMaps of each.
@@ -34,8 +35,8 @@ struct Site {
 }
 
 impl Site {
-    async fn new(topic: &str) -> Self {
-        let stage = Stage::enter(NUMBER).await;
+    async fn on(number: u32, topic: &str) -> Self {
+        let stage = Stage::enter(number).await;
         let namespace = Namespace::on(stage.bed(), topic).await;
         let repo = namespace.repository("pages");
         Self { namespace, repo, stage }

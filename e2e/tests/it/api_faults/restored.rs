@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use drover_e2e::{Controller, eventually};
 
-use super::{HEALTHY, Site};
+use super::{HEALTHY, Site, TAKEN_AWAY};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etcd_is_put_back_to_an_older_state_in_the_middle_of_a_rollout() {
-    let site = Site::new("restored").await;
+    let site = Site::on(TAKEN_AWAY, "restored").await;
     let (mut drover, _) = site.led().await;
     let first = site.push("one");
     site.follow().await;

@@ -114,7 +114,7 @@ async fn an_image_that_needs_root_is_told_how_to_ask_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_listens_on_loopback_only_is_told_so() {
     let shop = Shop::open("loopback").await;
-    shop.push(&shop.hello.clone().env("LISTEN_LOCAL", "1").health("path: /healthz, startupTimeout: 40s"));
+    shop.push(&shop.hello.clone().env("LISTEN_LOCAL", "1").health("path: /healthz, startupTimeout: 10s"));
     let said = reads(&shop.namespace, "Release 2 failed in step Rollout: ").await;
     assert!(
         said.contains("answer its startup probe GET /healthz on port ")
@@ -136,7 +136,7 @@ async fn an_app_that_answers_only_its_own_host_is_asked_for_that_host() {
     app.answers("/", "hello from version 1").await;
 
     // Asked for another host it answers 400; the sentence names that host while the old pod serves on.
-    shop.push(&picky.health("path: /healthz, host: other.test, startupTimeout: 40s"));
+    shop.push(&picky.health("path: /healthz, host: other.test, startupTimeout: 10s"));
     let said = reads(&shop.namespace, "Release 3 failed in step Rollout: ").await;
     assert!(
         said.contains("answer its startup probe GET /healthz on port ")
