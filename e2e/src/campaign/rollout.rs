@@ -36,9 +36,12 @@ pub struct Rollout {
     pub bed: &'static Testbed,
     /// How many apps there are after the push, at least three.
     pub apps: usize,
-    /// How long it may take. Undisturbed it takes a few seconds.
+    /// How long one may take. Undisturbed it takes a few seconds.
     pub deadline: Duration,
 }
+
+/// As many rollouts at once as go on about as fast as one alone.
+const AS_FAST_AS_ONE: u32 = 5;
 
 /// What a rollout came to.
 pub struct Disturbed {
@@ -80,6 +83,8 @@ impl Rollout {
         expected: Option<&Outcome>,
         meanwhile: impl Future<Output = ()>,
     ) -> Vec<Disturbed> {
+        let crowds = u32::try_from(faults.len()).expect("not that many faults").div_ceil(AS_FAST_AS_ONE);
+        let deadline = self.deadline * crowds;
         let systems = join_all(faults.iter().map(|_| System::new(*self))).await;
         let ledger = Ledger::from_now(self.bed);
         let rules = systems.iter().zip(faults).flat_map(|(system, fault)| fault.rules(system.namespace.name()));
@@ -89,7 +94,7 @@ impl Rollout {
         }
         let began = Instant::now();
         let ended = join_all(systems.iter().map(async |system| {
-            let commits = timeout(self.deadline, system.roll_out()).await;
+            let commits = timeout(deadline, system.roll_out()).await;
             (commits, began.elapsed())
         }));
         let (ended, ()) = futures::future::join(ended, meanwhile).await;
@@ -97,12 +102,12 @@ impl Rollout {
         let settled = join_all(systems.iter().zip(ended).map(async |(system, (commits, took))| {
             let settled = async {
                 let commits = commits?;
-                timeout(self.deadline, system.is_live_at_second(&commits[1])).await?;
+                timeout(deadline, system.is_live_at_second(&commits[1])).await?;
                 Ok::<_, tokio::time::error::Elapsed>(commits)
             };
             let outcome = match settled.await {
                 Ok(commits) => Ok(commits),
-                Err(_) => Err(format!("no end within {:?}: {}", self.deadline, unfinished(&system.namespace).await)),
+                Err(_) => Err(format!("no end within {deadline:?}: {}", unfinished(&system.namespace).await)),
             };
             (outcome, took)
         }));

@@ -11,6 +11,7 @@ mod image;
 mod isolation;
 mod leadership;
 mod quickstart;
+mod removal;
 mod spine;
 mod testbed;
 mod wars;
