@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drover_core::plan::{Contested, Contests, Rival};
 use drover_core::render::{Object, ObjectKey};
-use drover_crds::{ANNOTATION_APPLIED, LABEL_OWNER, Owner};
+use drover_crds::{ANNOTATION_APPLIED, LABEL_OWNER, ObjectFailure, Owner};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -73,12 +73,12 @@ impl Acting {
         }
     }
 
-    /// The wars over these objects of `owner`, as sentences, and when to look again.
+    /// The wars over these objects of `owner`, and when to look again.
     pub fn wars<'a>(
         &self,
         owner: &Owner,
         keys: impl Iterator<Item = &'a ObjectKey>,
-    ) -> (Vec<String>, Option<Duration>) {
+    ) -> (Vec<ObjectFailure>, Option<Duration>) {
         let contests = self.contests();
         if contests.is_empty() {
             return (Vec::new(), None);
@@ -88,7 +88,8 @@ impl Acting {
         let mut told = Vec::new();
         for key in keys {
             if let Some((rival, when)) = contests.rival(key, now) {
-                told.push(Contested { key, manager: &manager, rival }.to_string());
+                let message = Contested { key, manager: &manager, rival }.to_string();
+                told.push(ObjectFailure { object: key.to_string(), reason: Contested::REASON.to_owned(), message });
                 again = Some(again.map_or(when, |again| again.min(when)));
             }
         }
