@@ -42,6 +42,7 @@ use self::failure::{Failure, MendedBy};
 use self::peers::Peers;
 use self::status::{AppliedNow, Findings, Reached, TURN, conclude, listed};
 use super::{Announcer, Owners, Statuses};
+use crate::clock;
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, Cluster, definition, is_gone};
 use crate::driver::{Next, Reconciler};
@@ -142,7 +143,7 @@ impl Reconciler for EnvironmentReconciler {
         {
             findings.failures.splice(0..0, failure.each(&owner));
         }
-        let now = Time(jiff::Timestamp::now());
+        let now = Time(clock::now());
         let after = status::next(&before, &findings, &outcome, environment.metadata.generation, &now);
         let tell = self.tell(&environment, &before, &after, &findings);
         if self.statuses.write(&environment, &before, &after, tell).await { next } else { Next::Retry }
@@ -198,7 +199,7 @@ impl Reconciler for EnvironmentReconciler {
         self.peers.note_illegible(key);
         let message = format!("Environment {key} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: UNREADABLE.into(), message };
-        let now = Time(jiff::Timestamp::now());
+        let now = Time(clock::now());
         // What is known of its commits stays.
         let change = |before, generation| status::next(&before, &Findings::default(), &outcome, generation, &now);
         self.statuses.amend(key, change).await;
