@@ -4,6 +4,7 @@
 //! `program` → `run` → `driver`, `reconcile`, `cli` → `git`, `registry`, `cluster` → the crates `drover_core` and `drover_crds`.
 
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod driver;
 pub mod git;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    drover::program::main(drover::cluster::connect)
+    drover::program::main(drover::cluster::connect, drover::clock::wall)
 }

@@ -4,12 +4,13 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use crate::cli::{self, Cli, Command, Controller, Global, LogFormat, Work};
-use crate::{git, run};
+use crate::{clock, git, run};
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-/// Runs what the command line asks for. `connect` makes the controller's client.
-pub fn main(connect: run::Connect) -> ExitCode {
+/// Runs what the command line asks for. `connect` makes the controller's client, and `read` tells the time.
+pub fn main(connect: run::Connect, read: clock::Read) -> ExitCode {
+    clock::go_by(read);
     let Cli { global, command } = Cli::parse();
     global.choose_colors();
     // Before anything that starts a thread: the child confines itself.

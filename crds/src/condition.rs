@@ -14,6 +14,11 @@ pub const STALLED: &str = "Stalled";
 /// Drift is seen by events; `False` where drover may not watch a kind and says so.
 pub const DRIFT_WATCH: &str = "DriftWatch";
 
+/// The reason of an Environment that is applied, where the first object of `status.failures` keeps it from being ready.
+pub const UNHEALTHY: &str = "Unhealthy";
+/// The reason of an Environment that is applied, where it waits for the first object of `status.waitingFor`.
+pub const PROGRESSING: &str = "Progressing";
+
 /// What one reconcile concluded about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -190,10 +190,15 @@ pub struct EnvironmentStatus {
     /// Address path of this repository's webhook on drover's webhook service; give it to the git host with the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_path: Option<String>,
-    /// What is wrong now, newest first, at most 10.
+    /// What is wrong now, at most 10. What `Ready` says of a failure is about the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub failures: Vec<ObjectFailure>,
+    /// Applied objects that are on their way and not as asked yet, as `Kind namespace/name`, at most 10. While `Ready` has the reason
+    /// `Progressing` it is about the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub waiting_for: Vec<String>,
     /// The last 20 commits that were applied, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]

@@ -1,15 +1,19 @@
 //! Times as a person reads and writes them: `chrono`'s, here and nowhere else. All others are `jiff`'s, of which Kubernetes' own
 //! types are made.
 
+use std::time::SystemTime;
+
 use chrono::{SecondsFormat, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::clock;
 
 /// A moment of the clock on the wall.
 pub type Moment = chrono::DateTime<Utc>;
 
 /// Now.
 pub fn now() -> Moment {
-    Utc::now()
+    SystemTime::from(clock::now()).into()
 }
 
 /// A moment as an annotation's value: fine enough that two commands differ.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use drover_core::plan::{Contested, Contests, Rival};
 use drover_core::render::{Object, ObjectKey};
-use drover_crds::{ANNOTATION_APPLIED, LABEL_OWNER, Owner};
-use jiff::Timestamp;
+use drover_crds::{ANNOTATION_APPLIED, LABEL_OWNER, ObjectFailure, Owner};
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 
 use super::apply::Acting;
 use super::error::ApiError;
+use crate::clock;
 use crate::unpoisoned;
 
 /// Who is named where nobody is known.
@@ -20,12 +20,12 @@ const SOMEBODY: &str = "somebody";
 impl Acting {
     /// Whether the drift of that object is left for the moment, because somebody changed it again each time it was put back.
     pub fn is_paused(&self, key: &ObjectKey) -> bool {
-        self.contests().is_paused(key, Timestamp::now())
+        self.contests().is_paused(key, clock::now())
     }
 
     /// Drift of that object was put back.
     pub fn put_back(&self, key: &ObjectKey) {
-        self.contests().put_back(key, Timestamp::now());
+        self.contests().put_back(key, clock::now());
     }
 
     /// That object is wanted otherwise now than when somebody changed it.
@@ -35,7 +35,7 @@ impl Acting {
 
     /// Whether it is known who changes that object, whose drift is left.
     pub fn knows_rival(&self, key: &ObjectKey) -> bool {
-        self.contests().rival(key, Timestamp::now()).is_some()
+        self.contests().rival(key, clock::now()).is_some()
     }
 
     /// Finds out who changes what drover puts back of `object`. Why that is not possible goes to the log, and then it is somebody.
@@ -73,22 +73,23 @@ impl Acting {
         }
     }
 
-    /// The wars over these objects of `owner`, as sentences, and when to look again.
+    /// The wars over these objects of `owner`, and when to look again.
     pub fn wars<'a>(
         &self,
         owner: &Owner,
         keys: impl Iterator<Item = &'a ObjectKey>,
-    ) -> (Vec<String>, Option<Duration>) {
+    ) -> (Vec<ObjectFailure>, Option<Duration>) {
         let contests = self.contests();
         if contests.is_empty() {
             return (Vec::new(), None);
         }
-        let (manager, now) = (owner.field_manager(), Timestamp::now());
+        let (manager, now) = (owner.field_manager(), clock::now());
         let mut again: Option<Duration> = None;
         let mut told = Vec::new();
         for key in keys {
             if let Some((rival, when)) = contests.rival(key, now) {
-                told.push(Contested { key, manager: &manager, rival }.to_string());
+                let message = Contested { key, manager: &manager, rival }.to_string();
+                told.push(ObjectFailure { object: key.to_string(), reason: Contested::REASON.to_owned(), message });
                 again = Some(again.map_or(when, |again| again.min(when)));
             }
         }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use drover_core::render::short;
 use drover_crds::Reference;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::commit::CommitInfo;
@@ -19,6 +18,7 @@ use super::process::Failed;
 use super::protocol::Synced;
 use super::references::Meaning;
 use super::schedule::{self, Again};
+use crate::clock;
 use crate::metrics;
 
 /// Who asks has a reference fetched again after that long already.
@@ -138,7 +138,7 @@ impl Apart {
             _ => known.saturating_add(1),
         };
         let wait = schedule::next(Duration::ZERO, failures, None, rand::random::<f64>());
-        let again = (!error.is_terminal()).then(|| wait.again(Timestamp::now()));
+        let again = (!error.is_terminal()).then(|| wait.again(clock::now()));
         if known == 0 {
             tracing::warn!(?reference, reason = error.label(), %error, "cannot be fetched");
         }
@@ -230,7 +230,7 @@ mod tests {
             tree: TreeId::parse(id(n).as_str()).expect("an id"),
             message: String::new(),
             author: String::new(),
-            time: Timestamp::UNIX_EPOCH,
+            time: jiff::Timestamp::UNIX_EPOCH,
         }
     }
 

@@ -7,7 +7,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until};
 
@@ -21,6 +20,7 @@ use super::references::Meaning;
 use super::registry::Task;
 use super::repositories::Shared;
 use super::schedule;
+use crate::clock;
 use crate::metrics;
 
 /// Between two looks, whatever is due.
@@ -74,7 +74,7 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
         metrics::synced(failed.map_or("ok", Error::label));
         failures = if failed.is_some() { failures.saturating_add(1) } else { 0 };
         let wait = schedule::next(task.interval, failures, failed.and_then(Error::asked_wait), rand::random::<f64>());
-        let now = Timestamp::now();
+        let now = clock::now();
         let again = failed.filter(|error| !error.is_terminal()).map(|_| wait.again(now));
         let news = shared.registry().record(&id, &task.references, &result, again, now);
         match failed {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use drover_crds::Key;
-use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
@@ -22,6 +21,7 @@ use super::pools::Pools;
 use super::protocol::ReadRequest;
 use super::registry::{Hooked, Registry, Subscription};
 use super::{poller, reader};
+use crate::clock;
 use crate::unpoisoned;
 
 /// A sync that takes longer leaves its place to others.
@@ -98,7 +98,7 @@ impl Repositories {
         let allow_http = self.shared.config.allow_http;
         let mut registry = self.shared.registry();
         let start = |id: &CacheId| self.shared.start(id);
-        let change = registry.subscribe(key.clone(), subscription, allow_http, Timestamp::now(), start);
+        let change = registry.subscribe(key.clone(), subscription, allow_http, clock::now(), start);
         if change.look {
             self.shared.tell([key.clone()]);
         }

@@ -15,6 +15,7 @@ use kube::runtime::events::EventType;
 use kube::{Api, Client, Resource};
 use serde_json::json;
 
+use crate::clock;
 use crate::cluster::{Cluster, is_not_found, namespace_ends};
 use crate::unpoisoned;
 
@@ -64,7 +65,7 @@ impl Announcer {
         mut note: String,
     ) {
         note.truncate(note.floor_char_boundary(LONGEST));
-        match self.write(object, kind, reason, note, Timestamp::now()).await {
+        match self.write(object, kind, reason, note, clock::now()).await {
             Ok(()) => {}
             // Whoever deletes a namespace need not be told that nothing is told there any more.
             Err(error) if namespace_ends(&error) => tracing::debug!(%error, "cannot write an event"),
@@ -219,7 +220,7 @@ mod tests {
     fn the_name_of_an_event_is_one_however_long_the_object_s_is() {
         let told = Told { uid: None, reason: "a".into(), note: "b".into() };
         let named = |name: &str| {
-            let event = event(&web_app(name), "shop", "Release", EventType::Warning, &told, Timestamp::now());
+            let event = event(&web_app(name), "shop", "Release", EventType::Warning, &told, clock::now());
             event.metadata.name.expect("it has one")
         };
         let long = named(&format!("{}{}", "a.".repeat(100), "b".repeat(53)));

@@ -1,6 +1,7 @@
 //! Integration tests of the controller crate, in one binary.
 
 mod circles;
+mod clock;
 mod git;
 mod names;
 mod purity;

@@ -1,13 +1,14 @@
-//! drover with faults between it and the API server: see `drover_e2e::fault::api`.
+//! drover with faults between it and the API server, and a clock that a test sets: see `drover_e2e::fault`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use drover_e2e::fault::api::{JOURNAL, Journal, Layer, PLAN};
+use drover_e2e::fault::clock;
 use kube::{Client, Config};
 
 fn main() -> ExitCode {
-    drover::program::main(connect)
+    drover::program::main(connect, clock::now)
 }
 
 fn connect(config: Config) -> kube::Result<Client> {

@@ -4,6 +4,7 @@ mod api_faults;
 mod apply;
 mod bad_input;
 mod chart;
+mod clock;
 mod docs;
 mod git;
 mod git_faults;

@@ -45,6 +45,11 @@ pub struct Contested<'a> {
     pub rival: &'a Rival,
 }
 
+impl Contested<'_> {
+    /// The reason in a status.
+    pub const REASON: &'static str = "Contested";
+}
+
 impl fmt::Display for Contested<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, manager, rival } = self;

@@ -2,7 +2,8 @@
 
 use drover_crds::{ReleaseOutcome, ReleaseStep, WebAppStatus, condition};
 
-use super::status::{CONTESTED, outcome_of};
+use super::status::outcome_of;
+use crate::plan::Contested;
 
 /// Whether something is as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
     if restoring(before) && !restoring(after) && after.serving.is_some() {
         news.push(News::new(Tone::Normal, "ReleaseRestored", message.clone()));
     }
-    let contested = ready(after).filter(|ready| ready.reason == CONTESTED);
+    let contested = ready(after).filter(|ready| ready.reason == Contested::REASON);
     if let Some(contested) = contested.filter(|now| ready(before).is_none_or(|before| before.message != now.message)) {
         news.push(News::new(Tone::Warning, &contested.reason, contested.message));
     }

@@ -10,12 +10,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::record::{Release, Standing, Wanted};
 use super::rollout::{Observation, Rollout};
+use crate::plan::Contested;
 
 /// How many releases a status remembers.
 const HISTORY: usize = 10;
 
-/// The reason where others change an object of the app again and again.
-pub(super) const CONTESTED: &str = "Contested";
+/// The reasons of `Ready` while the pods of a release are looked at, which quotes what hinders them.
+const REPLACING: &str = "Replacing";
+const DEGRADED: &str = "Degraded";
+const UNAVAILABLE: &str = "Unavailable";
+const PROBATION: &str = "Probation";
+const ROLLOUT: &str = "Rollout";
+
+/// Whether a condition of that reason quotes the release's problem.
+pub fn quotes(reason: &str, problem: &Problem) -> bool {
+    reason == problem.reason || [REPLACING, DEGRADED, UNAVAILABLE, PROBATION, ROLLOUT].contains(&reason)
+}
 
 /// The outcome that is recorded for a release.
 pub fn outcome_of(status: &WebAppStatus, number: i64) -> Option<ReleaseOutcome> {
@@ -260,13 +270,13 @@ pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
                     "Release {number}{commit} is live; its pods are being replaced: {} of {} new{hindrance}",
                     replicas.updated, replicas.desired
                 );
-                Outcome::InProgress { reason: "Replacing".into(), message }
+                Outcome::InProgress { reason: REPLACING.into(), message }
             } else if replicas.ready > 0 {
                 let message = format!("Release {number}{commit} is live, but only {pods}{hindrance}");
-                Outcome::InProgress { reason: "Degraded".into(), message }
+                Outcome::InProgress { reason: DEGRADED.into(), message }
             } else {
                 let message = format!("Release {number}{commit} was live, but no pod is ready now{hindrance}");
-                Outcome::Failed { reason: "Unavailable".into(), message }
+                Outcome::Failed { reason: UNAVAILABLE.into(), message }
             }
         }
         ReleaseStep::ResolveImage => Outcome::InProgress {
@@ -285,7 +295,7 @@ pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
             message: format!("Release {number}: its image is pulled to the node before the running pod stops"),
         },
         ReleaseStep::Probation => Outcome::InProgress {
-            reason: "Probation".into(),
+            reason: PROBATION.into(),
             message: format!(
                 "Release {number} is on probation: {} of {} pods are new, and must serve for the time of health.probation before it is live{hindrance}",
                 replicas.updated, replicas.desired
@@ -296,16 +306,16 @@ pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
                 "Release {number} is rolling out: {} of {} new pods, {} ready{hindrance}",
                 replicas.updated, replicas.desired, replicas.ready
             );
-            Outcome::InProgress { reason: "Rollout".into(), message }
+            Outcome::InProgress { reason: ROLLOUT.into(), message }
         }
     }
 }
 
 /// The same, where others change the app's objects again and again and nothing worse is to be said.
-pub fn contested(outcome: Outcome, contested: &[String]) -> Outcome {
-    match (outcome, contested.first()) {
+pub fn contested(outcome: Outcome, contested: Option<&str>) -> Outcome {
+    match (outcome, contested) {
         (Outcome::Ready { message, .. }, Some(first)) => {
-            Outcome::Ready { reason: CONTESTED.into(), message: format!("{message}, but {first}") }
+            Outcome::Ready { reason: Contested::REASON.into(), message: format!("{message}, but {first}") }
         }
         (outcome, _) => outcome,
     }

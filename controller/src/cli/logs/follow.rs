@@ -15,6 +15,7 @@ use super::{Logs, params, selector, written};
 use crate::cli::global::Format;
 use crate::cli::session::Session;
 use crate::cli::{Error, Verdict, output, watch};
+use crate::clock;
 
 /// Lines that may wait for a slow terminal before the streams are held back.
 const WAITING: usize = 1024;
@@ -62,7 +63,7 @@ pub async fn follow(session: &Session, command: &Logs, format: Format) -> Result
                     let params = LogParams {
                         container: Some(instance.container.clone()),
                         follow: true,
-                        since_time: Some(jiff::Timestamp::now()),
+                        since_time: Some(clock::now()),
                         ..LogParams::default()
                     };
                     streams.spawn(stream(pods.clone(), instance, params, tell.clone()));

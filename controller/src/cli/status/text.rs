@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use drover_crds::{OwnerKind, ReleaseStatus, ReleaseStep};
+use drover_core::release::status::quotes;
+use drover_crds::{Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
 
 use super::view::{EnvironmentView, Health, State, View, WebAppView};
 use crate::cli::time::{Moment, age};
@@ -58,15 +59,26 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
     if let Some(path) = &environment.webhook_path {
         let _ = writeln!(text, "    {DIM}webhook{DIM:#} {path}");
     }
+    // What an app says of itself stands with the app.
+    let is_shown = |object: &str| {
+        environment
+            .web_apps
+            .iter()
+            .any(|app| object == Owner::new(OwnerKind::WebApp, &*app.namespace, &*app.name).to_string())
+    };
     if health.state != State::Ready {
-        // What an app says of itself stands with the app.
-        let mut apps =
-            environment.web_apps.iter().map(|app| app.health.message.as_str()).filter(|said| !said.is_empty());
-        let own = apps.find_map(|said| health.message.strip_suffix(said)).unwrap_or(&health.message);
-        let _ = writeln!(text, "    {}", reason(&health.reason, own.trim_end_matches([':', ' '])));
+        let own = match (&*health.reason, environment.failures.first(), environment.waiting_for.first()) {
+            (condition::UNHEALTHY, Some(failure), _) if is_shown(&failure.object) => {
+                format!("{} failed", failure.object)
+            }
+            (condition::PROGRESSING, _, Some(object)) if is_shown(object) => format!("waiting for {object}"),
+            _ => health.message.clone(),
+        };
+        let _ = writeln!(text, "    {}", reason(&health.reason, &own));
     }
     // The sentence above says the first of several failures, and all of one.
-    for failure in environment.failures.iter().filter(|failure| !health.message.contains(&failure.message)) {
+    let said = usize::from(matches!(health.state, State::Failed | State::Stalled));
+    for failure in environment.failures.iter().skip(said).filter(|failure| !is_shown(&failure.object)) {
         let _ = writeln!(
             text,
             "    {} {}: {}",
@@ -101,16 +113,9 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
         let _ = writeln!(text, "{indent}    {said}");
     }
     if let Some(problem) = problem {
-        // Mostly the sentence above says it already.
-        let unnamed = problem.pod.as_deref().filter(|pod| !problem.message.contains(pod) && !said.contains(pod));
-        let told = if said.contains(&printable(&problem.message)) {
-            unnamed.map(|pod| format!("in pod {pod}"))
-        } else {
-            let pod = unnamed.map(|pod| format!("pod {pod}: ")).unwrap_or_default();
-            Some(format!("{pod}{}", reason(&problem.reason, &problem.message)))
-        };
-        if let Some(told) = told {
-            let _ = writeln!(text, "{indent}    {told}");
+        if said.is_empty() || !quotes(&health.reason, problem) {
+            let pod = problem.pod.as_deref().map(|pod| format!(" in pod {pod}")).unwrap_or_default();
+            let _ = writeln!(text, "{indent}    {}", reason(&format!("{}{pod}", problem.reason), &problem.message));
         }
         for line in &problem.log {
             let _ = writeln!(text, "{indent}    {DIM}│{DIM:#} {}", printable(line));
@@ -291,16 +296,24 @@ mod tests {
     #[test]
     fn a_broken_image_leaves_the_old_release_serving() {
         let (mut environments, _) = good();
-        environments[0].data["status"]["conditions"] =
-            conditions("False", Some("Reconciling"), "Unhealthy", "WebApp shop/hello is not healthy");
-        environments[0].data["status"]["failures"] = json!([{"object": "WebApp shop/hello", "reason": "ImagePullBackOff", "message": "release 4 does not come up"}]);
+        environments[0].data["status"]["conditions"] = conditions(
+            "False",
+            Some("Reconciling"),
+            "Unhealthy",
+            "Applied 1a2b3c4d5e6f, but WebApp shop/hello failed: release 4 does not come up",
+        );
+        environments[0].data["status"]["failures"] = json!([
+            {"object": "WebApp shop/hello", "reason": "ImagePullBackOff", "message": "release 4 does not come up"},
+            {"object": "Deployment shop/cache", "reason": "ProgressDeadlineExceeded", "message": "its pods do not come up"},
+        ]);
         let message = "the image example/hello:nope does not exist: push it, or correct spec.image";
+        let said = format!("Release 4 failed in step Rollout: pod hello-6f-x: {message}; release 3 goes on serving");
         let hello = app(
             "hello",
             Some("prod"),
             json!({
                 "observedGeneration": 1,
-                "conditions": conditions("False", Some("Reconciling"), "ImagePullBackOff", message),
+                "conditions": conditions("False", Some("Stalled"), "ImagePullBackOff", &said),
                 "release": {"number": 4, "image": "example/hello:nope", "step": "Rollout",
                     "problem": {"reason": "ImagePullBackOff", "message": message, "pod": "hello-6f-x", "container": "app",
                         "log": ["Traceback:", "  \u{1b}[31mKeyError\u{1b}[0m: 'DB'"]}},
@@ -311,6 +324,34 @@ mod tests {
         let view = View::of(&environments, &[hello]);
         assert!(!view.ready);
         insta::assert_snapshot!(shown(&view));
+    }
+
+    #[test]
+    fn an_environment_names_the_app_that_it_waits_for_and_the_app_says_why() {
+        let (mut environments, _) = good();
+        let message = "Applied 1a2b3c4d5e6f; waiting for WebApp shop/hello: Spec refused";
+        environments[0].data["status"]["conditions"] =
+            conditions("Unknown", Some("Reconciling"), "Progressing", message);
+        environments[0].data["status"]["waitingFor"] = json!(["WebApp shop/hello"]);
+        let problem =
+            json!({"reason": "CrashLoopBackOff", "message": "its program ends with code 1", "pod": "hello-1"});
+        let app = |reason: &str, said: &str| {
+            app(
+                "hello",
+                Some("prod"),
+                json!({
+                    "observedGeneration": 1,
+                    "conditions": conditions("False", Some("Stalled"), reason, said),
+                    "release": {"number": 4, "image": "example/hello:4", "step": "Rollout", "problem": problem.clone()},
+                }),
+            )
+        };
+        // What the spec says now cannot be used, and the last release had failed for another reason.
+        let refused = shown(&View::of(&environments, &[app("InvalidSpec", "spec.ports: there is no port")]));
+        insta::assert_snapshot!(refused);
+        let failed =
+            shown(&View::of(&environments, &[app("CrashLoopBackOff", "Release 4 failed: pod hello-1: its end")]));
+        assert!(!failed.contains("its program ends"), "it is said once: {failed}");
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub struct EnvironmentView {
     /// What is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<ObjectFailure>,
+    /// Which of its objects are on their way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
     /// The path of its webhook's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_path: Option<String>,
@@ -202,6 +205,7 @@ fn environment(object: &DynamicObject) -> EnvironmentView {
         applied: status.applied,
         applied_message,
         failures: status.failures,
+        waiting_for: status.waiting_for,
         webhook_path: status.webhook_path,
         web_apps: Vec::new(),
     }

@@ -109,8 +109,9 @@ async fn an_app_s_object_is_put_back_three_times_and_then_the_rival_is_asked_for
     }
     let (told, again) = acting.wars(&owner, [&key()].into_iter());
     assert_eq!(told.len(), 1);
+    assert_eq!((&*told[0].object, &*told[0].reason), ("Service shop/web", "Contested"));
     for word in ["Service shop/web", "meddler", ".spec.selector", manager.as_str()] {
-        assert!(told[0].contains(word), "{word} is not in: {}", told[0]);
+        assert!(told[0].message.contains(word), "{word} is not in: {}", told[0].message);
     }
     assert!(again.is_some_and(|again| again <= Duration::from_secs(60)), "{again:?}");
 

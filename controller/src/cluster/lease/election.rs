@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::record::{Replica, forward_to, given_up, holder, version};
 use super::{DURATION, Ended, HAND_OVER, Leadership, Loss, Role};
+use crate::clock;
 use crate::cluster::error::root_cause;
 use crate::cluster::refusal::{is_conflict, is_not_found};
 use crate::cluster::writes::WRITE_TIMEOUT;
@@ -67,7 +68,7 @@ impl Election {
         advertise: Option<&str>,
     ) -> (Self, Leadership, watch::Receiver<Role>) {
         let (until, until_seen) = watch::channel(None);
-        let since = jiff::Timestamp::now();
+        let since = clock::now();
         let (role, role_seen) = watch::channel(Role::OutOfTouch { since, why: "it has not answered yet".to_owned() });
         let replica = Replica { identity: identity.to_owned(), advertise: advertise.map(str::to_owned) };
         let election = Self { leases: Api::namespaced(client, namespace), replica, until, role };
@@ -78,10 +79,10 @@ impl Election {
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Ended {
         let mut stand = Stand::Waits(Seen::default());
         // The start of the last turn that was answered.
-        let (mut touched, mut touched_at) = (Instant::now(), jiff::Timestamp::now());
+        let (mut touched, mut touched_at) = (Instant::now(), clock::now());
         let mut failing = false;
         loop {
-            let (began, began_at) = (Instant::now(), jiff::Timestamp::now());
+            let (began, began_at) = (Instant::now(), clock::now());
             // Cut short where patience ends, so that what is said of this replica changes when it stops writing, not later.
             let patience = (touched + PATIENCE).duration_since(began);
             let limit = if patience.is_zero() { WRITE_TIMEOUT } else { patience.min(WRITE_TIMEOUT) };
@@ -157,7 +158,7 @@ impl Election {
             (Some(lease), None) if holder(lease).is_none() => seen.of_another = false,
             _ => {}
         }
-        let wanted = self.replica.taking(found.as_ref(), jiff::Timestamp::now());
+        let wanted = self.replica.taking(found.as_ref(), clock::now());
         let written = match found {
             Some(_) => self.leases.replace(LEASE, &PostParams::default(), &wanted).await,
             None => self.leases.create(&PostParams::default(), &wanted).await,
@@ -173,7 +174,7 @@ impl Election {
     /// Writes the lease under the version of this replica's own last write.
     async fn renew(&self, held: &mut Box<Lease>, sent: &mut Option<Box<Lease>>) -> Result<Turn, kube::Error> {
         loop {
-            let renewal = sent.get_or_insert_with(|| Box::new(self.replica.taking(Some(held), jiff::Timestamp::now())));
+            let renewal = sent.get_or_insert_with(|| Box::new(self.replica.taking(Some(held), clock::now())));
             match self.leases.replace(LEASE, &PostParams::default(), renewal).await {
                 Ok(lease) => {
                     // The API server makes a Lease anew that it does not have.

@@ -8,9 +8,8 @@ use git2::{
     ProxyOptions, RemoteCallbacks, RemoteRedirect,
 };
 
-use jiff::Timestamp;
-
 use super::heard;
+use crate::clock;
 use crate::git::answer::{self, Asked};
 use crate::git::credential::Auth;
 use crate::git::error::{Error, amount};
@@ -110,7 +109,7 @@ impl Connection<'_> {
             return cause;
         }
         let asked = Asked { url: self.url, host: self.host, auth: self.auth };
-        answer::explain(&asked, error, &heard::head(), Timestamp::now())
+        answer::explain(&asked, error, &heard::head(), clock::now())
     }
 }
 

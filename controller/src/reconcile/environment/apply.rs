@@ -60,8 +60,8 @@ pub(super) struct Done {
     pub(super) drifted: Vec<String>,
     /// Objects that others had changed, put back.
     pub(super) corrected: Vec<String>,
-    /// Objects that others change again and again, each with a sentence.
-    pub(super) contested: Vec<String>,
+    /// Objects that others change again and again.
+    pub(super) contested: Vec<ObjectFailure>,
     /// When to look at those again.
     pub(super) again: Option<Duration>,
     /// Objects that left git and stay for now, each with a sentence.
@@ -180,8 +180,11 @@ impl Outcome {
     }
 
     fn failure(&self) -> Option<Failure> {
-        let first = self.failures.first()?;
-        let more = self.failures.len() - 1;
+        // The answers came in any order: what is told of first is the same each time.
+        let mut failures = self.failures.clone();
+        failures.sort_by(|a, b| a.object.cmp(&b.object));
+        let first = failures.first()?;
+        let more = failures.len() - 1;
         let message = if more == 0 { first.message.clone() } else { format!("{} (and {more} more)", first.message) };
         // Rights, quotas and webhooks are mended without a commit, what a spec says wrong only by one; either may be the case.
         Some(Failure {
@@ -189,7 +192,7 @@ impl Outcome {
             message,
             outlook: String::new(),
             mended_by: MendedBy::Time,
-            failures: self.failures.clone(),
+            failures,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What went wrong with an Environment, and what can mend it.
 
-use drover_crds::ObjectFailure;
+use drover_crds::{ObjectFailure, Owner};
 
 use crate::cluster::ApiError;
 
@@ -38,6 +38,14 @@ impl Failure {
     /// A failure of one thing.
     pub(super) fn new(reason: &str, message: String, mended_by: MendedBy) -> Self {
         Self { reason: reason.to_owned(), message, outlook: String::new(), mended_by, failures: Vec::new() }
+    }
+
+    /// Each thing that is wrong; what has no subject of its own is about `owner`.
+    pub(super) fn each(&self, owner: &Owner) -> Vec<ObjectFailure> {
+        if !self.failures.is_empty() {
+            return self.failures.clone();
+        }
+        vec![ObjectFailure { object: owner.to_string(), reason: self.reason.clone(), message: self.message.clone() }]
     }
 
     /// What the API server answered.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use drover_core::health::Health;
 use drover_core::plan::Occasion;
 use drover_crds::condition::{self, Outcome};
-use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, ObjectFailure, Owner, OwnerKind};
+use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::core::{ObjectMeta, PartialObjectMetaExt as _};
@@ -40,8 +40,9 @@ use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, Renderer, Wish};
 use self::failure::{Failure, MendedBy};
 use self::peers::Peers;
-use self::status::{AppliedNow, CONTESTED, Findings, Reached, TURN, conclude, listed};
+use self::status::{AppliedNow, Findings, Reached, TURN, conclude, listed};
 use super::{Announcer, Owners, Statuses};
+use crate::clock;
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, Cluster, definition, is_gone};
 use crate::driver::{Next, Reconciler};
@@ -140,19 +141,11 @@ impl Reconciler for EnvironmentReconciler {
         if let Err(failure) = &result
             && !waits
         {
-            findings.failures.clone_from(&failure.failures);
-            if findings.failures.is_empty() {
-                findings.failures.push(ObjectFailure {
-                    object: owner.to_string(),
-                    reason: failure.reason.clone(),
-                    message: failure.message.clone(),
-                });
-            }
+            findings.failures.splice(0..0, failure.each(&owner));
         }
-        let stem = result.as_ref().err().map(|failure| failure.message.as_str());
-        let now = Time(jiff::Timestamp::now());
+        let now = Time(clock::now());
         let after = status::next(&before, &findings, &outcome, environment.metadata.generation, &now);
-        let tell = self.tell(&environment, &before, &after, &findings, &outcome, stem);
+        let tell = self.tell(&environment, &before, &after, &findings);
         if self.statuses.write(&environment, &before, &after, tell).await { next } else { Next::Retry }
     }
 
@@ -206,7 +199,7 @@ impl Reconciler for EnvironmentReconciler {
         self.peers.note_illegible(key);
         let message = format!("Environment {key} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: UNREADABLE.into(), message };
-        let now = Time(jiff::Timestamp::now());
+        let now = Time(clock::now());
         // What is known of its commits stays.
         let change = |before, generation| status::next(&before, &Findings::default(), &outcome, generation, &now);
         self.statuses.amend(key, change).await;
@@ -345,7 +338,13 @@ impl EnvironmentReconciler {
         (findings.blind, findings.contested, findings.again) = (blind, contested, again);
         // Not for what waits for this one: neither would ever be ready, and each would quote the other.
         let above = self.owners.above(owner, |key| self.cluster.index().live(key).map(|live| live.owner));
-        let unhealthy = health.into_iter().find(|(key, health)| *health != Health::Current && !above.contains(key));
+        let mut unhealthy = None;
+        for (key, health) in health {
+            if health != Health::Current && !above.contains(&key) {
+                findings.note(&key, &health);
+                unhealthy.get_or_insert((key.to_string(), health));
+            }
+        }
         findings.applied = Some(AppliedNow {
             tree: desired.tree.to_string(),
             objects: desired.objects.len(),
@@ -355,10 +354,7 @@ impl EnvironmentReconciler {
         });
         match unreachable {
             Some(failure) => Err(failure),
-            None => {
-                let unhealthy = unhealthy.map(|(key, health)| (key.to_string(), health));
-                Ok(Reached::Applied { unhealthy, drifted, held })
-            }
+            None => Ok(Reached::Applied { unhealthy, drifted, held }),
         }
     }
 
@@ -416,8 +412,6 @@ impl EnvironmentReconciler {
         before: &EnvironmentStatus,
         after: &EnvironmentStatus,
         findings: &Findings,
-        outcome: &Outcome,
-        stem: Option<&str>,
     ) {
         let (namespace, name) = (environment.namespace().unwrap_or_default(), environment.name_any());
         if let Some(applied) = after.applied.as_ref()
@@ -428,22 +422,9 @@ impl EnvironmentReconciler {
             let note = format!("Applied {}: {changed} of {} objects changed", applied.short, applied.objects);
             self.announcer.publish(environment, EventType::Normal, "Applied", note).await;
         }
-        let message = |status: &EnvironmentStatus| {
-            drover_crds::condition::get(&status.conditions, drover_crds::condition::READY).map(|c| c.message.clone())
-        };
-        // The same failure at another time is no news.
-        let same = |before: &str, text: &str| before == text || stem.is_some_and(|stem| before.starts_with(stem));
-        if let Outcome::Failed { reason, message: text } | Outcome::Stalled { reason, message: text } = outcome
-            && !message(before).is_some_and(|before| same(&before, text))
-        {
-            tracing::warn!(%namespace, %name, %reason, message = %text, "not as asked");
-            self.announcer.publish(environment, EventType::Warning, reason, text.clone()).await;
-        }
-        if let Outcome::Ready { reason, message: text } = outcome
-            && reason == CONTESTED
-            && message(before).as_ref() != Some(text)
-        {
-            self.announcer.publish(environment, EventType::Warning, reason, text.clone()).await;
+        if let Some((reason, note)) = status::newly_wrong(before, after) {
+            tracing::warn!(%namespace, %name, %reason, message = %note, "not as asked");
+            self.announcer.publish(environment, EventType::Warning, &reason, note).await;
         }
     }
 }

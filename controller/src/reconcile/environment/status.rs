@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use drover_core::health::Health;
+use drover_core::plan::Contested;
+use drover_core::render::ObjectKey;
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{
     AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::failure::{Failure, MendedBy};
 use crate::driver::Next;
@@ -26,9 +28,6 @@ const PERSON: Duration = Duration::from_secs(15);
 /// How often it is asked whether others are done for whom one waits.
 pub(super) const TURN: Duration = Duration::from_secs(1);
 
-/// The reason where others change an object again and again.
-pub(super) const CONTESTED: &str = "Contested";
-
 /// What a reconcile came to know, for the status.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings {
@@ -36,16 +35,32 @@ pub(super) struct Findings {
     pub(super) head: Option<(CommitInfo, Time)>,
     /// The commit that is applied in full now.
     pub(super) applied: Option<AppliedNow>,
-    /// Everything that is wrong.
+    /// Everything that is wrong, first what ended the turn.
     pub(super) failures: Vec<ObjectFailure>,
+    /// Objects that are on their way.
+    pub(super) waiting_for: Vec<String>,
     /// Kinds that drover may not watch.
     pub(super) blind: Vec<String>,
-    /// Objects that others change again and again, each with a sentence.
-    pub(super) contested: Vec<String>,
+    /// Objects that others change again and again.
+    pub(super) contested: Vec<ObjectFailure>,
     /// When to look at those again.
     pub(super) again: Option<Duration>,
     /// Where this repository's webhook is taken.
     pub(super) webhook_path: Option<String>,
+}
+
+impl Findings {
+    /// An applied object is not as asked; of many, as many as a status holds are noted.
+    pub(super) fn note(&mut self, object: &ObjectKey, health: &Health) {
+        match health {
+            Health::InProgress { .. } if self.waiting_for.len() < FAILURES => self.waiting_for.push(object.to_string()),
+            Health::Failed { reason, message } if self.failures.len() < FAILURES => {
+                let (object, reason, message) = (object.to_string(), reason.clone(), message.clone());
+                self.failures.push(ObjectFailure { object, reason, message });
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A commit that is applied in full.
@@ -113,19 +128,20 @@ pub(super) fn conclude(
             match unhealthy {
                 Some((object, Health::Failed { message, .. })) => {
                     let message = format!("Applied {commit}, but {object} failed: {message}");
-                    (Outcome::Failed { reason: "Unhealthy".into(), message }, wait(BLIND_WAIT))
+                    (Outcome::Failed { reason: condition::UNHEALTHY.into(), message }, wait(BLIND_WAIT))
                 }
                 Some((object, Health::InProgress { message })) => {
                     let message = format!("Applied {commit}; waiting for {object}: {message}");
-                    (Outcome::InProgress { reason: "Progressing".into(), message }, wait(BLIND_WAIT))
+                    (Outcome::InProgress { reason: condition::PROGRESSING.into(), message }, wait(BLIND_WAIT))
                 }
                 _ if !held.is_empty() => {
                     let message = format!("Applied {commit}, but {}", listed(held));
                     (Outcome::Ready { reason: "RemovalHeld".into(), message }, wait(BLIND_POLL))
                 }
                 _ if !findings.contested.is_empty() => {
-                    let message = format!("Applied {commit}, but {}", listed(&findings.contested));
-                    (Outcome::Ready { reason: CONTESTED.into(), message }, wait(BLIND_POLL))
+                    let wars: Vec<String> = findings.contested.iter().map(|war| war.message.clone()).collect();
+                    let message = format!("Applied {commit}, but {}", listed(&wars));
+                    (Outcome::Ready { reason: Contested::REASON.into(), message }, wait(BLIND_POLL))
                 }
                 _ if !drifted.is_empty() && environment.spec.drift == Some(DriftPolicy::Report) => {
                     let message = format!("Applied {commit}, but others changed {}", listed(drifted));
@@ -198,11 +214,32 @@ pub(super) fn next(
         });
     }
     status.webhook_path.clone_from(&findings.webhook_path);
-    status.failures = findings.failures.iter().take(FAILURES).cloned().collect();
+    status.failures = findings.failures.iter().chain(&findings.contested).take(FAILURES).cloned().collect();
+    status.waiting_for = findings.waiting_for.iter().take(FAILURES).cloned().collect();
     if let Some(applied) = &findings.applied {
         apply(&mut status, applied, now);
     }
     status
+}
+
+/// What a person is told of between two statuses, as reason and note: the first thing that was not wrong before. A failure is known
+/// by its reason and subject, because its sentence may speak of time; of another commit or spec it is another one.
+pub(super) fn newly_wrong(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<(String, String)> {
+    let of = |status: &EnvironmentStatus| {
+        (status.observed_generation, status.source.as_ref().map(|source| source.commit.clone()))
+    };
+    let is_known = |failure: &ObjectFailure| {
+        of(before) == of(after)
+            && before.failures.iter().any(|known| known.object == failure.object && known.reason == failure.reason)
+    };
+    let position = after.failures.iter().position(|failure| !is_known(failure))?;
+    let failure = &after.failures[position];
+    let ready = condition::get(&after.conditions, condition::READY);
+    let says_it = |ready: &&Condition| position == 0 && (ready.status == "False" || ready.reason == failure.reason);
+    Some(match ready.filter(says_it) {
+        Some(ready) => (ready.reason.clone(), ready.message.clone()),
+        None => (failure.reason.clone(), format!("{}: {}", failure.object, failure.message)),
+    })
 }
 
 fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
@@ -295,6 +332,73 @@ mod tests {
         let newer = next(&healthy, &findings('b', false), &ready(), Some(1), &at(30));
         assert_eq!(newer.history.iter().map(|h| &h.commit[..1]).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(newer.applied.expect("applied").short.len(), 12);
+    }
+
+    fn failure(object: &str, reason: &str, message: &str) -> ObjectFailure {
+        ObjectFailure { object: object.into(), reason: reason.into(), message: message.into() }
+    }
+
+    /// The status after `before` where these things are wrong with commit `id`, and the first of them is what `Ready` says.
+    fn wrong(before: &EnvironmentStatus, id: char, generation: i64, failures: &[ObjectFailure]) -> EnvironmentStatus {
+        let found = Findings { failures: failures.to_vec(), ..findings(id, false) };
+        let message = format!("Applied it, but {}", failures[0].message);
+        let failed = Outcome::Failed { reason: "Unhealthy".into(), message };
+        next(before, &found, &failed, Some(generation), &at(9))
+    }
+
+    #[test]
+    fn a_failure_is_told_once_whatever_its_sentence_and_again_for_another_subject_commit_or_spec() {
+        let (web, again) =
+            (failure("WebApp a/web", "Crash", "3 restarts"), failure("WebApp a/web", "Crash", "4 restarts"));
+        let told = |before: &EnvironmentStatus, after: &EnvironmentStatus| newly_wrong(before, after);
+        let nothing = EnvironmentStatus::default();
+        let first = wrong(&nothing, 'a', 1, std::slice::from_ref(&web));
+        assert_eq!(told(&nothing, &first), Some(("Unhealthy".into(), "Applied it, but 3 restarts".into())));
+        let same = wrong(&first, 'a', 1, std::slice::from_ref(&again));
+        assert_ne!(first, same, "the status says the new sentence");
+        assert_eq!(told(&first, &same), None);
+
+        let other = failure("WebApp a/api", "Crash", "3 restarts");
+        let both = wrong(&same, 'a', 1, &[again.clone(), other]);
+        assert_eq!(told(&same, &both), Some(("Crash".into(), "WebApp a/api: 3 restarts".into())));
+        assert_eq!(told(&both, &same), None, "one was mended");
+        let another_reason = wrong(&same, 'a', 1, &[failure("WebApp a/web", "ImagePullBackOff", "4 restarts")]);
+        assert!(told(&same, &another_reason).is_some());
+        assert!(told(&same, &wrong(&same, 'b', 1, std::slice::from_ref(&again))).is_some(), "another commit");
+        assert!(told(&same, &wrong(&same, 'a', 2, std::slice::from_ref(&again))).is_some(), "another spec");
+        let mended = next(&same, &findings('a', true), &ready(), Some(1), &at(10));
+        assert_eq!(told(&same, &mended), None);
+        assert!(told(&mended, &wrong(&mended, 'a', 1, &[again])).is_some(), "it came back");
+    }
+
+    #[test]
+    fn what_is_not_as_asked_is_named_and_a_war_is_told_although_all_is_applied() {
+        let key = |name: &str| ObjectKey {
+            group: String::new(),
+            kind: "ConfigMap".into(),
+            namespace: Some("a".into()),
+            name: name.into(),
+        };
+        let mut found = findings('a', false);
+        found.note(&key("coming"), &Health::InProgress { message: "it comes".into() });
+        found.note(&key("broken"), &Health::Failed { reason: "Broken".into(), message: "it broke".into() });
+        let waits = Outcome::InProgress { reason: "Progressing".into(), message: "waiting".into() };
+        let status = next(&EnvironmentStatus::default(), &found, &waits, Some(1), &at(1));
+        assert_eq!(status.waiting_for, ["ConfigMap a/coming"]);
+        assert_eq!(status.failures, [failure("ConfigMap a/broken", "Broken", "it broke")]);
+        let told = newly_wrong(&EnvironmentStatus::default(), &status);
+        assert_eq!(told, Some(("Broken".into(), "ConfigMap a/broken: it broke".into())), "`Ready` speaks of another");
+
+        let war = failure("ConfigMap a/fought", Contested::REASON, "it is fought over");
+        let fought = Findings { contested: vec![war], ..findings('a', true) };
+        let applied = Ok(Reached::Applied { unhealthy: None, drifted: Vec::new(), held: Vec::new() });
+        let spec = serde_json::json!({"source": {"url": "https://git.example.org/a.git", "ref": {"branch": "main"}}});
+        let environment = Environment::new("a", serde_json::from_value(spec).expect("a spec"));
+        let (outcome, _) = conclude(&environment, &applied, &fought);
+        let at_war = next(&EnvironmentStatus::default(), &fought, &outcome, Some(1), &at(1));
+        let (reason, note) = newly_wrong(&EnvironmentStatus::default(), &at_war).expect("news");
+        assert!(reason == Contested::REASON && note.ends_with("but it is fought over"), "{reason} {note}");
+        assert_eq!(newly_wrong(&at_war, &at_war), None);
     }
 
     #[test]

@@ -36,6 +36,7 @@ use kube::runtime::events::EventType;
 use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use super::{Announcer, Owners, Statuses};
+use crate::clock;
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
 use crate::driver::{Next, Reconciler};
 use crate::registry::{self, Registry};
@@ -217,7 +218,7 @@ impl Reconciler for WebAppReconciler {
             },
             definition: &definition,
             restarted_at: annotation(ANNOTATION_RESTARTED_AT),
-            now: Time(jiff::Timestamp::now()),
+            now: Time(clock::now()),
             status: before.clone(),
         };
         let ended = work.run().await;
@@ -262,7 +263,7 @@ impl Reconciler for WebAppReconciler {
     async fn unreadable(&self, key: &Key, error: &str) {
         let message = format!("WebApp {key} cannot be read by this version of drover: {error}");
         let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
-        let now = Time(jiff::Timestamp::now());
+        let now = Time(clock::now());
         // What is known of its releases stays: only the conditions change.
         let change = |mut status: WebAppStatus, generation| {
             let url = status.url.clone();

@@ -463,7 +463,8 @@ impl Work<'_> {
         let url = if known.applied.as_ref().is_some_and(|(_, app)| app.routes.is_empty()) { None } else { url };
         let children = children(self.cluster.index(), self.owner);
         let (contested, again) = self.acting.wars(self.owner, children.iter().map(|(key, _)| key));
-        let outcome = status::contested(status::outcome(&self.status, reached), &contested);
+        let war = contested.first().map(|war| war.message.as_str());
+        let outcome = status::contested(status::outcome(&self.status, reached), war);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
         let next = match again {
             None if settled => Next::Await,

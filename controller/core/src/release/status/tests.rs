@@ -199,18 +199,18 @@ fn a_war_is_told_once_while_the_app_is_live_and_never_instead_of_something_worse
     let mut before = one_live();
     let live = said(&before, false, &Rollout::Complete);
     conclude(&mut before, &live, None, Some(1), &at(120));
-    let war = ["Service shop/web is changed again and again".to_owned()];
+    let war = "Service shop/web is changed again and again";
     let mut after = before.clone();
-    conclude(&mut after, &contested(live.clone(), &war), None, Some(1), &at(130));
+    conclude(&mut after, &contested(live.clone(), Some(war)), None, Some(1), &at(130));
     let told: Vec<(String, String)> =
         news(&before, &after).into_iter().map(|News { reason, note, .. }| (reason, note)).collect();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].0 == "Contested" && told[0].1.contains("is live") && told[0].1.contains(&war[0]), "{told:?}");
+    assert!(told[0].0 == "Contested" && told[0].1.contains("is live") && told[0].1.contains(war), "{told:?}");
     assert!(news(&after, &after).is_empty(), "that was told");
 
     let failing = said(&after, false, &Rollout::Failing(crash()));
-    assert_eq!(contested(failing.clone(), &war), failing);
-    assert_eq!(contested(live.clone(), &[]), live);
+    assert_eq!(contested(failing.clone(), Some(war)), failing);
+    assert_eq!(contested(live.clone(), None), live);
 }
 
 #[test]

@@ -145,7 +145,7 @@ async fn a_holder_that_cannot_renew_stops_writing_and_goes_on_when_it_can() {
     a.comes_to_lead().await;
     for line in [Line::Cut, Line::Deaf] {
         a.set(line);
-        let cut = jiff::Timestamp::now();
+        let cut = crate::clock::now();
         let out = a.role.wait_for(|role| matches!(role, Role::OutOfTouch { .. }));
         let role = tokio::time::timeout(Duration::from_secs(12), out).await.expect("says so").expect("runs").clone();
         assert!(!a.leadership.may_write(), "it says that it writes nothing");
