@@ -12,5 +12,6 @@ pub mod program;
 pub mod reconcile;
 pub mod registry;
 pub mod run;
+pub mod turn;
 mod unpoisoned;
 pub mod web;

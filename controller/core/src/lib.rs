@@ -8,4 +8,5 @@ pub mod mask;
 pub mod plan;
 pub mod release;
 pub mod render;
+pub mod trouble;
 pub mod workload;

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::record::{Release, Standing, Wanted};
 use super::rollout::{Observation, Rollout};
+use crate::trouble::Trouble;
 
 /// How many releases a status remembers.
 const HISTORY: usize = 10;
@@ -160,10 +161,10 @@ pub fn hinder(status: &mut WebAppStatus, problem: Option<Problem>) {
 }
 
 /// A release that is on its way cannot go on. One that ended keeps what is said of it.
-pub fn stuck(status: &mut WebAppStatus, reason: &str, message: String) {
+pub fn stuck(status: &mut WebAppStatus, trouble: &Trouble) {
     let ended = status.release.as_ref().is_none_or(|r| outcome_of(status, r.number).is_some());
     if !ended {
-        let problem = Problem { reason: reason.to_owned(), message, ..Default::default() };
+        let problem = Problem { reason: trouble.reason.clone(), message: trouble.to_string(), ..Default::default() };
         hinder(status, Some(problem));
     }
 }

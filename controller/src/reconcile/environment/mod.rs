@@ -6,7 +6,7 @@
 //! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
 //! 5. [`status`]: what a person reads (pure), and when to look again.
 //!
-//! [`failure`] says what ends such a turn before its time. A reconcile never waits: not for the network of a git host (that is
+//! A [`Trouble`] ends such a turn before its time. A reconcile never waits: not for the network of a git host (that is
 //! [`Repositories`]' own work), not for pods to become healthy. It looks at what is known, does what is to be done, and is called
 //! again by the event that changes something.
 
@@ -15,7 +15,6 @@ mod deletion;
 mod dereference;
 mod desired;
 mod entrusted;
-mod failure;
 mod peers;
 mod status;
 mod turns;
@@ -26,6 +25,7 @@ use std::time::Duration;
 
 use drover_core::health::Health;
 use drover_core::plan::Occasion;
+use drover_core::trouble::{Mend, Trouble};
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, ObjectFailure, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -38,15 +38,15 @@ use self::deletion::Unfinished;
 pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, Renderer, Wish};
-use self::failure::{Failure, MendedBy};
 use self::peers::Peers;
-use self::status::{AppliedNow, CONTESTED, Findings, Reached, TURN, conclude, listed};
+use self::status::{AppliedNow, BLIND_POLL, CONTESTED, Findings, Reached, conclude, listed};
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{Acting, Cluster, definition, is_gone};
 use crate::driver::{Next, Reconciler};
 use crate::git::webhook::webhook_id;
 use crate::git::{CommitInfo, Head, Repositories, outlook};
+use crate::turn::TURN;
 use crate::unpoisoned;
 
 /// How the git child's error is called for a folder that the commit does not have.
@@ -131,25 +131,25 @@ impl Reconciler for EnvironmentReconciler {
         let mut findings = Findings::default();
         let result = self.work(&environment, &before, &key, &owner, &mut memory, &mut findings).await;
         self.memories().insert(key.clone(), memory);
-        let waits = result.as_ref().is_err_and(|failure| failure.mended_by == MendedBy::Turn);
+        let waits = result.as_ref().is_err_and(|trouble| trouble.mended_by == Mend::Turn);
         let (outcome, next) = conclude(&environment, &result, &findings);
         if waits && judged_before(&environment, &before, &findings) {
             // A new process reads all large commits once more, and a commit that failed is tried again: that is no news.
             return next;
         }
-        if let Err(failure) = &result
+        if let Err(trouble) = &result
             && !waits
         {
-            findings.failures.clone_from(&failure.failures);
+            findings.failures.clone_from(&trouble.each);
             if findings.failures.is_empty() {
                 findings.failures.push(ObjectFailure {
                     object: owner.to_string(),
-                    reason: failure.reason.clone(),
-                    message: failure.message.clone(),
+                    reason: trouble.reason.clone(),
+                    message: trouble.sentence.clone(),
                 });
             }
         }
-        let stem = result.as_ref().err().map(|failure| failure.message.as_str());
+        let stem = result.as_ref().err().map(|trouble| trouble.sentence.as_str());
         let now = Time(jiff::Timestamp::now());
         let after = status::next(&before, &findings, &outcome, environment.metadata.generation, &now);
         let tell = self.tell(&environment, &before, &after, &findings, &outcome, stem);
@@ -241,7 +241,7 @@ impl EnvironmentReconciler {
         owner: &Owner,
         memory: &mut Memory,
         findings: &mut Findings,
-    ) -> Result<Reached, Failure> {
+    ) -> Result<Reached, Trouble> {
         if environment.spec.suspend == Some(true) {
             self.repositories.unsubscribe(key);
             memory.dereferenced = None;
@@ -268,9 +268,9 @@ impl EnvironmentReconciler {
                 (commit, None)
             }
             Head::Failed { error, since, again, last_good } => {
-                let mended_by = if error.is_terminal() { MendedBy::Person } else { MendedBy::Host };
-                let mut failure = Failure::new(error.label(), error.to_string(), mended_by);
-                failure.outlook = again.map(|again| outlook(since, again)).unwrap_or_default();
+                let mended_by = if error.is_terminal() { Mend::Person } else { Mend::Event };
+                let outlook = again.map(|again| outlook(since, again)).unwrap_or_default();
+                let trouble = Trouble { outlook, ..Trouble::new(error.label(), error.to_string(), mended_by) };
                 // A wrong password is corrected in the Secret: it is read again at the next look.
                 if error.is_terminal()
                     && let Some(dereferenced) = &mut memory.dereferenced
@@ -278,10 +278,10 @@ impl EnvironmentReconciler {
                     dereferenced.expire();
                 }
                 match last_good {
-                    Some(commit) => (commit, Some(failure)),
+                    Some(commit) => (commit, Some(trouble)),
                     None => {
                         self.peers.unreadable(key, None);
-                        return Err(failure);
+                        return Err(trouble);
                     }
                 }
             }
@@ -291,15 +291,15 @@ impl EnvironmentReconciler {
         let wish = Wish { acting: &acting, environment, key, commit: &commit, occasion };
         let desired = match self.renderer.desired(wish, known).await {
             Ok(desired) => Arc::new(desired),
-            Err(failure) if failure.mended_by == MendedBy::Turn => return Err(failure),
-            Err(failure) => {
+            Err(trouble) if trouble.mended_by == Mend::Turn => return Err(trouble),
+            Err(mut trouble) => {
                 // A folder that is not there has no objects; what is in a file that cannot be read nobody knows.
-                match failure.reason.as_str() {
+                match trouble.reason.as_str() {
                     NO_SUCH_PATH => self.peers.read(key, &commit.id, &Arc::default(), unreachable.is_none()),
                     _ => self.peers.unreadable(key, Some(&commit.id)),
                 }
-                findings.again = self.hold(environment, key, owner, &acting, memory).await;
-                return Err(failure);
+                trouble.again = self.hold(environment, key, owner, &acting, memory).await;
+                return Err(trouble);
             }
         };
         memory.desired = Some(Arc::new(desired.without_objects()));
@@ -308,7 +308,7 @@ impl EnvironmentReconciler {
             memory.definition = None;
         } else if memory.definition.is_none() {
             let found = definition(&self.cluster.client(), &OwnerKind::Environment.definition()).await;
-            memory.definition = found.map_err(|error| Failure::of(&error))?;
+            memory.definition = found?;
         }
         let newest = || match self.repositories.head(key) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
@@ -330,8 +330,8 @@ impl EnvironmentReconciler {
             newest: &newest,
         })
         .await
-        .inspect_err(|failure| {
-            if failure.mended_by == MendedBy::Turn {
+        .inspect_err(|trouble| {
+            if trouble.mended_by == Mend::Turn {
                 for behind in self.peers.behind(key, &commit.id) {
                     self.repositories.sync_now(&behind);
                 }
@@ -354,7 +354,7 @@ impl EnvironmentReconciler {
             commit,
         });
         match unreachable {
-            Some(failure) => Err(failure),
+            Some(trouble) => Err(Trouble { again: findings.look(BLIND_POLL), ..trouble }),
             None => {
                 let unhealthy = unhealthy.map(|(key, health)| (key.to_string(), health));
                 Ok(Reached::Applied { unhealthy, drifted, held })
@@ -395,8 +395,8 @@ impl EnvironmentReconciler {
                 done.again
             }
             Ok(None) => None,
-            Err(failure) => {
-                tracing::warn!(%owner, reason = %failure.reason, message = %failure.message, "cannot put back what others changed");
+            Err(trouble) => {
+                tracing::warn!(%owner, reason = %trouble.reason, message = %trouble.sentence, "cannot put back what others changed");
                 None
             }
         }

@@ -3,28 +3,27 @@
 use std::time::Duration;
 
 use drover_core::health::Health;
+use drover_core::trouble::Trouble;
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{
     AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::failure::{Failure, MendedBy};
 use crate::driver::Next;
 use crate::git::CommitInfo;
+use crate::turn::verdict;
 
 /// How many failures and releases a status holds.
 const FAILURES: usize = 10;
 const HISTORY: usize = 20;
 
 /// How often objects of kinds that drover may not watch are looked at.
-const BLIND_POLL: Duration = Duration::from_secs(300);
+pub(super) const BLIND_POLL: Duration = Duration::from_secs(300);
 /// The same while they are not healthy yet.
 const BLIND_WAIT: Duration = Duration::from_secs(15);
 /// How often it is looked whether a person has mended what only a person can.
 const PERSON: Duration = Duration::from_secs(15);
-/// How often it is asked whether others are done for whom one waits.
-pub(super) const TURN: Duration = Duration::from_secs(1);
 
 /// The reason where others change an object again and again.
 pub(super) const CONTESTED: &str = "Contested";
@@ -46,6 +45,13 @@ pub(super) struct Findings {
     pub(super) again: Option<Duration>,
     /// Where this repository's webhook is taken.
     pub(super) webhook_path: Option<String>,
+}
+
+impl Findings {
+    /// When to look again although no event comes: at what others change again and again, and after `poll` at what may not be watched.
+    pub(super) fn look(&self, poll: Duration) -> Option<Duration> {
+        self.again.into_iter().chain((!self.blind.is_empty()).then_some(poll)).min()
+    }
 }
 
 /// A commit that is applied in full.
@@ -81,15 +87,10 @@ pub(super) enum Reached {
 /// What the status says, and when to look again.
 pub(super) fn conclude(
     environment: &Environment,
-    result: &Result<Reached, Failure>,
+    result: &Result<Reached, Trouble>,
     findings: &Findings,
 ) -> (Outcome, Next) {
-    let wait = |poll| match (findings.again, findings.blind.is_empty()) {
-        (None, true) => Next::Await,
-        (None, false) => Next::After(poll),
-        (Some(again), true) => Next::After(again),
-        (Some(again), false) => Next::After(again.min(poll)),
-    };
+    let wait = |poll| findings.look(poll).map_or(Next::Await, Next::After);
     match result {
         Ok(Reached::Fetching) => {
             let message = format!("Fetching {}", environment.spec.source.url);
@@ -140,16 +141,7 @@ pub(super) fn conclude(
                 }
             }
         }
-        Err(failure) => {
-            let (reason, message) = (failure.reason.clone(), format!("{}{}", failure.message, failure.outlook));
-            match failure.mended_by {
-                MendedBy::Commit => (Outcome::Stalled { reason, message }, wait(BLIND_POLL)),
-                MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
-                MendedBy::Host => (Outcome::Failed { reason, message }, wait(BLIND_POLL)),
-                MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
-                MendedBy::Turn => (Outcome::InProgress { reason, message }, Next::Later(TURN)),
-            }
-        }
+        Err(trouble) => verdict(trouble, PERSON),
     }
 }
 

@@ -24,7 +24,7 @@ use drover_core::release::status;
 use drover_core::release::{News, Tone, Wanted, news};
 use drover_core::render::Object;
 use drover_core::workload::build;
-use drover_core::workload::takeover::{Kept, Refusal};
+use drover_core::workload::takeover::Kept;
 use drover_core::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking, validate};
 use drover_crds::condition::Outcome;
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
@@ -33,16 +33,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::runtime::events::EventType;
 
-use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
 use crate::driver::{Next, Reconciler};
-use crate::registry::{self, Registry};
+use crate::registry::Registry;
+use crate::turn::verdict;
 use crate::unpoisoned;
 
-/// How long to wait after a refusal that only a person or an event outside of drover's sight can lift, such as a role that is
-/// granted.
+/// How often it is looked whether a person has lifted a refusal that drover is not told of, such as a role that is granted.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
@@ -60,62 +59,6 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         kept: &Kept::default(),
     };
     validate(&identity, &app.spec, &facts).map(|valid| build::build(&valid))
-}
-
-/// Why a WebApp is not as its spec asks.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The spec cannot be built.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// The image cannot be resolved.
-    #[error("{error}")]
-    Registry {
-        /// Why.
-        error: registry::Error,
-        /// When to look again: the registry is asked ever less often, and who asked is told when it has answered.
-        next: Next,
-    },
-    /// What was there before cannot be taken over without a loss.
-    #[error(transparent)]
-    TakeOver(#[from] Refusal),
-    /// Something cannot be read.
-    #[error(transparent)]
-    Read(#[from] ApiError),
-    /// Something cannot be written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-}
-
-impl Failure {
-    /// One word for conditions.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "InvalidSpec",
-            Self::Registry { error, .. } => error.label(),
-            Self::TakeOver(_) => "TakeOverRefused",
-            Self::Read(error) => error.label(),
-            Self::Apply(error) => error.label(),
-        }
-    }
-
-    /// What the status says, and when to look again.
-    fn verdict(&self) -> (Outcome, Next) {
-        let (reason, message) = (self.label().to_owned(), self.to_string());
-        match self {
-            // A new spec is an event, and so is a claim that changes size only by a new spec.
-            Self::Invalid(_) => (Outcome::Stalled { reason, message }, Next::Await),
-            // The Service may be changed, and nobody is told of what another owns.
-            Self::TakeOver(_) => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
-            Self::Registry { error, next } if error.is_terminal() => (Outcome::Stalled { reason, message }, *next),
-            Self::Registry { next, .. } => (Outcome::Failed { reason, message }, *next),
-            Self::Read(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
-            Self::Apply(error) if error.is_terminal() => {
-                (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN))
-            }
-            Self::Read(_) | Self::Apply(_) => (Outcome::Failed { reason, message }, Next::Retry),
-        }
-    }
 }
 
 /// What is remembered of a WebApp between two reconciles.
@@ -224,9 +167,9 @@ impl Reconciler for WebAppReconciler {
         let (now, mut after) = (work.now.clone(), work.status);
         let (outcome, url, next) = match ended {
             Ok(Ended { outcome, url, next }) => (outcome, url, next),
-            Err(failure) => {
-                let (outcome, next) = failure.verdict();
-                status::stuck(&mut after, failure.label(), failure.to_string());
+            Err(trouble) => {
+                let (outcome, next) = verdict(&trouble, LOOK_AGAIN);
+                status::stuck(&mut after, &trouble);
                 (outcome, after.url.clone(), next)
             }
         };

@@ -8,6 +8,7 @@ use drover_core::release::{
     Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
     node_to_pull_to, observe, of_release, proven, pull_state, served_since,
 };
+use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
 use drover_core::workload::validate::{
@@ -20,7 +21,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::children::children;
-use super::{Failure, apply, dereference};
+use super::{apply, dereference};
 use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
 use crate::driver::Next;
 use crate::registry::{self, Answer, Registry, has_digest};
@@ -96,7 +97,7 @@ impl Known {
 
 impl Work<'_> {
     /// Does what is to be done now.
-    pub async fn run(&mut self) -> Result<Ended, Failure> {
+    pub async fn run(&mut self) -> Result<Ended, Trouble> {
         let releases = dereference::releases(&self.acting, &self.app).await?;
         let (claims, found) = tokio::try_join!(self.claims(&releases), self.found())?;
         let mut known = Known {
@@ -128,12 +129,12 @@ impl Work<'_> {
                     return Ok(self.end(&state, &known));
                 }
                 Step::Apply { release } => {
-                    if let Err(failure) = self.apply(release, &state, &mut known).await {
+                    if let Err(trouble) = self.apply(release, &state, &mut known).await {
                         // More pods than its volume allows, for one: what was sent last stays in force.
-                        if matches!(failure, Failure::Invalid(_)) {
+                        if trouble.mended_by == Mend::Spec {
                             self.hold(&state, &known).await?;
                         }
-                        return Err(failure);
+                        return Err(trouble);
                     }
                 }
                 Step::Fail { step, problem, restore } => {
@@ -159,14 +160,14 @@ impl Work<'_> {
     }
 
     /// The claims that the spec, the newest release and the one before mount.
-    async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Failure> {
+    async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Trouble> {
         let mut specs: Vec<&crds::WebAppSpec> = releases.iter().take(2).map(|r| &r.data.spec).collect();
         specs.push(self.wanted.spec);
         Ok(dereference::claims(&self.acting, &self.app, &specs).await?)
     }
 
     /// The Deployment and the Service as they are, and whether the Ingress waits to be taken over.
-    async fn found(&self) -> Result<Found, Failure> {
+    async fn found(&self) -> Result<Found, Trouble> {
         let (deployment, service) = tokio::try_join!(
             dereference::deployment(&self.acting, &self.app),
             dereference::service(&self.acting, &self.app)
@@ -195,7 +196,7 @@ impl Work<'_> {
     }
 
     /// Where the newest release stands.
-    async fn state(&mut self, known: &mut Known) -> Result<State, Failure> {
+    async fn state(&mut self, known: &mut Known) -> Result<State, Trouble> {
         let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
         let number = newest.number;
         let failed = status::outcome_of(&self.status, number) == Some(ReleaseOutcome::Failed);
@@ -227,7 +228,7 @@ impl Work<'_> {
     }
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
-    async fn pull(&self, newest: &Release, known: &Known) -> Result<Pull, Failure> {
+    async fn pull(&self, newest: &Release, known: &Known) -> Result<Pull, Trouble> {
         if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
             return Ok(Pull::NotNeeded);
         }
@@ -240,7 +241,7 @@ impl Work<'_> {
     }
 
     /// Begins a release: its image is resolved, and it is written down.
-    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<Begun, Failure> {
+    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<Begun, Trouble> {
         let wanted = self.wanted;
         let unresolved = Image { reference: wanted.spec.image.clone(), user: ImageUser::Unknown };
         let pods = PodRelease::default();
@@ -290,7 +291,7 @@ impl Work<'_> {
 
     /// A release whose record is missing is new, or its WebApp was deleted a moment ago and took the records along: then nothing is
     /// written for it any more.
-    async fn is_still_there(&self) -> Result<(), Failure> {
+    async fn is_still_there(&self) -> Result<(), Trouble> {
         let found = current_uid::<WebApp>(&self.cluster.client(), &self.owner.key).await?;
         if found.is_some() && found == self.app.uid {
             Ok(())
@@ -301,7 +302,7 @@ impl Work<'_> {
 
     /// The image as the registry knows it now; `None` until it has answered for the first time. None is asked where nothing would
     /// be learnt.
-    async fn image(&self) -> Result<Option<Image>, Failure> {
+    async fn image(&self) -> Result<Option<Image>, Trouble> {
         let spec = self.wanted.spec;
         let user_is_said = spec.allow_root.is_some() || spec.run_as.is_some_and(|r| r.user.is_some());
         if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
@@ -317,14 +318,13 @@ impl Work<'_> {
             }
             Answer::Asking { before: None } => Ok(None),
             // Until it is known that something has changed, what is said of it stays.
-            Answer::Asking { before: Some(error) } => Err(Failure::Registry { error, next: Next::Await }),
-            Answer::Failed { error, .. } if error.is_terminal() => Err(Failure::Registry { error, next: Next::Await }),
-            Answer::Failed { error, again } => Err(Failure::Registry { error, next: Next::After(again) }),
+            Answer::Asking { before: Some(error) } => Err(error.trouble(None)),
+            Answer::Failed { error, again } => Err(error.trouble(Some(again))),
         }
     }
 
     /// A release with every default filled in, and as many pods as the spec asks for now: that is no part of a release.
-    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Failure> {
+    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Trouble> {
         let image = release.data.image();
         let mut spec = crds::WebAppSpec { replicas: self.wanted.spec.replicas, ..release.data.spec.clone() };
         if !newest && needs_recreate(&spec, &known.claims) {
@@ -342,14 +342,14 @@ impl Work<'_> {
         Ok(validate(&self.app, &spec, &facts)?)
     }
 
-    async fn start_pull(&self, known: &Known, node: String) -> Result<(), Failure> {
+    async fn start_pull(&self, known: &Known, node: String) -> Result<(), Trouble> {
         let Some(newest) = known.newest() else { return Ok(()) };
         let app = self.validated(newest, true, known)?;
         Ok(apply::start_pull(&self.acting, &app, &PullTarget { release: newest.number, node }).await?)
     }
 
     /// Deletes the pod that pulled, where there may be one.
-    async fn end_pull(&self, known: &Known, state: &State) -> Result<(), Failure> {
+    async fn end_pull(&self, known: &Known, state: &State) -> Result<(), Trouble> {
         match known.newest() {
             Some(newest) if state.recreate => Ok(apply::end_pull(&self.acting, &self.app, newest.number).await?),
             _ => Ok(()),
@@ -357,7 +357,7 @@ impl Work<'_> {
     }
 
     /// Applies a release, and looks at what becomes of its pods.
-    async fn apply(&mut self, number: i64, state: &State, known: &mut Known) -> Result<(), Failure> {
+    async fn apply(&mut self, number: i64, state: &State, known: &mut Known) -> Result<(), Trouble> {
         let Some(release) = known.release(number).cloned() else { return Ok(()) };
         let app = self.validated(&release, state.newest == Some(number), known)?;
         let in_progress = !state.failed && state.step != ReleaseStep::Live;
@@ -424,13 +424,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Applied, Failure> {
+    async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Applied, Trouble> {
         let found = &known.found;
         Ok(apply::apply(self.cluster, &self.acting, self.owner, app, self.definition, found, phase).await?)
     }
 
     /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
-    async fn hold(&self, state: &State, known: &Known) -> Result<(), Failure> {
+    async fn hold(&self, state: &State, known: &Known) -> Result<(), Trouble> {
         let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
             self.send(&self.validated(release, false, known)?, known, self.phase(&known.found)).await?;

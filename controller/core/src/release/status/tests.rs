@@ -1,5 +1,6 @@
 use super::*;
 use crate::release::{News, news};
+use crate::workload::validate::Invalid;
 
 fn at(seconds: i64) -> Time {
     Time(jiff::Timestamp::from_second(seconds).expect("a time"))
@@ -121,14 +122,15 @@ fn a_release_that_a_newer_one_overtook_is_superseded() {
 fn an_image_that_cannot_be_resolved_is_a_problem_of_the_new_release_and_keeps_when_it_began() {
     let mut status = one_live();
     begin(&mut status, 2, None, "web:2", &at(200));
-    stuck(&mut status, "InvalidSpec", "spec.ports: there is no port".into());
+    let trouble = Trouble::from(Invalid::NoPort);
+    stuck(&mut status, &trouble);
     begin(&mut status, 2, None, "web:2", &at(260));
     let release = status.release.clone().expect("a release");
     assert_eq!((release.started_at, release.step), (Some(at(200)), ReleaseStep::ResolveImage));
     assert_eq!(release.problem.map(|p| p.reason).as_deref(), Some("InvalidSpec"));
     // A release that ended is not blamed for what comes after it.
     let mut ended = one_live();
-    stuck(&mut ended, "InvalidSpec", "spec.ports: there is no port".into());
+    stuck(&mut ended, &trouble);
     assert_eq!(ended.release.expect("a release").problem, None);
 }
 
