@@ -5,6 +5,7 @@
 
 pub mod health;
 pub mod mask;
+pub mod news;
 pub mod plan;
 pub mod release;
 pub mod render;

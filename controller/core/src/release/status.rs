@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use drover_crds::condition::Outcome;
-use drover_crds::{
-    Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, WebAppStatus, condition,
-};
+use drover_crds::{Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, WebAppStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::record::{Release, Standing, Wanted};
@@ -363,19 +361,11 @@ fn sentence(problem: &Problem, assumed_user: bool) -> String {
     format!(": {pod}{}{hint}", problem.message.trim_end_matches('.'))
 }
 
-/// Writes the conditions.
-pub fn conclude(
-    status: &mut WebAppStatus,
-    outcome: &Outcome,
-    url: Option<String>,
-    generation: Option<i64>,
-    now: &Time,
-) {
-    status.observed_generation = generation;
+/// Notes the address of the first route. Where there is none, the one of before stays until the app is as its spec asks.
+pub fn address(status: &mut WebAppStatus, url: Option<String>, outcome: &Outcome) {
     if url.is_some() || matches!(outcome, Outcome::Ready { .. }) {
         status.url = url;
     }
-    condition::record(&mut status.conditions, outcome, generation, now);
 }
 
 /// How long to wait before looking at pods again while a release is on its way: often at first, then seldom, and always often while

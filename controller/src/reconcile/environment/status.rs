@@ -6,13 +6,13 @@ use drover_core::health::Health;
 use drover_core::trouble::Trouble;
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{
-    AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus,
+    AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, Owner, SourceStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::driver::Next;
 use crate::git::CommitInfo;
-use crate::turn::verdict;
+use crate::turn::Ended;
 
 /// How many failures and releases a status holds.
 const FAILURES: usize = 10;
@@ -22,8 +22,6 @@ const HISTORY: usize = 20;
 pub(super) const BLIND_POLL: Duration = Duration::from_secs(300);
 /// The same while they are not healthy yet.
 const BLIND_WAIT: Duration = Duration::from_secs(15);
-/// How often it is looked whether a person has mended what only a person can.
-const PERSON: Duration = Duration::from_secs(15);
 
 /// The reason where others change an object again and again.
 pub(super) const CONTESTED: &str = "Contested";
@@ -35,10 +33,10 @@ pub(super) struct Findings {
     pub(super) head: Option<(CommitInfo, Time)>,
     /// The commit that is applied in full now.
     pub(super) applied: Option<AppliedNow>,
-    /// Everything that is wrong.
-    pub(super) failures: Vec<ObjectFailure>,
     /// Kinds that drover may not watch.
     pub(super) blind: Vec<String>,
+    /// Objects that others had changed, put back.
+    pub(super) corrected: Vec<String>,
     /// Objects that others change again and again, each with a sentence.
     pub(super) contested: Vec<String>,
     /// When to look at those again.
@@ -84,23 +82,19 @@ pub(super) enum Reached {
     },
 }
 
-/// What the status says, and when to look again.
-pub(super) fn conclude(
-    environment: &Environment,
-    result: &Result<Reached, Trouble>,
-    findings: &Findings,
-) -> (Outcome, Next) {
+/// What a turn that met no trouble came to, and when to look again.
+pub(super) fn conclude(environment: &Environment, reached: &Reached, findings: &Findings) -> Ended {
     let wait = |poll| findings.look(poll).map_or(Next::Await, Next::After);
-    match result {
-        Ok(Reached::Fetching) => {
+    let (outcome, next) = match reached {
+        Reached::Fetching => {
             let message = format!("Fetching {}", environment.spec.source.url);
             (Outcome::InProgress { reason: "Fetching".into(), message }, Next::Await)
         }
-        Ok(Reached::Superseded) => {
+        Reached::Superseded => {
             let message = "A newer commit came while one was being applied".to_owned();
             (Outcome::InProgress { reason: "Superseded".into(), message }, Next::After(Duration::ZERO))
         }
-        Ok(Reached::Suspended) => {
+        Reached::Suspended => {
             let why = environment.spec.suspend_reason.as_deref();
             let message = format!(
                 "Suspended{}: nothing is fetched or changed until `suspend` is removed",
@@ -108,7 +102,7 @@ pub(super) fn conclude(
             );
             (Outcome::Ready { reason: "Suspended".into(), message }, Next::Await)
         }
-        Ok(Reached::Applied { unhealthy, drifted, held }) => {
+        Reached::Applied { unhealthy, drifted, held } => {
             let commit = findings.applied.as_ref().map(|a| a.commit.id.short()).unwrap_or_default();
             let objects = findings.applied.as_ref().map_or(0, |a| a.objects);
             match unhealthy {
@@ -141,8 +135,8 @@ pub(super) fn conclude(
                 }
             }
         }
-        Err(trouble) => verdict(trouble, PERSON),
-    }
+    };
+    Ended::Said { outcome, next }
 }
 
 /// The first few words of a list.
@@ -153,17 +147,8 @@ pub(super) fn listed(words: &[String]) -> String {
     }
 }
 
-/// The next status after `before`.
-pub(super) fn next(
-    before: &EnvironmentStatus,
-    findings: &Findings,
-    outcome: &Outcome,
-    generation: Option<i64>,
-    now: &Time,
-) -> EnvironmentStatus {
-    let mut status = before.clone();
-    status.observed_generation = generation;
-    condition::record(&mut status.conditions, outcome, generation, now);
+/// Notes what a turn came to know.
+pub(super) fn note(status: &mut EnvironmentStatus, findings: &Findings, generation: Option<i64>, now: &Time) {
     if findings.blind.is_empty() {
         status.conditions.retain(|c| c.type_ != condition::DRIFT_WATCH);
     } else {
@@ -190,11 +175,20 @@ pub(super) fn next(
         });
     }
     status.webhook_path.clone_from(&findings.webhook_path);
-    status.failures = findings.failures.iter().take(FAILURES).cloned().collect();
     if let Some(applied) = &findings.applied {
-        apply(&mut status, applied, now);
+        apply(status, applied, now);
     }
-    status
+}
+
+/// What the status says is wrong with `owner`.
+pub(super) fn show(status: &mut EnvironmentStatus, owner: &Owner, trouble: Option<&Trouble>) {
+    status.failures = match trouble {
+        None => Vec::new(),
+        Some(Trouble { reason, sentence, each, .. }) if each.is_empty() => {
+            vec![ObjectFailure { object: owner.to_string(), reason: reason.clone(), message: sentence.clone() }]
+        }
+        Some(trouble) => trouble.each.iter().take(FAILURES).cloned().collect(),
+    };
 }
 
 fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
@@ -234,6 +228,9 @@ fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
 
 #[cfg(test)]
 mod tests {
+    use drover_core::trouble::Mend;
+    use drover_crds::OwnerKind;
+
     use super::*;
     use crate::git::{CommitId, TreeId};
 
@@ -266,36 +263,57 @@ mod tests {
         }
     }
 
-    fn ready() -> Outcome {
-        Outcome::Ready { reason: "Applied".into(), message: "all well".into() }
+    fn noted(before: &EnvironmentStatus, findings: &Findings, seconds: i64) -> EnvironmentStatus {
+        let mut status = before.clone();
+        note(&mut status, findings, Some(1), &at(seconds));
+        status
     }
 
     #[test]
     fn the_same_findings_give_the_same_status() {
-        let first = next(&EnvironmentStatus::default(), &findings('a', true), &ready(), Some(1), &at(10));
-        let second = next(&first, &findings('a', true), &ready(), Some(1), &at(99));
+        let first = noted(&EnvironmentStatus::default(), &findings('a', true), 10);
+        let second = noted(&first, &findings('a', true), 99);
         assert_eq!(first, second, "nothing is written while nothing changes");
     }
 
     #[test]
     fn history_notes_when_a_commit_was_applied_and_when_it_became_healthy() {
-        let applied = next(&EnvironmentStatus::default(), &findings('a', false), &ready(), Some(1), &at(10));
-        let healthy = next(&applied, &findings('a', true), &ready(), Some(1), &at(20));
+        let applied = noted(&EnvironmentStatus::default(), &findings('a', false), 10);
+        let healthy = noted(&applied, &findings('a', true), 20);
         assert_eq!(healthy.history.len(), 1);
         assert_eq!(healthy.history[0].applied_at, Some(at(10)));
         assert_eq!(healthy.history[0].healthy_at, Some(at(20)));
-        let newer = next(&healthy, &findings('b', false), &ready(), Some(1), &at(30));
+        let newer = noted(&healthy, &findings('b', false), 30);
         assert_eq!(newer.history.iter().map(|h| &h.commit[..1]).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(newer.applied.expect("applied").short.len(), 12);
     }
 
     #[test]
     fn failures_are_bounded_and_leave_when_mended() {
+        let owner = Owner::new(OwnerKind::Environment, "shop", "prod");
+        let one = Trouble::new("Refused", "no", Mend::Time);
+        let mut status = EnvironmentStatus::default();
+        show(&mut status, &owner, Some(&one));
+        let shown: Vec<_> = status.failures.iter().map(|f| (f.object.as_str(), f.message.as_str())).collect();
+        assert_eq!(shown, [("Environment shop/prod", "no")]);
         let failure = ObjectFailure { object: "a".into(), reason: "b".into(), message: "c".into() };
-        let many = Findings { failures: vec![failure; 50], ..Findings::default() };
-        let failed = Outcome::Failed { reason: "Refused".into(), message: "no".into() };
-        let status = next(&EnvironmentStatus::default(), &many, &failed, Some(1), &at(1));
-        assert_eq!(status.failures.len(), 10);
-        assert!(next(&status, &findings('a', true), &ready(), Some(1), &at(2)).failures.is_empty());
+        show(&mut status, &owner, Some(&Trouble { each: vec![failure.clone(); 50], ..one }));
+        assert_eq!((status.failures.len(), &status.failures[9]), (10, &failure));
+        show(&mut status, &owner, None);
+        assert!(status.failures.is_empty());
+    }
+
+    #[test]
+    fn what_may_not_be_watched_and_what_is_contested_is_looked_at_whichever_is_earlier() {
+        let (soon, late) = (Duration::from_secs(7), Duration::from_secs(600));
+        let look = |blind: &[&str], again| {
+            let blind = blind.iter().map(ToString::to_string).collect();
+            Findings { blind, again, ..Findings::default() }.look(BLIND_POLL)
+        };
+        assert_eq!(look(&[], None), None);
+        assert_eq!(look(&["Pod"], None), Some(BLIND_POLL));
+        assert_eq!(look(&[], Some(late)), Some(late));
+        assert_eq!(look(&["Pod"], Some(late)), Some(BLIND_POLL));
+        assert_eq!(look(&["Pod"], Some(soon)), Some(soon));
     }
 }

@@ -36,7 +36,7 @@ pub struct Work<'a> {
     /// Where images are resolved.
     pub registry: &'a Registry,
     /// The namespace's account.
-    pub acting: Acting,
+    pub acting: &'a Acting,
     /// Whose children these are.
     pub owner: &'a Owner,
     /// Which WebApp.
@@ -50,7 +50,7 @@ pub struct Work<'a> {
     /// The time of this reconcile.
     pub now: Time,
     /// The status, as it grows.
-    pub status: WebAppStatus,
+    pub status: &'a mut WebAppStatus,
 }
 
 /// How a reconcile ended that met no failure.
@@ -98,7 +98,7 @@ impl Known {
 impl Work<'_> {
     /// Does what is to be done now.
     pub async fn run(&mut self) -> Result<Ended, Trouble> {
-        let releases = dereference::releases(&self.acting, &self.app).await?;
+        let releases = dereference::releases(self.acting, &self.app).await?;
         let (claims, found) = tokio::try_join!(self.claims(&releases), self.found())?;
         let mut known = Known {
             releases,
@@ -125,7 +125,7 @@ impl Work<'_> {
                 }
                 Step::StartPull { node } => {
                     self.start_pull(&known, node).await?;
-                    status::advance(&mut self.status, ReleaseStep::PullImage);
+                    status::advance(self.status, ReleaseStep::PullImage);
                     return Ok(self.end(&state, &known));
                 }
                 Step::Apply { release } => {
@@ -139,7 +139,7 @@ impl Work<'_> {
                 }
                 Step::Fail { step, problem, restore } => {
                     self.end_pull(&known, &state).await?;
-                    status::fail(&mut self.status, step, problem, restore, &self.now);
+                    status::fail(self.status, step, problem, restore, &self.now);
                     // Apply again: what is put back, or what goes on.
                     known.applied = known.applied.filter(|_| restore.is_none());
                     if restore.is_none() && known.applied.is_some() {
@@ -147,11 +147,11 @@ impl Work<'_> {
                     }
                 }
                 Step::Live => {
-                    status::live(&mut self.status, &self.now);
+                    status::live(self.status, &self.now);
                     self.end_pull(&known, &state).await?;
-                    apply::forget_old(&self.acting, &self.app, &known.releases, state.newest).await?;
+                    apply::forget_old(self.acting, &self.app, &known.releases, state.newest).await?;
                 }
-                Step::Restored { release } => status::restored(&mut self.status, release),
+                Step::Restored { release } => status::restored(self.status, release),
                 Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, &known)),
             }
         }
@@ -163,14 +163,14 @@ impl Work<'_> {
     async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Trouble> {
         let mut specs: Vec<&crds::WebAppSpec> = releases.iter().take(2).map(|r| &r.data.spec).collect();
         specs.push(self.wanted.spec);
-        Ok(dereference::claims(&self.acting, &self.app, &specs).await?)
+        Ok(dereference::claims(self.acting, &self.app, &specs).await?)
     }
 
     /// The Deployment and the Service as they are, and whether the Ingress waits to be taken over.
     async fn found(&self) -> Result<Found, Trouble> {
         let (deployment, service) = tokio::try_join!(
-            dereference::deployment(&self.acting, &self.app),
-            dereference::service(&self.acting, &self.app)
+            dereference::deployment(self.acting, &self.app),
+            dereference::service(self.acting, &self.app)
         )?;
         let ingress = dereference::key("networking.k8s.io", "Ingress", &self.app.namespace, &self.app.object_name());
         let live = self.cluster.index().live(&ingress);
@@ -179,7 +179,7 @@ impl Work<'_> {
         if self.phase(&found) == Phase::Beside {
             let selector = found.deployment.as_ref().and_then(|d| d.spec.as_ref()?.selector.match_labels.clone());
             let kept = Kept { pod_labels: selector.unwrap_or_default(), ..Kept::default() };
-            found.pods = dereference::pods(&self.acting, &self.app, &kept).await?;
+            found.pods = dereference::pods(self.acting, &self.app, &kept).await?;
         }
         Ok(found)
     }
@@ -199,11 +199,11 @@ impl Work<'_> {
     async fn state(&mut self, known: &mut Known) -> Result<State, Trouble> {
         let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
         let number = newest.number;
-        let failed = status::outcome_of(&self.status, number) == Some(ReleaseOutcome::Failed);
-        let superseded = newest.is_superseded_by(&self.wanted, status::standing(&self.status, &newest), failed);
+        let failed = status::outcome_of(self.status, number) == Some(ReleaseOutcome::Failed);
+        let superseded = newest.is_superseded_by(&self.wanted, status::standing(self.status, &newest), failed);
         if !superseded {
-            status::resume(&mut self.status, &newest, &self.now);
-            status::stand_for(&mut self.status, &self.wanted);
+            status::resume(self.status, &newest, &self.now);
+            status::stand_for(self.status, &self.wanted);
         }
         let recreate = needs_recreate(&newest.data.spec, &known.claims);
         let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
@@ -215,11 +215,11 @@ impl Work<'_> {
         Ok(State {
             newest: Some(number),
             superseded,
-            last_good: status::last_live(&self.status, number).find(|n| known.release(*n).is_some()),
+            last_good: status::last_live(self.status, number).find(|n| known.release(*n).is_some()),
             recreate,
             step,
             failed,
-            put_back: status::put_back(&self.status, number).filter(|n| known.release(*n).is_some()),
+            put_back: status::put_back(self.status, number).filter(|n| known.release(*n).is_some()),
             harm: if !known.served && others_serve { Harm::None } else { Harm::Felt },
             pull: known.pull.clone().unwrap_or(Pull::NotNeeded),
             applied: known.applied.as_ref().map(|(number, _)| *number),
@@ -232,11 +232,11 @@ impl Work<'_> {
         if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
             return Ok(Pull::NotNeeded);
         }
-        if let Some(pod) = dereference::pull_pod(&self.acting, &self.app, newest.number).await? {
+        if let Some(pod) = dereference::pull_pod(self.acting, &self.app, newest.number).await? {
             return Ok(pull_state(&pod, &newest.data.image, self.now.0.as_second()));
         }
         let kept = self.kept(&newest.data.spec, known)?;
-        let pods = dereference::pods(&self.acting, &self.app, &kept).await?;
+        let pods = dereference::pods(self.acting, &self.app, &kept).await?;
         Ok(node_to_pull_to(&pods, &newest.data.image).map_or(Pull::NotNeeded, |node| Pull::Needed { node }))
     }
 
@@ -256,10 +256,10 @@ impl Work<'_> {
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
         let valid = validate(&self.app, wanted.spec, &facts)?;
-        apply::refuse_taken_routes(&self.acting, self.owner, &valid).await?;
-        status::begin(&mut self.status, number, wanted.commit, &wanted.spec.image, &self.now);
+        apply::refuse_taken_routes(self.acting, self.owner, &valid).await?;
+        status::begin(self.status, number, wanted.commit, &wanted.spec.image, &self.now);
         let image = self.image().await?;
-        status::hinder(&mut self.status, None);
+        status::hinder(self.status, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
         let facts = Facts { image: &image, ..facts };
         validate(&self.app, wanted.spec, &facts)?;
@@ -276,7 +276,7 @@ impl Work<'_> {
         data.pods = carried_pods(&self.app, number, &data, previous, &facts)?;
         let release = Release { number, data };
         self.is_still_there().await?;
-        apply::write_ahead(&self.acting, &self.app, &release).await?;
+        apply::write_ahead(self.acting, &self.app, &release).await?;
         if let Some(began) = &mut self.status.release {
             began.image.clone_from(&release.data.image);
             began.step = ReleaseStep::PullImage;
@@ -308,7 +308,7 @@ impl Work<'_> {
         if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
             return Ok(Some(Image { reference: spec.image.clone(), user: ImageUser::Unknown }));
         }
-        let credentials = dereference::credentials(&self.acting, &self.app, spec).await?;
+        let credentials = dereference::credentials(self.acting, &self.app, spec).await?;
         let Wanted { commit, asked, .. } = self.wanted;
         let wanted = registry::Wanted { image: &spec.image, credentials: &credentials, commit, asked };
         match self.registry.look_up(&self.owner.key, &wanted) {
@@ -345,13 +345,13 @@ impl Work<'_> {
     async fn start_pull(&self, known: &Known, node: String) -> Result<(), Trouble> {
         let Some(newest) = known.newest() else { return Ok(()) };
         let app = self.validated(newest, true, known)?;
-        Ok(apply::start_pull(&self.acting, &app, &PullTarget { release: newest.number, node }).await?)
+        Ok(apply::start_pull(self.acting, &app, &PullTarget { release: newest.number, node }).await?)
     }
 
     /// Deletes the pod that pulled, where there may be one.
     async fn end_pull(&self, known: &Known, state: &State) -> Result<(), Trouble> {
         match known.newest() {
-            Some(newest) if state.recreate => Ok(apply::end_pull(&self.acting, &self.app, newest.number).await?),
+            Some(newest) if state.recreate => Ok(apply::end_pull(self.acting, &self.app, newest.number).await?),
             _ => Ok(()),
         }
     }
@@ -362,15 +362,15 @@ impl Work<'_> {
         let app = self.validated(&release, state.newest == Some(number), known)?;
         let in_progress = !state.failed && state.step != ReleaseStep::Live;
         if in_progress {
-            status::advance(&mut self.status, ReleaseStep::Apply);
+            status::advance(self.status, ReleaseStep::Apply);
         }
         let phase = self.phase(&known.found);
         let sent = self.send(&app, known, phase).await?;
         if in_progress {
-            status::advance(&mut self.status, ReleaseStep::Rollout);
+            status::advance(self.status, ReleaseStep::Rollout);
         }
         if sent.changed.iter().any(|key| key.kind == "Deployment") {
-            known.found.deployment = dereference::deployment(&self.acting, &self.app).await?;
+            known.found.deployment = dereference::deployment(self.acting, &self.app).await?;
         }
         let deployment = known.found.deployment.clone();
         let mut seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
@@ -380,7 +380,7 @@ impl Work<'_> {
         known.rollout = observe(deployment.as_ref(), asked, None);
         let mut may_be_led_to = true;
         if !matches!(known.rollout, Rollout::Complete | Rollout::Off) {
-            let pods = dereference::pods(&self.acting, &self.app, &app.kept).await?;
+            let pods = dereference::pods(self.acting, &self.app, &app.kept).await?;
             seen.up_since = seen.up_since.or_else(|| served_since(&pods));
             let pods = of_release(pods, release.data.pods.number);
             let proven = proven(&pods, app.probation_seconds, self.now.0.as_second());
@@ -393,7 +393,7 @@ impl Work<'_> {
             if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
                 (&mut known.rollout, &finding)
             {
-                problem.log = dereference::log(&self.acting, &self.app, &release.data.spec, finding).await;
+                problem.log = dereference::log(self.acting, &self.app, &release.data.spec, finding).await;
                 // Between two restarts there is no log to be had: what was read last still says why.
                 let before = self.status.release.as_ref().and_then(|release| release.problem.as_ref());
                 if let Some(before) = before.filter(|before| problem.log.is_empty() && before.pod == problem.pod) {
@@ -401,7 +401,7 @@ impl Work<'_> {
                 }
             }
             if in_progress && known.served {
-                status::advance(&mut self.status, ReleaseStep::Probation);
+                status::advance(self.status, ReleaseStep::Probation);
             }
         }
         if phase == Phase::Beside && may_be_led_to {
@@ -410,14 +410,14 @@ impl Work<'_> {
         if phase != Phase::Done && matches!(known.rollout, Rollout::Complete | Rollout::Off) {
             known.rollout = Rollout::Progressing(None);
         }
-        status::count(&mut self.status, &seen, &self.now);
+        status::count(self.status, &seen, &self.now);
         if !state.failed {
             let problem = match &known.rollout {
                 Rollout::Progressing(problem) => problem.clone(),
                 Rollout::Failing(problem) => Some(problem.clone()),
                 Rollout::Complete | Rollout::Off => None,
             };
-            status::hinder(&mut self.status, problem);
+            status::hinder(self.status, problem);
         }
         known.assumed_user = app.identity.assumed;
         known.applied = Some((number, app));
@@ -426,12 +426,12 @@ impl Work<'_> {
 
     async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Applied, Trouble> {
         let found = &known.found;
-        Ok(apply::apply(self.cluster, &self.acting, self.owner, app, self.definition, found, phase).await?)
+        Ok(apply::apply(self.cluster, self.acting, self.owner, app, self.definition, found, phase).await?)
     }
 
     /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
     async fn hold(&self, state: &State, known: &Known) -> Result<(), Trouble> {
-        let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
+        let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(self.status, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
             self.send(&self.validated(release, false, known)?, known, self.phase(&known.found)).await?;
         }
@@ -449,7 +449,7 @@ impl Work<'_> {
     /// The registry is asked, and says so to this WebApp when it has answered.
     fn end_asking(&self, known: &Known) -> Ended {
         let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false };
-        Ended { outcome: status::outcome(&self.status, reached), url: self.status.url.clone(), next: Next::Await }
+        Ended { outcome: status::outcome(self.status, reached), url: self.status.url.clone(), next: Next::Await }
     }
 
     fn end_failed(&self, state: &State, known: &Known) -> Ended {
@@ -463,12 +463,12 @@ impl Work<'_> {
         let url = if known.applied.as_ref().is_some_and(|(_, app)| app.routes.is_empty()) { None } else { url };
         let children = children(self.cluster.index(), self.owner);
         let (contested, again) = self.acting.wars(self.owner, children.iter().map(|(key, _)| key));
-        let outcome = status::contested(status::outcome(&self.status, reached), &contested);
+        let outcome = status::contested(status::outcome(self.status, reached), &contested);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
         let next = match again {
             None if settled => Next::Await,
             Some(again) if settled => Next::After(again),
-            _ => Next::After(status::pace(&self.status, failed, &self.now)),
+            _ => Next::After(status::pace(self.status, failed, &self.now)),
         };
         Ended { outcome, url, next }
     }
