@@ -1,6 +1,7 @@
 //! The controller process from start to end: client, leader election, servers, controllers, graceful stop.
 
 mod announce;
+mod kinds;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,14 +15,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::cluster::lease::{Election, Ended, Leadership, Loss, Role};
-use crate::cluster::{self, Cluster, Restarts, client, crds, inventory::Inventories};
-use crate::driver::{Controller, Trigger};
+use crate::cluster::{self, Cluster, client, crds, inventory::Inventories};
 use crate::git::{self, Repositories};
-use crate::reconcile::Owners;
-use crate::reconcile::environment::{self, EnvironmentReconciler};
-use crate::reconcile::web_app::WebAppReconciler;
+use crate::reconcile::environment::{self, Environments};
+use crate::reconcile::web_app::WebApps;
 use crate::registry::{self, Registry};
 use crate::web::{self, Readiness};
+
+use self::kinds::Kinds;
 
 /// How long work under way may go on after the signal to stop. Kubernetes' own grace period is 30 s by default.
 const GRACE: Duration = Duration::from_secs(20);
@@ -200,11 +201,6 @@ async fn lead(
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
     let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner);
     let cluster = shared.get_or_init(|| cluster);
-    let owners = Arc::new(Owners::default());
-    let environments = Controller::new(
-        EnvironmentReconciler::new(cluster.clone(), repositories, Arc::new(inventories), owners.clone()),
-        options.concurrency,
-    );
     let settings = registry::Settings {
         insecure: options.insecure_registries.clone(),
         mirrors: options.registry_mirrors.clone(),
@@ -212,21 +208,16 @@ async fn lead(
     };
     let (images_known, mut images) = mpsc::unbounded_channel();
     let registry = Registry::new(settings, images_known)?;
-    let web_apps =
-        Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
-    let (environment_trigger, web_app_trigger) = (environments.trigger(), web_apps.trigger());
-    let restarts = Restarts::new(leadership.clone(), options.resync);
-    let running = futures::future::join(
-        environments.run(client.clone(), leadership.clone(), restarts.clone(), stopped.clone(), GRACE),
-        web_apps.run(client.clone(), leadership.clone(), restarts, stopped, GRACE),
-    );
-    tokio::pin!(running);
+    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped);
+    let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories));
+    let web_apps = kinds.register(WebApps::new(registry));
+    let mut running = kinds.run();
     loop {
         tokio::select! {
             _ = &mut running => return Ok(()),
-            Some(key) = heads.recv() => environment_trigger.push(&key),
-            Some(key) = images.recv() => web_app_trigger.push(&key),
-            Some(label) = owners_told.recv() => tell(&owners, &label, &environment_trigger, &web_app_trigger),
+            Some(key) = heads.recv() => environments.push(&key),
+            Some(key) = images.recv() => web_apps.push(&key),
+            Some(label) = owners_told.recv() => kinds.tell(&label),
         }
     }
 }
@@ -241,16 +232,6 @@ fn refresh(repositories: Repositories, cluster: Arc<OnceLock<Cluster>>) -> git::
             futures::future::join_all(refreshed).await;
         })
     })
-}
-
-/// Passes a change of an object on to the controller of its owner.
-fn tell(owners: &Owners, label: &str, environment: &Trigger, web_app: &Trigger) {
-    let Some(owner) = owners.get(label) else { return };
-    let trigger = match owner.kind {
-        drover_crds::OwnerKind::Environment => environment,
-        drover_crds::OwnerKind::WebApp => web_app,
-    };
-    trigger.push(&owner.key);
 }
 
 /// The API server's addresses, where no image registry can be.

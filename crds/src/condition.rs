@@ -52,6 +52,19 @@ pub enum Outcome {
     },
 }
 
+/// The status of any of drover's kinds.
+pub trait HasHead {
+    /// The generation of the spec that it speaks of, and its conditions.
+    fn head(&mut self) -> (&mut Option<i64>, &mut Vec<Condition>);
+
+    /// Writes down what a reconcile of that generation concluded.
+    fn conclude(&mut self, outcome: &Outcome, generation: Option<i64>, now: &Time) {
+        let (observed_generation, conditions) = self.head();
+        *observed_generation = generation;
+        record(conditions, outcome, generation, now);
+    }
+}
+
 /// Writes `outcome` into `conditions` as `Ready`, `Reconciling` and `Stalled`. A condition keeps its transition time while
 /// its status stays the same, so that an unchanged outcome leaves the list unchanged. Messages are cut to the 32,768 bytes
 /// that the API server allows.

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::condition::HasHead;
 use crate::{Duration, LocalObjectReference};
 
 /// A git branch, tag or commit whose manifests drover keeps applied in this namespace.
@@ -203,6 +204,12 @@ pub struct EnvironmentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub history: Vec<HistoryEntry>,
+}
+
+impl HasHead for EnvironmentStatus {
+    fn head(&mut self) -> (&mut Option<i64>, &mut Vec<Condition>) {
+        (&mut self.observed_generation, &mut self.conditions)
+    }
 }
 
 /// The commit at the head of what is followed.

@@ -5,7 +5,9 @@
 
 pub mod health;
 pub mod mask;
+pub mod news;
 pub mod plan;
 pub mod release;
 pub mod render;
+pub mod trouble;
 pub mod workload;

@@ -2,6 +2,7 @@
 
 use drover_core::plan::forbidden;
 use drover_core::render::ObjectKey;
+use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_ADOPT, LABEL_OWNER};
 use kube::core::Status;
 
@@ -256,6 +257,13 @@ impl ApiError {
             Some(_) => Self::refused(object, &message),
             None => Self::Unavailable { object, message: first_line(&message) },
         }
+    }
+}
+
+impl From<ApiError> for Trouble {
+    fn from(error: ApiError) -> Self {
+        let mended_by = if error.is_terminal() { Mend::Person } else { Mend::Time };
+        Self::new(error.label(), error.to_string(), mended_by)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use drover_core::trouble::{Mend, Trouble};
+
 /// Why an image cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -99,5 +101,12 @@ impl Error {
             Self::Refused { .. } => "RegistryRefused",
             Self::Unusable { .. } => "ImageUnusable",
         }
+    }
+
+    /// The same as whoever wants the image says it. The registry is asked ever less often, after `again` the next time, and who
+    /// asked is told when it has answered.
+    pub fn trouble(&self, again: Option<Duration>) -> Trouble {
+        let (mended_by, again) = if self.is_terminal() { (Mend::Spec, None) } else { (Mend::Event, again) };
+        Trouble { again, ..Trouble::new(self.label(), self.to_string(), mended_by) }
     }
 }

@@ -74,7 +74,7 @@ fn the_runbooks_know_every_reason() {
 /// The words that become the reason of a condition: written there, or the label of an error.
 fn reasons_in(source: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for before in ["reason: \"", "Failure::terminal(\"", "several(\""] {
+    for before in ["reason: \"", "Trouble::new(\"", "several(\""] {
         found.extend(source.split(before).skip(1).filter_map(word));
     }
     for function in source.split("fn label(").skip(1) {
@@ -135,7 +135,7 @@ mod tests {
     fn reasons_are_found_where_they_are_written() {
         let source = r#"
             Outcome::Ready { reason: "Applied".into(), message }
-            Failure::terminal("PruneRefused", text)
+            Trouble::new("PruneRefused", text, Mend::Spec)
     fn label(&self) -> &'static str {
         match self {
             Self::A => "Conflict",

@@ -2,6 +2,8 @@
 
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, DriftPolicy};
 
+use crate::trouble::{Mend, Trouble};
+
 /// The part of the inventory that one commit may remove when the Environment does not say, in per cent.
 pub const DEFAULT_MAX_PERCENT: u8 = 50;
 
@@ -136,6 +138,12 @@ impl Refusal {
             Self::Nothing { .. } => "NoObjects",
             Self::Empty { .. } | Self::TooMany { .. } => "PruneRefused",
         }
+    }
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.label(), refusal.to_string(), Mend::Spec)
     }
 }
 

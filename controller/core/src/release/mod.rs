@@ -9,7 +9,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use news::{News, Tone, news};
+pub use news::news;
 pub use pods::{node_to_pull_to, of_release, proven, served_since};
 pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods};
 pub use rollout::{Asked, Observation, Rollout, is_late, observe, pull_state};

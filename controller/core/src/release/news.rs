@@ -3,33 +3,8 @@
 use drover_crds::{ReleaseOutcome, ReleaseStep, WebAppStatus, condition};
 
 use super::status::outcome_of;
+use crate::news::{News, Tone};
 use crate::plan::Contested;
-
-/// Whether something is as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// It is.
-    Normal,
-    /// Somebody should look.
-    Warning,
-}
-
-/// One thing that a person is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// How it is told.
-    pub tone: Tone,
-    /// One CamelCase word.
-    pub reason: String,
-    /// A sentence.
-    pub note: String,
-}
-
-impl News {
-    fn new(tone: Tone, reason: &str, note: String) -> Self {
-        Self { tone, reason: reason.to_owned(), note }
-    }
-}
 
 /// What a person should be told of, between two statuses: releases that ended, a release that was put back, a refusal.
 pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
@@ -44,22 +19,22 @@ pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
         let current = after.release.as_ref().is_some_and(|r| r.number == record.number);
         let note =
             if current && !message.is_empty() { message.clone() } else { format!("Release {} ended", record.number) };
-        news.push(News::new(tone, reason, note));
+        news.push(News { tone, reason: reason.to_owned(), note });
     }
     let restoring = |s: &WebAppStatus| s.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
     if restoring(before) && !restoring(after) && after.serving.is_some() {
-        news.push(News::new(Tone::Normal, "ReleaseRestored", message.clone()));
+        news.push(News::normal("ReleaseRestored", message.clone()));
     }
     let contested = ready(after).filter(|ready| ready.reason == Contested::REASON);
     if let Some(contested) = contested.filter(|now| ready(before).is_none_or(|before| before.message != now.message)) {
-        news.push(News::new(Tone::Warning, &contested.reason, contested.message));
+        news.push(News::warning(contested.reason, contested.message));
     }
     let stalled = condition::get(&after.conditions, condition::STALLED);
     if let Some(stalled) = stalled
         && news.is_empty()
         && ready(before).map(|c| c.message) != Some(message)
     {
-        news.push(News::new(Tone::Warning, &stalled.reason, stalled.message.clone()));
+        news.push(News::warning(&stalled.reason, &stalled.message));
     }
     news
 }

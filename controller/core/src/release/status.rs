@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use drover_crds::condition::Outcome;
-use drover_crds::{
-    Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, WebAppStatus, condition,
-};
+use drover_crds::{Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, WebAppStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::record::{Release, Standing, Wanted};
 use super::rollout::{Observation, Rollout};
 use crate::plan::Contested;
+use crate::trouble::Trouble;
 
 /// How many releases a status remembers.
 const HISTORY: usize = 10;
@@ -170,10 +169,10 @@ pub fn hinder(status: &mut WebAppStatus, problem: Option<Problem>) {
 }
 
 /// A release that is on its way cannot go on. One that ended keeps what is said of it.
-pub fn stuck(status: &mut WebAppStatus, reason: &str, message: String) {
+pub fn stuck(status: &mut WebAppStatus, trouble: &Trouble) {
     let ended = status.release.as_ref().is_none_or(|r| outcome_of(status, r.number).is_some());
     if !ended {
-        let problem = Problem { reason: reason.to_owned(), message, ..Default::default() };
+        let problem = Problem { reason: trouble.reason.clone(), message: trouble.to_string(), ..Default::default() };
         hinder(status, Some(problem));
     }
 }
@@ -372,19 +371,11 @@ fn sentence(problem: &Problem, assumed_user: bool) -> String {
     format!(": {pod}{}{hint}", problem.message.trim_end_matches('.'))
 }
 
-/// Writes the conditions.
-pub fn conclude(
-    status: &mut WebAppStatus,
-    outcome: &Outcome,
-    url: Option<String>,
-    generation: Option<i64>,
-    now: &Time,
-) {
-    status.observed_generation = generation;
+/// Notes the address of the first route. Where there is none, the one of before stays until the app is as its spec asks.
+pub fn address(status: &mut WebAppStatus, url: Option<String>, outcome: &Outcome) {
     if url.is_some() || matches!(outcome, Outcome::Ready { .. }) {
         status.url = url;
     }
-    condition::record(&mut status.conditions, outcome, generation, now);
 }
 
 /// How long to wait before looking at pods again while a release is on its way: often at first, then seldom, and always often while

@@ -15,6 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, LabelSelector, Ma
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Map, Value, json};
 
+use crate::trouble::{Mend, Trouble};
+
 /// Seconds until every proxy of the cluster knows that a Service has changed.
 const SETTLED: i64 = 5;
 
@@ -96,6 +98,13 @@ pub enum Refusal {
         /// The app's ports.
         known: String,
     },
+}
+
+/// The Service may be changed, and nobody is told of what another owns.
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::new("TakeOverRefused", refusal.to_string(), Mend::Person)
+    }
 }
 
 /// Whether the object was handed over to the owner of that label and field manager, who has not applied anything of it yet.

@@ -9,6 +9,7 @@ use drover_core::plan::{
     self, Action, Answer, Elsewhere, Guards, InventoryEntry, Knowledge, LiveView, Occasion, Seen, Step, Why,
 };
 use drover_core::render::{Object, ObjectKey, Origin, Stage};
+use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, Key, ObjectFailure, Owner};
 use futures::StreamExt as _;
 use tokio::time::Instant;
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 use super::dereference::account;
 use super::desired::{Bodies, Desired, Renderer, Wish, unavailable};
 use super::entrusted::entrusted;
-use super::failure::{Failure, MendedBy};
 use super::peers::Peers;
 use crate::cluster::discovery::Kind;
 use crate::cluster::inventory::{Inventories, Record};
@@ -69,7 +69,7 @@ pub(super) struct Done {
 }
 
 /// Carries the plan out. `None` when a newer commit came meanwhile: what was not done yet is left to it.
-pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
+pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
     let record = work.inventories.get(work.key).await.unwrap_or_default();
     let sights = sights(work, &record.entries).await?;
     let mut known = look(work, &sights, &record.entries).await;
@@ -79,8 +79,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
         |key| known.get(key).cloned().unwrap_or(Knowledge::Unknown),
         &record.entries,
         &guards(work),
-    )
-    .map_err(|refusal| Failure::new(refusal.label(), refusal.to_string(), MendedBy::Commit))?;
+    )?;
 
     let paused: HashSet<&ObjectKey> =
         plan.applies().filter(|step| is_paused(work, step)).map(|step| &step.key).collect();
@@ -143,8 +142,8 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Failure> {
     }
     let answered = |key: &ObjectKey| outcome.answers.get(key).cloned();
     finish(work, &record, plan.finished(answered, |key| outcome.pruned.contains(key))).await?;
-    if let Some(failure) = outcome.failure() {
-        return Err(failure);
+    if let Some(trouble) = outcome.trouble() {
+        return Err(trouble);
     }
     if superseded {
         return Ok(None);
@@ -179,21 +178,16 @@ impl Outcome {
         self.failures.push(ObjectFailure { object: key.to_string(), reason: error.label().to_owned(), message });
     }
 
-    fn failure(&self) -> Option<Failure> {
+    fn trouble(&self) -> Option<Trouble> {
         // The answers came in any order: what is told of first is the same each time.
-        let mut failures = self.failures.clone();
-        failures.sort_by(|a, b| a.object.cmp(&b.object));
-        let first = failures.first()?;
-        let more = failures.len() - 1;
-        let message = if more == 0 { first.message.clone() } else { format!("{} (and {more} more)", first.message) };
+        let mut each = self.failures.clone();
+        each.sort_by(|a, b| a.object.cmp(&b.object));
+        let first = each.first()?;
+        let more = each.len() - 1;
+        let sentence = if more == 0 { first.message.clone() } else { format!("{} (and {more} more)", first.message) };
         // Rights, quotas and webhooks are mended without a commit, what a spec says wrong only by one; either may be the case.
-        Some(Failure {
-            reason: first.reason.clone(),
-            message,
-            outlook: String::new(),
-            mended_by: MendedBy::Time,
-            failures,
-        })
+        let reason = first.reason.clone();
+        Some(Trouble { each, ..Trouble::new(reason, sentence, Mend::Time) })
     }
 }
 
@@ -219,7 +213,7 @@ fn guards(work: &Work<'_>) -> Guards {
 type Sights = HashMap<(String, String), (Kind, Sight)>;
 
 /// Makes sure that every kind in question is watched.
-async fn sights(work: &Work<'_>, entries: &[InventoryEntry]) -> Result<Sights, Failure> {
+async fn sights(work: &Work<'_>, entries: &[InventoryEntry]) -> Result<Sights, Trouble> {
     let known = work.cluster.kinds().known().await.map_err(|error| unavailable(&error))?;
     let mut kinds: HashMap<(String, String), Kind> = HashMap::new();
     for (api_version, kind) in work.desired.kinds.iter() {
@@ -331,7 +325,7 @@ async fn knowledge(work: &Work<'_>, key: &ObjectKey, live: Option<Live>) -> Know
 }
 
 /// The objects themselves: at hand after a rendering, else read again from the copy of the repository.
-async fn bodies(work: &Work<'_>) -> Result<Arc<Bodies>, Failure> {
+async fn bodies(work: &Work<'_>) -> Result<Arc<Bodies>, Trouble> {
     if let Some(bodies) = &work.desired.bodies {
         return Ok(bodies.clone());
     }
@@ -466,12 +460,12 @@ fn record(work: &Work<'_>, entries: Vec<InventoryEntry>) -> Record {
     }
 }
 
-async fn write(work: &Work<'_>, entries: Vec<InventoryEntry>) -> Result<(), Failure> {
-    work.inventories.put(work.key, record(work, entries)).await.map_err(|error| Failure::of(&error))
+async fn write(work: &Work<'_>, entries: Vec<InventoryEntry>) -> Result<(), Trouble> {
+    work.inventories.put(work.key, record(work, entries)).await.map_err(Trouble::from)
 }
 
 /// Writes the inventory where it changed, or where the spec now says something else about the Environment's deletion.
-async fn finish(work: &Work<'_>, before: &Record, entries: Option<Vec<InventoryEntry>>) -> Result<(), Failure> {
+async fn finish(work: &Work<'_>, before: &Record, entries: Option<Vec<InventoryEntry>>) -> Result<(), Trouble> {
     match entries {
         Some(entries) => write(work, entries).await,
         None if before.same_but_objects(&record(work, Vec::new())) || before.entries.is_empty() => Ok(()),
@@ -483,19 +477,19 @@ async fn finish(work: &Work<'_>, before: &Record, entries: Option<Vec<InventoryE
 }
 
 /// Whether it is known of all objects whose they are.
-fn settled(plan: &plan::Plan) -> Result<(), Failure> {
+fn settled(plan: &plan::Plan) -> Result<(), Trouble> {
     conflicts(plan)?;
     match plan.unsettled() {
         None => Ok(()),
         Some((other, object)) => {
             let message = format!("Waiting for a look at {other}, because {object} may have moved between the two");
-            Err(Failure::new("HandOver", message, MendedBy::Turn))
+            Err(Trouble::new("HandOver", message, Mend::Turn))
         }
     }
 }
 
-fn conflicts(plan: &plan::Plan) -> Result<(), Failure> {
-    let failures: Vec<ObjectFailure> = plan
+fn conflicts(plan: &plan::Plan) -> Result<(), Trouble> {
+    let each: Vec<ObjectFailure> = plan
         .conflicts()
         .map(|conflict| ObjectFailure {
             object: conflict.key.to_string(),
@@ -503,15 +497,10 @@ fn conflicts(plan: &plan::Plan) -> Result<(), Failure> {
             message: conflict.to_string(),
         })
         .collect();
-    let Some(first) = failures.first() else { return Ok(()) };
+    let Some(first) = each.first() else { return Ok(()) };
     // Looked at again: the other owner may give it up without drover being told.
-    Err(Failure {
-        reason: first.reason.clone(),
-        message: first.message.clone(),
-        mended_by: MendedBy::Person,
-        outlook: String::new(),
-        failures,
-    })
+    let trouble = Trouble::new(first.reason.as_str(), first.message.as_str(), Mend::Person);
+    Err(Trouble { each, ..trouble })
 }
 
 fn done(work: &Work<'_>, sights: &Sights, plan: &plan::Plan, outcome: &Outcome) -> Done {

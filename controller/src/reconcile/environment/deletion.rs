@@ -5,6 +5,7 @@
 
 use drover_core::plan::{Fate, InventoryEntry, Knowledge, LiveView, Remover, fate, left_behind};
 use drover_core::render::{ObjectKey, Stage};
+use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{DeletionPolicy, Key, Owner, OwnerKind};
 
 use super::peers::Peers;
@@ -25,6 +26,15 @@ pub(super) enum Unfinished {
         /// The Environment.
         by: String,
     },
+}
+
+impl From<Unfinished> for Trouble {
+    fn from(unfinished: Unfinished) -> Self {
+        match unfinished {
+            Unfinished::Api(error) => error.into(),
+            wait @ Unfinished::NotYetKnown { .. } => Self::new("HandOver", wait.to_string(), Mend::Turn),
+        }
+    }
 }
 
 /// Deletes or leaves the objects, as the Environment's policy was. What it left though the policy says that all goes, each in a

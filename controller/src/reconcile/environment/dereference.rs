@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_core::render::ObjectKey;
+use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Environment, Key, LocalObjectReference};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use tokio::time::Instant;
 
-use super::failure::{Failure, MendedBy};
 use crate::cluster::{Acting, Cluster};
 use crate::git::{Credential, Repositories, Subscription};
 
@@ -64,14 +64,14 @@ pub async fn refresh(cluster: &Cluster, repositories: &Repositories, key: &Key) 
     let acting = cluster.acting_as(&key.namespace, account(&environment));
     match dereference(&acting, &environment).await {
         Ok(found) => repositories.subscribe(key, found.subscription.as_ref().clone()),
-        Err(failure) => {
-            tracing::debug!(namespace = %key.namespace, name = %key.name, reason = %failure.reason, "cannot read a webhook's token again");
+        Err(trouble) => {
+            tracing::debug!(namespace = %key.namespace, name = %key.name, reason = %trouble.reason, "cannot read a webhook's token again");
         }
     }
 }
 
 /// Reads the Secrets.
-pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> Result<Dereferenced, Failure> {
+pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> Result<Dereferenced, Trouble> {
     let source = &environment.spec.source;
     let namespace = environment.metadata.namespace.as_deref().unwrap_or_default();
     let credential = match &source.secret_ref {
@@ -86,15 +86,12 @@ pub(super) async fn dereference(acting: &Acting, environment: &Environment) -> R
         Some(webhook) => {
             let data = secret(acting, namespace, &webhook.secret_ref, "spec.source.webhook.secretRef").await?;
             let token = data.get("token").filter(|token| !token.is_empty()).cloned();
-            Some(token.ok_or_else(|| Failure {
-                reason: "SecretInvalid".into(),
-                message: format!(
+            Some(token.ok_or_else(|| {
+                let sentence = format!(
                     "Secret {namespace}/{} has no key `token`, so the webhook of {} cannot be checked: put the secret that the git host was given under `token`",
                     webhook.secret_ref.name, source.url
-                ),
-                mended_by: MendedBy::Person,
-                outlook: String::new(),
-                failures: Vec::new(),
+                );
+                Trouble::new("SecretInvalid", sentence, Mend::Person)
             })?)
         }
         None => None,
@@ -118,11 +115,11 @@ fn credential(
     namespace: &str,
     reference: &LocalObjectReference,
     data: &BTreeMap<String, Vec<u8>>,
-) -> Result<Credential, Failure> {
+) -> Result<Credential, Trouble> {
     Credential::from_secret(data).map_err(|wrong| {
         let name = &reference.name;
-        let message = format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}");
-        Failure::new("SecretInvalid", message, MendedBy::Person)
+        let sentence = format!("Secret {namespace}/{name}, which spec.source.secretRef names, cannot be used: {wrong}");
+        Trouble::new("SecretInvalid", sentence, Mend::Person)
     })
 }
 
@@ -131,7 +128,7 @@ async fn secret(
     namespace: &str,
     reference: &LocalObjectReference,
     field: &str,
-) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
     let api: Api<Secret> = Api::namespaced(acting.client(), namespace);
     let key = ObjectKey {
         group: String::new(),
@@ -141,14 +138,11 @@ async fn secret(
     };
     match api.get_opt(&reference.name).await {
         Ok(Some(secret)) => Ok(secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect()),
-        Ok(None) => Err(Failure {
-            reason: "SecretMissing".into(),
-            message: format!("{key}, which {field} names, does not exist: create it, or correct {field}"),
-            mended_by: MendedBy::Person,
-            outlook: String::new(),
-            failures: Vec::new(),
-        }),
-        Err(error) => Err(Failure::of(&acting.error(error, "read", &key))),
+        Ok(None) => {
+            let sentence = format!("{key}, which {field} names, does not exist: create it, or correct {field}");
+            Err(Trouble::new("SecretMissing", sentence, Mend::Person))
+        }
+        Err(error) => Err(acting.error(error, "read", &key).into()),
     }
 }
 

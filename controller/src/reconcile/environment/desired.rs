@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use drover_core::plan::{self, Occasion};
 use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage};
+use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, ObjectFailure};
 use kube::ResourceExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
-use super::failure::{Failure, MendedBy};
 use super::turns::Turns;
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
@@ -107,7 +107,7 @@ impl Renderer {
     /// # Errors
     ///
     /// Besides what is wrong with the commit, that it is not this Environment's turn.
-    pub(super) async fn desired(&self, wish: Wish<'_>, known: Option<&Desired>) -> Result<Desired, Failure> {
+    pub(super) async fn desired(&self, wish: Wish<'_>, known: Option<&Desired>) -> Result<Desired, Trouble> {
         let Wish { environment, key, commit, .. } = wish;
         let known = known.filter(|known| known.is_of(environment));
         if let Some(known) = known.filter(|known| known.commit == commit.id) {
@@ -129,8 +129,8 @@ impl Renderer {
                         | git::Error::Link { .. }
                 );
                 let message = if of_a_file { not_applied(commit.id.short(), &error) } else { error.to_string() };
-                let mended_by = if error.is_terminal() { MendedBy::Commit } else { MendedBy::Time };
-                return Err(Failure::new(error.label(), message, mended_by));
+                let mended_by = if error.is_terminal() { Mend::Spec } else { Mend::Time };
+                return Err(Trouble::new(error.label(), message, mended_by));
             }
         };
         match (tree.files, known) {
@@ -153,13 +153,13 @@ impl Renderer {
         tree: TreeId,
         files: Vec<SourceFile>,
         place: Option<OwnedSemaphorePermit>,
-    ) -> Result<Desired, Failure> {
+    ) -> Result<Desired, Trouble> {
         let Wish { acting, environment, commit, occasion, .. } = wish;
         let at = commit.id.short();
         // The largest tree takes seconds, in which this thread serves nobody else.
         let rendered = block_in_place(|| render::render(&files, &render::Limits::default()));
         let mut objects = rendered.map_err(|errors| {
-            several("RenderFailed", MendedBy::Commit, at, errors.iter().map(|e| (e.origin.to_string(), e.to_string())))
+            several("RenderFailed", Mend::Spec, at, errors.iter().map(|e| (e.origin.to_string(), e.to_string())))
         })?;
         drop(files);
         let kinds = self.cluster.kinds();
@@ -173,7 +173,7 @@ impl Renderer {
             }
             settled => settled,
         };
-        settled.map_err(|errors| several("UnknownKind", MendedBy::Person, at, errors.into_iter()))?;
+        settled.map_err(|errors| several("UnknownKind", Mend::Person, at, errors.into_iter()))?;
         for object in objects.iter_mut().filter(|object| object.group() == GROUP) {
             object.set_annotation(ANNOTATION_COMMIT, commit.id.as_str());
         }
@@ -195,14 +195,14 @@ impl Renderer {
         })
     }
 
-    /// A place for a large tree, or the failure that it is not its turn.
-    fn place(&self, key: &Key, commit: &CommitInfo) -> Result<OwnedSemaphorePermit, Failure> {
+    /// A place for a large tree, or the trouble that it is not its turn.
+    fn place(&self, key: &Key, commit: &CommitInfo) -> Result<OwnedSemaphorePermit, Trouble> {
         self.turns.take(key, &commit.id, Instant::now()).ok_or_else(|| {
             let message = format!(
                 "Waiting for its turn: of commits with more than {} KiB of manifests, {LARGE_AT_ONCE} are applied at a time",
                 LARGE >> 10
             );
-            Failure::new("Queued", message, MendedBy::Turn)
+            Trouble::new("Queued", message, Mend::Turn)
         })
     }
 }
@@ -227,25 +227,20 @@ fn settle(
 }
 
 /// The API server did not say which kinds it serves.
-pub(super) fn unavailable(error: &kube::Error) -> Failure {
-    Failure {
-        reason: "ApiUnavailable".into(),
-        message: format!("the API server did not say which kinds it serves: {error}; drover tries again"),
-        mended_by: MendedBy::Time,
-        outlook: String::new(),
-        failures: Vec::new(),
-    }
+pub(super) fn unavailable(error: &kube::Error) -> Trouble {
+    let sentence = format!("the API server did not say which kinds it serves: {error}; drover tries again");
+    Trouble::new("ApiUnavailable", sentence, Mend::Time)
 }
 
-/// One failure that says the first of several things and keeps all.
-fn several(reason: &str, mended_by: MendedBy, commit: &str, errors: impl Iterator<Item = (String, String)>) -> Failure {
-    let failures: Vec<ObjectFailure> =
+/// One trouble that says the first of several things and keeps all.
+fn several(reason: &str, mended_by: Mend, commit: &str, errors: impl Iterator<Item = (String, String)>) -> Trouble {
+    let each: Vec<ObjectFailure> =
         errors.map(|(object, message)| ObjectFailure { object, reason: reason.to_owned(), message }).collect();
-    let first = failures.first().map(|f| f.message.clone()).unwrap_or_default();
-    let more = failures.len().saturating_sub(1);
+    let first = each.first().map(|f| f.message.clone()).unwrap_or_default();
+    let more = each.len().saturating_sub(1);
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-    let message = not_applied(commit, format_args!("{first}{more}"));
-    Failure { reason: reason.to_owned(), message, mended_by, outlook: String::new(), failures }
+    let sentence = not_applied(commit, format_args!("{first}{more}"));
+    Trouble { each, ..Trouble::new(reason, sentence, mended_by) }
 }
 
 fn not_applied(commit: &str, why: impl std::fmt::Display) -> String {

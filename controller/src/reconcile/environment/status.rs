@@ -5,28 +5,25 @@ use std::time::Duration;
 use drover_core::health::Health;
 use drover_core::plan::Contested;
 use drover_core::render::ObjectKey;
+use drover_core::trouble::Trouble;
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{
-    AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, SourceStatus,
+    AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, Owner, SourceStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::failure::{Failure, MendedBy};
 use crate::driver::Next;
 use crate::git::CommitInfo;
+use crate::turn::Ended;
 
 /// How many failures and releases a status holds.
 const FAILURES: usize = 10;
 const HISTORY: usize = 20;
 
 /// How often objects of kinds that drover may not watch are looked at.
-const BLIND_POLL: Duration = Duration::from_secs(300);
+pub(super) const BLIND_POLL: Duration = Duration::from_secs(300);
 /// The same while they are not healthy yet.
 const BLIND_WAIT: Duration = Duration::from_secs(15);
-/// How often it is looked whether a person has mended what only a person can.
-const PERSON: Duration = Duration::from_secs(15);
-/// How often it is asked whether others are done for whom one waits.
-pub(super) const TURN: Duration = Duration::from_secs(1);
 
 /// What a reconcile came to know, for the status.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +32,14 @@ pub(super) struct Findings {
     pub(super) head: Option<(CommitInfo, Time)>,
     /// The commit that is applied in full now.
     pub(super) applied: Option<AppliedNow>,
-    /// Everything that is wrong, first what ended the turn.
+    /// Applied objects that failed.
     pub(super) failures: Vec<ObjectFailure>,
-    /// Objects that are on their way.
+    /// Applied objects that are on their way.
     pub(super) waiting_for: Vec<String>,
     /// Kinds that drover may not watch.
     pub(super) blind: Vec<String>,
+    /// Objects that others had changed, put back.
+    pub(super) corrected: Vec<String>,
     /// Objects that others change again and again.
     pub(super) contested: Vec<ObjectFailure>,
     /// When to look at those again.
@@ -60,6 +59,11 @@ impl Findings {
             }
             _ => {}
         }
+    }
+
+    /// When to look again although no event comes: at what others change again and again, and after `poll` at what may not be watched.
+    pub(super) fn look(&self, poll: Duration) -> Option<Duration> {
+        self.again.into_iter().chain((!self.blind.is_empty()).then_some(poll)).min()
     }
 }
 
@@ -93,28 +97,19 @@ pub(super) enum Reached {
     },
 }
 
-/// What the status says, and when to look again.
-pub(super) fn conclude(
-    environment: &Environment,
-    result: &Result<Reached, Failure>,
-    findings: &Findings,
-) -> (Outcome, Next) {
-    let wait = |poll| match (findings.again, findings.blind.is_empty()) {
-        (None, true) => Next::Await,
-        (None, false) => Next::After(poll),
-        (Some(again), true) => Next::After(again),
-        (Some(again), false) => Next::After(again.min(poll)),
-    };
-    match result {
-        Ok(Reached::Fetching) => {
+/// What a turn that met no trouble came to, and when to look again.
+pub(super) fn conclude(environment: &Environment, reached: &Reached, findings: &Findings) -> Ended {
+    let wait = |poll| findings.look(poll).map_or(Next::Await, Next::After);
+    let (outcome, next) = match reached {
+        Reached::Fetching => {
             let message = format!("Fetching {}", environment.spec.source.url);
             (Outcome::InProgress { reason: "Fetching".into(), message }, Next::Await)
         }
-        Ok(Reached::Superseded) => {
+        Reached::Superseded => {
             let message = "A newer commit came while one was being applied".to_owned();
             (Outcome::InProgress { reason: "Superseded".into(), message }, Next::After(Duration::ZERO))
         }
-        Ok(Reached::Suspended) => {
+        Reached::Suspended => {
             let why = environment.spec.suspend_reason.as_deref();
             let message = format!(
                 "Suspended{}: nothing is fetched or changed until `suspend` is removed",
@@ -122,7 +117,7 @@ pub(super) fn conclude(
             );
             (Outcome::Ready { reason: "Suspended".into(), message }, Next::Await)
         }
-        Ok(Reached::Applied { unhealthy, drifted, held }) => {
+        Reached::Applied { unhealthy, drifted, held } => {
             let commit = findings.applied.as_ref().map(|a| a.commit.id.short()).unwrap_or_default();
             let objects = findings.applied.as_ref().map_or(0, |a| a.objects);
             match unhealthy {
@@ -156,17 +151,8 @@ pub(super) fn conclude(
                 }
             }
         }
-        Err(failure) => {
-            let (reason, message) = (failure.reason.clone(), format!("{}{}", failure.message, failure.outlook));
-            match failure.mended_by {
-                MendedBy::Commit => (Outcome::Stalled { reason, message }, wait(BLIND_POLL)),
-                MendedBy::Person => (Outcome::Stalled { reason, message }, Next::After(PERSON)),
-                MendedBy::Host => (Outcome::Failed { reason, message }, wait(BLIND_POLL)),
-                MendedBy::Time => (Outcome::Failed { reason, message }, Next::Retry),
-                MendedBy::Turn => (Outcome::InProgress { reason, message }, Next::Later(TURN)),
-            }
-        }
-    }
+    };
+    Ended::Said { outcome, next }
 }
 
 /// The first few words of a list.
@@ -177,17 +163,8 @@ pub(super) fn listed(words: &[String]) -> String {
     }
 }
 
-/// The next status after `before`.
-pub(super) fn next(
-    before: &EnvironmentStatus,
-    findings: &Findings,
-    outcome: &Outcome,
-    generation: Option<i64>,
-    now: &Time,
-) -> EnvironmentStatus {
-    let mut status = before.clone();
-    status.observed_generation = generation;
-    condition::record(&mut status.conditions, outcome, generation, now);
+/// Notes what a turn came to know.
+pub(super) fn note(status: &mut EnvironmentStatus, findings: &Findings, generation: Option<i64>, now: &Time) {
     if findings.blind.is_empty() {
         status.conditions.retain(|c| c.type_ != condition::DRIFT_WATCH);
     } else {
@@ -215,31 +192,19 @@ pub(super) fn next(
     }
     status.webhook_path.clone_from(&findings.webhook_path);
     status.failures = findings.failures.iter().chain(&findings.contested).take(FAILURES).cloned().collect();
-    status.waiting_for = findings.waiting_for.iter().take(FAILURES).cloned().collect();
+    status.waiting_for.clone_from(&findings.waiting_for);
     if let Some(applied) = &findings.applied {
-        apply(&mut status, applied, now);
+        apply(status, applied, now);
     }
-    status
 }
 
-/// What a person is told of between two statuses, as reason and note: the first thing that was not wrong before. A failure is known
-/// by its reason and subject, because its sentence may speak of time; of another commit or spec it is another one.
-pub(super) fn newly_wrong(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Option<(String, String)> {
-    let of = |status: &EnvironmentStatus| {
-        (status.observed_generation, status.source.as_ref().map(|source| source.commit.clone()))
-    };
-    let is_known = |failure: &ObjectFailure| {
-        of(before) == of(after)
-            && before.failures.iter().any(|known| known.object == failure.object && known.reason == failure.reason)
-    };
-    let position = after.failures.iter().position(|failure| !is_known(failure))?;
-    let failure = &after.failures[position];
-    let ready = condition::get(&after.conditions, condition::READY);
-    let says_it = |ready: &&Condition| position == 0 && (ready.status == "False" || ready.reason == failure.reason);
-    Some(match ready.filter(says_it) {
-        Some(ready) => (ready.reason.clone(), ready.message.clone()),
-        None => (failure.reason.clone(), format!("{}: {}", failure.object, failure.message)),
-    })
+/// What ended the turn of `owner` stands before what else is wrong; what has no subject of its own is about the owner.
+pub(super) fn show(status: &mut EnvironmentStatus, owner: &Owner, trouble: Option<&Trouble>) {
+    let Some(Trouble { reason, sentence, each, .. }) = trouble else { return };
+    let own = ObjectFailure { object: owner.to_string(), reason: reason.clone(), message: sentence.clone() };
+    let first = if each.is_empty() { std::slice::from_ref(&own) } else { each };
+    status.failures.splice(0..0, first.iter().take(FAILURES).cloned());
+    status.failures.truncate(FAILURES);
 }
 
 fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
@@ -279,6 +244,9 @@ fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
 
 #[cfg(test)]
 mod tests {
+    use drover_core::trouble::Mend;
+    use drover_crds::OwnerKind;
+
     use super::*;
     use crate::git::{CommitId, TreeId};
 
@@ -311,103 +279,84 @@ mod tests {
         }
     }
 
-    fn ready() -> Outcome {
-        Outcome::Ready { reason: "Applied".into(), message: "all well".into() }
+    fn noted(before: &EnvironmentStatus, findings: &Findings, seconds: i64) -> EnvironmentStatus {
+        let mut status = before.clone();
+        note(&mut status, findings, Some(1), &at(seconds));
+        status
     }
 
     #[test]
     fn the_same_findings_give_the_same_status() {
-        let first = next(&EnvironmentStatus::default(), &findings('a', true), &ready(), Some(1), &at(10));
-        let second = next(&first, &findings('a', true), &ready(), Some(1), &at(99));
+        let first = noted(&EnvironmentStatus::default(), &findings('a', true), 10);
+        let second = noted(&first, &findings('a', true), 99);
         assert_eq!(first, second, "nothing is written while nothing changes");
     }
 
     #[test]
     fn history_notes_when_a_commit_was_applied_and_when_it_became_healthy() {
-        let applied = next(&EnvironmentStatus::default(), &findings('a', false), &ready(), Some(1), &at(10));
-        let healthy = next(&applied, &findings('a', true), &ready(), Some(1), &at(20));
+        let applied = noted(&EnvironmentStatus::default(), &findings('a', false), 10);
+        let healthy = noted(&applied, &findings('a', true), 20);
         assert_eq!(healthy.history.len(), 1);
         assert_eq!(healthy.history[0].applied_at, Some(at(10)));
         assert_eq!(healthy.history[0].healthy_at, Some(at(20)));
-        let newer = next(&healthy, &findings('b', false), &ready(), Some(1), &at(30));
+        let newer = noted(&healthy, &findings('b', false), 30);
         assert_eq!(newer.history.iter().map(|h| &h.commit[..1]).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(newer.applied.expect("applied").short.len(), 12);
     }
 
-    fn failure(object: &str, reason: &str, message: &str) -> ObjectFailure {
-        ObjectFailure { object: object.into(), reason: reason.into(), message: message.into() }
-    }
-
-    /// The status after `before` where these things are wrong with commit `id`, and the first of them is what `Ready` says.
-    fn wrong(before: &EnvironmentStatus, id: char, generation: i64, failures: &[ObjectFailure]) -> EnvironmentStatus {
-        let found = Findings { failures: failures.to_vec(), ..findings(id, false) };
-        let message = format!("Applied it, but {}", failures[0].message);
-        let failed = Outcome::Failed { reason: "Unhealthy".into(), message };
-        next(before, &found, &failed, Some(generation), &at(9))
+    #[test]
+    fn failures_are_bounded_and_leave_when_mended() {
+        let owner = Owner::new(OwnerKind::Environment, "shop", "prod");
+        let one = Trouble::new("Refused", "no", Mend::Time);
+        let mut status = EnvironmentStatus::default();
+        show(&mut status, &owner, Some(&one));
+        let shown: Vec<_> = status.failures.iter().map(|f| (f.object.as_str(), f.message.as_str())).collect();
+        assert_eq!(shown, [("Environment shop/prod", "no")]);
+        let failure = ObjectFailure { object: "a".into(), reason: "b".into(), message: "c".into() };
+        show(&mut status, &owner, Some(&Trouble { each: vec![failure.clone(); 50], ..one }));
+        assert_eq!((status.failures.len(), &status.failures[9]), (10, &failure));
+        let mended = noted(&status, &findings('a', true), 2);
+        assert!(mended.failures.is_empty());
     }
 
     #[test]
-    fn a_failure_is_told_once_whatever_its_sentence_and_again_for_another_subject_commit_or_spec() {
-        let (web, again) =
-            (failure("WebApp a/web", "Crash", "3 restarts"), failure("WebApp a/web", "Crash", "4 restarts"));
-        let told = |before: &EnvironmentStatus, after: &EnvironmentStatus| newly_wrong(before, after);
-        let nothing = EnvironmentStatus::default();
-        let first = wrong(&nothing, 'a', 1, std::slice::from_ref(&web));
-        assert_eq!(told(&nothing, &first), Some(("Unhealthy".into(), "Applied it, but 3 restarts".into())));
-        let same = wrong(&first, 'a', 1, std::slice::from_ref(&again));
-        assert_ne!(first, same, "the status says the new sentence");
-        assert_eq!(told(&first, &same), None);
-
-        let other = failure("WebApp a/api", "Crash", "3 restarts");
-        let both = wrong(&same, 'a', 1, &[again.clone(), other]);
-        assert_eq!(told(&same, &both), Some(("Crash".into(), "WebApp a/api: 3 restarts".into())));
-        assert_eq!(told(&both, &same), None, "one was mended");
-        let another_reason = wrong(&same, 'a', 1, &[failure("WebApp a/web", "ImagePullBackOff", "4 restarts")]);
-        assert!(told(&same, &another_reason).is_some());
-        assert!(told(&same, &wrong(&same, 'b', 1, std::slice::from_ref(&again))).is_some(), "another commit");
-        assert!(told(&same, &wrong(&same, 'a', 2, std::slice::from_ref(&again))).is_some(), "another spec");
-        let mended = next(&same, &findings('a', true), &ready(), Some(1), &at(10));
-        assert_eq!(told(&same, &mended), None);
-        assert!(told(&mended, &wrong(&mended, 'a', 1, &[again])).is_some(), "it came back");
-    }
-
-    #[test]
-    fn what_is_not_as_asked_is_named_and_a_war_is_told_although_all_is_applied() {
+    fn what_ended_a_turn_stands_before_what_else_is_wrong() {
         let key = |name: &str| ObjectKey {
             group: String::new(),
             kind: "ConfigMap".into(),
             namespace: Some("a".into()),
             name: name.into(),
         };
+        let failure = |object: &str, reason: &str, message: &str| ObjectFailure {
+            object: object.into(),
+            reason: reason.into(),
+            message: message.into(),
+        };
         let mut found = findings('a', false);
         found.note(&key("coming"), &Health::InProgress { message: "it comes".into() });
         found.note(&key("broken"), &Health::Failed { reason: "Broken".into(), message: "it broke".into() });
-        let waits = Outcome::InProgress { reason: "Progressing".into(), message: "waiting".into() };
-        let status = next(&EnvironmentStatus::default(), &found, &waits, Some(1), &at(1));
+        found.contested.push(failure("ConfigMap a/fought", Contested::REASON, "it is fought over"));
+        let mut status = noted(&EnvironmentStatus::default(), &found, 1);
         assert_eq!(status.waiting_for, ["ConfigMap a/coming"]);
-        assert_eq!(status.failures, [failure("ConfigMap a/broken", "Broken", "it broke")]);
-        let told = newly_wrong(&EnvironmentStatus::default(), &status);
-        assert_eq!(told, Some(("Broken".into(), "ConfigMap a/broken: it broke".into())), "`Ready` speaks of another");
-
-        let war = failure("ConfigMap a/fought", Contested::REASON, "it is fought over");
-        let fought = Findings { contested: vec![war], ..findings('a', true) };
-        let applied = Ok(Reached::Applied { unhealthy: None, drifted: Vec::new(), held: Vec::new() });
-        let spec = serde_json::json!({"source": {"url": "https://git.example.org/a.git", "ref": {"branch": "main"}}});
-        let environment = Environment::new("a", serde_json::from_value(spec).expect("a spec"));
-        let (outcome, _) = conclude(&environment, &applied, &fought);
-        let at_war = next(&EnvironmentStatus::default(), &fought, &outcome, Some(1), &at(1));
-        let (reason, note) = newly_wrong(&EnvironmentStatus::default(), &at_war).expect("news");
-        assert!(reason == Contested::REASON && note.ends_with("but it is fought over"), "{reason} {note}");
-        assert_eq!(newly_wrong(&at_war, &at_war), None);
+        let owner = Owner::new(OwnerKind::Environment, "shop", "prod");
+        show(&mut status, &owner, None);
+        show(&mut status, &owner, Some(&Trouble::new("Unreachable", "no answer", Mend::Event)));
+        let broken = failure("ConfigMap a/broken", "Broken", "it broke");
+        let expected = [failure("Environment shop/prod", "Unreachable", "no answer"), broken, found.contested.remove(0)];
+        assert_eq!(status.failures, expected);
     }
 
     #[test]
-    fn failures_are_bounded_and_leave_when_mended() {
-        let failure = ObjectFailure { object: "a".into(), reason: "b".into(), message: "c".into() };
-        let many = Findings { failures: vec![failure; 50], ..Findings::default() };
-        let failed = Outcome::Failed { reason: "Refused".into(), message: "no".into() };
-        let status = next(&EnvironmentStatus::default(), &many, &failed, Some(1), &at(1));
-        assert_eq!(status.failures.len(), 10);
-        assert!(next(&status, &findings('a', true), &ready(), Some(1), &at(2)).failures.is_empty());
+    fn what_may_not_be_watched_and_what_is_contested_is_looked_at_whichever_is_earlier() {
+        let (soon, late) = (Duration::from_secs(7), Duration::from_secs(600));
+        let look = |blind: &[&str], again| {
+            let blind = blind.iter().map(ToString::to_string).collect();
+            Findings { blind, again, ..Findings::default() }.look(BLIND_POLL)
+        };
+        assert_eq!(look(&[], None), None);
+        assert_eq!(look(&["Pod"], None), Some(BLIND_POLL));
+        assert_eq!(look(&[], Some(late)), Some(late));
+        assert_eq!(look(&["Pod"], Some(late)), Some(BLIND_POLL));
+        assert_eq!(look(&["Pod"], Some(soon)), Some(soon));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use drover_core::plan::owner_of;
 use drover_core::release::Release;
 use drover_core::render::{Object, ObjectKey};
+use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::takeover::{Found, Phase, handed_over, waits};
 use drover_core::workload::validate::{App, ValidatedWebApp};
@@ -87,6 +88,13 @@ impl ApplyError {
             Self::Api(error) => error.label(),
             Self::Unowned { .. } | Self::Foreign { .. } | Self::ForeignRecord { .. } => "OwnedByAnother",
         }
+    }
+}
+
+impl From<ApplyError> for Trouble {
+    fn from(error: ApplyError) -> Self {
+        let mended_by = if error.is_terminal() { Mend::Person } else { Mend::Time };
+        Self::new(error.label(), error.to_string(), mended_by)
     }
 }
 

@@ -16,35 +16,24 @@ mod deletion;
 mod dereference;
 mod progress;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use drover_core::release::status;
-use drover_core::release::{News, Tone, Wanted, news};
+use drover_core::news::News;
+use drover_core::release::{Wanted, news, status};
 use drover_core::render::Object;
+use drover_core::trouble::Trouble;
 use drover_core::workload::build;
-use drover_core::workload::takeover::{Kept, Refusal};
+use drover_core::workload::takeover::Kept;
 use drover_core::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking, validate};
-use drover_crds::condition::Outcome;
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
-use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Key, Owner, OwnerKind, WebApp, WebAppStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus};
 use kube::ResourceExt as _;
-use kube::runtime::events::EventType;
 
-use self::apply::ApplyError;
 use self::progress::{Ended, Work};
-use super::{Announcer, Owners, Statuses};
-use crate::clock;
-use crate::cluster::{ApiError, Cluster, definition, is_gone};
-use crate::driver::{Next, Reconciler};
-use crate::registry::{self, Registry};
-use crate::unpoisoned;
-
-/// How long to wait after a refusal that only a person or an event outside of drover's sight can lift, such as a role that is
-/// granted.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+use crate::cluster::Cluster;
+use crate::driver::Next;
+use crate::registry::Registry;
+use crate::turn::{self, Draft, Gone, It, Kind};
 
 /// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
@@ -63,213 +52,74 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
     validate(&identity, &app.spec, &facts).map(|valid| build::build(&valid))
 }
 
-/// Why a WebApp is not as its spec asks.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The spec cannot be built.
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// The image cannot be resolved.
-    #[error("{error}")]
-    Registry {
-        /// Why.
-        error: registry::Error,
-        /// When to look again: the registry is asked ever less often, and who asked is told when it has answered.
-        next: Next,
-    },
-    /// What was there before cannot be taken over without a loss.
-    #[error(transparent)]
-    TakeOver(#[from] Refusal),
-    /// Something cannot be read.
-    #[error(transparent)]
-    Read(#[from] ApiError),
-    /// Something cannot be written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-}
-
-impl Failure {
-    /// One word for conditions.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "InvalidSpec",
-            Self::Registry { error, .. } => error.label(),
-            Self::TakeOver(_) => "TakeOverRefused",
-            Self::Read(error) => error.label(),
-            Self::Apply(error) => error.label(),
-        }
-    }
-
-    /// What the status says, and when to look again.
-    fn verdict(&self) -> (Outcome, Next) {
-        let (reason, message) = (self.label().to_owned(), self.to_string());
-        match self {
-            // A new spec is an event, and so is a claim that changes size only by a new spec.
-            Self::Invalid(_) => (Outcome::Stalled { reason, message }, Next::Await),
-            // The Service may be changed, and nobody is told of what another owns.
-            Self::TakeOver(_) => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
-            Self::Registry { error, next } if error.is_terminal() => (Outcome::Stalled { reason, message }, *next),
-            Self::Registry { next, .. } => (Outcome::Failed { reason, message }, *next),
-            Self::Read(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
-            Self::Apply(error) if error.is_terminal() => {
-                (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN))
-            }
-            Self::Read(_) | Self::Apply(_) => (Outcome::Failed { reason, message }, Next::Retry),
-        }
-    }
-}
-
-/// What is remembered of a WebApp between two reconciles.
-struct Memory {
-    uid: Option<String>,
-    /// The uid of the definition of WebApps that it was made under.
-    definition: String,
-}
-
-/// Reconciles WebApps.
-pub struct WebAppReconciler {
-    cluster: Cluster,
+/// Makes the turns of WebApps.
+pub struct WebApps {
     registry: Registry,
-    owners: Arc<Owners>,
-    announcer: Announcer,
-    statuses: Statuses<WebApp>,
-    memories: Mutex<HashMap<Key, Memory>>,
 }
 
-impl WebAppReconciler {
-    /// Nothing is remembered yet.
-    pub fn new(cluster: Cluster, registry: Registry, owners: Arc<Owners>) -> Self {
-        let announcer = Announcer::new(&cluster, "Release");
-        let statuses = Statuses::new(cluster.client());
-        Self { cluster, registry, owners, announcer, statuses, memories: Mutex::default() }
-    }
-
-    fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
-        unpoisoned::lock(&self.memories)
-    }
-
-    /// The uid of the definition of WebApps; `None` while that is being deleted, and `app` with it.
-    async fn definition(&self, app: &WebApp, key: &Key) -> Result<Option<String>, ApiError> {
-        let uid = app.uid();
-        let remembered = self.memories().get(key).filter(|m| m.uid == uid).map(|m| m.definition.clone());
-        if remembered.is_some() {
-            // No object outlives its definition.
-            return Ok(remembered);
-        }
-        let found = definition(&self.cluster.client(), &OwnerKind::WebApp.definition()).await?;
-        if let Some(definition) = found.clone() {
-            self.memories().insert(key.clone(), Memory { uid, definition });
-        }
-        Ok(found)
-    }
-
-    /// Events and log lines for what a person should see: a release that ended, one that was put back, a new refusal.
-    async fn tell(&self, app: &WebApp, before: &WebAppStatus, after: &WebAppStatus) {
-        let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
-        for News { tone, reason, note } in news(before, after) {
-            let kind = match tone {
-                Tone::Normal => {
-                    tracing::info!(%namespace, %name, %reason, "{note}");
-                    EventType::Normal
-                }
-                Tone::Warning => {
-                    tracing::warn!(%namespace, %name, %reason, "{note}");
-                    EventType::Warning
-                }
-            };
-            self.announcer.publish(app, kind, &reason, note).await;
-        }
+impl WebApps {
+    /// Whose images are looked up in `registry`.
+    pub fn new(registry: Registry) -> Self {
+        Self { registry }
     }
 }
 
-impl Reconciler for WebAppReconciler {
-    type Kind = WebApp;
+impl Kind for WebApps {
+    type Object = WebApp;
+    type Status = WebAppStatus;
+    type Memory = ();
 
-    async fn reconcile(&self, object: Arc<WebApp>) -> Next {
-        if object.metadata.deletion_timestamp.is_some() {
-            return Next::Await;
-        }
-        let key = Key::of(&object.metadata);
-        let owner = Owner::of(OwnerKind::WebApp, &key);
-        self.owners.note(&owner);
-        let annotation = |name: &str| object.annotations().get(name).map(String::as_str);
-        let before = match self.statuses.of(&object).await {
-            Ok(before) => before,
-            Err(next) => return next,
-        };
-        let definition = match self.definition(&object, &key).await {
-            Ok(Some(definition)) => definition,
-            Ok(None) => return Next::Retry,
-            Err(error) => {
-                tracing::warn!(%owner, %error, "cannot read the definition of WebApps");
-                return Next::Retry;
-            }
-        };
+    const OWNER: OwnerKind = OwnerKind::WebApp;
+    const ACTION: &'static str = "Release";
+
+    async fn turn(
+        &self,
+        it: &It<'_, Self>,
+        (): &mut (),
+        draft: &mut Draft<WebAppStatus>,
+    ) -> Result<turn::Ended, Trouble> {
+        let definition = it.definition().await.inspect_err(|error| {
+            tracing::warn!(owner = %it.owner, %error, "cannot read the definition of WebApps");
+        });
+        let Ok(Some(definition)) = definition else { return Ok(turn::Ended::Unsaid(Next::Retry)) };
+        let Key { namespace, name } = it.key().clone();
         let mut work = Work {
-            cluster: &self.cluster,
+            cluster: it.cluster,
             registry: &self.registry,
-            acting: self.cluster.acting_as(&key.namespace, DEFAULT_SERVICE_ACCOUNT),
-            owner: &owner,
-            app: App { namespace: key.namespace.clone(), name: key.name.clone(), uid: object.uid() },
+            acting: &it.acting,
+            owner: it.owner,
+            app: App { namespace, name, uid: it.object.uid() },
             wanted: Wanted {
-                spec: &object.spec,
-                commit: annotation(ANNOTATION_COMMIT),
-                asked: annotation(ANNOTATION_RECONCILE_AT),
+                spec: &it.object.spec,
+                commit: it.annotation(ANNOTATION_COMMIT),
+                asked: it.annotation(ANNOTATION_RECONCILE_AT),
             },
-            definition: &definition,
-            restarted_at: annotation(ANNOTATION_RESTARTED_AT),
-            now: Time(clock::now()),
-            status: before.clone(),
+            definition,
+            restarted_at: it.annotation(ANNOTATION_RESTARTED_AT),
+            now: it.now(),
+            status: &mut draft.status,
         };
-        let ended = work.run().await;
-        let (now, mut after) = (work.now.clone(), work.status);
-        let (outcome, url, next) = match ended {
-            Ok(Ended { outcome, url, next }) => (outcome, url, next),
-            Err(failure) => {
-                let (outcome, next) = failure.verdict();
-                status::stuck(&mut after, failure.label(), failure.to_string());
-                (outcome, after.url.clone(), next)
-            }
-        };
-        status::conclude(&mut after, &outcome, url, object.metadata.generation, &now);
-        let tell = self.tell(&object, &before, &after);
-        if self.statuses.write(&object, &before, &after, tell).await { next } else { Next::Retry }
+        let Ended { outcome, url, next } = work.run().await?;
+        status::address(&mut draft.status, url, &outcome);
+        Ok(turn::Ended::Said { outcome, next })
     }
 
-    async fn gone(&self, key: &Key) -> Next {
-        if !is_gone::<WebApp>(&self.cluster.client(), key).await {
-            return Next::Retry;
-        }
-        self.memories().remove(key);
-        self.statuses.forget(key);
-        self.registry.forget(key);
-        let owner = Owner::of(OwnerKind::WebApp, key);
-        match deletion::clean_up(&self.cluster, &owner).await {
-            Ok(()) => {
-                self.owners.forget(&owner);
-                Next::Await
-            }
-            Err(error) => {
-                tracing::warn!(namespace = %key.namespace, name = %key.name, %error, "cannot clean up after a deleted WebApp yet");
-                Next::Retry
-            }
+    fn show(status: &mut WebAppStatus, _: &Owner, trouble: Option<&Trouble>) {
+        if let Some(trouble) = trouble {
+            status::stuck(status, trouble);
         }
     }
 
-    async fn left_behind(&self) -> Vec<Key> {
-        deletion::left_behind(&self.cluster).await
+    fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
+        news(before, after)
     }
 
-    async fn unreadable(&self, key: &Key, error: &str) {
-        let message = format!("WebApp {key} cannot be read by this version of drover: {error}");
-        let outcome = Outcome::Stalled { reason: "Unreadable".into(), message };
-        let now = Time(clock::now());
-        // What is known of its releases stays: only the conditions change.
-        let change = |mut status: WebAppStatus, generation| {
-            let url = status.url.clone();
-            status::conclude(&mut status, &outcome, url, generation, &now);
-            status
-        };
-        self.statuses.amend(key, change).await;
+    async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
+        self.registry.forget(&gone.owner.key);
+        Ok(deletion::clean_up(gone.cluster, gone.owner).await?)
+    }
+
+    async fn left_behind(&self, cluster: &Cluster) -> Vec<Key> {
+        deletion::left_behind(cluster).await
     }
 }

@@ -8,6 +8,7 @@ use drover_core::release::{
     Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
     node_to_pull_to, observe, of_release, proven, pull_state, served_since,
 };
+use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
 use drover_core::workload::validate::{
@@ -20,7 +21,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::children::children;
-use super::{Failure, apply, dereference};
+use super::{apply, dereference};
 use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
 use crate::driver::Next;
 use crate::registry::{self, Answer, Registry, has_digest};
@@ -35,7 +36,7 @@ pub struct Work<'a> {
     /// Where images are resolved.
     pub registry: &'a Registry,
     /// The namespace's account.
-    pub acting: Acting,
+    pub acting: &'a Acting,
     /// Whose children these are.
     pub owner: &'a Owner,
     /// Which WebApp.
@@ -49,7 +50,7 @@ pub struct Work<'a> {
     /// The time of this reconcile.
     pub now: Time,
     /// The status, as it grows.
-    pub status: WebAppStatus,
+    pub status: &'a mut WebAppStatus,
 }
 
 /// How a reconcile ended that met no failure.
@@ -96,8 +97,8 @@ impl Known {
 
 impl Work<'_> {
     /// Does what is to be done now.
-    pub async fn run(&mut self) -> Result<Ended, Failure> {
-        let releases = dereference::releases(&self.acting, &self.app).await?;
+    pub async fn run(&mut self) -> Result<Ended, Trouble> {
+        let releases = dereference::releases(self.acting, &self.app).await?;
         let (claims, found) = tokio::try_join!(self.claims(&releases), self.found())?;
         let mut known = Known {
             releases,
@@ -124,21 +125,21 @@ impl Work<'_> {
                 }
                 Step::StartPull { node } => {
                     self.start_pull(&known, node).await?;
-                    status::advance(&mut self.status, ReleaseStep::PullImage);
+                    status::advance(self.status, ReleaseStep::PullImage);
                     return Ok(self.end(&state, &known));
                 }
                 Step::Apply { release } => {
-                    if let Err(failure) = self.apply(release, &state, &mut known).await {
+                    if let Err(trouble) = self.apply(release, &state, &mut known).await {
                         // More pods than its volume allows, for one: what was sent last stays in force.
-                        if matches!(failure, Failure::Invalid(_)) {
+                        if trouble.mended_by == Mend::Spec {
                             self.hold(&state, &known).await?;
                         }
-                        return Err(failure);
+                        return Err(trouble);
                     }
                 }
                 Step::Fail { step, problem, restore } => {
                     self.end_pull(&known, &state).await?;
-                    status::fail(&mut self.status, step, problem, restore, &self.now);
+                    status::fail(self.status, step, problem, restore, &self.now);
                     // Apply again: what is put back, or what goes on.
                     known.applied = known.applied.filter(|_| restore.is_none());
                     if restore.is_none() && known.applied.is_some() {
@@ -146,11 +147,11 @@ impl Work<'_> {
                     }
                 }
                 Step::Live => {
-                    status::live(&mut self.status, &self.now);
+                    status::live(self.status, &self.now);
                     self.end_pull(&known, &state).await?;
-                    apply::forget_old(&self.acting, &self.app, &known.releases, state.newest).await?;
+                    apply::forget_old(self.acting, &self.app, &known.releases, state.newest).await?;
                 }
-                Step::Restored { release } => status::restored(&mut self.status, release),
+                Step::Restored { release } => status::restored(self.status, release),
                 Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, &known)),
             }
         }
@@ -159,17 +160,17 @@ impl Work<'_> {
     }
 
     /// The claims that the spec, the newest release and the one before mount.
-    async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Failure> {
+    async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Trouble> {
         let mut specs: Vec<&crds::WebAppSpec> = releases.iter().take(2).map(|r| &r.data.spec).collect();
         specs.push(self.wanted.spec);
-        Ok(dereference::claims(&self.acting, &self.app, &specs).await?)
+        Ok(dereference::claims(self.acting, &self.app, &specs).await?)
     }
 
     /// The Deployment and the Service as they are, and whether the Ingress waits to be taken over.
-    async fn found(&self) -> Result<Found, Failure> {
+    async fn found(&self) -> Result<Found, Trouble> {
         let (deployment, service) = tokio::try_join!(
-            dereference::deployment(&self.acting, &self.app),
-            dereference::service(&self.acting, &self.app)
+            dereference::deployment(self.acting, &self.app),
+            dereference::service(self.acting, &self.app)
         )?;
         let ingress = dereference::key("networking.k8s.io", "Ingress", &self.app.namespace, &self.app.object_name());
         let live = self.cluster.index().live(&ingress);
@@ -178,7 +179,7 @@ impl Work<'_> {
         if self.phase(&found) == Phase::Beside {
             let selector = found.deployment.as_ref().and_then(|d| d.spec.as_ref()?.selector.match_labels.clone());
             let kept = Kept { pod_labels: selector.unwrap_or_default(), ..Kept::default() };
-            found.pods = dereference::pods(&self.acting, &self.app, &kept).await?;
+            found.pods = dereference::pods(self.acting, &self.app, &kept).await?;
         }
         Ok(found)
     }
@@ -195,14 +196,14 @@ impl Work<'_> {
     }
 
     /// Where the newest release stands.
-    async fn state(&mut self, known: &mut Known) -> Result<State, Failure> {
+    async fn state(&mut self, known: &mut Known) -> Result<State, Trouble> {
         let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
         let number = newest.number;
-        let failed = status::outcome_of(&self.status, number) == Some(ReleaseOutcome::Failed);
-        let superseded = newest.is_superseded_by(&self.wanted, status::standing(&self.status, &newest), failed);
+        let failed = status::outcome_of(self.status, number) == Some(ReleaseOutcome::Failed);
+        let superseded = newest.is_superseded_by(&self.wanted, status::standing(self.status, &newest), failed);
         if !superseded {
-            status::resume(&mut self.status, &newest, &self.now);
-            status::stand_for(&mut self.status, &self.wanted);
+            status::resume(self.status, &newest, &self.now);
+            status::stand_for(self.status, &self.wanted);
         }
         let recreate = needs_recreate(&newest.data.spec, &known.claims);
         let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
@@ -214,11 +215,11 @@ impl Work<'_> {
         Ok(State {
             newest: Some(number),
             superseded,
-            last_good: status::last_live(&self.status, number).find(|n| known.release(*n).is_some()),
+            last_good: status::last_live(self.status, number).find(|n| known.release(*n).is_some()),
             recreate,
             step,
             failed,
-            put_back: status::put_back(&self.status, number).filter(|n| known.release(*n).is_some()),
+            put_back: status::put_back(self.status, number).filter(|n| known.release(*n).is_some()),
             harm: if !known.served && others_serve { Harm::None } else { Harm::Felt },
             pull: known.pull.clone().unwrap_or(Pull::NotNeeded),
             applied: known.applied.as_ref().map(|(number, _)| *number),
@@ -227,20 +228,20 @@ impl Work<'_> {
     }
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
-    async fn pull(&self, newest: &Release, known: &Known) -> Result<Pull, Failure> {
+    async fn pull(&self, newest: &Release, known: &Known) -> Result<Pull, Trouble> {
         if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
             return Ok(Pull::NotNeeded);
         }
-        if let Some(pod) = dereference::pull_pod(&self.acting, &self.app, newest.number).await? {
+        if let Some(pod) = dereference::pull_pod(self.acting, &self.app, newest.number).await? {
             return Ok(pull_state(&pod, &newest.data.image, self.now.0.as_second()));
         }
         let kept = self.kept(&newest.data.spec, known)?;
-        let pods = dereference::pods(&self.acting, &self.app, &kept).await?;
+        let pods = dereference::pods(self.acting, &self.app, &kept).await?;
         Ok(node_to_pull_to(&pods, &newest.data.image).map_or(Pull::NotNeeded, |node| Pull::Needed { node }))
     }
 
     /// Begins a release: its image is resolved, and it is written down.
-    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<Begun, Failure> {
+    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<Begun, Trouble> {
         let wanted = self.wanted;
         let unresolved = Image { reference: wanted.spec.image.clone(), user: ImageUser::Unknown };
         let pods = PodRelease::default();
@@ -255,10 +256,10 @@ impl Work<'_> {
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
         let valid = validate(&self.app, wanted.spec, &facts)?;
-        apply::refuse_taken_routes(&self.acting, self.owner, &valid).await?;
-        status::begin(&mut self.status, number, wanted.commit, &wanted.spec.image, &self.now);
+        apply::refuse_taken_routes(self.acting, self.owner, &valid).await?;
+        status::begin(self.status, number, wanted.commit, &wanted.spec.image, &self.now);
         let image = self.image().await?;
-        status::hinder(&mut self.status, None);
+        status::hinder(self.status, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
         let facts = Facts { image: &image, ..facts };
         validate(&self.app, wanted.spec, &facts)?;
@@ -275,7 +276,7 @@ impl Work<'_> {
         data.pods = carried_pods(&self.app, number, &data, previous, &facts)?;
         let release = Release { number, data };
         self.is_still_there().await?;
-        apply::write_ahead(&self.acting, &self.app, &release).await?;
+        apply::write_ahead(self.acting, &self.app, &release).await?;
         if let Some(began) = &mut self.status.release {
             began.image.clone_from(&release.data.image);
             began.step = ReleaseStep::PullImage;
@@ -290,7 +291,7 @@ impl Work<'_> {
 
     /// A release whose record is missing is new, or its WebApp was deleted a moment ago and took the records along: then nothing is
     /// written for it any more.
-    async fn is_still_there(&self) -> Result<(), Failure> {
+    async fn is_still_there(&self) -> Result<(), Trouble> {
         let found = current_uid::<WebApp>(&self.cluster.client(), &self.owner.key).await?;
         if found.is_some() && found == self.app.uid {
             Ok(())
@@ -301,13 +302,13 @@ impl Work<'_> {
 
     /// The image as the registry knows it now; `None` until it has answered for the first time. None is asked where nothing would
     /// be learnt.
-    async fn image(&self) -> Result<Option<Image>, Failure> {
+    async fn image(&self) -> Result<Option<Image>, Trouble> {
         let spec = self.wanted.spec;
         let user_is_said = spec.allow_root.is_some() || spec.run_as.is_some_and(|r| r.user.is_some());
         if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
             return Ok(Some(Image { reference: spec.image.clone(), user: ImageUser::Unknown }));
         }
-        let credentials = dereference::credentials(&self.acting, &self.app, spec).await?;
+        let credentials = dereference::credentials(self.acting, &self.app, spec).await?;
         let Wanted { commit, asked, .. } = self.wanted;
         let wanted = registry::Wanted { image: &spec.image, credentials: &credentials, commit, asked };
         match self.registry.look_up(&self.owner.key, &wanted) {
@@ -317,14 +318,13 @@ impl Work<'_> {
             }
             Answer::Asking { before: None } => Ok(None),
             // Until it is known that something has changed, what is said of it stays.
-            Answer::Asking { before: Some(error) } => Err(Failure::Registry { error, next: Next::Await }),
-            Answer::Failed { error, .. } if error.is_terminal() => Err(Failure::Registry { error, next: Next::Await }),
-            Answer::Failed { error, again } => Err(Failure::Registry { error, next: Next::After(again) }),
+            Answer::Asking { before: Some(error) } => Err(error.trouble(None)),
+            Answer::Failed { error, again } => Err(error.trouble(Some(again))),
         }
     }
 
     /// A release with every default filled in, and as many pods as the spec asks for now: that is no part of a release.
-    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Failure> {
+    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Trouble> {
         let image = release.data.image();
         let mut spec = crds::WebAppSpec { replicas: self.wanted.spec.replicas, ..release.data.spec.clone() };
         if !newest && needs_recreate(&spec, &known.claims) {
@@ -342,35 +342,35 @@ impl Work<'_> {
         Ok(validate(&self.app, &spec, &facts)?)
     }
 
-    async fn start_pull(&self, known: &Known, node: String) -> Result<(), Failure> {
+    async fn start_pull(&self, known: &Known, node: String) -> Result<(), Trouble> {
         let Some(newest) = known.newest() else { return Ok(()) };
         let app = self.validated(newest, true, known)?;
-        Ok(apply::start_pull(&self.acting, &app, &PullTarget { release: newest.number, node }).await?)
+        Ok(apply::start_pull(self.acting, &app, &PullTarget { release: newest.number, node }).await?)
     }
 
     /// Deletes the pod that pulled, where there may be one.
-    async fn end_pull(&self, known: &Known, state: &State) -> Result<(), Failure> {
+    async fn end_pull(&self, known: &Known, state: &State) -> Result<(), Trouble> {
         match known.newest() {
-            Some(newest) if state.recreate => Ok(apply::end_pull(&self.acting, &self.app, newest.number).await?),
+            Some(newest) if state.recreate => Ok(apply::end_pull(self.acting, &self.app, newest.number).await?),
             _ => Ok(()),
         }
     }
 
     /// Applies a release, and looks at what becomes of its pods.
-    async fn apply(&mut self, number: i64, state: &State, known: &mut Known) -> Result<(), Failure> {
+    async fn apply(&mut self, number: i64, state: &State, known: &mut Known) -> Result<(), Trouble> {
         let Some(release) = known.release(number).cloned() else { return Ok(()) };
         let app = self.validated(&release, state.newest == Some(number), known)?;
         let in_progress = !state.failed && state.step != ReleaseStep::Live;
         if in_progress {
-            status::advance(&mut self.status, ReleaseStep::Apply);
+            status::advance(self.status, ReleaseStep::Apply);
         }
         let phase = self.phase(&known.found);
         let sent = self.send(&app, known, phase).await?;
         if in_progress {
-            status::advance(&mut self.status, ReleaseStep::Rollout);
+            status::advance(self.status, ReleaseStep::Rollout);
         }
         if sent.changed.iter().any(|key| key.kind == "Deployment") {
-            known.found.deployment = dereference::deployment(&self.acting, &self.app).await?;
+            known.found.deployment = dereference::deployment(self.acting, &self.app).await?;
         }
         let deployment = known.found.deployment.clone();
         let mut seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
@@ -380,7 +380,7 @@ impl Work<'_> {
         known.rollout = observe(deployment.as_ref(), asked, None);
         let mut may_be_led_to = true;
         if !matches!(known.rollout, Rollout::Complete | Rollout::Off) {
-            let pods = dereference::pods(&self.acting, &self.app, &app.kept).await?;
+            let pods = dereference::pods(self.acting, &self.app, &app.kept).await?;
             seen.up_since = seen.up_since.or_else(|| served_since(&pods));
             let pods = of_release(pods, release.data.pods.number);
             let proven = proven(&pods, app.probation_seconds, self.now.0.as_second());
@@ -393,7 +393,7 @@ impl Work<'_> {
             if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
                 (&mut known.rollout, &finding)
             {
-                problem.log = dereference::log(&self.acting, &self.app, &release.data.spec, finding).await;
+                problem.log = dereference::log(self.acting, &self.app, &release.data.spec, finding).await;
                 // Between two restarts there is no log to be had: what was read last still says why.
                 let before = self.status.release.as_ref().and_then(|release| release.problem.as_ref());
                 if let Some(before) = before.filter(|before| problem.log.is_empty() && before.pod == problem.pod) {
@@ -401,7 +401,7 @@ impl Work<'_> {
                 }
             }
             if in_progress && known.served {
-                status::advance(&mut self.status, ReleaseStep::Probation);
+                status::advance(self.status, ReleaseStep::Probation);
             }
         }
         if phase == Phase::Beside && may_be_led_to {
@@ -410,28 +410,28 @@ impl Work<'_> {
         if phase != Phase::Done && matches!(known.rollout, Rollout::Complete | Rollout::Off) {
             known.rollout = Rollout::Progressing(None);
         }
-        status::count(&mut self.status, &seen, &self.now);
+        status::count(self.status, &seen, &self.now);
         if !state.failed {
             let problem = match &known.rollout {
                 Rollout::Progressing(problem) => problem.clone(),
                 Rollout::Failing(problem) => Some(problem.clone()),
                 Rollout::Complete | Rollout::Off => None,
             };
-            status::hinder(&mut self.status, problem);
+            status::hinder(self.status, problem);
         }
         known.assumed_user = app.identity.assumed;
         known.applied = Some((number, app));
         Ok(())
     }
 
-    async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Applied, Failure> {
+    async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Applied, Trouble> {
         let found = &known.found;
-        Ok(apply::apply(self.cluster, &self.acting, self.owner, app, self.definition, found, phase).await?)
+        Ok(apply::apply(self.cluster, self.acting, self.owner, app, self.definition, found, phase).await?)
     }
 
     /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
-    async fn hold(&self, state: &State, known: &Known) -> Result<(), Failure> {
-        let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
+    async fn hold(&self, state: &State, known: &Known) -> Result<(), Trouble> {
+        let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(self.status, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
             self.send(&self.validated(release, false, known)?, known, self.phase(&known.found)).await?;
         }
@@ -449,7 +449,7 @@ impl Work<'_> {
     /// The registry is asked, and says so to this WebApp when it has answered.
     fn end_asking(&self, known: &Known) -> Ended {
         let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false };
-        Ended { outcome: status::outcome(&self.status, reached), url: self.status.url.clone(), next: Next::Await }
+        Ended { outcome: status::outcome(self.status, reached), url: self.status.url.clone(), next: Next::Await }
     }
 
     fn end_failed(&self, state: &State, known: &Known) -> Ended {
@@ -464,12 +464,12 @@ impl Work<'_> {
         let children = children(self.cluster.index(), self.owner);
         let (contested, again) = self.acting.wars(self.owner, children.iter().map(|(key, _)| key));
         let war = contested.first().map(|war| war.message.as_str());
-        let outcome = status::contested(status::outcome(&self.status, reached), war);
+        let outcome = status::contested(status::outcome(self.status, reached), war);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
         let next = match again {
             None if settled => Next::Await,
             Some(again) if settled => Next::After(again),
-            _ => Next::After(status::pace(&self.status, failed, &self.now)),
+            _ => Next::After(status::pace(self.status, failed, &self.now)),
         };
         Ended { outcome, url, next }
     }

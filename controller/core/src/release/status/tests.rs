@@ -1,5 +1,9 @@
+use drover_crds::condition::HasHead as _;
+
 use super::*;
-use crate::release::{News, news};
+use crate::news::News;
+use crate::release::news;
+use crate::workload::validate::Invalid;
 
 fn at(seconds: i64) -> Time {
     Time(jiff::Timestamp::from_second(seconds).expect("a time"))
@@ -121,14 +125,15 @@ fn a_release_that_a_newer_one_overtook_is_superseded() {
 fn an_image_that_cannot_be_resolved_is_a_problem_of_the_new_release_and_keeps_when_it_began() {
     let mut status = one_live();
     begin(&mut status, 2, None, "web:2", &at(200));
-    stuck(&mut status, "InvalidSpec", "spec.ports: there is no port".into());
+    let trouble = Trouble::from(Invalid::NoPort);
+    stuck(&mut status, &trouble);
     begin(&mut status, 2, None, "web:2", &at(260));
     let release = status.release.clone().expect("a release");
     assert_eq!((release.started_at, release.step), (Some(at(200)), ReleaseStep::ResolveImage));
     assert_eq!(release.problem.map(|p| p.reason).as_deref(), Some("InvalidSpec"));
     // A release that ended is not blamed for what comes after it.
     let mut ended = one_live();
-    stuck(&mut ended, "InvalidSpec", "spec.ports: there is no port".into());
+    stuck(&mut ended, &trouble);
     assert_eq!(ended.release.expect("a release").problem, None);
 }
 
@@ -162,9 +167,9 @@ fn an_unchanged_conclusion_changes_nothing_and_news_are_told_once() {
     let before = one_live();
     let mut after = before.clone();
     let outcome = said(&after, false, &Rollout::Complete);
-    conclude(&mut after, &outcome, Some("http://a/".into()), Some(1), &at(300));
+    after.conclude(&outcome, Some(1), &at(300));
     let mut again = after.clone();
-    conclude(&mut again, &outcome, Some("http://a/".into()), Some(1), &at(400));
+    again.conclude(&outcome, Some(1), &at(400));
     assert_eq!(after, again);
     assert!(news(&after, &again).is_empty());
     let told: Vec<String> = news(&WebAppStatus::default(), &after).into_iter().map(|told| told.reason).collect();
@@ -198,10 +203,10 @@ fn a_live_release_whose_pods_are_replaced_or_gone_says_so() {
 fn a_war_is_told_once_while_the_app_is_live_and_never_instead_of_something_worse() {
     let mut before = one_live();
     let live = said(&before, false, &Rollout::Complete);
-    conclude(&mut before, &live, None, Some(1), &at(120));
+    before.conclude(&live, Some(1), &at(120));
     let war = "Service shop/web is changed again and again";
     let mut after = before.clone();
-    conclude(&mut after, &contested(live.clone(), Some(war)), None, Some(1), &at(130));
+    after.conclude(&contested(live.clone(), Some(war)), Some(1), &at(130));
     let told: Vec<(String, String)> =
         news(&before, &after).into_iter().map(|News { reason, note, .. }| (reason, note)).collect();
     assert_eq!(told.len(), 1, "{told:?}");
@@ -236,4 +241,16 @@ fn an_app_that_is_switched_off_is_as_asked_and_neither_live_nor_failed_by_it() {
         message.contains("in step Rollout: ") && message.contains("; it is switched off: replicas is 0;"),
         "{message}"
     );
+}
+
+#[test]
+fn the_address_stays_while_a_new_one_is_not_known() {
+    let mut status = one_live();
+    let live = said(&status, false, &Rollout::Complete);
+    let failing = said(&status, false, &Rollout::Failing(crash()));
+    address(&mut status, Some("http://a/".into()), &failing);
+    address(&mut status, None, &failing);
+    assert_eq!(status.url.as_deref(), Some("http://a/"));
+    address(&mut status, None, &live);
+    assert_eq!(status.url, None, "it has no route");
 }

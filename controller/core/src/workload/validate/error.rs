@@ -1,5 +1,7 @@
 //! What can be wrong with a spec, each as one sentence that says what to write instead.
 
+use crate::trouble::{Mend, Trouble};
+
 /// Why a spec cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
@@ -182,4 +184,11 @@ pub enum Invalid {
     /// Two ways to ask.
     #[error("spec.health has both path and command: remove one")]
     PathAndCommand,
+}
+
+/// A new spec is an event, and so is a claim that changes size only by a new spec.
+impl From<Invalid> for Trouble {
+    fn from(invalid: Invalid) -> Self {
+        Self::new("InvalidSpec", invalid.to_string(), Mend::Spec)
+    }
 }

@@ -6,17 +6,16 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
-use drover_crds::{DROVER, bounded_name};
+use drover_core::news::{News, Tone};
+use drover_crds::{DROVER, Key, bounded_name};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::runtime::events::EventType;
 use kube::{Api, Client, Resource};
 use serde_json::json;
 
-use crate::clock;
-use crate::cluster::{Cluster, is_not_found, namespace_ends};
+use crate::cluster::{is_not_found, namespace_ends};
 use crate::unpoisoned;
 
 /// Bytes of a note; the API server takes at most 1024.
@@ -48,24 +47,19 @@ struct Series {
 
 impl Announcer {
     /// Events about `action`, a CamelCase verb.
-    pub fn new(cluster: &Cluster, action: &'static str) -> Self {
-        Self::with(cluster.client(), action)
-    }
-
-    fn with(client: Client, action: &'static str) -> Self {
+    pub fn new(client: Client, action: &'static str) -> Self {
         Self { client, action, told: Mutex::default() }
     }
 
-    /// An event about `object`: `reason` in one CamelCase word, `note` in a sentence.
-    pub async fn publish<K: Resource<DynamicType = ()>>(
-        &self,
-        object: &K,
-        kind: EventType,
-        reason: &str,
-        mut note: String,
-    ) {
-        note.truncate(note.floor_char_boundary(LONGEST));
-        match self.write(object, kind, reason, note, clock::now()).await {
+    /// An event about `object`, and a line of the log.
+    pub async fn tell<K: Resource<DynamicType = ()>>(&self, object: &K, mut news: News, now: Timestamp) {
+        let (kind, owner, News { reason, note, .. }) = (K::kind(&()), Key::of(object.meta()), &news);
+        match news.tone {
+            Tone::Normal => tracing::info!(%kind, namespace = %owner.namespace, name = %owner.name, %reason, "{note}"),
+            Tone::Warning => tracing::warn!(%kind, namespace = %owner.namespace, name = %owner.name, %reason, "{note}"),
+        }
+        news.note.truncate(news.note.floor_char_boundary(LONGEST));
+        match self.write(object, news, now).await {
             Ok(()) => {}
             // Whoever deletes a namespace need not be told that nothing is told there any more.
             Err(error) if namespace_ends(&error) => tracing::debug!(%error, "cannot write an event"),
@@ -76,14 +70,12 @@ impl Announcer {
     async fn write<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
-        kind: EventType,
-        reason: &str,
-        note: String,
+        News { tone, reason, note }: News,
         now: Timestamp,
     ) -> kube::Result<()> {
         let namespace = object.meta().namespace.as_deref().unwrap_or("default");
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let told = Told { uid: object.meta().uid.clone(), reason: reason.to_owned(), note };
+        let told = Told { uid: object.meta().uid.clone(), reason, note };
         let before = self.recent(now).get(&told).map(|series| (series.event.clone(), series.count + 1));
         if let Some((event, count)) = before {
             let series = EventSeries { count, last_observed_time: MicroTime(now) };
@@ -97,7 +89,7 @@ impl Announcer {
                 }
             }
         }
-        let event = event(object, namespace, self.action, kind, &told, now);
+        let event = event(object, namespace, self.action, tone, &told, now);
         events.create(&PostParams::default(), &event).await?;
         let series = Series { event: event.metadata.name.unwrap_or_default(), count: 1, last: now };
         self.recent(now).insert(told, series);
@@ -116,7 +108,7 @@ fn event<K: Resource<DynamicType = ()>>(
     object: &K,
     namespace: &str,
     action: &str,
-    kind: EventType,
+    tone: Tone,
     told: &Told,
     now: Timestamp,
 ) -> Event {
@@ -128,7 +120,7 @@ fn event<K: Resource<DynamicType = ()>>(
             name: Some(format!("{name}.{:x}", now.as_nanosecond())),
             ..ObjectMeta::default()
         },
-        type_: Some(format!("{kind:?}")),
+        type_: Some(type_of(tone).to_owned()),
         reason: Some(told.reason.clone()),
         note: Some(told.note.clone()),
         action: Some(action.to_owned()),
@@ -137,6 +129,14 @@ fn event<K: Resource<DynamicType = ()>>(
         reporting_controller: Some(DROVER.to_owned()),
         reporting_instance: Some(DROVER.to_owned()),
         ..Event::default()
+    }
+}
+
+/// The type of an event, as Kubernetes calls it.
+fn type_of(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Normal => "Normal",
+        Tone::Warning => "Warning",
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
 
     fn announcer() -> (Announcer, Handle) {
         let (service, handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-        (Announcer::with(Client::new(service, "default"), "Release"), handle)
+        (Announcer::new(Client::new(service, "default"), "Release"), handle)
     }
 
     fn web_app(name: &str) -> WebApp {
@@ -181,7 +181,7 @@ mod tests {
 
     async fn tell(announcer: &Announcer, note: &str, seconds: i64) {
         let now = START + SignedDuration::from_secs(seconds);
-        let told = announcer.write(&web_app("web"), EventType::Normal, "ReleaseLive", note.to_owned(), now).await;
+        let told = announcer.write(&web_app("web"), News::normal("ReleaseLive", note), now).await;
         told.expect("it is written");
     }
 
@@ -220,7 +220,7 @@ mod tests {
     fn the_name_of_an_event_is_one_however_long_the_object_s_is() {
         let told = Told { uid: None, reason: "a".into(), note: "b".into() };
         let named = |name: &str| {
-            let event = event(&web_app(name), "shop", "Release", EventType::Warning, &told, clock::now());
+            let event = event(&web_app(name), "shop", "Release", Tone::Warning, &told, START);
             event.metadata.name.expect("it has one")
         };
         let long = named(&format!("{}{}", "a.".repeat(100), "b".repeat(53)));

@@ -1,0 +1,74 @@
+//! The kinds that are reconciled, each with a controller of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use drover_crds::OwnerKind;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, JoinAll, join_all};
+use tokio::sync::watch;
+
+use super::{GRACE, Options};
+use crate::cluster::lease::Leadership;
+use crate::cluster::{Cluster, Restarts};
+use crate::driver::{Controller, Trigger};
+use crate::turn::{Kind, Owners, Turn};
+
+/// The kinds that are registered.
+pub(super) struct Kinds {
+    cluster: Cluster,
+    leadership: Leadership,
+    restarts: Restarts,
+    concurrency: usize,
+    stopped: watch::Receiver<bool>,
+    owners: Arc<Owners>,
+    triggers: HashMap<OwnerKind, Trigger>,
+    controllers: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Kinds {
+    /// None yet. Their controllers run until `stopped` becomes true.
+    pub(super) fn new(
+        options: &Options,
+        cluster: Cluster,
+        leadership: Leadership,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            cluster,
+            restarts: Restarts::new(leadership.clone(), options.resync),
+            leadership,
+            concurrency: options.concurrency,
+            stopped,
+            owners: Arc::default(),
+            triggers: HashMap::new(),
+            controllers: Vec::new(),
+        }
+    }
+
+    /// Adds a kind. How its controller is asked to look at an object.
+    pub(super) fn register<K: Kind>(&mut self, kind: K) -> Trigger {
+        let turn = Turn::new(kind, self.cluster.clone(), self.owners.clone());
+        let controller = Controller::new(turn, self.concurrency);
+        let trigger = controller.trigger();
+        self.triggers.insert(K::OWNER, trigger.clone());
+        let (client, leadership) = (self.cluster.client(), self.leadership.clone());
+        let running = controller.run(client, leadership, self.restarts.clone(), self.stopped.clone(), GRACE);
+        self.controllers.push(running.boxed());
+        trigger
+    }
+
+    /// The controllers of all kinds until they have ended.
+    pub(super) fn run(&mut self) -> JoinAll<BoxFuture<'static, ()>> {
+        join_all(self.controllers.drain(..))
+    }
+
+    /// Passes a change of an object on to the controller of the owner of that label.
+    pub(super) fn tell(&self, label: &str) {
+        if let Some(owner) = self.owners.get(label)
+            && let Some(trigger) = self.triggers.get(&owner.kind)
+        {
+            trigger.push(&owner.key);
+        }
+    }
+}
