@@ -82,7 +82,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
 }
 
 /// Compares with the file; `UPDATE=1` writes it instead.
-fn compare(file: &Path, actual: &str) {
+pub fn compare(file: &Path, actual: &str) {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(file, actual).expect("written");
     }
