@@ -35,18 +35,18 @@ pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
     let ready = |status: &WebAppStatus| condition::get(&status.conditions, condition::READY).cloned();
     let message = ready(after).map(|c| c.message).unwrap_or_default();
     let mut news = Vec::new();
-    for record in after.history.iter().rev() {
-        if outcome_of(before, record.number) == Some(record.outcome) {
+    for record in after.rollout.history.iter().rev() {
+        if outcome_of(&before.rollout, record.number) == Some(record.outcome) {
             continue;
         }
         let (tone, reason) = ending(record.outcome);
-        let current = after.release.as_ref().is_some_and(|r| r.number == record.number);
+        let current = after.rollout.release.as_ref().is_some_and(|r| r.number == record.number);
         let note =
             if current && !message.is_empty() { message.clone() } else { format!("Release {} ended", record.number) };
         news.push(News::new(tone, reason, note));
     }
-    let restoring = |s: &WebAppStatus| s.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
-    if restoring(before) && !restoring(after) && after.serving.is_some() {
+    let restoring = |s: &WebAppStatus| s.rollout.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
+    if restoring(before) && !restoring(after) && after.rollout.serving.is_some() {
         news.push(News::new(Tone::Normal, "ReleaseRestored", message.clone()));
     }
     let contested = ready(after).filter(|ready| ready.reason == CONTESTED);

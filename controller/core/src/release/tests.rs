@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use drover_crds::{self as crds, WebAppSpec, WebAppStatus};
+use drover_crds::{self as crds, RolloutStatus, WebAppSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 
@@ -37,7 +37,7 @@ fn data(spec: WebAppSpec, image: &str) -> ReleaseData {
 
 fn plain_spec() -> WebAppSpec {
     let ports = vec![crds::Port { name: "http".into(), port: 8000, metrics: None }];
-    WebAppSpec { image: "web:1".into(), ports, ..Default::default() }
+    WebAppSpec { pod: crds::PodSpec { image: "web:1".into(), ..Default::default() }, ports, ..Default::default() }
 }
 
 #[test]
@@ -75,7 +75,8 @@ fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
 #[test]
 fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
-    let (spec, other) = (plain_spec(), WebAppSpec { allow_root: Some("needs raw sockets".into()), ..plain_spec() });
+    let (spec, mut other) = (plain_spec(), plain_spec());
+    other.pod.allow_root = Some("needs raw sockets".into());
     let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked };
     let is_superseded = |wanted, failed| release.is_superseded_by(&wanted, release.standing(), failed);
     assert!(!is_superseded(wanted(&spec, "c2", None), false));
@@ -92,7 +93,7 @@ fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
     let off = Wanted { spec: &none, commit: Some("c3"), asked: None };
     let on = Wanted { spec: &one, commit: Some("c4"), asked: None };
     let again = Wanted { spec: &one, commit: Some("c5"), asked: None };
-    let mut status = WebAppStatus::default();
+    let mut status = RolloutStatus::default();
     for (wanted, superseded) in [(off, false), (off, false), (on, false), (on, false), (again, true)] {
         for failed in [false, true] {
             let at = status::standing(&status, &release);

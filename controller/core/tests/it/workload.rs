@@ -50,7 +50,7 @@ struct AssumedClaim {
 fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
     let digest = assumed.digest.as_ref().map(|d| format!("@{d}")).unwrap_or_default();
     let image = Image {
-        reference: format!("{}{digest}", app.spec.image),
+        reference: format!("{}{digest}", app.spec.pod.image),
         user: assumed.user.clone().map_or(ImageUser::Unknown, ImageUser::Known),
     };
     let claim = |c: &AssumedClaim| LiveClaim {
@@ -276,14 +276,10 @@ fn spec() -> impl Strategy<Value = WebAppSpec> {
         prop::collection::vec(route(), 0..4),
     )
         .prop_map(|((ports, run_as, allow_root), (gunicorn, health, replicas), volumes, routes)| WebAppSpec {
-            image: "web:1".into(),
+            pod: crds::PodSpec { image: "web:1".into(), run_as, allow_root, health, volumes, ..Default::default() },
             ports,
-            run_as,
-            allow_root,
             gunicorn,
-            health,
             replicas,
-            volumes,
             routes,
             ..Default::default()
         })

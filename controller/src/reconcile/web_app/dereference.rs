@@ -56,7 +56,7 @@ pub async fn service(acting: &Acting, app: &App) -> Result<Option<Service>, ApiE
 pub async fn claims(
     acting: &Acting,
     app: &App,
-    specs: &[&crds::WebAppSpec],
+    specs: &[&crds::PodSpec],
 ) -> Result<BTreeMap<String, LiveClaim>, ApiError> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(acting.client(), &app.namespace);
     let mounted = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim) {
@@ -98,7 +98,7 @@ pub async fn pull_pod(acting: &Acting, app: &App, release: i64) -> Result<Option
 }
 
 /// What the image is resolved with. A Secret that does not exist is passed over, as the kubelet does.
-pub async fn credentials(acting: &Acting, app: &App, spec: &crds::WebAppSpec) -> Result<Credentials, ApiError> {
+pub async fn credentials(acting: &Acting, app: &App, spec: &crds::PodSpec) -> Result<Credentials, ApiError> {
     let mut credentials = Credentials::default();
     for reference in &spec.image_pull_secrets {
         if let Some(secret) = secret(acting, app, &reference.name).await? {
@@ -114,7 +114,7 @@ async fn secret(acting: &Acting, app: &App, name: &str) -> Result<Option<Secret>
 }
 
 /// The Secrets whose contents the app's pods see.
-fn secrets_of(spec: &crds::WebAppSpec) -> BTreeSet<&str> {
+fn secrets_of(spec: &crds::PodSpec) -> BTreeSet<&str> {
     let env = spec.env.iter().filter_map(|e| e.value_from.as_ref()?.secret_key_ref.as_ref()).map(|r| r.name.as_str());
     let from = spec.env_from.iter().filter_map(|e| e.secret_ref.as_ref()).map(|r| r.name.as_str());
     let files = spec.volumes.iter().filter_map(|v| v.secret.as_ref()).map(|s| s.secret_name.as_str());
@@ -123,7 +123,7 @@ fn secrets_of(spec: &crds::WebAppSpec) -> BTreeSet<&str> {
 
 /// The last lines of the log of the container that `finding` is about, with the values of the app's Secrets masked. Without
 /// those values there is no log: what cannot be masked is not shown.
-pub async fn log(acting: &Acting, app: &App, spec: &crds::WebAppSpec, finding: &Finding) -> Vec<String> {
+pub async fn log(acting: &Acting, app: &App, spec: &crds::PodSpec, finding: &Finding) -> Vec<String> {
     let (Some(pod), Some(container)) = (&finding.pod, &finding.container) else { return Vec::new() };
     let mut values = Vec::new();
     for name in secrets_of(spec) {

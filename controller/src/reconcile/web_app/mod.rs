@@ -49,7 +49,7 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
     let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
     let identity = App { namespace, name: app.name_any(), uid: app.uid() };
-    let image = Image { reference: app.spec.image.clone(), user: ImageUser::Unknown };
+    let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown };
     let pods = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
     let facts = Facts {
         image: &image,
@@ -226,7 +226,7 @@ impl Reconciler for WebAppReconciler {
             Ok(Ended { outcome, url, next }) => (outcome, url, next),
             Err(failure) => {
                 let (outcome, next) = failure.verdict();
-                status::stuck(&mut after, failure.label(), failure.to_string());
+                status::stuck(&mut after.rollout, failure.label(), failure.to_string());
                 (outcome, after.url.clone(), next)
             }
         };

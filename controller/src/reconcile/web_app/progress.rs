@@ -124,7 +124,7 @@ impl Work<'_> {
                 }
                 Step::StartPull { node } => {
                     self.start_pull(&known, node).await?;
-                    status::advance(&mut self.status, ReleaseStep::PullImage);
+                    status::advance(&mut self.status.rollout, ReleaseStep::PullImage);
                     return Ok(self.end(&state, &known));
                 }
                 Step::Apply { release } => {
@@ -138,7 +138,7 @@ impl Work<'_> {
                 }
                 Step::Fail { step, problem, restore } => {
                     self.end_pull(&known, &state).await?;
-                    status::fail(&mut self.status, step, problem, restore, &self.now);
+                    status::fail(&mut self.status.rollout, step, problem, restore, &self.now);
                     // Apply again: what is put back, or what goes on.
                     known.applied = known.applied.filter(|_| restore.is_none());
                     if restore.is_none() && known.applied.is_some() {
@@ -146,11 +146,11 @@ impl Work<'_> {
                     }
                 }
                 Step::Live => {
-                    status::live(&mut self.status, &self.now);
+                    status::live(&mut self.status.rollout, &self.now);
                     self.end_pull(&known, &state).await?;
                     apply::forget_old(&self.acting, &self.app, &known.releases, state.newest).await?;
                 }
-                Step::Restored { release } => status::restored(&mut self.status, release),
+                Step::Restored { release } => status::restored(&mut self.status.rollout, release),
                 Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, &known)),
             }
         }
@@ -160,8 +160,8 @@ impl Work<'_> {
 
     /// The claims that the spec, the newest release and the one before mount.
     async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Failure> {
-        let mut specs: Vec<&crds::WebAppSpec> = releases.iter().take(2).map(|r| &r.data.spec).collect();
-        specs.push(self.wanted.spec);
+        let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| &r.data.spec.pod).collect();
+        specs.push(&self.wanted.spec.pod);
         Ok(dereference::claims(&self.acting, &self.app, &specs).await?)
     }
 
@@ -198,27 +198,27 @@ impl Work<'_> {
     async fn state(&mut self, known: &mut Known) -> Result<State, Failure> {
         let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
         let number = newest.number;
-        let failed = status::outcome_of(&self.status, number) == Some(ReleaseOutcome::Failed);
-        let superseded = newest.is_superseded_by(&self.wanted, status::standing(&self.status, &newest), failed);
+        let failed = status::outcome_of(&self.status.rollout, number) == Some(ReleaseOutcome::Failed);
+        let superseded = newest.is_superseded_by(&self.wanted, status::standing(&self.status.rollout, &newest), failed);
         if !superseded {
-            status::resume(&mut self.status, &newest, &self.now);
-            status::stand_for(&mut self.status, &self.wanted);
+            status::resume(&mut self.status.rollout, &newest, &self.now);
+            status::stand_for(&mut self.status.rollout, &self.wanted);
         }
-        let recreate = needs_recreate(&newest.data.spec, &known.claims);
-        let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
+        let recreate = needs_recreate(&newest.data.spec.pod, &known.claims);
+        let step = self.status.rollout.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
         let before_apply = matches!(step, ReleaseStep::ResolveImage | ReleaseStep::PullImage);
         if before_apply && recreate && !failed && !superseded && known.pull.is_none() {
             known.pull = Some(self.pull(&newest, known).await?);
         }
-        let others_serve = self.status.replicas.as_ref().is_some_and(|seen| seen.ready > 0);
+        let others_serve = self.status.rollout.replicas.as_ref().is_some_and(|seen| seen.ready > 0);
         Ok(State {
             newest: Some(number),
             superseded,
-            last_good: status::last_live(&self.status, number).find(|n| known.release(*n).is_some()),
+            last_good: status::last_live(&self.status.rollout, number).find(|n| known.release(*n).is_some()),
             recreate,
             step,
             failed,
-            put_back: status::put_back(&self.status, number).filter(|n| known.release(*n).is_some()),
+            put_back: status::put_back(&self.status.rollout, number).filter(|n| known.release(*n).is_some()),
             harm: if !known.served && others_serve { Harm::None } else { Harm::Felt },
             pull: known.pull.clone().unwrap_or(Pull::NotNeeded),
             applied: known.applied.as_ref().map(|(number, _)| *number),
@@ -228,7 +228,7 @@ impl Work<'_> {
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
     async fn pull(&self, newest: &Release, known: &Known) -> Result<Pull, Failure> {
-        if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
+        if newest.data.spec.pod.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
             return Ok(Pull::NotNeeded);
         }
         if let Some(pod) = dereference::pull_pod(&self.acting, &self.app, newest.number).await? {
@@ -242,7 +242,7 @@ impl Work<'_> {
     /// Begins a release: its image is resolved, and it is written down.
     async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<Begun, Failure> {
         let wanted = self.wanted;
-        let unresolved = Image { reference: wanted.spec.image.clone(), user: ImageUser::Unknown };
+        let unresolved = Image { reference: wanted.spec.pod.image.clone(), user: ImageUser::Unknown };
         let pods = PodRelease::default();
         let kept = self.kept(wanted.spec, known)?;
         let facts = Facts {
@@ -256,9 +256,9 @@ impl Work<'_> {
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
         let valid = validate(&self.app, wanted.spec, &facts)?;
         apply::refuse_taken_routes(&self.acting, self.owner, &valid).await?;
-        status::begin(&mut self.status, number, wanted.commit, &wanted.spec.image, &self.now);
+        status::begin(&mut self.status.rollout, number, wanted.commit, &wanted.spec.pod.image, &self.now);
         let image = self.image().await?;
-        status::hinder(&mut self.status, None);
+        status::hinder(&mut self.status.rollout, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
         let facts = Facts { image: &image, ..facts };
         validate(&self.app, wanted.spec, &facts)?;
@@ -276,7 +276,7 @@ impl Work<'_> {
         let release = Release { number, data };
         self.is_still_there().await?;
         apply::write_ahead(&self.acting, &self.app, &release).await?;
-        if let Some(began) = &mut self.status.release {
+        if let Some(began) = &mut self.status.rollout.release {
             began.image.clone_from(&release.data.image);
             began.step = ReleaseStep::PullImage;
         }
@@ -303,13 +303,13 @@ impl Work<'_> {
     /// be learnt.
     async fn image(&self) -> Result<Option<Image>, Failure> {
         let spec = self.wanted.spec;
-        let user_is_said = spec.allow_root.is_some() || spec.run_as.is_some_and(|r| r.user.is_some());
-        if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
-            return Ok(Some(Image { reference: spec.image.clone(), user: ImageUser::Unknown }));
+        let user_is_said = spec.pod.allow_root.is_some() || spec.pod.run_as.is_some_and(|r| r.user.is_some());
+        if spec.pod.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.pod.image) && user_is_said) {
+            return Ok(Some(Image { reference: spec.pod.image.clone(), user: ImageUser::Unknown }));
         }
-        let credentials = dereference::credentials(&self.acting, &self.app, spec).await?;
+        let credentials = dereference::credentials(&self.acting, &self.app, &spec.pod).await?;
         let Wanted { commit, asked, .. } = self.wanted;
-        let wanted = registry::Wanted { image: &spec.image, credentials: &credentials, commit, asked };
+        let wanted = registry::Wanted { image: &spec.pod.image, credentials: &credentials, commit, asked };
         match self.registry.look_up(&self.owner.key, &wanted) {
             Answer::Known(resolved) => {
                 let user = ImageUser::Known(resolved.user.unwrap_or_default());
@@ -327,7 +327,7 @@ impl Work<'_> {
     fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Failure> {
         let image = release.data.image();
         let mut spec = crds::WebAppSpec { replicas: self.wanted.spec.replicas, ..release.data.spec.clone() };
-        if !newest && needs_recreate(&spec, &known.claims) {
+        if !newest && needs_recreate(&spec.pod, &known.claims) {
             // It was made for one pod, and is better than none.
             spec.replicas = spec.replicas.map(|asked| asked.min(1));
         }
@@ -362,12 +362,12 @@ impl Work<'_> {
         let app = self.validated(&release, state.newest == Some(number), known)?;
         let in_progress = !state.failed && state.step != ReleaseStep::Live;
         if in_progress {
-            status::advance(&mut self.status, ReleaseStep::Apply);
+            status::advance(&mut self.status.rollout, ReleaseStep::Apply);
         }
         let phase = self.phase(&known.found);
         let sent = self.send(&app, known, phase).await?;
         if in_progress {
-            status::advance(&mut self.status, ReleaseStep::Rollout);
+            status::advance(&mut self.status.rollout, ReleaseStep::Rollout);
         }
         if sent.changed.iter().any(|key| key.kind == "Deployment") {
             known.found.deployment = dereference::deployment(&self.acting, &self.app).await?;
@@ -393,15 +393,15 @@ impl Work<'_> {
             if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
                 (&mut known.rollout, &finding)
             {
-                problem.log = dereference::log(&self.acting, &self.app, &release.data.spec, finding).await;
+                problem.log = dereference::log(&self.acting, &self.app, &release.data.spec.pod, finding).await;
                 // Between two restarts there is no log to be had: what was read last still says why.
-                let before = self.status.release.as_ref().and_then(|release| release.problem.as_ref());
+                let before = self.status.rollout.release.as_ref().and_then(|release| release.problem.as_ref());
                 if let Some(before) = before.filter(|before| problem.log.is_empty() && before.pod == problem.pod) {
                     problem.log.clone_from(&before.log);
                 }
             }
             if in_progress && known.served {
-                status::advance(&mut self.status, ReleaseStep::Probation);
+                status::advance(&mut self.status.rollout, ReleaseStep::Probation);
             }
         }
         if phase == Phase::Beside && may_be_led_to {
@@ -410,14 +410,14 @@ impl Work<'_> {
         if phase != Phase::Done && matches!(known.rollout, Rollout::Complete | Rollout::Off) {
             known.rollout = Rollout::Progressing(None);
         }
-        status::count(&mut self.status, &seen, &self.now);
+        status::count(&mut self.status.rollout, &seen, &self.now);
         if !state.failed {
             let problem = match &known.rollout {
                 Rollout::Progressing(problem) => problem.clone(),
                 Rollout::Failing(problem) => Some(problem.clone()),
                 Rollout::Complete | Rollout::Off => None,
             };
-            status::hinder(&mut self.status, problem);
+            status::hinder(&mut self.status.rollout, problem);
         }
         known.assumed_user = app.identity.assumed;
         known.applied = Some((number, app));
@@ -431,7 +431,8 @@ impl Work<'_> {
 
     /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
     async fn hold(&self, state: &State, known: &Known) -> Result<(), Failure> {
-        let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
+        let applied =
+            state.put_back.or(state.newest).filter(|number| status::was_applied(&self.status.rollout, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
             self.send(&self.validated(release, false, known)?, known, self.phase(&known.found)).await?;
         }
@@ -449,7 +450,11 @@ impl Work<'_> {
     /// The registry is asked, and says so to this WebApp when it has answered.
     fn end_asking(&self, known: &Known) -> Ended {
         let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false };
-        Ended { outcome: status::outcome(&self.status, reached), url: self.status.url.clone(), next: Next::Await }
+        Ended {
+            outcome: status::outcome(&self.status.rollout, reached),
+            url: self.status.url.clone(),
+            next: Next::Await,
+        }
     }
 
     fn end_failed(&self, state: &State, known: &Known) -> Ended {
@@ -463,12 +468,12 @@ impl Work<'_> {
         let url = if known.applied.as_ref().is_some_and(|(_, app)| app.routes.is_empty()) { None } else { url };
         let children = children(self.cluster.index(), self.owner);
         let (contested, again) = self.acting.wars(self.owner, children.iter().map(|(key, _)| key));
-        let outcome = status::contested(status::outcome(&self.status, reached), &contested);
+        let outcome = status::contested(status::outcome(&self.status.rollout, reached), &contested);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
         let next = match again {
             None if settled => Next::Await,
             Some(again) if settled => Next::After(again),
-            _ => Next::After(status::pace(&self.status, failed, &self.now)),
+            _ => Next::After(status::pace(&self.status.rollout, failed, &self.now)),
         };
         Ended { outcome, url, next }
     }

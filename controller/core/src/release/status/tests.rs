@@ -20,8 +20,8 @@ fn seen(ready: i32) -> Observation {
 }
 
 /// A WebApp whose release 1 is live.
-fn one_live() -> WebAppStatus {
-    let mut status = WebAppStatus::default();
+fn one_live() -> RolloutStatus {
+    let mut status = RolloutStatus::default();
     begin(&mut status, 1, Some("aaaaaaaaaaaaaaaa"), "web:1", &at(100));
     advance(&mut status, ReleaseStep::Rollout);
     count(&mut status, &seen(0), &at(101));
@@ -30,7 +30,12 @@ fn one_live() -> WebAppStatus {
     status
 }
 
-fn said(status: &WebAppStatus, failed: bool, rollout: &Rollout) -> Outcome {
+/// The status of a WebApp with these releases.
+fn app(rollout: RolloutStatus) -> WebAppStatus {
+    WebAppStatus { rollout, ..Default::default() }
+}
+
+fn said(status: &RolloutStatus, failed: bool, rollout: &Rollout) -> Outcome {
     outcome(status, Reached { failed, rollout, assumed_user: false })
 }
 
@@ -134,14 +139,14 @@ fn an_image_that_cannot_be_resolved_is_a_problem_of_the_new_release_and_keeps_wh
 
 #[test]
 fn a_crash_of_an_image_of_root_hints_at_the_user() {
-    let told = |mut status: WebAppStatus| {
+    let told = |mut status: RolloutStatus| {
         begin(&mut status, 2, None, "web:2", &at(200));
         fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(215));
         let reached = Reached { failed: true, rollout: &Rollout::Failing(crash()), assumed_user: true };
         let Outcome::Stalled { message, .. } = outcome(&status, reached) else { panic!("stalled") };
         message
     };
-    assert!(told(WebAppStatus::default()).contains("runAs.user"));
+    assert!(told(RolloutStatus::default()).contains("runAs.user"));
     // The same user served before.
     assert!(!told(one_live()).contains("runAs.user"));
 }
@@ -159,9 +164,9 @@ fn pods_are_looked_at_often_at_first_and_seldom_later() {
 
 #[test]
 fn an_unchanged_conclusion_changes_nothing_and_news_are_told_once() {
-    let before = one_live();
+    let before = app(one_live());
     let mut after = before.clone();
-    let outcome = said(&after, false, &Rollout::Complete);
+    let outcome = said(&after.rollout, false, &Rollout::Complete);
     conclude(&mut after, &outcome, Some("http://a/".into()), Some(1), &at(300));
     let mut again = after.clone();
     conclude(&mut again, &outcome, Some("http://a/".into()), Some(1), &at(400));
@@ -196,8 +201,8 @@ fn a_live_release_whose_pods_are_replaced_or_gone_says_so() {
 
 #[test]
 fn a_war_is_told_once_while_the_app_is_live_and_never_instead_of_something_worse() {
-    let mut before = one_live();
-    let live = said(&before, false, &Rollout::Complete);
+    let mut before = app(one_live());
+    let live = said(&before.rollout, false, &Rollout::Complete);
     conclude(&mut before, &live, None, Some(1), &at(120));
     let war = ["Service shop/web is changed again and again".to_owned()];
     let mut after = before.clone();
@@ -208,7 +213,7 @@ fn a_war_is_told_once_while_the_app_is_live_and_never_instead_of_something_worse
     assert!(told[0].0 == "Contested" && told[0].1.contains("is live") && told[0].1.contains(&war[0]), "{told:?}");
     assert!(news(&after, &after).is_empty(), "that was told");
 
-    let failing = said(&after, false, &Rollout::Failing(crash()));
+    let failing = said(&after.rollout, false, &Rollout::Failing(crash()));
     assert_eq!(contested(failing.clone(), &war), failing);
     assert_eq!(contested(live.clone(), &[]), live);
 }

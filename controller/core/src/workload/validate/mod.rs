@@ -167,36 +167,36 @@ impl ValidatedWebApp {
 pub fn validate(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result<ValidatedWebApp, Invalid> {
     name(app)?;
     let main_port = main_port(&spec.ports)?.clone();
-    let identity = identity::identity(spec, facts.image)?;
+    let identity = identity::identity(&spec.pod, facts.image)?;
     let command = command(spec, main_port.port)?;
-    let volumes = volumes::volumes(app, spec, facts)?;
+    let volumes = volumes::volumes(app, &spec.pod, facts)?;
     let replicas = spec.replicas.unwrap_or(1).max(0);
     let strategy = volumes::strategy(&volumes, replicas)?;
     let routes = routes::routes(app, spec, &main_port)?;
     let tls = routes::tls(spec, &routes)?;
     let probes = probes::probes(spec, &main_port)?;
     let gunicorn_timeout = spec.gunicorn.as_ref().and_then(|g| g.timeout);
-    let drain = spec.drain.as_ref().and_then(|d| d.timeout).or(gunicorn_timeout);
+    let drain = spec.pod.drain.as_ref().and_then(|d| d.timeout).or(gunicorn_timeout);
     let expose = spec.expose.clone().unwrap_or_default();
-    unique("env", spec.env.iter().map(|e| e.name.as_str()))?;
+    unique("env", spec.pod.env.iter().map(|e| e.name.as_str()))?;
     Ok(ValidatedWebApp {
         app: app.clone(),
         image: facts.image.reference.clone(),
-        pull_policy: spec.image_pull_policy,
-        pull_secrets: spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
+        pull_policy: spec.pod.image_pull_policy,
+        pull_secrets: spec.pod.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
         identity,
         command,
-        args: spec.args.clone(),
+        args: spec.pod.args.clone(),
         metrics_port: spec.ports.iter().find(|p| p.is_metrics()).map(|p| p.port),
         ports: spec.ports.clone(),
-        env: spec.env.clone(),
-        env_from: spec.env_from.clone(),
-        resources: spec.resources.clone().unwrap_or_default(),
+        env: spec.pod.env.clone(),
+        env_from: spec.pod.env_from.clone(),
+        resources: spec.pod.resources.clone().unwrap_or_default(),
         replicas,
         strategy,
         drain_seconds: seconds(drain, 30),
-        startup_seconds: seconds(spec.health.as_ref().and_then(|h| h.startup_timeout), 120),
-        probation_seconds: seconds(spec.health.as_ref().and_then(|h| h.probation), 10),
+        startup_seconds: seconds(spec.pod.health.as_ref().and_then(|h| h.startup_timeout), 120),
+        probation_seconds: seconds(spec.pod.health.as_ref().and_then(|h| h.probation), 10),
         probes,
         volumes,
         routes,
@@ -210,7 +210,7 @@ pub fn validate(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result
 }
 
 /// How new pods take over from old ones, from the spec alone: a claim that exists already counts as held by one node.
-pub fn needs_recreate(spec: &crds::WebAppSpec, claims: &BTreeMap<String, LiveClaim>) -> bool {
+pub fn needs_recreate(spec: &crds::PodSpec, claims: &BTreeMap<String, LiveClaim>) -> bool {
     spec.volumes.iter().any(|v| volumes::access(v, claims) == Access::OnePod)
 }
 
@@ -265,19 +265,19 @@ fn unique<'a>(list: &'static str, names: impl Iterator<Item = &'a str>) -> Resul
 
 /// The container's command.
 fn command(spec: &crds::WebAppSpec, port: i32) -> Result<Option<Vec<String>>, Invalid> {
-    let Some(gunicorn) = &spec.gunicorn else { return Ok(spec.command.clone()) };
-    if spec.command.is_some() {
+    let Some(gunicorn) = &spec.gunicorn else { return Ok(spec.pod.command.clone()) };
+    if spec.pod.command.is_some() {
         return Err(Invalid::CommandAndGunicorn);
     }
     let mut command = vec!["gunicorn".to_owned(), gunicorn.app.clone(), "--bind".into(), format!("0.0.0.0:{port}")];
     // A flag wins over the image's gunicorn.conf.py, so only what the spec says becomes one.
-    if let Some(workers) = workers(gunicorn, spec.resources.as_ref())? {
+    if let Some(workers) = workers(gunicorn, spec.pod.resources.as_ref())? {
         command.extend(["--workers".into(), workers.to_string()]);
     }
     if let Some(timeout) = gunicorn.timeout {
         command.extend(["--timeout".into(), timeout.as_secs().to_string()]);
     }
-    if let Some(drain) = spec.drain.as_ref().and_then(|d| d.timeout).or(gunicorn.timeout) {
+    if let Some(drain) = spec.pod.drain.as_ref().and_then(|d| d.timeout).or(gunicorn.timeout) {
         command.extend(["--graceful-timeout".into(), drain.as_secs().to_string()]);
     }
     Ok(Some(command))

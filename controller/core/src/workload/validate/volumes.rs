@@ -83,7 +83,7 @@ pub struct ValidatedClaim {
     pub retain: bool,
 }
 
-pub(super) fn volumes(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result<Vec<ValidatedVolume>, Invalid> {
+pub(super) fn volumes(app: &App, spec: &crds::PodSpec, facts: &Facts<'_>) -> Result<Vec<ValidatedVolume>, Invalid> {
     unique("volumes", spec.volumes.iter().map(|v| v.name.as_str()))?;
     let mut mounted: BTreeMap<&str, &str> = BTreeMap::new();
     let mut volumes = Vec::with_capacity(spec.volumes.len());
