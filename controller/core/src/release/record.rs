@@ -5,8 +5,10 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde::{Deserialize, Serialize};
 
-use crate::workload::build;
-use crate::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, validate};
+use crate::workload::pods::{Facts, Image, ImageUser, PodRelease};
+use crate::workload::takeover::Kept;
+use crate::workload::validate::validate;
+use crate::workload::{App, Invalid, build};
 
 /// Everything that a release is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,13 +134,14 @@ pub fn carried_pods(
     new: &ReleaseData,
     previous: Option<&Release>,
     facts: &Facts<'_>,
+    kept: &Kept,
 ) -> Result<PodRelease, Invalid> {
     let own = PodRelease { number, commit: new.commit.clone() };
     let Some(previous) = previous else { return Ok(own) };
     let template = |data: &ReleaseData| {
         let image = data.image();
         let facts = Facts { image: &image, pods: &previous.data.pods, ..facts.clone() };
-        validate(app, &data.spec, &facts).map(|v| build::pod_template(&v))
+        validate(app, &data.spec, &facts, kept).map(|v| build::pod_template(&v))
     };
     // A previous release that cannot be built any more has no pods to carry over.
     match (template(new)?, template(&previous.data)) {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use drover_crds::{self as crds, RolloutStatus, WebAppSpec};
+use drover_crds::{self as crds, OwnerKind, RolloutStatus, WebAppSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 
 use super::*;
-use crate::workload::build;
+use crate::workload::pods::{Facts, ImageUser, PodRelease, Shrinking};
 use crate::workload::takeover::Kept;
-use crate::workload::validate::{App, Facts, ImageUser, PodRelease, Shrinking};
+use crate::workload::{App, build};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -17,7 +17,7 @@ proptest! {
     #[test]
     fn two_names_never_collide(a in "[a-z][a-z0-9-]{0,120}[a-z0-9]", b in "[a-z][a-z0-9-]{0,120}[a-z0-9]", release in 1..1_000_000_i64) {
         prop_assume!(a != b);
-        let of = |name: &str| App { namespace: "shop".into(), name: name.to_owned(), uid: None };
+        let of = |name: &str| App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: name.to_owned(), uid: None };
         prop_assert_ne!(of(&a).object_name(), of(&b).object_name());
         prop_assert_ne!(Release::record_name(&of(&a), release), Release::record_name(&of(&b), release));
         prop_assert_ne!(build::pull_pod_name(&of(&a), release), build::pull_pod_name(&of(&b), release));
@@ -42,7 +42,7 @@ fn plain_spec() -> WebAppSpec {
 
 #[test]
 fn only_a_release_that_changes_the_pods_renews_them() {
-    let identity = App { namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
+    let identity = App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
     let previous = Release { number: 4, data: data(plain_spec(), "web:1@sha256:aa") };
     let image = previous.data.image();
     let facts = Facts {
@@ -51,21 +51,26 @@ fn only_a_release_that_changes_the_pods_renews_them() {
         restarted_at: None,
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
-        kept: &Kept::default(),
     };
-    let carried = |new: &ReleaseData| carried_pods(&identity, 5, new, Some(&previous), &facts).expect("valid");
+    let carried =
+        |new: &ReleaseData| carried_pods(&identity, 5, new, Some(&previous), &facts, &Kept::default()).expect("valid");
     let mut routed = plain_spec();
     let to = crds::RouteTarget { app: Some(crds::AppTarget::default()), service: None };
     routed.routes = vec![crds::Route { host: "a.example.org".into(), path: "/".into(), to }];
     assert_eq!(carried(&data(routed, "web:1@sha256:aa")), previous.data.pods);
     let own = PodRelease { number: 5, commit: Some("c2".into()) };
     assert_eq!(carried(&data(plain_spec(), "web:1@sha256:bb")), own);
-    assert_eq!(carried_pods(&identity, 5, &previous.data, None, &facts), Ok(own));
+    assert_eq!(carried_pods(&identity, 5, &previous.data, None, &facts, &Kept::default()), Ok(own));
 }
 
 #[test]
 fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
-    let identity = |uid: &str| App { namespace: "shop".into(), name: "web".into(), uid: Some(uid.into()) };
+    let identity = |uid: &str| App {
+        kind: OwnerKind::WebApp,
+        namespace: "shop".into(),
+        name: "web".into(),
+        uid: Some(uid.into()),
+    };
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
     let record = release.to_record(&identity("u"));
     assert_eq!(Release::from_record(&identity("u"), &record), Some(release));

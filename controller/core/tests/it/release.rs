@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use drover_core::release::{Release, ReleaseData};
-use drover_core::workload::validate::{App, ImageUser, PodRelease};
-use drover_crds::WebApp;
+use drover_core::workload::App;
+use drover_core::workload::pods::{ImageUser, PodRelease};
+use drover_crds::{OwnerKind, WebApp};
 
 use super::workload::compare;
 
@@ -23,7 +24,8 @@ fn a_record_stays_as_it_is_and_is_read_back() {
         asked: Some("2026-11-27T08:00:00Z".into()),
     };
     let release = Release { number: 7, data };
-    let app = App { namespace: "shop".into(), name: "shop".into(), uid: Some("3f0ac5d2".into()) };
+    let app =
+        App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: "shop".into(), uid: Some("3f0ac5d2".into()) };
     let file = folder.join("record.json");
     compare(&file, &format!("{}\n", serde_json::to_string_pretty(&release.to_record(&app)).expect("JSON")));
     let written = fs::read_to_string(&file).expect("a record");

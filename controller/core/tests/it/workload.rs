@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use drover_core::render::Object;
 use drover_core::workload::build::{self, PullTarget};
+use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
-use drover_core::workload::validate::{
-    App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, validate,
-};
-use drover_crds::{self as crds, ANNOTATION_RESTARTED_AT, WebApp, WebAppSpec};
+use drover_core::workload::validate::{ValidatedWebApp, validate};
+use drover_core::workload::{App, Invalid};
+use drover_crds::{self as crds, ANNOTATION_RESTARTED_AT, OwnerKind, WebApp, WebAppSpec};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use proptest::prelude::*;
@@ -60,6 +60,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
     };
     let claims = assumed.claims.iter().map(|(name, c)| (name.clone(), claim(c))).collect();
     let identity = App {
+        kind: OwnerKind::WebApp,
         namespace: app.metadata.namespace.clone().expect("a namespace"),
         name: app.metadata.name.clone().expect("a name"),
         uid: Some("3f0ac5d2-0000-4000-8000-000000000000".into()),
@@ -76,9 +77,8 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
             .map(|(_, at)| at.as_str()),
         claims: &claims,
         shrinking: Shrinking::Refuse,
-        kept: &assumed.kept(&identity, &app.spec.ports),
     };
-    validate(&identity, &app.spec, &facts)
+    validate(&identity, &app.spec, &facts, &assumed.kept(&identity, &app.spec.ports))
 }
 
 /// Compares with the file; `UPDATE=1` writes it instead.
@@ -123,7 +123,7 @@ fn golden_folders() {
                     .collect();
                 compare(&case.join("children.yaml"), &format!("---\n{}", documents.join("---\n")));
                 for child in &children {
-                    check_child(child, valid.identity.root);
+                    check_child(child, valid.pods.identity.root);
                 }
             }
             Err(refusal) => {
@@ -304,11 +304,11 @@ proptest! {
                 keys.dedup();
                 prop_assert_eq!(keys.len(), children.len());
                 for child in &children {
-                    check_child(child, valid.identity.root);
+                    check_child(child, valid.pods.identity.root);
                 }
                 let target = PullTarget { release: 12, node: "a".into() };
-                let pull = Object::built(&build::pull_pod(&valid, &target));
-                prop_assert!(valid.identity.root || violations_of_restricted(&pull.json()["spec"]).is_empty());
+                let pull = Object::built(&build::pull_pod(&valid.pods, &target));
+                prop_assert!(valid.pods.identity.root || violations_of_restricted(&pull.json()["spec"]).is_empty());
                 prop_assert!(pull.name().len() <= 63);
                 prop_assert_eq!(build::build(&valid), children);
             }

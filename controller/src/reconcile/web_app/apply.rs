@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use drover_core::plan::owner_of;
 use drover_core::release::Release;
 use drover_core::render::{Object, ObjectKey};
+use drover_core::workload::App;
 use drover_core::workload::build::{self, PullTarget};
+use drover_core::workload::pods::Pods;
 use drover_core::workload::takeover::{Found, Phase, handed_over, waits};
-use drover_core::workload::validate::{App, ValidatedWebApp};
-use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner, OwnerKind};
+use drover_core::workload::validate::ValidatedWebApp;
+use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Pod;
@@ -102,7 +104,7 @@ pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Resul
         return Err(acting.error(error, "create", &key).into());
     }
     let found = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))?;
-    // The record of a deleted WebApp of this name, which the garbage collector has not come to yet.
+    // The record of a deleted app of this name, which the garbage collector has not come to yet.
     if let Some(left) = found.as_ref().filter(|found| is_of_another_life(app, found)) {
         let preconditions = Preconditions { uid: left.metadata.uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
@@ -114,12 +116,11 @@ pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Resul
     if same { Ok(()) } else { Err(ApplyError::ForeignRecord { namespace: app.namespace.clone(), name }) }
 }
 
-/// Whether a record belongs to a WebApp of the same name that was deleted.
+/// Whether a record belongs to an app of the same name that was deleted.
 fn is_of_another_life(app: &App, record: &ControllerRevision) -> bool {
     let mut owners = record.metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
-    owners.any(|owner| {
-        owner.kind == OwnerKind::WebApp.as_str() && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref()
-    })
+    owners
+        .any(|owner| owner.kind == app.kind.as_str() && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref())
 }
 
 /// Applies the children of `app`, under the definition of WebApps with that uid, and deletes those that it no longer has. None is
@@ -138,7 +139,7 @@ pub async fn apply(
         object.set_annotation(ANNOTATION_DEFINITION, definition);
     }
     let keys: BTreeSet<ObjectKey> = objects.iter().map(Object::key).collect();
-    refuse_foreign(cluster, acting, owner, &app.app, &objects, found).await?;
+    refuse_foreign(cluster, acting, owner, &app.pods.app, &objects, found).await?;
     let handed = found.deployment.as_ref().filter(|d| waits(&d.metadata, &owner.label(), &owner.field_manager()));
     rehearse(acting, owner, &objects, handed, phase).await?;
     if let Some((live, object)) = handed.zip(objects.iter().find(|object| object.kind() == "Deployment")) {
@@ -277,15 +278,15 @@ fn hand_over_command(app: &App, keys: &[ObjectKey], label: &str) -> String {
 }
 
 /// Creates the pod that pulls the image of a release.
-pub async fn start_pull(acting: &Acting, app: &ValidatedWebApp, target: &PullTarget) -> Result<(), ApplyError> {
-    let api: Api<Pod> = Api::namespaced(acting.client(), &app.app.namespace);
-    let pod = build::pull_pod(app, target);
+pub async fn start_pull(acting: &Acting, pods: &Pods, target: &PullTarget) -> Result<(), ApplyError> {
+    let api: Api<Pod> = Api::namespaced(acting.client(), &pods.app.namespace);
+    let pod = build::pull_pod(pods, target);
     match api.create(&PostParams::default(), &pod).await {
         Ok(_) => Ok(()),
         Err(error) if is_conflict(&error) => Ok(()),
         Err(error) => {
-            let name = build::pull_pod_name(&app.app, target.release);
-            Err(acting.error(error, "create", &key("", "Pod", &app.app.namespace, &name)).into())
+            let name = build::pull_pod_name(&pods.app, target.release);
+            Err(acting.error(error, "create", &key("", "Pod", &pods.app.namespace, &name)).into())
         }
     }
 }

@@ -23,9 +23,10 @@ use std::time::Duration;
 use drover_core::release::status;
 use drover_core::release::{News, Tone, Wanted, news};
 use drover_core::render::Object;
-use drover_core::workload::build;
+use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Kept, Refusal};
-use drover_core::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking, validate};
+use drover_core::workload::validate::validate;
+use drover_core::workload::{App, Invalid, build};
 use drover_crds::condition::Outcome;
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Key, Owner, OwnerKind, WebApp, WebAppStatus};
@@ -48,7 +49,7 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
     let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
-    let identity = App { namespace, name: app.name_any(), uid: app.uid() };
+    let identity = App { kind: OwnerKind::WebApp, namespace, name: app.name_any(), uid: app.uid() };
     let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown };
     let pods = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
     let facts = Facts {
@@ -57,9 +58,8 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
-        kept: &Kept::default(),
     };
-    validate(&identity, &app.spec, &facts).map(|valid| build::build(&valid))
+    validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
 }
 
 /// Why a WebApp is not as its spec asks.
@@ -209,7 +209,12 @@ impl Reconciler for WebAppReconciler {
             registry: &self.registry,
             acting: self.cluster.acting_as(&key.namespace, DEFAULT_SERVICE_ACCOUNT),
             owner: &owner,
-            app: App { namespace: key.namespace.clone(), name: key.name.clone(), uid: object.uid() },
+            app: App {
+                kind: OwnerKind::WebApp,
+                namespace: key.namespace.clone(),
+                name: key.name.clone(),
+                uid: object.uid(),
+            },
             wanted: Wanted {
                 spec: &object.spec,
                 commit: annotation(ANNOTATION_COMMIT),

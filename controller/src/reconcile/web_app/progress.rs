@@ -8,11 +8,11 @@ use drover_core::release::{
     Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
     node_to_pull_to, observe, of_release, proven, pull_state, served_since,
 };
+use drover_core::workload::App;
 use drover_core::workload::build::{self, PullTarget};
+use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
 use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
-use drover_core::workload::validate::{
-    App, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
-};
+use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_crds::condition::Outcome;
 use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebApp, WebAppStatus};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -251,17 +251,16 @@ impl Work<'_> {
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: Shrinking::Refuse,
-            kept: &kept,
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
-        let valid = validate(&self.app, wanted.spec, &facts)?;
+        let valid = validate(&self.app, wanted.spec, &facts, &kept)?;
         apply::refuse_taken_routes(&self.acting, self.owner, &valid).await?;
         status::begin(&mut self.status.rollout, number, wanted.commit, &wanted.spec.pod.image, &self.now);
         let image = self.image().await?;
         status::hinder(&mut self.status.rollout, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
         let facts = Facts { image: &image, ..facts };
-        validate(&self.app, wanted.spec, &facts)?;
+        validate(&self.app, wanted.spec, &facts, &kept)?;
         let mut data = ReleaseData {
             spec: wanted.spec.clone(),
             image: image.reference.clone(),
@@ -272,7 +271,7 @@ impl Work<'_> {
         };
         // The pods that are there belong to the release that was put back, where one was.
         let previous = state.put_back.or(state.newest).and_then(|n| known.release(n));
-        data.pods = carried_pods(&self.app, number, &data, previous, &facts)?;
+        data.pods = carried_pods(&self.app, number, &data, previous, &facts, &kept)?;
         let release = Release { number, data };
         self.is_still_there().await?;
         apply::write_ahead(&self.acting, &self.app, &release).await?;
@@ -337,15 +336,14 @@ impl Work<'_> {
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
-            kept: &self.kept(&spec, known)?,
         };
-        Ok(validate(&self.app, &spec, &facts)?)
+        Ok(validate(&self.app, &spec, &facts, &self.kept(&spec, known)?)?)
     }
 
     async fn start_pull(&self, known: &Known, node: String) -> Result<(), Failure> {
         let Some(newest) = known.newest() else { return Ok(()) };
         let app = self.validated(newest, true, known)?;
-        Ok(apply::start_pull(&self.acting, &app, &PullTarget { release: newest.number, node }).await?)
+        Ok(apply::start_pull(&self.acting, &app.pods, &PullTarget { release: newest.number, node }).await?)
     }
 
     /// Deletes the pod that pulled, where there may be one.
@@ -419,7 +417,7 @@ impl Work<'_> {
             };
             status::hinder(&mut self.status.rollout, problem);
         }
-        known.assumed_user = app.identity.assumed;
+        known.assumed_user = app.pods.identity.assumed;
         known.applied = Some((number, app));
         Ok(())
     }

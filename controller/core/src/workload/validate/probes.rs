@@ -2,7 +2,9 @@
 
 use drover_crds as crds;
 
-use super::{Invalid, port_named, seconds};
+use super::port_named;
+use crate::workload::Invalid;
+use crate::workload::pods::seconds;
 
 /// A question that the kubelet asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

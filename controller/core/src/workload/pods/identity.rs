@@ -1,8 +1,9 @@
-//! Who the app runs as.
+//! Who the pods run as.
 
 use drover_crds as crds;
 
-use super::{Image, Invalid};
+use super::Image;
+use crate::workload::Invalid;
 
 /// The user of an image whose own is root, or unknown.
 const ASSUMED_USER: i64 = 1000;
