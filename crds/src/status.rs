@@ -1,6 +1,6 @@
 //! What the status of each kind has whose pods are brought out in releases.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,15 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<ReleaseRecord>,
+}
+
+/// The status of a kind that runs pods and brings them out in releases.
+pub trait AppStatus {
+    /// Its conditions.
+    fn conditions(&self) -> &[Condition];
+
+    /// Its releases and pods.
+    fn rollout(&self) -> &RolloutStatus;
 }
 
 /// The steps of a release, in order.

@@ -103,6 +103,16 @@ pub struct PodSpec {
     pub health: Option<Health>,
 }
 
+/// The spec of a kind that runs pods and brings them out in releases. How many pods run is no part of a release.
+pub trait AppSpec: Clone + PartialEq {
+    /// How many pods it asks for.
+    fn replicas(&self) -> i32;
+
+    /// The same spec, which asks for as many pods as `other`.
+    #[must_use]
+    fn with_replicas_of(&self, other: &Self) -> Self;
+}
+
 /// When the node pulls the image. With `Never` the image must be on the node, and no registry is asked. Default: what
 /// Kubernetes does for the image's tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -11,8 +11,8 @@ pub use status::*;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::PodSpec;
 use crate::pod::{ONE_WRITER, ROOT_WITH_A_REASON};
+use crate::{AppSpec, PodSpec};
 
 /// A web server, its volumes and its routes.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -88,6 +88,16 @@ pub struct WebAppSpec {
     /// How the routes are brought to the outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
+}
+
+impl AppSpec for WebAppSpec {
+    fn replicas(&self) -> i32 {
+        self.replicas.unwrap_or(1)
+    }
+
+    fn with_replicas_of(&self, other: &Self) -> Self {
+        Self { replicas: other.replicas, ..self.clone() }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::RolloutStatus;
+use crate::{AppStatus, RolloutStatus};
 
 /// What drover last saw and did for a WebApp.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,4 +25,14 @@ pub struct WebAppStatus {
     /// Address of the first route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+impl AppStatus for WebAppStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    fn rollout(&self) -> &RolloutStatus {
+        &self.rollout
+    }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use drover_crds::condition::Outcome;
 use drover_crds::{
-    Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, RolloutStatus, WebAppStatus,
-    condition,
+    AppSpec, Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, RolloutStatus,
+    WebAppStatus, condition,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -50,7 +50,7 @@ pub fn put_back(status: &RolloutStatus, number: i64) -> Option<i64> {
 }
 
 /// What that release was last seen to stand for.
-pub fn standing<'a>(status: &'a RolloutStatus, release: &'a Release) -> Standing<'a> {
+pub fn standing<'a, S: AppSpec>(status: &'a RolloutStatus, release: &'a Release<S>) -> Standing<'a> {
     let written = release.standing();
     match status.release.as_ref().filter(|r| r.number == release.number) {
         Some(seen) => Standing { commit: seen.commit.as_deref(), replicas: seen.replicas.unwrap_or(written.replicas) },
@@ -58,11 +58,11 @@ pub fn standing<'a>(status: &'a RolloutStatus, release: &'a Release) -> Standing
     }
 }
 
-/// The release stands for what the WebApp asks for now.
-pub fn stand_for(status: &mut RolloutStatus, wanted: &Wanted<'_>) {
+/// The release stands for what the app asks for now.
+pub fn stand_for<S: AppSpec>(status: &mut RolloutStatus, wanted: &Wanted<'_, S>) {
     if let Some(release) = &mut status.release {
         release.commit = wanted.commit.map(str::to_owned);
-        release.replicas = Some(wanted.replicas());
+        release.replicas = Some(wanted.spec.replicas());
     }
 }
 
@@ -118,7 +118,7 @@ pub fn begin(status: &mut RolloutStatus, number: i64, commit: Option<&str>, imag
 }
 
 /// Makes `release` the one that the status speaks of, in the step that is known of it.
-pub fn resume(status: &mut RolloutStatus, release: &Release, now: &Time) {
+pub fn resume<S>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
     let number = release.number;
     let unresolved = |r: &ReleaseStatus| r.step == ReleaseStep::ResolveImage;
     if status.release.as_ref().is_some_and(|r| r.number == number && !unresolved(r)) {

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::workload::pods::{Facts, ImageUser, PodRelease, Shrinking};
 use crate::workload::takeover::Kept;
+use crate::workload::validate::validate;
 use crate::workload::{App, build};
 
 proptest! {
@@ -19,12 +20,12 @@ proptest! {
         prop_assume!(a != b);
         let of = |name: &str| App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: name.to_owned(), uid: None };
         prop_assert_ne!(of(&a).object_name(), of(&b).object_name());
-        prop_assert_ne!(Release::record_name(&of(&a), release), Release::record_name(&of(&b), release));
+        prop_assert_ne!(record_name(&of(&a), release), record_name(&of(&b), release));
         prop_assert_ne!(build::pull_pod_name(&of(&a), release), build::pull_pod_name(&of(&b), release));
     }
 }
 
-fn data(spec: WebAppSpec, image: &str) -> ReleaseData {
+fn data(spec: WebAppSpec, image: &str) -> ReleaseData<WebAppSpec> {
     ReleaseData {
         spec,
         image: image.to_owned(),
@@ -44,23 +45,20 @@ fn plain_spec() -> WebAppSpec {
 fn only_a_release_that_changes_the_pods_renews_them() {
     let identity = App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
     let previous = Release { number: 4, data: data(plain_spec(), "web:1@sha256:aa") };
-    let image = previous.data.image();
-    let facts = Facts {
-        image: &image,
-        pods: &PodRelease::default(),
-        restarted_at: None,
-        claims: &BTreeMap::new(),
-        shrinking: Shrinking::Refuse,
+    let template = |data: &ReleaseData<WebAppSpec>, pods: &PodRelease| {
+        let (image, claims) = (data.image(), BTreeMap::new());
+        let shrinking = Shrinking::Refuse;
+        let facts = Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking };
+        validate(&identity, &data.spec, &facts, &Kept::default()).map(|app| build::pod_template(&app))
     };
-    let carried =
-        |new: &ReleaseData| carried_pods(&identity, 5, new, Some(&previous), &facts, &Kept::default()).expect("valid");
+    let carried = |new: &ReleaseData<WebAppSpec>| carried_pods(5, new, Some(&previous), template).expect("valid");
     let mut routed = plain_spec();
     let to = crds::RouteTarget { app: Some(crds::AppTarget::default()), service: None };
     routed.routes = vec![crds::Route { host: "a.example.org".into(), path: "/".into(), to }];
     assert_eq!(carried(&data(routed, "web:1@sha256:aa")), previous.data.pods);
     let own = PodRelease { number: 5, commit: Some("c2".into()) };
     assert_eq!(carried(&data(plain_spec(), "web:1@sha256:bb")), own);
-    assert_eq!(carried_pods(&identity, 5, &previous.data, None, &facts, &Kept::default()), Ok(own));
+    assert_eq!(carried_pods(5, &previous.data, None, template), Ok(own));
 }
 
 #[test]
@@ -74,7 +72,7 @@ fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
     let record = release.to_record(&identity("u"));
     assert_eq!(Release::from_record(&identity("u"), &record), Some(release));
-    assert_eq!(Release::from_record(&identity("another"), &record), None);
+    assert_eq!(Release::<WebAppSpec>::from_record(&identity("another"), &record), None);
 }
 
 #[test]

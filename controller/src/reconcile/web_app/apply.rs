@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use drover_core::plan::owner_of;
-use drover_core::release::Release;
+use drover_core::release::{Release, record_name};
 use drover_core::render::{Object, ObjectKey};
 use drover_core::workload::App;
 use drover_core::workload::build::{self, PullTarget};
@@ -17,6 +17,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::children::children;
 use super::dereference::key;
@@ -94,10 +96,13 @@ impl ApplyError {
 
 /// Writes a release down before anything of it is applied. A record that is there with the same content is ours: the process
 /// died after writing it.
-pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Result<(), ApplyError> {
+pub async fn write_ahead<S>(acting: &Acting, app: &App, release: &Release<S>) -> Result<(), ApplyError>
+where
+    S: PartialEq + Serialize + DeserializeOwned,
+{
     let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
     let record = release.to_record(app);
-    let name = Release::record_name(app, release.number);
+    let name = record_name(app, release.number);
     let Err(error) = api.create(&PostParams::default(), &record).await else { return Ok(()) };
     let key = key("apps", "ControllerRevision", &app.namespace, &name);
     if !is_conflict(&error) {
@@ -298,9 +303,14 @@ pub async fn end_pull(acting: &Acting, app: &App, release: i64) -> Result<(), Ap
 }
 
 /// Deletes the records of old releases: the last 10 stay, and `good`, which can be put back.
-pub async fn forget_old(acting: &Acting, app: &App, releases: &[Release], good: Option<i64>) -> Result<(), ApplyError> {
+pub async fn forget_old<S>(
+    acting: &Acting,
+    app: &App,
+    releases: &[Release<S>],
+    good: Option<i64>,
+) -> Result<(), ApplyError> {
     for release in releases.iter().skip(KEPT).filter(|r| Some(r.number) != good) {
-        let name = Release::record_name(app, release.number);
+        let name = record_name(app, release.number);
         let key = key("apps", "ControllerRevision", &app.namespace, &name);
         delete::<ControllerRevision>(acting, app, &name, key).await?;
     }
@@ -310,7 +320,7 @@ pub async fn forget_old(acting: &Acting, app: &App, releases: &[Release], good: 
 async fn delete<K>(acting: &Acting, app: &App, name: &str, key: ObjectKey) -> Result<(), ApplyError>
 where
     K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + serde::de::DeserializeOwned
+        + DeserializeOwned
         + Clone
         + std::fmt::Debug,
 {

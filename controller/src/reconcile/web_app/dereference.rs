@@ -14,6 +14,8 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::cluster::{Acting, ApiError};
 use crate::registry::Credentials;
@@ -28,12 +30,15 @@ pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
 }
 
 /// The releases that were written down, newest first.
-pub async fn releases(acting: &Acting, app: &App) -> Result<Vec<Release>, ApiError> {
+pub async fn releases<S: Serialize + DeserializeOwned>(
+    acting: &Acting,
+    app: &App,
+) -> Result<Vec<Release<S>>, ApiError> {
     let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
     let selector = format!("{LABEL_MANAGED_BY}={DROVER},{LABEL_INSTANCE}={}", app.object_name());
     let key = key("apps", "ControllerRevision", &app.namespace, &app.object_name());
     let list = api.list(&ListParams::default().labels(&selector)).await.map_err(|e| acting.error(e, "list", &key))?;
-    let mut releases: Vec<Release> = list.items.iter().filter_map(|r| Release::from_record(app, r)).collect();
+    let mut releases: Vec<Release<S>> = list.items.iter().filter_map(|r| Release::from_record(app, r)).collect();
     releases.sort_by_key(|r| std::cmp::Reverse(r.number));
     Ok(releases)
 }

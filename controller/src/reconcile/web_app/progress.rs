@@ -14,7 +14,9 @@ use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease
 use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_crds::condition::Outcome;
-use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebApp, WebAppStatus};
+use drover_crds::{
+    self as crds, AppSpec as _, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebApp, WebAppSpec, WebAppStatus,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -41,7 +43,7 @@ pub struct Work<'a> {
     /// Which WebApp.
     pub app: App,
     /// What it asks for.
-    pub wanted: Wanted<'a>,
+    pub wanted: Wanted<'a, WebAppSpec>,
     /// The uid of the definition of WebApps.
     pub definition: &'a str,
     /// When a person last asked for new pods.
@@ -72,7 +74,7 @@ enum Begun {
 
 /// What is known of the releases while the steps are done.
 struct Known {
-    releases: Vec<Release>,
+    releases: Vec<Release<WebAppSpec>>,
     claims: BTreeMap<String, LiveClaim>,
     /// What there is of the app's name.
     found: Found,
@@ -85,11 +87,11 @@ struct Known {
 }
 
 impl Known {
-    fn release(&self, number: i64) -> Option<&Release> {
+    fn release(&self, number: i64) -> Option<&Release<WebAppSpec>> {
         self.releases.iter().find(|r| r.number == number)
     }
 
-    fn newest(&self) -> Option<&Release> {
+    fn newest(&self) -> Option<&Release<WebAppSpec>> {
         self.releases.first()
     }
 }
@@ -159,7 +161,7 @@ impl Work<'_> {
     }
 
     /// The claims that the spec, the newest release and the one before mount.
-    async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Failure> {
+    async fn claims(&self, releases: &[Release<WebAppSpec>]) -> Result<BTreeMap<String, LiveClaim>, Failure> {
         let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| &r.data.spec.pod).collect();
         specs.push(&self.wanted.spec.pod);
         Ok(dereference::claims(&self.acting, &self.app, &specs).await?)
@@ -189,7 +191,7 @@ impl Work<'_> {
     }
 
     /// What an app of that spec keeps of what others made.
-    fn kept(&self, spec: &crds::WebAppSpec, known: &Known) -> Result<Kept, Refusal> {
+    fn kept(&self, spec: &WebAppSpec, known: &Known) -> Result<Kept, Refusal> {
         let own = build::own_selector(&self.app);
         known.found.kept(&own, &spec.ports, &self.owner.field_manager(), self.phase(&known.found))
     }
@@ -227,8 +229,8 @@ impl Work<'_> {
     }
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
-    async fn pull(&self, newest: &Release, known: &Known) -> Result<Pull, Failure> {
-        if newest.data.spec.pod.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
+    async fn pull(&self, newest: &Release<WebAppSpec>, known: &Known) -> Result<Pull, Failure> {
+        if newest.data.spec.pod.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.spec.replicas() == 0 {
             return Ok(Pull::NotNeeded);
         }
         if let Some(pod) = dereference::pull_pod(&self.acting, &self.app, newest.number).await? {
@@ -271,7 +273,10 @@ impl Work<'_> {
         };
         // The pods that are there belong to the release that was put back, where one was.
         let previous = state.put_back.or(state.newest).and_then(|n| known.release(n));
-        data.pods = carried_pods(&self.app, number, &data, previous, &facts, &kept)?;
+        data.pods = carried_pods(number, &data, previous, |data, pods| {
+            let facts = Facts { image: &data.image(), pods, ..facts.clone() };
+            validate(&self.app, &data.spec, &facts, &kept).map(|app| build::pod_template(&app))
+        })?;
         let release = Release { number, data };
         self.is_still_there().await?;
         apply::write_ahead(&self.acting, &self.app, &release).await?;
@@ -323,9 +328,14 @@ impl Work<'_> {
     }
 
     /// A release with every default filled in, and as many pods as the spec asks for now: that is no part of a release.
-    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Failure> {
+    fn validated(
+        &self,
+        release: &Release<WebAppSpec>,
+        newest: bool,
+        known: &Known,
+    ) -> Result<ValidatedWebApp, Failure> {
         let image = release.data.image();
-        let mut spec = crds::WebAppSpec { replicas: self.wanted.spec.replicas, ..release.data.spec.clone() };
+        let mut spec = release.data.spec.with_replicas_of(self.wanted.spec);
         if !newest && needs_recreate(&spec.pod, &known.claims) {
             // It was made for one pod, and is better than none.
             spec.replicas = spec.replicas.map(|asked| asked.min(1));
