@@ -23,8 +23,16 @@ fn inventory(map: &ConfigMap) {
 }
 
 fn release(record: &ControllerRevision) {
-    let app = |uid: &str| App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: "web".into(), uid: Some(uid.into()) };
-    assert!(Release::<WebAppSpec>::from_record(&app("another"), record).is_none_or(|_| record.metadata.owner_references.is_some()));
+    let app = |uid: &str| App {
+        kind: OwnerKind::WebApp,
+        namespace: "shop".into(),
+        name: "web".into(),
+        uid: Some(uid.into()),
+    };
+    assert!(
+        Release::<WebAppSpec>::from_record(&app("another"), record)
+            .is_none_or(|_| record.metadata.owner_references.is_some())
+    );
     let Some(release) = Release::<WebAppSpec>::from_record(&app("uid"), record) else { return };
     let written = release.to_record(&app("uid"));
     assert_eq!(Release::from_record(&app("uid"), &written).as_ref(), Some(&release));

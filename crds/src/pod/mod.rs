@@ -18,13 +18,13 @@ use crate::{Duration, LocalObjectReference};
 /// kind lists those that hold for it: of a struct that stands among the fields of another only the fields are taken, not its rules.
 type Rule = (&'static str, &'static str);
 
-/// Root is not run by accident.
+/// Root is run for a reason.
 pub(crate) const ROOT_WITH_A_REASON: Rule = (
     "!has(self.runAs) || !has(self.runAs.user) || self.runAs.user != 0 || has(self.allowRoot)",
     "runAs.user 0 is root: write another user, or say in allowRoot why the app needs root",
 );
 
-/// Of a kind with `replicas`.
+/// A claim that one pod holds has one pod; for kinds with `replicas`.
 pub(crate) const ONE_WRITER: Rule = (
     "!has(self.replicas) || self.replicas < 2 || !has(self.volumes) || !self.volumes.exists(v, has(v.claim) && !(has(v.claim.accessModes) && 'ReadWriteMany' in v.claim.accessModes) && v.mounts.exists(m, !has(m.readOnly) || !m.readOnly))",
     "only one pod may write to a claim that is not ReadWriteMany: set replicas to 1, mount the claim readOnly, or ask for accessModes [ReadWriteMany]",
@@ -105,12 +105,19 @@ pub struct PodSpec {
 
 /// The spec of a kind that runs pods and brings them out in releases. How many pods run is no part of a release.
 pub trait AppSpec: Clone + PartialEq {
+    /// What it says of its pods.
+    fn pod(&self) -> &PodSpec;
+
     /// How many pods it asks for.
     fn replicas(&self) -> i32;
 
     /// The same spec, which asks for as many pods as `other`.
     #[must_use]
     fn with_replicas_of(&self, other: &Self) -> Self;
+
+    /// The same spec, which asks for one pod where it asks for more.
+    #[must_use]
+    fn with_one_pod_at_most(&self) -> Self;
 }
 
 /// When the node pulls the image. With `Never` the image must be on the node, and no registry is asked. Default: what

@@ -91,12 +91,20 @@ pub struct WebAppSpec {
 }
 
 impl AppSpec for WebAppSpec {
+    fn pod(&self) -> &PodSpec {
+        &self.pod
+    }
+
     fn replicas(&self) -> i32 {
         self.replicas.unwrap_or(1)
     }
 
     fn with_replicas_of(&self, other: &Self) -> Self {
         Self { replicas: other.replicas, ..self.clone() }
+    }
+
+    fn with_one_pod_at_most(&self) -> Self {
+        Self { replicas: self.replicas.map(|asked| asked.min(1)), ..self.clone() }
     }
 }
 

@@ -1,20 +1,19 @@
 //! `WebApp`: a web server, its volumes and its routes.
 //!
-//! 1. [`dereference`]: what a decision needs besides the spec, read as the namespace's account;
+//! 1. [`dereference`](crate::rollout::dereference): what a decision needs besides the spec, read as the namespace's account;
 //! 2. [`validate`](mod@validate): the spec, with every default filled in (pure);
 //! 3. [`build`]: the children (pure);
-//! 4. [`apply`]: the release written down, the children sent;
+//! 4. [`apply`]: the children sent, once the release is written down;
 //! 5. [`status`]: what a person reads, and [`news`]: what a person is told (pure).
 //!
-//! [`drover_core::release`] says what comes next (pure), [`progress`] does it. A reconcile never waits, not for a registry either (that is
-//! [`Registry`]'s own work): it does what is to be done, and is called again by the event that changes something, or after a time
-//! that it names.
+//! [`drover_core::release`] says what comes next (pure), [`rollout`] does it, and [`web_server`] what only a WebApp knows of. A
+//! reconcile never waits, not for a registry either (that is [`Registry`]'s own work): it does what is to be done, and is called again by
+//! the event that changes something, or after a time that it names.
 
 mod apply;
 mod children;
 mod deletion;
-mod dereference;
-mod progress;
+mod web_server;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,7 +23,7 @@ use drover_core::release::status;
 use drover_core::release::{News, Tone, Wanted, news};
 use drover_core::render::Object;
 use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking};
-use drover_core::workload::takeover::{Kept, Refusal};
+use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
 use drover_core::workload::validate::validate;
 use drover_core::workload::{App, Invalid, build};
 use drover_crds::condition::Outcome;
@@ -35,11 +34,12 @@ use kube::ResourceExt as _;
 use kube::runtime::events::EventType;
 
 use self::apply::ApplyError;
-use self::progress::{Ended, Work};
+use self::web_server::WebServer;
 use super::{Announcer, Owners, Statuses};
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
 use crate::driver::{Next, Reconciler};
-use crate::registry::{self, Registry};
+use crate::registry::Registry;
+use crate::rollout::{self, Ended, Rolling};
 use crate::unpoisoned;
 
 /// How long to wait after a refusal that only a person or an event outside of drover's sight can lift, such as a role that is
@@ -68,14 +68,9 @@ pub enum Failure {
     /// The spec cannot be built.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The image cannot be resolved.
-    #[error("{error}")]
-    Registry {
-        /// Why.
-        error: registry::Error,
-        /// When to look again: the registry is asked ever less often, and who asked is told when it has answered.
-        next: Next,
-    },
+    /// The release cannot go on.
+    #[error(transparent)]
+    Rollout(#[from] rollout::Error),
     /// What was there before cannot be taken over without a loss.
     #[error(transparent)]
     TakeOver(#[from] Refusal),
@@ -92,7 +87,7 @@ impl Failure {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "InvalidSpec",
-            Self::Registry { error, .. } => error.label(),
+            Self::Rollout(error) => error.label(),
             Self::TakeOver(_) => "TakeOverRefused",
             Self::Read(error) => error.label(),
             Self::Apply(error) => error.label(),
@@ -107,8 +102,10 @@ impl Failure {
             Self::Invalid(_) => (Outcome::Stalled { reason, message }, Next::Await),
             // The Service may be changed, and nobody is told of what another owns.
             Self::TakeOver(_) => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
-            Self::Registry { error, next } if error.is_terminal() => (Outcome::Stalled { reason, message }, *next),
-            Self::Registry { next, .. } => (Outcome::Failed { reason, message }, *next),
+            Self::Rollout(error) if error.is_terminal() => {
+                (Outcome::Stalled { reason, message }, error.next().unwrap_or(Next::After(LOOK_AGAIN)))
+            }
+            Self::Rollout(error) => (Outcome::Failed { reason, message }, error.next().unwrap_or(Next::Retry)),
             Self::Read(error) if error.is_terminal() => (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN)),
             Self::Apply(error) if error.is_terminal() => {
                 (Outcome::Stalled { reason, message }, Next::After(LOOK_AGAIN))
@@ -204,31 +201,46 @@ impl Reconciler for WebAppReconciler {
                 return Next::Retry;
             }
         };
-        let mut work = Work {
+        let app = App {
+            kind: OwnerKind::WebApp,
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            uid: object.uid(),
+        };
+        let acting = self.cluster.acting_as(&key.namespace, DEFAULT_SERVICE_ACCOUNT);
+        let now = Time(jiff::Timestamp::now());
+        let workload = WebServer {
+            cluster: &self.cluster,
+            acting: &acting,
+            owner: &owner,
+            app: &app,
+            definition: &definition,
+            now: &now,
+            found: Found::default(),
+            phase: Phase::Done,
+        };
+        let mut rolling = Rolling {
+            workload,
             cluster: &self.cluster,
             registry: &self.registry,
-            acting: self.cluster.acting_as(&key.namespace, DEFAULT_SERVICE_ACCOUNT),
+            acting: &acting,
             owner: &owner,
-            app: App {
-                kind: OwnerKind::WebApp,
-                namespace: key.namespace.clone(),
-                name: key.name.clone(),
-                uid: object.uid(),
-            },
+            app: &app,
             wanted: Wanted {
                 spec: &object.spec,
                 commit: annotation(ANNOTATION_COMMIT),
                 asked: annotation(ANNOTATION_RECONCILE_AT),
             },
-            definition: &definition,
             restarted_at: annotation(ANNOTATION_RESTARTED_AT),
-            now: Time(jiff::Timestamp::now()),
-            status: before.clone(),
+            now: &now,
+            status: before.rollout.clone(),
         };
-        let ended = work.run().await;
-        let (now, mut after) = (work.now.clone(), work.status);
+        let ended = rolling.run().await;
+        let mut after = WebAppStatus { rollout: rolling.status, ..before.clone() };
         let (outcome, url, next) = match ended {
-            Ok(Ended { outcome, url, next }) => (outcome, url, next),
+            Ok(Ended { outcome, applied, next }) => {
+                (outcome, applied.map_or_else(|| after.url.clone(), |app| app.url()), next)
+            }
             Err(failure) => {
                 let (outcome, next) = failure.verdict();
                 status::stuck(&mut after.rollout, failure.label(), failure.to_string());

@@ -1,0 +1,422 @@
+//! Does what the release machine says, one step after the other, until there is something to wait for.
+
+use std::collections::BTreeMap;
+
+use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
+use drover_core::release::status::{self, Reached};
+use drover_core::release::{
+    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
+    node_to_pull_to, observe, of_release, proven, pull_state, served_since,
+};
+use drover_core::workload::App;
+use drover_core::workload::build::PullTarget;
+use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
+use drover_crds::condition::Outcome;
+use drover_crds::{self as crds, AppSpec as _, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, RolloutStatus};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::records::{forget_old, releases, write_ahead};
+use super::{Workload, dereference, image, pull};
+use crate::cluster::{Acting, ApiError, Cluster, current_uid};
+use crate::driver::Next;
+use crate::registry::Registry;
+
+/// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
+const MOST_STEPS: usize = 12;
+
+/// One turn of one app.
+pub struct Rolling<'a, W: Workload> {
+    /// What its kind does itself.
+    pub workload: W,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Where images are resolved.
+    pub registry: &'a Registry,
+    /// The namespace's account.
+    pub acting: &'a Acting,
+    /// Whose pods these are.
+    pub owner: &'a Owner,
+    /// The same.
+    pub app: &'a App,
+    /// What it asks for.
+    pub wanted: Wanted<'a, W::Spec>,
+    /// When a person last asked for new pods.
+    pub restarted_at: Option<&'a str>,
+    /// The time of this turn.
+    pub now: &'a Time,
+    /// The status, as it grows.
+    pub status: RolloutStatus,
+}
+
+/// How a turn ended that met no failure.
+pub struct Ended<V> {
+    /// What the status says.
+    pub outcome: Outcome,
+    /// What was applied.
+    pub applied: Option<V>,
+    /// When to look again.
+    pub next: Next,
+}
+
+/// How far a release came that is to begin.
+enum Begun {
+    /// It is written down.
+    Written,
+    /// The registry is asked for its image.
+    Asked,
+}
+
+/// What is known of the releases while the steps are done.
+struct Known<W: Workload> {
+    releases: Vec<Release<W::Spec>>,
+    claims: BTreeMap<String, LiveClaim>,
+    applied: Option<(i64, W::Valid)>,
+    rollout: Rollout,
+    /// A pod that the newest release brought has served.
+    served: bool,
+    pull: Option<Pull>,
+    assumed_user: bool,
+}
+
+impl<W: Workload> Known<W> {
+    fn release(&self, number: i64) -> Option<&Release<W::Spec>> {
+        self.releases.iter().find(|r| r.number == number)
+    }
+
+    fn newest(&self) -> Option<&Release<W::Spec>> {
+        self.releases.first()
+    }
+}
+
+impl<W: Workload> Rolling<'_, W> {
+    /// Does what is to be done now.
+    pub async fn run(&mut self) -> Result<Ended<W::Valid>, W::Failure> {
+        let (acting, app) = (self.acting, self.app);
+        let releases: Vec<Release<W::Spec>> = releases(acting, app).await?;
+        // What the spec, the newest release and the one before mount.
+        let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
+        specs.push(self.wanted.spec.pod());
+        let claims = async { Ok::<_, W::Failure>(dereference::claims(acting, app, &specs).await?) };
+        let (claims, ()) = tokio::try_join!(claims, self.workload.look())?;
+        let mut known = Known {
+            releases,
+            claims,
+            applied: None,
+            rollout: Rollout::Progressing(None),
+            served: false,
+            pull: None,
+            assumed_user: false,
+        };
+        for _ in 0..MOST_STEPS {
+            let state = self.state(&mut known).await?;
+            match next(&state) {
+                Step::Resolve { number } => {
+                    let begun = self.resolve(number, &state, &mut known).await;
+                    if matches!(begun, Ok(Begun::Written)) {
+                        continue;
+                    }
+                    if let Err(error) = self.hold(&state, &known).await {
+                        tracing::warn!(owner = %self.owner, %error, "cannot put back what others changed");
+                    }
+                    return begun.map(|_| self.end_asking(&known));
+                }
+                Step::StartPull { node } => {
+                    self.start_pull(&known, node).await?;
+                    status::advance(&mut self.status, ReleaseStep::PullImage);
+                    return Ok(self.end(&state, known));
+                }
+                Step::Apply { release } => {
+                    if let Err(failure) = self.apply(release, &state, &mut known).await {
+                        // More pods than its volume allows, for one: what was sent last stays in force.
+                        if W::is_invalid(&failure) {
+                            self.hold(&state, &known).await?;
+                        }
+                        return Err(failure);
+                    }
+                }
+                Step::Fail { step, problem, restore } => {
+                    self.end_pull(&known, &state).await?;
+                    status::fail(&mut self.status, step, problem, restore, self.now);
+                    // Apply again: what is put back, or what goes on.
+                    known.applied = known.applied.filter(|_| restore.is_none());
+                    if restore.is_none() && known.applied.is_some() {
+                        return Ok(self.end_failed(&state, known));
+                    }
+                }
+                Step::Live => {
+                    status::live(&mut self.status, self.now);
+                    self.end_pull(&known, &state).await?;
+                    forget_old(self.acting, self.app, &known.releases, state.newest).await?;
+                }
+                Step::Restored { release } => status::restored(&mut self.status, release),
+                Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, known)),
+            }
+        }
+        let state = self.state(&mut known).await?;
+        Ok(self.end(&state, known))
+    }
+
+    /// Where the newest release stands.
+    async fn state(&mut self, known: &mut Known<W>) -> Result<State, W::Failure> {
+        let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
+        let number = newest.number;
+        let failed = status::outcome_of(&self.status, number) == Some(ReleaseOutcome::Failed);
+        let superseded = newest.is_superseded_by(&self.wanted, status::standing(&self.status, &newest), failed);
+        if !superseded {
+            status::resume(&mut self.status, &newest, self.now);
+            status::stand_for(&mut self.status, &self.wanted);
+        }
+        let recreate = needs_recreate(newest.data.spec.pod(), &known.claims);
+        let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
+        let before_apply = matches!(step, ReleaseStep::ResolveImage | ReleaseStep::PullImage);
+        if before_apply && recreate && !failed && !superseded && known.pull.is_none() {
+            known.pull = Some(self.pull(&newest).await?);
+        }
+        let others_serve = self.status.replicas.as_ref().is_some_and(|seen| seen.ready > 0);
+        Ok(State {
+            newest: Some(number),
+            superseded,
+            last_good: status::last_live(&self.status, number).find(|n| known.release(*n).is_some()),
+            recreate,
+            step,
+            failed,
+            put_back: status::put_back(&self.status, number).filter(|n| known.release(*n).is_some()),
+            harm: if !known.served && others_serve { Harm::None } else { Harm::Felt },
+            pull: known.pull.clone().unwrap_or(Pull::NotNeeded),
+            applied: known.applied.as_ref().map(|(number, _)| *number),
+            rollout: known.rollout.clone(),
+        })
+    }
+
+    /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
+    async fn pull(&self, newest: &Release<W::Spec>) -> Result<Pull, W::Failure> {
+        if newest.data.spec.pod().image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.spec.replicas() == 0
+        {
+            return Ok(Pull::NotNeeded);
+        }
+        if let Some(pod) = pull::found(self.acting, self.app, newest.number).await? {
+            return Ok(pull_state(&pod, &newest.data.image, self.now.0.as_second()));
+        }
+        let selector = self.workload.selector(&newest.data.spec)?;
+        let pods = dereference::pods(self.acting, self.app, &selector).await?;
+        Ok(node_to_pull_to(&pods, &newest.data.image).map_or(Pull::NotNeeded, |node| Pull::Needed { node }))
+    }
+
+    /// Begins a release: its image is resolved, and it is written down.
+    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known<W>) -> Result<Begun, W::Failure> {
+        let wanted = self.wanted;
+        let unresolved = Image { reference: wanted.spec.pod().image.clone(), user: ImageUser::Unknown };
+        let pods = PodRelease::default();
+        let facts = Facts {
+            image: &unresolved,
+            pods: &pods,
+            restarted_at: self.restarted_at,
+            claims: &known.claims,
+            shrinking: Shrinking::Refuse,
+        };
+        // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
+        let valid = self.workload.validate(wanted.spec, &facts)?;
+        self.workload.refuse(&valid).await?;
+        status::begin(&mut self.status, number, wanted.commit, &wanted.spec.pod().image, self.now);
+        let image = image::resolved(self.acting, self.registry, self.owner, self.app, &wanted).await?;
+        status::hinder(&mut self.status, None);
+        let Some(image) = image else { return Ok(Begun::Asked) };
+        let facts = Facts { image: &image, ..facts };
+        let valid = self.workload.validate(wanted.spec, &facts)?;
+        let mut data = ReleaseData {
+            spec: wanted.spec.clone(),
+            image: image.reference.clone(),
+            user: image.user.clone(),
+            commit: wanted.commit.map(str::to_owned),
+            pods: PodRelease::default(),
+            asked: wanted.asked.map(str::to_owned),
+        };
+        // The pods that are there belong to the release that was put back, where one was.
+        let previous = state.put_back.or(state.newest).and_then(|n| known.release(n));
+        data.pods = carried_pods(number, &data, previous, |data, pods| {
+            let facts = Facts { image: &data.image(), pods, ..facts.clone() };
+            self.workload.template(&data.spec, &facts, &valid)
+        })?;
+        let release = Release { number, data };
+        self.is_still_there().await?;
+        write_ahead(self.acting, self.app, &release).await?;
+        if let Some(began) = &mut self.status.release {
+            began.image.clone_from(&release.data.image);
+            began.step = ReleaseStep::PullImage;
+        }
+        self.end_pull(known, state).await?;
+        known.releases.insert(0, release);
+        known.applied = None;
+        known.pull = None;
+        known.rollout = Rollout::Progressing(None);
+        Ok(Begun::Written)
+    }
+
+    /// A release whose record is missing is new, or its owner was deleted a moment ago and took the records along: then nothing is
+    /// written for it any more.
+    async fn is_still_there(&self) -> Result<(), W::Failure> {
+        let found = current_uid::<W::Kind>(&self.cluster.client(), &self.owner.key).await?;
+        if found.is_some() && found == self.app.uid {
+            Ok(())
+        } else {
+            Err(ApiError::Changed { object: self.owner.to_string() }.into())
+        }
+    }
+
+    /// A release with every default filled in, and as many pods as the spec asks for now: that is no part of a release.
+    fn validated(&self, release: &Release<W::Spec>, newest: bool, known: &Known<W>) -> Result<W::Valid, W::Failure> {
+        let mut spec = release.data.spec.with_replicas_of(self.wanted.spec);
+        if !newest && needs_recreate(spec.pod(), &known.claims) {
+            // It was made for one pod, and is better than none.
+            spec = spec.with_one_pod_at_most();
+        }
+        let facts = Facts {
+            image: &release.data.image(),
+            pods: &release.data.pods,
+            restarted_at: self.restarted_at,
+            claims: &known.claims,
+            shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
+        };
+        self.workload.validate(&spec, &facts)
+    }
+
+    async fn start_pull(&self, known: &Known<W>, node: String) -> Result<(), W::Failure> {
+        let Some(newest) = known.newest() else { return Ok(()) };
+        let valid = self.validated(newest, true, known)?;
+        let target = PullTarget { release: newest.number, node };
+        Ok(pull::start(self.acting, W::pods(&valid), &target).await?)
+    }
+
+    /// Deletes the pod that pulled, where there may be one.
+    async fn end_pull(&self, known: &Known<W>, state: &State) -> Result<(), W::Failure> {
+        match known.newest() {
+            Some(newest) if state.recreate => Ok(pull::end(self.acting, self.app, newest.number).await?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies a release, and looks at what becomes of its pods.
+    async fn apply(&mut self, number: i64, state: &State, known: &mut Known<W>) -> Result<(), W::Failure> {
+        let Some(release) = known.release(number).cloned() else { return Ok(()) };
+        let valid = self.validated(&release, state.newest == Some(number), known)?;
+        let in_progress = !state.failed && state.step != ReleaseStep::Live;
+        if in_progress {
+            status::advance(&mut self.status, ReleaseStep::Apply);
+        }
+        let sent = self.workload.send(&valid).await?;
+        if in_progress {
+            status::advance(&mut self.status, ReleaseStep::Rollout);
+        }
+        if sent.changed.iter().any(|key| key.kind == "Deployment") {
+            self.workload.look_again().await?;
+        }
+        let deployment = self.workload.deployment().cloned();
+        let mut seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
+        // What was live once, and what is put back because it was, has nothing to prove.
+        let on_trial = state.newest == Some(number) && state.step != ReleaseStep::Live;
+        let asked = if on_trial { Asked::Probation } else { Asked::Service };
+        known.rollout = observe(deployment.as_ref(), asked, None);
+        let mut has_proven_itself = true;
+        if !matches!(known.rollout, Rollout::Complete | Rollout::Off) {
+            let pods = dereference::pods(self.acting, self.app, &self.workload.selector_of(&valid)).await?;
+            seen.up_since = seen.up_since.or_else(|| served_since(&pods));
+            let pods = of_release(pods, release.data.pods.number);
+            let proven = proven(&pods, W::probation_seconds(&valid), self.now.0.as_second());
+            has_proven_itself = usize::try_from(seen.desired).is_ok_and(|desired| desired > 0 && proven >= desired);
+            // Pods that were there before this release tell nothing of it.
+            let on_probation = on_trial && release.data.pods.number == number;
+            known.served = on_probation && pods.iter().any(has_served);
+            let finding = self.finding(&pods, deployment.as_ref(), on_probation);
+            known.rollout = observe(deployment.as_ref(), asked, finding.as_ref());
+            if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
+                (&mut known.rollout, &finding)
+            {
+                problem.log = dereference::log(self.acting, self.app, release.data.spec.pod(), finding).await;
+                // Between two restarts there is no log to be had: what was read last still says why.
+                let before = self.status.release.as_ref().and_then(|release| release.problem.as_ref());
+                if let Some(before) = before.filter(|before| problem.log.is_empty() && before.pod == problem.pod) {
+                    problem.log.clone_from(&before.log);
+                }
+            }
+            if in_progress && known.served {
+                status::advance(&mut self.status, ReleaseStep::Probation);
+            }
+        }
+        let is_settled = self.workload.settle(&valid, has_proven_itself).await?;
+        if !is_settled && matches!(known.rollout, Rollout::Complete | Rollout::Off) {
+            known.rollout = Rollout::Progressing(None);
+        }
+        status::count(&mut self.status, &seen, self.now);
+        if !state.failed {
+            let problem = match &known.rollout {
+                Rollout::Progressing(problem) => problem.clone(),
+                Rollout::Failing(problem) => Some(problem.clone()),
+                Rollout::Complete | Rollout::Off => None,
+            };
+            status::hinder(&mut self.status, problem);
+        }
+        known.assumed_user = W::pods(&valid).identity.assumed;
+        known.applied = Some((number, valid));
+        Ok(())
+    }
+
+    /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
+    async fn hold(&mut self, state: &State, known: &Known<W>) -> Result<(), W::Failure> {
+        let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(&self.status, *number));
+        if let Some(release) = applied.and_then(|number| known.release(number)) {
+            let valid = self.validated(release, false, known)?;
+            self.workload.send(&valid).await?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the pods of a release, or with making any.
+    fn finding(&self, pods: &[Pod], deployment: Option<&Deployment>, on_probation: bool) -> Option<Finding> {
+        // When the time is over, whatever the pods still wait for is what they wait for in vain.
+        let patience = if deployment.is_some_and(is_late) { Patience::over() } else { Patience::default() };
+        let found = diagnose(pods, self.now.0.as_second(), Patience { on_probation, ..patience });
+        found.or_else(|| replica_failure(&serde_json::to_value(deployment?).ok()?))
+    }
+
+    /// The registry is asked, and says so to this app when it has answered.
+    fn end_asking(&self, known: &Known<W>) -> Ended<W::Valid> {
+        let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false };
+        Ended { outcome: status::outcome(&self.status, reached), applied: None, next: Next::Await }
+    }
+
+    fn end_failed(&self, state: &State, known: Known<W>) -> Ended<W::Valid> {
+        self.end(&State { failed: true, ..state.clone() }, known)
+    }
+
+    fn end(&self, state: &State, known: Known<W>) -> Ended<W::Valid> {
+        let failed = state.failed;
+        let reached = Reached { failed, rollout: &known.rollout, assumed_user: known.assumed_user };
+        let (contested, again) = self.workload.wars();
+        let outcome = status::contested(status::outcome(&self.status, reached), &contested);
+        let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
+        let next = match again {
+            None if settled => Next::Await,
+            Some(again) if settled => Next::After(again),
+            _ => Next::After(status::pace(&self.status, failed, self.now)),
+        };
+        Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next }
+    }
+}
+
+fn none_yet() -> State {
+    State {
+        newest: None,
+        superseded: false,
+        last_good: None,
+        recreate: false,
+        step: ReleaseStep::ResolveImage,
+        failed: false,
+        put_back: None,
+        harm: Harm::None,
+        pull: Pull::NotNeeded,
+        applied: None,
+        rollout: Rollout::Progressing(None),
+    }
+}
