@@ -1,7 +1,7 @@
 //! drover: a team pushes to a branch, and what it describes there becomes a running system on Kubernetes.
 //!
 //! The rooms, from the outside in; each knows only those after it (`docs/architecture.md` tells the rest):
-//! `program` → `run` → `reconcile`, `cli` → `turn` → `driver` → `git`, `registry`, `cluster` → the crates `drover_core` and `drover_crds`.
+//! `program` → `run` → `reconcile`, `cli` → `turn`, `rollout` → `driver` → `git`, `registry`, `cluster` → the crates `drover_core` and `drover_crds`.
 
 pub mod cli;
 pub mod clock;
@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod program;
 pub mod reconcile;
 pub mod registry;
+pub mod rollout;
 pub mod run;
 pub mod turn;
 mod unpoisoned;

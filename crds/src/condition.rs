@@ -54,6 +54,9 @@ pub enum Outcome {
 
 /// The status of any of drover's kinds.
 pub trait HasHead {
+    /// Its conditions.
+    fn conditions(&self) -> &[Condition];
+
     /// The generation of the spec that it speaks of, and its conditions.
     fn head(&mut self) -> (&mut Option<i64>, &mut Vec<Condition>);
 

@@ -207,6 +207,10 @@ pub struct EnvironmentStatus {
 }
 
 impl HasHead for EnvironmentStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
     fn head(&mut self) -> (&mut Option<i64>, &mut Vec<Condition>) {
         (&mut self.observed_generation, &mut self.conditions)
     }

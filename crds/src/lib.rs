@@ -7,13 +7,19 @@ pub mod condition;
 mod duration;
 mod environment;
 mod names;
+mod pod;
+mod quantity;
 mod reference;
+mod status;
 mod web_app;
 
 pub use duration::Duration;
 pub use environment::*;
 pub use names::*;
+pub use pod::*;
+pub use quantity::{InvalidSize, Size, milli_units};
 pub use reference::{LocalObjectReference, SecretKeyReference};
+pub use status::*;
 pub use web_app::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

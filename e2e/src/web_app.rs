@@ -35,7 +35,7 @@ impl<'a> App<'a> {
     /// Waits until the release of that commit is live.
     pub async fn is_live_at(&self, commit: &str) -> WebAppStatus {
         self.comes_to(&format!("is live at {commit}"), |status| {
-            let release = status.release.as_ref().ok_or("no release yet")?;
+            let release = status.rollout.release.as_ref().ok_or("no release yet")?;
             let ready = ready(&status.conditions)?;
             if release.commit.as_deref() == Some(commit) && release.step == ReleaseStep::Live && ready.status == "True"
             {
@@ -50,7 +50,7 @@ impl<'a> App<'a> {
     /// Waits until the newest release has a problem whose reason is one of `reasons`.
     pub async fn fails_with(&self, reasons: &[&str]) -> Problem {
         self.comes_to(&format!("fails with one of {reasons:?}"), |status| {
-            let release = status.release.as_ref().ok_or("no release yet")?;
+            let release = status.rollout.release.as_ref().ok_or("no release yet")?;
             let problem = release.problem.as_ref().ok_or_else(|| format!("no problem: {release:?}"))?;
             if reasons.contains(&problem.reason.as_str()) { Ok(problem.clone()) } else { Err(format!("{problem:?}")) }
         })

@@ -4,8 +4,11 @@
 use drover::cluster::Live;
 use drover::cluster::inventory::{Chunk, config_map, read};
 use drover_core::release::Release;
+use drover_core::workload::App;
+use drover_core::workload::pods::{Facts, Image, PodRelease, Shrinking};
 use drover_core::workload::takeover::Kept;
-use drover_core::workload::validate::{App, Facts, Image, PodRelease, Shrinking, validate};
+use drover_core::workload::validate::validate;
+use drover_crds::{OwnerKind, WebAppSpec};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::DynamicObject;
@@ -20,9 +23,17 @@ fn inventory(map: &ConfigMap) {
 }
 
 fn release(record: &ControllerRevision) {
-    let app = |uid: &str| App { namespace: "shop".into(), name: "web".into(), uid: Some(uid.into()) };
-    assert!(Release::from_record(&app("another"), record).is_none_or(|_| record.metadata.owner_references.is_some()));
-    let Some(release) = Release::from_record(&app("uid"), record) else { return };
+    let app = |uid: &str| App {
+        kind: OwnerKind::WebApp,
+        namespace: "shop".into(),
+        name: "web".into(),
+        uid: Some(uid.into()),
+    };
+    assert!(
+        Release::<WebAppSpec>::from_record(&app("another"), record)
+            .is_none_or(|_| record.metadata.owner_references.is_some())
+    );
+    let Some(release) = Release::<WebAppSpec>::from_record(&app("uid"), record) else { return };
     let written = release.to_record(&app("uid"));
     assert_eq!(Release::from_record(&app("uid"), &written).as_ref(), Some(&release));
     // A release that is put back may be older than the rules, or written by hand: it is built or refused with a sentence.
@@ -32,9 +43,8 @@ fn release(record: &ControllerRevision) {
         restarted_at: None,
         claims: &[].into(),
         shrinking: Shrinking::Refuse,
-        kept: &Kept::default(),
     };
-    match validate(&app("uid"), &release.data.spec, &facts) {
+    match validate(&app("uid"), &release.data.spec, &facts, &Kept::default()) {
         Ok(valid) => assert!(!drover_core::workload::build::build(&valid).is_empty()),
         Err(error) => assert!(!error.to_string().is_empty()),
     }

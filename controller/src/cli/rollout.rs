@@ -64,8 +64,9 @@ pub fn of(deployment: &Deployment, stamp: &str) -> Rollout {
 pub fn unfinished(app: &WebApp, at: Rollout, waited: Duration) -> String {
     let id = format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any());
     let status = app.status.as_ref();
-    let problem =
-        status.and_then(|s| s.release.as_ref()?.problem.as_ref()).map(|p| format!("{}: {}", p.reason, p.message));
+    let problem = status
+        .and_then(|s| s.rollout.release.as_ref()?.problem.as_ref())
+        .map(|p| format!("{}: {}", p.reason, p.message));
     let said = status
         .and_then(|s| condition::get(&s.conditions, condition::READY))
         .filter(|ready| ready.status != "True")

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use drover_crds::condition::{self, Outcome};
-use drover_crds::{WebApp, WebAppStatus};
+use drover_crds::{RolloutStatus, WebApp, WebAppStatus};
 use http::{Request, Response};
 use kube::client::{Body, Client};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ impl Kind for Told {
         draft: &mut Draft<WebAppStatus>,
     ) -> Result<Ended, Trouble> {
         *turns += 1;
-        draft.status.serving = Some(i64::from(*turns));
+        draft.status.rollout.serving = Some(i64::from(*turns));
         if it.annotation("did").is_some() {
             draft.done.push(News::normal("Did", "It did something"));
         }
@@ -94,7 +94,8 @@ fn turns(ends: Vec<Result<Ended, Trouble>>, status: u16, found: Value) -> (Turn<
 }
 
 fn refusal(code: u16) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "code": code})
+    let reason = if code == 404 { "NotFound" } else { "" };
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "", "reason": reason, "code": code})
 }
 
 fn with_event_time(app: &WebApp) -> Value {
@@ -232,7 +233,8 @@ async fn what_is_left_is_cleaned_up_until_it_is_gone_and_never_while_the_object_
 #[tokio::test]
 async fn of_what_cannot_be_read_only_the_conditions_change() {
     let mut app = web_app("1");
-    app.status = Some(WebAppStatus { serving: Some(7), ..WebAppStatus::default() });
+    let rollout = RolloutStatus { serving: Some(7), ..RolloutStatus::default() };
+    app.status = Some(WebAppStatus { rollout, ..WebAppStatus::default() });
     let (turns, mut api) = turns(Vec::new(), 200, serde_json::to_value(&app).expect("JSON"));
     turns.unreadable(&Key::new("shop", "web"), "unknown field").await;
     let asked = asked(&mut api);

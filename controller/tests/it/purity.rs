@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Rooms of the controller that must not name rooms which use them, and which those are.
-const INNER: [(&[&str], &[&str]); 3] = [
-    (&["git", "cluster", "registry"], &["driver", "turn", "reconcile", "cli", "run", "web"]),
-    (&["driver"], &["turn", "reconcile", "cli", "run", "web"]),
-    (&["turn"], &["reconcile", "cli", "run", "web"]),
+const INNER: [(&[&str], &[&str]); 4] = [
+    (&["git", "cluster", "registry"], &["driver", "turn", "rollout", "reconcile", "cli", "run", "web"]),
+    (&["driver"], &["turn", "rollout", "reconcile", "cli", "run", "web"]),
+    (&["turn"], &["rollout", "reconcile", "cli", "run", "web"]),
+    (&["rollout"], &["turn", "reconcile", "cli", "run", "web"]),
 ];
 
 /// Crates that the crate `drover-core` and its tests never link, not even by another crate.

@@ -1,24 +1,18 @@
 //! `WebApp`: a web server, its volumes and its routes.
 
-mod container;
-mod health;
-mod quantity;
 mod route;
+mod server;
 mod status;
-mod volume;
 
-pub use container::*;
-pub use health::*;
-pub use quantity::{InvalidSize, Size, milli_units};
 pub use route::*;
+pub use server::*;
 pub use status::*;
-pub use volume::*;
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, LocalObjectReference};
+use crate::pod::{ONE_WRITER, ROOT_WITH_A_REASON};
+use crate::{AppSpec, PodSpec};
 
 /// A web server, its volumes and its routes.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,8 +38,7 @@ use crate::{Duration, LocalObjectReference};
 #[x_kube(
     validation = Rule::new("!(has(self.command) && has(self.gunicorn))")
         .message("gunicorn is the command: write either command or gunicorn; further flags of gunicorn go into args"),
-    validation = Rule::new("!has(self.runAs) || !has(self.runAs.user) || self.runAs.user != 0 || has(self.allowRoot)")
-        .message("runAs.user 0 is root: write another user, or say in allowRoot why the app needs root"),
+    validation = ROOT_WITH_A_REASON,
     validation = Rule::new("self.ports.all(p, self.ports.filter(q, q.port == p.port).size() == 1)")
         .message("two ports have the same number: give each port its own, or remove one"),
     validation = Rule::new("self.ports.exists(p, !has(p.metrics) || !p.metrics)")
@@ -56,49 +49,15 @@ use crate::{Duration, LocalObjectReference};
         .message("health.port names no port of this app: write the name of one of spec.ports, or leave it out for the first"),
     validation = Rule::new("!has(self.tls) || self.tls.all(t, t.hosts.all(h, has(self.routes) && self.routes.exists(r, r.host == h)))")
         .message("tls names a host that no route has: write the hosts as they stand in spec.routes"),
-    validation = Rule::new("!has(self.replicas) || self.replicas < 2 || !has(self.volumes) || !self.volumes.exists(v, has(v.claim) && !(has(v.claim.accessModes) && 'ReadWriteMany' in v.claim.accessModes) && v.mounts.exists(m, !has(m.readOnly) || !m.readOnly))")
-        .message("only one pod may write to a claim that is not ReadWriteMany: set replicas to 1, mount the claim readOnly, or ask for accessModes [ReadWriteMany]"),
+    validation = ONE_WRITER,
     validation = Rule::new("!has(self.gunicorn) || !has(self.gunicorn.memoryPerWorker) || (has(self.resources) && has(self.resources.limits) && 'memory' in self.resources.limits)")
         .message("gunicorn.memoryPerWorker shares out the memory limit: set resources.limits.memory, or write gunicorn.workers")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct WebAppSpec {
-    /// The image that is run. A tag is resolved to a digest once per release, so that all pods of a release run the same.
-    #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[^\\s]+$')").message("image must not contain spaces: write it as registry/repository:tag"))]
-    pub image: String,
-
-    /// When the node pulls the image. With `Never` the image must be on the node, and no registry is asked. Default: what
-    /// Kubernetes does for the image's tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_pull_policy: Option<ImagePullPolicy>,
-
-    /// Secrets of type `kubernetes.io/dockerconfigjson` with which the image is resolved and pulled.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub image_pull_secrets: Vec<LocalObjectReference>,
-
-    /// The user and group that the app runs as. Default: the image's user when it is a number other than 0; an image of root
-    /// runs as user 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_as: Option<RunAs>,
-
-    /// Why the app has to run as root. With it the pod runs as the image says, and the namespace has to allow that (Pod
-    /// Security level `baseline`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 10, max = 500))]
-    pub allow_root: Option<String>,
-
-    /// The program that is run in place of the image's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256), inner(length(max = 32768)))]
-    pub command: Option<Vec<String>>,
-
-    /// Arguments of the program; with gunicorn, further flags of gunicorn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256), inner(length(max = 32768)))]
-    pub args: Option<Vec<String>>,
+    /// What is said of its pods.
+    #[serde(flatten)]
+    pub pod: PodSpec,
 
     /// Runs a Python application under gunicorn, which the image must contain, on the app's first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,41 +68,10 @@ pub struct WebAppSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub ports: Vec<Port>,
 
-    /// Environment variables. `DROVER_COMMIT` and `DROVER_RELEASE` are set besides: the commit and number of the release that
-    /// last changed the pods.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub env: Vec<EnvVar>,
-
-    /// ConfigMaps and Secrets all of whose keys become environment variables.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub env_from: Vec<EnvFrom>,
-
-    /// The processor time and memory that each pod is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-
     /// How many pods serve. Default 1; with 0 the app is switched off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
-
-    /// How a pod is stopped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drain: Option<Drain>,
-
-    /// Files that outlive a pod, or come from elsewhere. `/tmp`, `/var/tmp` and `$HOME` are writable without asking.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
-    pub volumes: Vec<Volume>,
-
-    /// How drover knows that a pod serves. Default: its first port accepts connections, or with gunicorn, which accepts them before the
-    /// app is loaded, the page `/` answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health: Option<Health>,
 
     /// Which requests from outside reach this app, and other Services of the namespace. On one host the longest path wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -162,45 +90,30 @@ pub struct WebAppSpec {
     pub expose: Option<Expose>,
 }
 
-/// When the node pulls the image. With `Never` the image must be on the node, and no registry is asked. Default: what
-/// Kubernetes does for the image's tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ImagePullPolicy {
-    /// Each time a pod starts.
-    Always,
-    /// When it is not on the node yet.
-    IfNotPresent,
-    /// Never: it must be on the node.
-    Never,
-}
-
-impl ImagePullPolicy {
-    /// The word as a pod has it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Always => "Always",
-            Self::IfNotPresent => "IfNotPresent",
-            Self::Never => "Never",
-        }
+impl AppSpec for WebAppSpec {
+    fn pod(&self) -> &PodSpec {
+        &self.pod
     }
-}
 
-/// How a pod is stopped.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Drain {
-    /// How long requests that are under way may take to end when a pod is replaced. Default: gunicorn.timeout, or `30s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("duration(self) <= duration('24h')").message("drain.timeout must be 24h or less"))]
-    pub timeout: Option<Duration>,
+    fn replicas(&self) -> i32 {
+        self.replicas.unwrap_or(1)
+    }
+
+    fn with_replicas_of(&self, other: &Self) -> Self {
+        Self { replicas: other.replicas, ..self.clone() }
+    }
+
+    fn with_one_pod_at_most(&self) -> Self {
+        Self { replicas: self.replicas.map(|asked| asked.min(1)), ..self.clone() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use kube::CustomResourceExt as _;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
-    use super::WebApp;
+    use super::{WebApp, WebAppSpec};
 
     /// Paths of properties without a description, those of Kubernetes' own types left out.
     fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
@@ -253,5 +166,23 @@ mod tests {
         let mut found = Vec::new();
         unbounded(&json["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"], "spec", &mut found);
         assert_eq!(found, Vec::<String>::new());
+    }
+
+    /// What is said of pods stands among the app's own fields, and what is wrong with it is said as of these.
+    #[test]
+    fn a_spec_that_cannot_be_read_says_why() {
+        for (spec, said) in [
+            (json!({"ports": []}), "missing field `image`"),
+            (json!({"image": "web:1"}), "missing field `ports`"),
+            (json!({"image": 1, "ports": []}), "invalid type: integer `1`, expected a string"),
+            (json!({"image": "web:1", "ports": [], "env": null}), "invalid type: null, expected a sequence"),
+            (
+                json!({"image": "web:1", "ports": [], "drain": {"timeout": 180}}),
+                "invalid type: integer `180`, expected a string",
+            ),
+        ] {
+            let error = serde_json::from_value::<WebAppSpec>(spec.clone()).expect_err("not a spec").to_string();
+            assert_eq!(error, said, "{spec}");
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! What drover reports about a `WebApp`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::HasHead;
+use crate::{AppStatus, RolloutStatus};
 
 /// What drover last saw and did for a WebApp.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,142 +20,26 @@ pub struct WebAppStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The newest release: the one that is live, or on its way, or that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub release: Option<ReleaseStatus>,
-    /// The release that serves now, when it is not the newest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub serving: Option<i64>,
-    /// Pods of the app.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replicas: Option<ReplicasStatus>,
+    /// Its releases and pods.
+    #[serde(flatten)]
+    pub rollout: RolloutStatus,
     /// Address of the first route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The last 10 releases, newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub history: Vec<ReleaseRecord>,
 }
 
 impl HasHead for WebAppStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
     fn head(&mut self) -> (&mut Option<i64>, &mut Vec<Condition>) {
         (&mut self.observed_generation, &mut self.conditions)
     }
 }
 
-/// The steps of a release, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum ReleaseStep {
-    /// Finding the digest that the image's tag points to.
-    ResolveImage,
-    /// Pulling the image to the node before the old pod stops, because only one pod may hold the volume.
-    PullImage,
-    /// Sending the objects to the API server.
-    Apply,
-    /// Waiting for the pods to serve.
-    Rollout,
-    /// The pods serve, and must go on for a while before the release is live.
-    Probation,
-    /// Putting the last good release back after a failure.
-    Restore,
-    /// Done.
-    Live,
-}
-
-/// Where a release stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReleaseStatus {
-    /// Its number, counted up per app.
-    pub number: i64,
-    /// The newest commit that asks for this release, when an Environment applied the app. A commit that only changes replicas begins no
-    /// release.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<String>,
-    /// How many pods that commit asks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replicas: Option<i32>,
-    /// The image as it is run: with its digest where the registry told it.
-    pub image: String,
-    /// The step that it is in, or in which it failed.
-    pub step: ReleaseStep,
-    /// When this release began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Time>,
-    /// What is wrong, if something is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<Problem>,
-    /// Seconds during which no pod of the app was ready while this release was brought out, when that could not be avoided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unavailable_seconds: Option<i64>,
-    /// Since when no pod of the app is ready, while that lasts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unavailable_since: Option<Time>,
-}
-
-/// Why a release does not come up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Problem {
-    /// Kubernetes' word for it, such as `ImagePullBackOff`, `CrashLoopBackOff`, `OOMKilled` or `Unschedulable`.
-    pub reason: String,
-    /// One sentence: what, why, and what to do.
-    pub message: String,
-    /// The pod it shows in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod: Option<String>,
-    /// The container it shows in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
-    /// The last lines of that container's log, at most 10 and 2,000 characters, with secrets masked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10))]
-    pub log: Vec<String>,
-}
-
-/// Pods of the app.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReplicasStatus {
-    /// How many are asked for.
-    pub desired: i32,
-    /// How many serve.
-    pub ready: i32,
-    /// How many are of the newest release.
-    pub updated: i32,
-    /// `ready/desired`, for `kubectl get`.
-    pub summary: String,
-}
-
-/// How a release ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ReleaseOutcome {
-    /// Its pods served.
-    Live,
-    /// Its pods did not come to serve.
-    Failed,
-    /// A newer release came before it was done.
-    Superseded,
-}
-
-/// A release that ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReleaseRecord {
-    /// Its number.
-    pub number: i64,
-    /// The commit that it came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<String>,
-    /// The image as it was run.
-    pub image: String,
-    /// How it ended.
-    pub outcome: ReleaseOutcome,
-    /// The release that was put back in its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub put_back: Option<i64>,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Time>,
+impl AppStatus for WebAppStatus {
+    fn rollout(&self) -> &RolloutStatus {
+        &self.rollout
+    }
 }

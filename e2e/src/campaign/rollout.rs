@@ -220,7 +220,7 @@ async fn unfinished(namespace: &Namespace) -> String {
         let status = one.status.clone().unwrap_or_default();
         let ready = ready(&status.conditions);
         if !ready.as_ref().is_ok_and(|ready| ready.status == "True") {
-            let _ = write!(said, "{}: {ready:?}, release {:?}. ", one.name_any(), status.release);
+            let _ = write!(said, "{}: {ready:?}, release {:?}. ", one.name_any(), status.rollout.release);
         }
     }
     said
@@ -278,6 +278,7 @@ fn is_live(app: &WebApp, commit: &str) -> bool {
     let Some(status) = &app.status else { return false };
     status.observed_generation == app.metadata.generation
         && status
+            .rollout
             .release
             .as_ref()
             .is_some_and(|release| release.commit.as_deref() == Some(commit) && release.step == ReleaseStep::Live)

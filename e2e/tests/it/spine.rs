@@ -66,7 +66,7 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     app.answers("/", "hello from version 1").await;
     let live = app.is_live_at(&first).await;
     assert!(app.pods().await.iter().any(is_ready), "what answered is no pod of the app");
-    let image = live.release.expect("a live app has a release").image;
+    let image = live.rollout.release.expect("a live app has a release").image;
     assert!(image.contains("@sha256:"), "the release runs a tag, not a digest: {image}");
 
     let prober = app.probe();
@@ -75,7 +75,8 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     let broken = repo.push(&[("web.yaml", &hello.clone().tag("broken").yaml())], "Break the image");
     let problem = app
         .comes_to("fails, and shows the crashed container's log", |status| {
-            let problem = status.release.as_ref().and_then(|release| release.problem.clone()).ok_or("no problem")?;
+            let problem =
+                status.rollout.release.as_ref().and_then(|release| release.problem.clone()).ok_or("no problem")?;
             let logged = problem.log.iter().any(|line| line.contains("cannot connect to the database"));
             let named = ["CrashLoopBackOff", "Error"].contains(&problem.reason.as_str());
             if named && logged { Ok(problem) } else { Err(format!("{problem:?}")) }
@@ -141,7 +142,7 @@ async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
     let live = app.is_live_at(&second).await;
     app.answers("/", "hello from version 2").await;
     let good = prober.until_it_serves().await.longest_gap;
-    let said = live.release.and_then(|release| release.unavailable_seconds);
+    let said = live.rollout.release.and_then(|release| release.unavailable_seconds);
     println!(
         "a good push to an app with a volume of its own: nothing served for {good:.1?}; the status says {said:?} s"
     );
@@ -157,11 +158,11 @@ async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
     let problem = app.fails_with(&["CrashLoopBackOff", "Error"]).await;
     status_names(&namespace, &[&problem.reason, problem.pod.as_deref().expect("a crash shows in a pod")]).await;
     app.comes_to("serves the last good release again", |status| {
-        let ready = status.replicas.as_ref().map_or(0, |replicas| replicas.ready);
-        if ready == 1 && status.serving.is_some() {
+        let ready = status.rollout.replicas.as_ref().map_or(0, |replicas| replicas.ready);
+        if ready == 1 && status.rollout.serving.is_some() {
             Ok(())
         } else {
-            Err(format!("{:?}, serving {:?}", status.release, status.serving))
+            Err(format!("{:?}, serving {:?}", status.rollout.release, status.rollout.serving))
         }
     })
     .await;
@@ -177,8 +178,12 @@ async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
     let missing = repo.push(&[("web.yaml", &hello.clone().tag("missing").yaml())], "No such image");
     environment.has_applied(&missing).await;
     app.comes_to("says that the image is missing", |status| {
-        let message =
-            status.release.as_ref().and_then(|release| release.problem.as_ref()).map(|problem| &problem.message);
+        let message = status
+            .rollout
+            .release
+            .as_ref()
+            .and_then(|release| release.problem.as_ref())
+            .map(|problem| &problem.message);
         match message {
             Some(message) if message.contains("hello:missing") => Ok(()),
             other => Err(format!("{other:?}")),

@@ -51,7 +51,8 @@ async fn a_secret_in_the_log_of_a_crashed_container_is_masked() {
     let log = namespace
         .app("web")
         .comes_to("shows the log", |status| {
-            let problem = status.release.as_ref().and_then(|release| release.problem.as_ref()).ok_or("no problem")?;
+            let problem =
+                status.rollout.release.as_ref().and_then(|release| release.problem.as_ref()).ok_or("no problem")?;
             let log = problem.log.join("\n");
             if log.contains("DB_PASSWORD is") { Ok(log) } else { Err(log) }
         })
@@ -109,7 +110,7 @@ async fn a_restart_brings_new_pods_of_the_same_release() {
     let commit = repo.push(&[("web.yaml", &hello(&namespace, "1").yaml())], "Serve");
     namespace.follow(&repo).await.has_applied(&commit).await;
     let app = namespace.app("web");
-    let before = app.is_live_at(&commit).await.release.expect("it is live").number;
+    let before = app.is_live_at(&commit).await.rollout.release.expect("it is live").number;
     let old = names(&app).await;
 
     let restarted = namespace.drover(&["restart", "web", "--namespace", namespace.name()]);
@@ -119,7 +120,7 @@ async fn a_restart_brings_new_pods_of_the_same_release() {
         if !now.is_empty() && now.iter().all(|name| !old.contains(name)) { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
-    assert_eq!(app.is_live_at(&commit).await.release.expect("it is live").number, before);
+    assert_eq!(app.is_live_at(&commit).await.rollout.release.expect("it is live").number, before);
 
     let log = namespace.drover(&["logs", "web", "--namespace", namespace.name()]);
     assert!(log.code == 0 && log.stdout.contains("hello 1 starts"), "drover logs: {}", log.said());
@@ -149,7 +150,7 @@ async fn helm_waits_until_what_its_chart_brings_lives() {
         helm(verb);
         // Looked at once: nothing is waited for any more.
         let status = app.status().await;
-        let release = status.release.as_ref().expect("a release");
+        let release = status.rollout.release.as_ref().expect("a release");
         assert_eq!(release.step, drover_crds::ReleaseStep::Live, "helm {verb} did not wait for the app: {status:?}");
         assert!(release.image.contains(&format!("hello:{tag}@")), "{release:?}");
         let status = drover_e2e::Environment::named(&namespace, "prod").status().await;
@@ -174,7 +175,7 @@ async fn a_release_that_ends_after_it_served_never_takes_over() {
     let first = repo.push(&[("web.yaml", &hello(&namespace, "1").with_probation().yaml())], "Serve");
     namespace.follow(&repo).await.has_applied(&first).await;
     let app = namespace.app("web");
-    app.comes_to("is on probation", |status| match status.release.as_ref().map(|release| release.step) {
+    app.comes_to("is on probation", |status| match status.rollout.release.as_ref().map(|release| release.step) {
         Some(ReleaseStep::Probation) => Ok(()),
         other => Err(format!("{other:?}")),
     })
@@ -187,7 +188,7 @@ async fn a_release_that_ends_after_it_served_never_takes_over() {
     let message = app
         .comes_to("puts the last good release back", |status| {
             let ready = ready(&status.conditions)?;
-            let stalled = ready.status == "False" && status.serving == Some(1);
+            let stalled = ready.status == "False" && status.rollout.serving == Some(1);
             if stalled && ready.message.contains("was put back") {
                 Ok(ready.message)
             } else {
@@ -196,7 +197,7 @@ async fn a_release_that_ends_after_it_served_never_takes_over() {
         })
         .await;
     assert!(message.contains("served and then exited with code 1"), "{message}");
-    let log = app.status().await.release.and_then(|release| release.problem).expect("a problem").log;
+    let log = app.status().await.rollout.release.and_then(|release| release.problem).expect("a problem").log;
     assert!(log.iter().any(|line| line == "out of memory"), "{log:?}");
     app.answers("/", "hello from version 1").await;
     let seen = prober.until_it_serves().await;
@@ -229,7 +230,7 @@ async fn a_bad_image_that_came_while_the_app_was_off_is_never_live() {
         let commit = push(tag, 0);
         environment.is_ready_at(&commit).await;
         app.comes_to(&format!("is switched off with release {number}"), |status| {
-            let release = status.release.as_ref().ok_or("no release")?;
+            let release = status.rollout.release.as_ref().ok_or("no release")?;
             let ready = ready(&status.conditions)?;
             let is_off =
                 (release.number, ready.reason.as_str(), ready.status.as_str()) == (number, "SwitchedOff", "True");

@@ -11,6 +11,6 @@ mod tests;
 
 pub use news::news;
 pub use pods::{node_to_pull_to, of_release, proven, served_since};
-pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods};
+pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_name};
 pub use rollout::{Asked, Observation, Rollout, is_late, observe, pull_state};
 pub use step::{Harm, Pull, State, Step, next};

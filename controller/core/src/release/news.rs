@@ -1,35 +1,35 @@
 //! What a person is told of, between two statuses.
 
-use drover_crds::{ReleaseOutcome, ReleaseStep, WebAppStatus, condition};
+use drover_crds::{AppStatus, ReleaseOutcome, ReleaseStep, condition};
 
 use super::status::outcome_of;
 use crate::news::{News, Tone};
 use crate::plan::Contested;
 
 /// What a person should be told of, between two statuses: releases that ended, a release that was put back, a refusal.
-pub fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
-    let ready = |status: &WebAppStatus| condition::get(&status.conditions, condition::READY).cloned();
+pub fn news<S: AppStatus>(before: &S, after: &S) -> Vec<News> {
+    let ready = |status: &S| condition::get(status.conditions(), condition::READY).cloned();
     let message = ready(after).map(|c| c.message).unwrap_or_default();
     let mut news = Vec::new();
-    for record in after.history.iter().rev() {
-        if outcome_of(before, record.number) == Some(record.outcome) {
+    for record in after.rollout().history.iter().rev() {
+        if outcome_of(before.rollout(), record.number) == Some(record.outcome) {
             continue;
         }
         let (tone, reason) = ending(record.outcome);
-        let current = after.release.as_ref().is_some_and(|r| r.number == record.number);
+        let current = after.rollout().release.as_ref().is_some_and(|r| r.number == record.number);
         let note =
             if current && !message.is_empty() { message.clone() } else { format!("Release {} ended", record.number) };
         news.push(News { tone, reason: reason.to_owned(), note });
     }
-    let restoring = |s: &WebAppStatus| s.release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
-    if restoring(before) && !restoring(after) && after.serving.is_some() {
+    let restoring = |s: &S| s.rollout().release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
+    if restoring(before) && !restoring(after) && after.rollout().serving.is_some() {
         news.push(News::normal("ReleaseRestored", message.clone()));
     }
     let contested = ready(after).filter(|ready| ready.reason == Contested::REASON);
     if let Some(contested) = contested.filter(|now| ready(before).is_none_or(|before| before.message != now.message)) {
         news.push(News::warning(contested.reason, contested.message));
     }
-    let stalled = condition::get(&after.conditions, condition::STALLED);
+    let stalled = condition::get(after.conditions(), condition::STALLED);
     if let Some(stalled) = stalled
         && news.is_empty()
         && ready(before).map(|c| c.message) != Some(message)

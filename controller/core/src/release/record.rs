@@ -1,19 +1,21 @@
 //! A release as it is written down before anything of it is applied: a ControllerRevision, which Kubernetes never changes.
 
-use drover_crds as crds;
+use drover_crds::AppSpec;
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::workload::build;
-use crate::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, validate};
+use crate::workload::pods::{Image, ImageUser, PodRelease};
+use crate::workload::{App, build};
 
-/// Everything that a release is made of.
+/// Everything that a release is made of; `S` is the spec of the app's kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReleaseData {
+pub struct ReleaseData<S> {
     /// The spec.
-    pub spec: crds::WebAppSpec,
+    pub spec: S,
     /// The image, with its digest where the registry told it.
     pub image: String,
     /// The user that the image is made for.
@@ -28,7 +30,7 @@ pub struct ReleaseData {
     pub asked: Option<String>,
 }
 
-impl ReleaseData {
+impl<S> ReleaseData<S> {
     /// Its image.
     pub fn image(&self) -> Image {
         Image { reference: self.image.clone(), user: self.user.clone() }
@@ -37,30 +39,31 @@ impl ReleaseData {
 
 /// A release and its number.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Release {
+pub struct Release<S> {
     /// Its number.
     pub number: i64,
     /// What it is made of.
-    pub data: ReleaseData,
+    pub data: ReleaseData<S>,
 }
 
-/// What the WebApp asks for now.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+/// What the app asks for now.
+#[derive(Debug)]
+pub struct Wanted<'a, S> {
     /// The spec.
-    pub spec: &'a crds::WebAppSpec,
-    /// The commit that last changed the WebApp.
+    pub spec: &'a S,
+    /// The commit that last changed the app.
     pub commit: Option<&'a str>,
     /// The value of `drover.dev/reconcile-at`.
     pub asked: Option<&'a str>,
 }
 
-impl Wanted<'_> {
-    /// How many pods it asks for.
-    pub fn replicas(&self) -> i32 {
-        replicas(self.spec)
+impl<S> Clone for Wanted<'_, S> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
+
+impl<S> Copy for Wanted<'_, S> {}
 
 /// What a release was last seen to stand for. It begins with what the record says; a commit that only asks for another number of
 /// pods begins no release, and moves it on.
@@ -72,26 +75,28 @@ pub struct Standing<'a> {
     pub replicas: i32,
 }
 
-impl Release {
-    /// The name of the ControllerRevision.
-    pub fn record_name(app: &App, number: i64) -> String {
-        app.child_name(&format!("r{number}"))
-    }
+/// The name of the ControllerRevision of a release.
+pub fn record_name(app: &App, number: i64) -> String {
+    app.child_name(&format!("r{number}"))
+}
 
+impl<S: AppSpec> Release<S> {
     /// What it stood for when it was written down.
     pub fn standing(&self) -> Standing<'_> {
-        Standing { commit: self.data.commit.as_deref(), replicas: replicas(&self.data.spec) }
+        Standing { commit: self.data.commit.as_deref(), replicas: self.data.spec.replicas() }
     }
 
     /// Whether `wanted` needs another release than this one, which stands for `at` by now: the spec or the commit is another one, or
     /// this one failed and a person asks to try again. How many pods run is no part of a release.
-    pub fn is_superseded_by(&self, wanted: &Wanted<'_>, at: Standing<'_>, failed: bool) -> bool {
-        let is_scaled = at.replicas != wanted.replicas();
+    pub fn is_superseded_by(&self, wanted: &Wanted<'_, S>, at: Standing<'_>, failed: bool) -> bool {
+        let is_scaled = at.replicas != wanted.spec.replicas();
         !is_same_but_for_replicas(&self.data.spec, wanted.spec)
             || (at.commit != wanted.commit && !is_scaled)
             || (failed && self.data.asked.as_deref() != wanted.asked)
     }
+}
 
+impl<S: Serialize + DeserializeOwned> Release<S> {
     /// The ControllerRevision.
     ///
     /// # Panics
@@ -99,7 +104,7 @@ impl Release {
     pub fn to_record(&self, app: &App) -> ControllerRevision {
         let data = serde_json::to_value(&self.data).expect("release data serialises to JSON");
         ControllerRevision {
-            metadata: build::bookkeeping(app, Self::record_name(app, self.number)),
+            metadata: build::bookkeeping(app, record_name(app, self.number)),
             revision: self.number,
             data: Some(RawExtension(data)),
         }
@@ -116,33 +121,24 @@ impl Release {
     }
 }
 
-fn replicas(spec: &crds::WebAppSpec) -> i32 {
-    spec.replicas.unwrap_or(1)
-}
-
-fn is_same_but_for_replicas(one: &crds::WebAppSpec, other: &crds::WebAppSpec) -> bool {
-    one == other || crds::WebAppSpec { replicas: other.replicas, ..one.clone() } == *other
+fn is_same_but_for_replicas<S: AppSpec>(one: &S, other: &S) -> bool {
+    one == other || one.with_replicas_of(other) == *other
 }
 
 /// Which release the pods of a new release belong to: that of the previous one where the pods would otherwise be the same,
-/// so that a changed route restarts nothing.
-pub fn carried_pods(
-    app: &App,
+/// so that a changed route restarts nothing. `template` says what the pods of these data would be if they belonged to that release.
+pub fn carried_pods<S, E>(
     number: i64,
-    new: &ReleaseData,
-    previous: Option<&Release>,
-    facts: &Facts<'_>,
-) -> Result<PodRelease, Invalid> {
+    new: &ReleaseData<S>,
+    previous: Option<&Release<S>>,
+    template: impl Fn(&ReleaseData<S>, &PodRelease) -> Result<PodTemplateSpec, E>,
+) -> Result<PodRelease, E> {
     let own = PodRelease { number, commit: new.commit.clone() };
     let Some(previous) = previous else { return Ok(own) };
-    let template = |data: &ReleaseData| {
-        let image = data.image();
-        let facts = Facts { image: &image, pods: &previous.data.pods, ..facts.clone() };
-        validate(app, &data.spec, &facts).map(|v| build::pod_template(&v))
-    };
+    let pods = &previous.data.pods;
     // A previous release that cannot be built any more has no pods to carry over.
-    match (template(new)?, template(&previous.data)) {
-        (new, Ok(old)) if new == old => Ok(previous.data.pods.clone()),
+    match (template(new, pods)?, template(&previous.data, pods)) {
+        (new, Ok(old)) if new == old => Ok(pods.clone()),
         _ => Ok(own),
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use drover_crds::condition::Outcome;
-use drover_crds::{Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, WebAppStatus};
+use drover_crds::{
+    AppSpec, Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, RolloutStatus,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::record::{Release, Standing, Wanted};
@@ -27,12 +29,12 @@ pub fn quotes(reason: &str, problem: &Problem) -> bool {
 }
 
 /// The outcome that is recorded for a release.
-pub fn outcome_of(status: &WebAppStatus, number: i64) -> Option<ReleaseOutcome> {
+pub fn outcome_of(status: &RolloutStatus, number: i64) -> Option<ReleaseOutcome> {
     status.history.iter().find(|r| r.number == number).map(|r| r.outcome)
 }
 
 /// Whether objects of that release were sent, as far as the status tells.
-pub fn was_applied(status: &WebAppStatus, number: i64) -> bool {
+pub fn was_applied(status: &RolloutStatus, number: i64) -> bool {
     let on_its_way = status.release.as_ref().filter(|r| r.number == number).map(|r| r.step);
     match on_its_way {
         Some(
@@ -48,17 +50,17 @@ pub fn was_applied(status: &WebAppStatus, number: i64) -> bool {
 }
 
 /// The newest release before `newest` that became live.
-pub fn last_live(status: &WebAppStatus, newest: i64) -> impl Iterator<Item = i64> {
+pub fn last_live(status: &RolloutStatus, newest: i64) -> impl Iterator<Item = i64> {
     status.history.iter().filter(move |r| r.number < newest && r.outcome == ReleaseOutcome::Live).map(|r| r.number)
 }
 
 /// The release that was put back in the place of that one.
-pub fn put_back(status: &WebAppStatus, number: i64) -> Option<i64> {
+pub fn put_back(status: &RolloutStatus, number: i64) -> Option<i64> {
     status.history.iter().find(|r| r.number == number).and_then(|r| r.put_back)
 }
 
 /// What that release was last seen to stand for.
-pub fn standing<'a>(status: &'a WebAppStatus, release: &'a Release) -> Standing<'a> {
+pub fn standing<'a, S: AppSpec>(status: &'a RolloutStatus, release: &'a Release<S>) -> Standing<'a> {
     let written = release.standing();
     match status.release.as_ref().filter(|r| r.number == release.number) {
         Some(seen) => Standing { commit: seen.commit.as_deref(), replicas: seen.replicas.unwrap_or(written.replicas) },
@@ -66,15 +68,15 @@ pub fn standing<'a>(status: &'a WebAppStatus, release: &'a Release) -> Standing<
     }
 }
 
-/// The release stands for what the WebApp asks for now.
-pub fn stand_for(status: &mut WebAppStatus, wanted: &Wanted<'_>) {
+/// The release stands for what the app asks for now.
+pub fn stand_for<S: AppSpec>(status: &mut RolloutStatus, wanted: &Wanted<'_, S>) {
     if let Some(release) = &mut status.release {
         release.commit = wanted.commit.map(str::to_owned);
-        release.replicas = Some(wanted.replicas());
+        release.replicas = Some(wanted.spec.replicas());
     }
 }
 
-fn remember(status: &mut WebAppStatus, outcome: ReleaseOutcome, put_back: Option<i64>, now: &Time) {
+fn remember(status: &mut RolloutStatus, outcome: ReleaseOutcome, put_back: Option<i64>, now: &Time) {
     let Some(release) = &status.release else { return };
     let record = ReleaseRecord {
         number: release.number,
@@ -96,7 +98,7 @@ fn remember(status: &mut WebAppStatus, outcome: ReleaseOutcome, put_back: Option
 }
 
 /// A release begins: nothing but its number and the image as the spec names it are known.
-pub fn begin(status: &mut WebAppStatus, number: i64, commit: Option<&str>, image: &str, now: &Time) {
+pub fn begin(status: &mut RolloutStatus, number: i64, commit: Option<&str>, image: &str, now: &Time) {
     if status.release.as_ref().is_some_and(|r| r.number == number && r.step == ReleaseStep::ResolveImage) {
         // It could not be resolved before; when it began stays.
         if let Some(release) = &mut status.release {
@@ -126,7 +128,7 @@ pub fn begin(status: &mut WebAppStatus, number: i64, commit: Option<&str>, image
 }
 
 /// Makes `release` the one that the status speaks of, in the step that is known of it.
-pub fn resume(status: &mut WebAppStatus, release: &Release, now: &Time) {
+pub fn resume<S>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
     let number = release.number;
     let unresolved = |r: &ReleaseStatus| r.step == ReleaseStep::ResolveImage;
     if status.release.as_ref().is_some_and(|r| r.number == number && !unresolved(r)) {
@@ -155,21 +157,21 @@ pub fn resume(status: &mut WebAppStatus, release: &Release, now: &Time) {
 }
 
 /// The release goes on to `step`.
-pub fn advance(status: &mut WebAppStatus, step: ReleaseStep) {
+pub fn advance(status: &mut RolloutStatus, step: ReleaseStep) {
     if let Some(release) = &mut status.release {
         release.step = step;
     }
 }
 
 /// What hinders the release now.
-pub fn hinder(status: &mut WebAppStatus, problem: Option<Problem>) {
+pub fn hinder(status: &mut RolloutStatus, problem: Option<Problem>) {
     if let Some(release) = &mut status.release {
         release.problem = problem;
     }
 }
 
 /// A release that is on its way cannot go on. One that ended keeps what is said of it.
-pub fn stuck(status: &mut WebAppStatus, trouble: &Trouble) {
+pub fn stuck(status: &mut RolloutStatus, trouble: &Trouble) {
     let ended = status.release.as_ref().is_none_or(|r| outcome_of(status, r.number).is_some());
     if !ended {
         let problem = Problem { reason: trouble.reason.clone(), message: trouble.to_string(), ..Default::default() };
@@ -178,7 +180,7 @@ pub fn stuck(status: &mut WebAppStatus, trouble: &Trouble) {
 }
 
 /// The release failed in `step`; `restore` is put back.
-pub fn fail(status: &mut WebAppStatus, step: ReleaseStep, problem: Problem, restore: Option<i64>, now: &Time) {
+pub fn fail(status: &mut RolloutStatus, step: ReleaseStep, problem: Problem, restore: Option<i64>, now: &Time) {
     remember(status, ReleaseOutcome::Failed, restore, now);
     if let Some(release) = &mut status.release {
         release.step = if restore.is_some() { ReleaseStep::Restore } else { step };
@@ -190,7 +192,7 @@ pub fn fail(status: &mut WebAppStatus, step: ReleaseStep, problem: Problem, rest
 }
 
 /// The release serves.
-pub fn live(status: &mut WebAppStatus, now: &Time) {
+pub fn live(status: &mut RolloutStatus, now: &Time) {
     remember(status, ReleaseOutcome::Live, None, now);
     status.serving = None;
     if let Some(release) = &mut status.release {
@@ -200,13 +202,13 @@ pub fn live(status: &mut WebAppStatus, now: &Time) {
 }
 
 /// The last good release serves again.
-pub fn restored(status: &mut WebAppStatus, serving: i64) {
+pub fn restored(status: &mut RolloutStatus, serving: i64) {
     status.serving = Some(serving);
     advance(status, ReleaseStep::Rollout);
 }
 
 /// Notes the numbers of the Deployment, and for how long nothing served while the release was brought out.
-pub fn count(status: &mut WebAppStatus, seen: &Observation, now: &Time) {
+pub fn count(status: &mut RolloutStatus, seen: &Observation, now: &Time) {
     let Observation { desired, ready, updated, .. } = *seen;
     status.replicas = Some(ReplicasStatus { desired, ready, updated, summary: format!("{ready}/{desired}") });
     let served_before = status.history.iter().any(|r| r.outcome == ReleaseOutcome::Live);
@@ -238,7 +240,7 @@ pub struct Reached<'a> {
 }
 
 /// What is said of the app.
-pub fn outcome(status: &WebAppStatus, reached: Reached<'_>) -> Outcome {
+pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
     // Where a release was live before, the user is not what is wrong.
     let assumed_user = reached.assumed_user && !status.history.iter().any(|r| r.outcome == ReleaseOutcome::Live);
     let reached = Reached { assumed_user, ..reached };
@@ -325,7 +327,7 @@ fn failed_in(step: ReleaseStep) -> ReleaseStep {
     if step == ReleaseStep::Restore { ReleaseStep::Rollout } else { step }
 }
 
-fn failure(status: &WebAppStatus, release: &ReleaseStatus, reached: Reached<'_>) -> Outcome {
+fn failure(status: &RolloutStatus, release: &ReleaseStatus, reached: Reached<'_>) -> Outcome {
     let number = release.number;
     let why = release.problem.as_ref().map(|p| sentence(p, reached.assumed_user)).unwrap_or_default();
     let good = status.serving.or_else(|| last_live(status, number).next());
@@ -372,15 +374,15 @@ fn sentence(problem: &Problem, assumed_user: bool) -> String {
 }
 
 /// Notes the address of the first route. Where there is none, the one of before stays until the app is as its spec asks.
-pub fn address(status: &mut WebAppStatus, url: Option<String>, outcome: &Outcome) {
+pub fn address(noted: &mut Option<String>, url: Option<String>, outcome: &Outcome) {
     if url.is_some() || matches!(outcome, Outcome::Ready { .. }) {
-        status.url = url;
+        *noted = url;
     }
 }
 
 /// How long to wait before looking at pods again while a release is on its way: often at first, then seldom, and always often while
 /// new pods take requests that they may be failing.
-pub fn pace(status: &WebAppStatus, failed: bool, now: &Time) -> Duration {
+pub fn pace(status: &RolloutStatus, failed: bool, now: &Time) -> Duration {
     if failed && status.release.as_ref().is_none_or(|r| r.step != ReleaseStep::Restore) {
         return Duration::from_mins(1);
     }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use drover_crds::{self as crds, WebAppSpec, WebAppStatus};
+use drover_crds::{self as crds, OwnerKind, RolloutStatus, WebAppSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 
 use super::*;
-use crate::workload::build;
+use crate::workload::pods::{Facts, ImageUser, PodRelease, Shrinking};
 use crate::workload::takeover::Kept;
-use crate::workload::validate::{App, Facts, ImageUser, PodRelease, Shrinking};
+use crate::workload::validate::validate;
+use crate::workload::{App, build};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -17,14 +18,14 @@ proptest! {
     #[test]
     fn two_names_never_collide(a in "[a-z][a-z0-9-]{0,120}[a-z0-9]", b in "[a-z][a-z0-9-]{0,120}[a-z0-9]", release in 1..1_000_000_i64) {
         prop_assume!(a != b);
-        let of = |name: &str| App { namespace: "shop".into(), name: name.to_owned(), uid: None };
+        let of = |name: &str| App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: name.to_owned(), uid: None };
         prop_assert_ne!(of(&a).object_name(), of(&b).object_name());
-        prop_assert_ne!(Release::record_name(&of(&a), release), Release::record_name(&of(&b), release));
+        prop_assert_ne!(record_name(&of(&a), release), record_name(&of(&b), release));
         prop_assert_ne!(build::pull_pod_name(&of(&a), release), build::pull_pod_name(&of(&b), release));
     }
 }
 
-fn data(spec: WebAppSpec, image: &str) -> ReleaseData {
+fn data(spec: WebAppSpec, image: &str) -> ReleaseData<WebAppSpec> {
     ReleaseData {
         spec,
         image: image.to_owned(),
@@ -37,45 +38,48 @@ fn data(spec: WebAppSpec, image: &str) -> ReleaseData {
 
 fn plain_spec() -> WebAppSpec {
     let ports = vec![crds::Port { name: "http".into(), port: 8000, metrics: None }];
-    WebAppSpec { image: "web:1".into(), ports, ..Default::default() }
+    WebAppSpec { pod: crds::PodSpec { image: "web:1".into(), ..Default::default() }, ports, ..Default::default() }
 }
 
 #[test]
 fn only_a_release_that_changes_the_pods_renews_them() {
-    let identity = App { namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
+    let identity = App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
     let previous = Release { number: 4, data: data(plain_spec(), "web:1@sha256:aa") };
-    let image = previous.data.image();
-    let facts = Facts {
-        image: &image,
-        pods: &PodRelease::default(),
-        restarted_at: None,
-        claims: &BTreeMap::new(),
-        shrinking: Shrinking::Refuse,
-        kept: &Kept::default(),
+    let template = |data: &ReleaseData<WebAppSpec>, pods: &PodRelease| {
+        let (image, claims) = (data.image(), BTreeMap::new());
+        let shrinking = Shrinking::Refuse;
+        let facts = Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking };
+        validate(&identity, &data.spec, &facts, &Kept::default()).map(|app| build::pod_template(&app))
     };
-    let carried = |new: &ReleaseData| carried_pods(&identity, 5, new, Some(&previous), &facts).expect("valid");
+    let carried = |new: &ReleaseData<WebAppSpec>| carried_pods(5, new, Some(&previous), template).expect("valid");
     let mut routed = plain_spec();
     let to = crds::RouteTarget { app: Some(crds::AppTarget::default()), service: None };
     routed.routes = vec![crds::Route { host: "a.example.org".into(), path: "/".into(), to }];
     assert_eq!(carried(&data(routed, "web:1@sha256:aa")), previous.data.pods);
     let own = PodRelease { number: 5, commit: Some("c2".into()) };
     assert_eq!(carried(&data(plain_spec(), "web:1@sha256:bb")), own);
-    assert_eq!(carried_pods(&identity, 5, &previous.data, None, &facts), Ok(own));
+    assert_eq!(carried_pods(5, &previous.data, None, template), Ok(own));
 }
 
 #[test]
 fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
-    let identity = |uid: &str| App { namespace: "shop".into(), name: "web".into(), uid: Some(uid.into()) };
+    let identity = |uid: &str| App {
+        kind: OwnerKind::WebApp,
+        namespace: "shop".into(),
+        name: "web".into(),
+        uid: Some(uid.into()),
+    };
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
     let record = release.to_record(&identity("u"));
     assert_eq!(Release::from_record(&identity("u"), &record), Some(release));
-    assert_eq!(Release::from_record(&identity("another"), &record), None);
+    assert_eq!(Release::<WebAppSpec>::from_record(&identity("another"), &record), None);
 }
 
 #[test]
 fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
-    let (spec, other) = (plain_spec(), WebAppSpec { allow_root: Some("needs raw sockets".into()), ..plain_spec() });
+    let (spec, mut other) = (plain_spec(), plain_spec());
+    other.pod.allow_root = Some("needs raw sockets".into());
     let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked };
     let is_superseded = |wanted, failed| release.is_superseded_by(&wanted, release.standing(), failed);
     assert!(!is_superseded(wanted(&spec, "c2", None), false));
@@ -92,7 +96,7 @@ fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
     let off = Wanted { spec: &none, commit: Some("c3"), asked: None };
     let on = Wanted { spec: &one, commit: Some("c4"), asked: None };
     let again = Wanted { spec: &one, commit: Some("c5"), asked: None };
-    let mut status = WebAppStatus::default();
+    let mut status = RolloutStatus::default();
     for (wanted, superseded) in [(off, false), (off, false), (on, false), (on, false), (again, true)] {
         for failed in [false, true] {
             let at = status::standing(&status, &release);

@@ -1,8 +1,14 @@
 //! Pure: the spec of an app and what is known around it → the objects that run it.
 //!
-//! [`validate`] turns the spec into a type in which nothing can be missing, so [`build`], one file per built kind, cannot fail.
-//! [`takeover`] says what is kept of objects that others made.
+//! [`pods`] is what a kind says of its pods, with nothing missing; [`validate`] is a web server, which is pods and what leads to them;
+//! so [`build`], one file per built kind, cannot fail. [`takeover`] says what is kept of objects that others made.
 
+mod app;
 pub mod build;
+mod error;
+pub mod pods;
 pub mod takeover;
 pub mod validate;
+
+pub use app::App;
+pub use error::Invalid;

@@ -1,3 +1,4 @@
-//! What reads golden folders, in one binary.
+//! What reads golden files, in one binary.
 
+mod release;
 mod workload;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use drover_core::render::Object;
 use drover_core::workload::build::{self, PullTarget};
+use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
-use drover_core::workload::validate::{
-    App, Facts, Image, ImageUser, Invalid, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, validate,
-};
-use drover_crds::{self as crds, ANNOTATION_RESTARTED_AT, WebApp, WebAppSpec};
+use drover_core::workload::validate::{ValidatedWebApp, validate};
+use drover_core::workload::{App, Invalid};
+use drover_crds::{self as crds, ANNOTATION_RESTARTED_AT, OwnerKind, WebApp, WebAppSpec};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use proptest::prelude::*;
@@ -50,7 +50,7 @@ struct AssumedClaim {
 fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
     let digest = assumed.digest.as_ref().map(|d| format!("@{d}")).unwrap_or_default();
     let image = Image {
-        reference: format!("{}{digest}", app.spec.image),
+        reference: format!("{}{digest}", app.spec.pod.image),
         user: assumed.user.clone().map_or(ImageUser::Unknown, ImageUser::Known),
     };
     let claim = |c: &AssumedClaim| LiveClaim {
@@ -60,6 +60,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
     };
     let claims = assumed.claims.iter().map(|(name, c)| (name.clone(), claim(c))).collect();
     let identity = App {
+        kind: OwnerKind::WebApp,
         namespace: app.metadata.namespace.clone().expect("a namespace"),
         name: app.metadata.name.clone().expect("a name"),
         uid: Some("3f0ac5d2-0000-4000-8000-000000000000".into()),
@@ -76,13 +77,12 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
             .map(|(_, at)| at.as_str()),
         claims: &claims,
         shrinking: Shrinking::Refuse,
-        kept: &assumed.kept(&identity, &app.spec.ports),
     };
-    validate(&identity, &app.spec, &facts)
+    validate(&identity, &app.spec, &facts, &assumed.kept(&identity, &app.spec.ports))
 }
 
 /// Compares with the file; `UPDATE=1` writes it instead.
-fn compare(file: &Path, actual: &str) {
+pub fn compare(file: &Path, actual: &str) {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(file, actual).expect("written");
     }
@@ -123,7 +123,7 @@ fn golden_folders() {
                     .collect();
                 compare(&case.join("children.yaml"), &format!("---\n{}", documents.join("---\n")));
                 for child in &children {
-                    check_child(child, valid.identity.root);
+                    check_child(child, valid.pods.identity.root);
                 }
             }
             Err(refusal) => {
@@ -276,14 +276,10 @@ fn spec() -> impl Strategy<Value = WebAppSpec> {
         prop::collection::vec(route(), 0..4),
     )
         .prop_map(|((ports, run_as, allow_root), (gunicorn, health, replicas), volumes, routes)| WebAppSpec {
-            image: "web:1".into(),
+            pod: crds::PodSpec { image: "web:1".into(), run_as, allow_root, health, volumes, ..Default::default() },
             ports,
-            run_as,
-            allow_root,
             gunicorn,
-            health,
             replicas,
-            volumes,
             routes,
             ..Default::default()
         })
@@ -308,11 +304,11 @@ proptest! {
                 keys.dedup();
                 prop_assert_eq!(keys.len(), children.len());
                 for child in &children {
-                    check_child(child, valid.identity.root);
+                    check_child(child, valid.pods.identity.root);
                 }
                 let target = PullTarget { release: 12, node: "a".into() };
-                let pull = Object::built(&build::pull_pod(&valid, &target));
-                prop_assert!(valid.identity.root || violations_of_restricted(&pull.json()["spec"]).is_empty());
+                let pull = Object::built(&build::pull_pod(&valid.pods, &target));
+                prop_assert!(valid.pods.identity.root || violations_of_restricted(&pull.json()["spec"]).is_empty());
                 prop_assert!(pull.name().len() <= 63);
                 prop_assert_eq!(build::build(&valid), children);
             }

@@ -219,9 +219,9 @@ fn web_app(object: &DynamicObject) -> WebAppView {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
-        release: status.release,
-        serving: status.serving,
-        replicas: status.replicas,
+        release: status.rollout.release,
+        serving: status.rollout.serving,
+        replicas: status.rollout.replicas,
         url: status.url,
     }
 }

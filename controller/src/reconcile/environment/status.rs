@@ -342,7 +342,8 @@ mod tests {
         show(&mut status, &owner, None);
         show(&mut status, &owner, Some(&Trouble::new("Unreachable", "no answer", Mend::Event)));
         let broken = failure("ConfigMap a/broken", "Broken", "it broke");
-        let expected = [failure("Environment shop/prod", "Unreachable", "no answer"), broken, found.contested.remove(0)];
+        let expected =
+            [failure("Environment shop/prod", "Unreachable", "no answer"), broken, found.contested.remove(0)];
         assert_eq!(status.failures, expected);
     }
 

@@ -3,26 +3,19 @@
 use std::collections::BTreeSet;
 
 use drover_core::plan::owner_of;
-use drover_core::release::Release;
 use drover_core::render::{Object, ObjectKey};
 use drover_core::trouble::{Mend, Trouble};
-use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::takeover::{Found, Phase, handed_over, waits};
-use drover_core::workload::validate::{App, ValidatedWebApp};
-use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner, OwnerKind};
+use drover_core::workload::validate::ValidatedWebApp;
+use drover_core::workload::{App, build};
+use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, Owner};
 use futures::future::try_join_all;
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 
 use super::children::children;
-use super::dereference::key;
-use crate::cluster::{Acting, ApiError, Applied, Cluster, is_conflict, is_not_found};
-
-/// How many releases are kept.
-const KEPT: usize = 10;
+use crate::cluster::{Acting, ApiError, Applied, Cluster};
 
 /// Kinds of children that go when the spec no longer asks for them. Claims are not among them: an edit never deletes data.
 const PRUNED: [&str; 3] = ["Ingress", "PodDisruptionBudget", "NetworkPolicy"];
@@ -59,16 +52,6 @@ pub enum ApplyError {
         /// What hands it over.
         command: String,
     },
-    /// A release record's name is taken by something else.
-    #[error(
-        "ControllerRevision {namespace}/{name} exists already and is not this release: delete it, and drover writes its own"
-    )]
-    ForeignRecord {
-        /// The namespace.
-        namespace: String,
-        /// The name.
-        name: String,
-    },
 }
 
 impl ApplyError {
@@ -77,8 +60,6 @@ impl ApplyError {
         match self {
             Self::Api(error) => error.is_terminal(),
             Self::Unowned { .. } | Self::Foreign { .. } => true,
-            // It may be left from a deleted WebApp of this name, and about to go.
-            Self::ForeignRecord { .. } => false,
         }
     }
 
@@ -86,7 +67,7 @@ impl ApplyError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Api(error) => error.label(),
-            Self::Unowned { .. } | Self::Foreign { .. } | Self::ForeignRecord { .. } => "OwnedByAnother",
+            Self::Unowned { .. } | Self::Foreign { .. } => "OwnedByAnother",
         }
     }
 }
@@ -96,38 +77,6 @@ impl From<ApplyError> for Trouble {
         let mended_by = if error.is_terminal() { Mend::Person } else { Mend::Time };
         Self::new(error.label(), error.to_string(), mended_by)
     }
-}
-
-/// Writes a release down before anything of it is applied. A record that is there with the same content is ours: the process
-/// died after writing it.
-pub async fn write_ahead(acting: &Acting, app: &App, release: &Release) -> Result<(), ApplyError> {
-    let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
-    let record = release.to_record(app);
-    let name = Release::record_name(app, release.number);
-    let Err(error) = api.create(&PostParams::default(), &record).await else { return Ok(()) };
-    let key = key("apps", "ControllerRevision", &app.namespace, &name);
-    if !is_conflict(&error) {
-        return Err(acting.error(error, "create", &key).into());
-    }
-    let found = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))?;
-    // The record of a deleted WebApp of this name, which the garbage collector has not come to yet.
-    if let Some(left) = found.as_ref().filter(|found| is_of_another_life(app, found)) {
-        let preconditions = Preconditions { uid: left.metadata.uid.clone(), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        api.delete(&name, &params).await.map_err(|e| acting.error(e, "delete", &key))?;
-        api.create(&PostParams::default(), &record).await.map_err(|e| acting.error(e, "create", &key))?;
-        return Ok(());
-    }
-    let same = found.as_ref().and_then(|f| Release::from_record(app, f)).is_some_and(|f| f == *release);
-    if same { Ok(()) } else { Err(ApplyError::ForeignRecord { namespace: app.namespace.clone(), name }) }
-}
-
-/// Whether a record belongs to a WebApp of the same name that was deleted.
-fn is_of_another_life(app: &App, record: &ControllerRevision) -> bool {
-    let mut owners = record.metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
-    owners.any(|owner| {
-        owner.kind == OwnerKind::WebApp.as_str() && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref()
-    })
 }
 
 /// Applies the children of `app`, under the definition of WebApps with that uid, and deletes those that it no longer has. None is
@@ -146,7 +95,7 @@ pub async fn apply(
         object.set_annotation(ANNOTATION_DEFINITION, definition);
     }
     let keys: BTreeSet<ObjectKey> = objects.iter().map(Object::key).collect();
-    refuse_foreign(cluster, acting, owner, &app.app, &objects, found).await?;
+    refuse_foreign(cluster, acting, owner, &app.pods.app, &objects, found).await?;
     let handed = found.deployment.as_ref().filter(|d| waits(&d.metadata, &owner.label(), &owner.field_manager()));
     rehearse(acting, owner, &objects, handed, phase).await?;
     if let Some((live, object)) = handed.zip(objects.iter().find(|object| object.kind() == "Deployment")) {
@@ -282,49 +231,4 @@ async fn refuse_foreign(
 fn hand_over_command(app: &App, keys: &[ObjectKey], label: &str) -> String {
     let names: Vec<String> = keys.iter().map(|key| format!("{}/{}", key.kind.to_lowercase(), key.name)).collect();
     format!("kubectl label --overwrite --namespace {} {} {LABEL_OWNER}={label}", app.namespace, names.join(" "))
-}
-
-/// Creates the pod that pulls the image of a release.
-pub async fn start_pull(acting: &Acting, app: &ValidatedWebApp, target: &PullTarget) -> Result<(), ApplyError> {
-    let api: Api<Pod> = Api::namespaced(acting.client(), &app.app.namespace);
-    let pod = build::pull_pod(app, target);
-    match api.create(&PostParams::default(), &pod).await {
-        Ok(_) => Ok(()),
-        Err(error) if is_conflict(&error) => Ok(()),
-        Err(error) => {
-            let name = build::pull_pod_name(&app.app, target.release);
-            Err(acting.error(error, "create", &key("", "Pod", &app.app.namespace, &name)).into())
-        }
-    }
-}
-
-/// Deletes the pod that pulled the image of a release.
-pub async fn end_pull(acting: &Acting, app: &App, release: i64) -> Result<(), ApplyError> {
-    let name = build::pull_pod_name(app, release);
-    delete::<Pod>(acting, app, &name, key("", "Pod", &app.namespace, &name)).await
-}
-
-/// Deletes the records of old releases: the last 10 stay, and `good`, which can be put back.
-pub async fn forget_old(acting: &Acting, app: &App, releases: &[Release], good: Option<i64>) -> Result<(), ApplyError> {
-    for release in releases.iter().skip(KEPT).filter(|r| Some(r.number) != good) {
-        let name = Release::record_name(app, release.number);
-        let key = key("apps", "ControllerRevision", &app.namespace, &name);
-        delete::<ControllerRevision>(acting, app, &name, key).await?;
-    }
-    Ok(())
-}
-
-async fn delete<K>(acting: &Acting, app: &App, name: &str, key: ObjectKey) -> Result<(), ApplyError>
-where
-    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + serde::de::DeserializeOwned
-        + Clone
-        + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(acting.client(), &app.namespace);
-    match api.delete(name, &DeleteParams::background()).await {
-        Ok(_) => Ok(()),
-        Err(error) if is_not_found(&error) => Ok(()),
-        Err(error) => Err(acting.error(error, "delete", &key).into()),
-    }
 }

@@ -1,20 +1,19 @@
 //! `WebApp`: a web server, its volumes and its routes.
 //!
-//! 1. [`dereference`]: what a decision needs besides the spec, read as the namespace's account;
+//! 1. [`dereference`](crate::rollout::dereference): what a decision needs besides the spec, read as the namespace's account;
 //! 2. [`validate`](mod@validate): the spec, with every default filled in (pure);
 //! 3. [`build`]: the children (pure);
-//! 4. [`apply`]: the release written down, the children sent;
+//! 4. [`apply`]: the children sent, once the release is written down;
 //! 5. [`status`]: what a person reads, and [`news`]: what a person is told (pure).
 //!
-//! [`drover_core::release`] says what comes next (pure), [`progress`] does it. A reconcile never waits, not for a registry either (that is
-//! [`Registry`]'s own work): it does what is to be done, and is called again by the event that changes something, or after a time
-//! that it names.
+//! [`drover_core::release`] says what comes next (pure), [`rollout`] does it, and [`web_server`] what only a WebApp knows of. A
+//! reconcile never waits, not for a registry either (that is [`Registry`]'s own work): it does what is to be done, and is called again by
+//! the event that changes something, or after a time that it names.
 
 mod apply;
 mod children;
 mod deletion;
-mod dereference;
-mod progress;
+mod web_server;
 
 use std::collections::BTreeMap;
 
@@ -22,24 +21,26 @@ use drover_core::news::News;
 use drover_core::release::{Wanted, news, status};
 use drover_core::render::Object;
 use drover_core::trouble::Trouble;
-use drover_core::workload::build;
-use drover_core::workload::takeover::Kept;
-use drover_core::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking, validate};
+use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking};
+use drover_core::workload::takeover::{Found, Kept, Phase};
+use drover_core::workload::validate::validate;
+use drover_core::workload::{App, Invalid, build};
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
 use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus};
 use kube::ResourceExt as _;
 
-use self::progress::{Ended, Work};
+use self::web_server::WebServer;
 use crate::cluster::Cluster;
 use crate::driver::Next;
 use crate::registry::Registry;
+use crate::rollout::{self, Rolling};
 use crate::turn::{self, Draft, Gone, It, Kind};
 
 /// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
     let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
-    let identity = App { namespace, name: app.name_any(), uid: app.uid() };
-    let image = Image { reference: app.spec.image.clone(), user: ImageUser::Unknown };
+    let identity = App { kind: OwnerKind::WebApp, namespace, name: app.name_any(), uid: app.uid() };
+    let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown };
     let pods = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
     let facts = Facts {
         image: &image,
@@ -47,9 +48,8 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
-        kept: &Kept::default(),
     };
-    validate(&identity, &app.spec, &facts).map(|valid| build::build(&valid))
+    validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
 }
 
 /// Makes the turns of WebApps.
@@ -82,31 +82,43 @@ impl Kind for WebApps {
             tracing::warn!(owner = %it.owner, %error, "cannot read the definition of WebApps");
         });
         let Ok(Some(definition)) = definition else { return Ok(turn::Ended::Unsaid(Next::Retry)) };
-        let Key { namespace, name } = it.key().clone();
-        let mut work = Work {
+        let (now, Key { namespace, name }) = (it.now(), it.key().clone());
+        let app = App { kind: OwnerKind::WebApp, namespace, name, uid: it.object.uid() };
+        let workload = WebServer {
+            cluster: it.cluster,
+            acting: &it.acting,
+            owner: it.owner,
+            app: &app,
+            definition,
+            now: &now,
+            found: Found::default(),
+            phase: Phase::Done,
+        };
+        let mut rolling = Rolling {
+            workload,
             cluster: it.cluster,
             registry: &self.registry,
             acting: &it.acting,
             owner: it.owner,
-            app: App { namespace, name, uid: it.object.uid() },
+            app: &app,
             wanted: Wanted {
                 spec: &it.object.spec,
                 commit: it.annotation(ANNOTATION_COMMIT),
                 asked: it.annotation(ANNOTATION_RECONCILE_AT),
             },
-            definition,
             restarted_at: it.annotation(ANNOTATION_RESTARTED_AT),
-            now: it.now(),
-            status: &mut draft.status,
+            now: &now,
+            status: &mut draft.status.rollout,
         };
-        let Ended { outcome, url, next } = work.run().await?;
-        status::address(&mut draft.status, url, &outcome);
+        let rollout::Ended { outcome, applied, next } = rolling.run().await?;
+        let url = applied.map_or_else(|| draft.status.url.clone(), |app| app.url());
+        status::address(&mut draft.status.url, url, &outcome);
         Ok(turn::Ended::Said { outcome, next })
     }
 
     fn show(status: &mut WebAppStatus, _: &Owner, trouble: Option<&Trouble>) {
         if let Some(trouble) = trouble {
-            status::stuck(status, trouble);
+            status::stuck(&mut status.rollout, trouble);
         }
     }
 

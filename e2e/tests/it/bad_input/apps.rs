@@ -107,7 +107,8 @@ async fn an_image_that_needs_root_is_told_how_to_ask_for_it() {
     let said = reads(&namespace, "Release 1 failed in step Rollout: ").await;
     let hint = ": its log says why (the image names no user but root, so it runs as user 1000: if it has to write beside its code, set runAs.user or allowRoot); no earlier release can be put back; push a correction";
     assert!(said.contains("exited with code 1") && said.ends_with(hint), "{said}");
-    let log = namespace.app("web").status().await.release.and_then(|release| release.problem).expect("a problem").log;
+    let log =
+        namespace.app("web").status().await.rollout.release.and_then(|release| release.problem).expect("a problem").log;
     assert!(log.iter().any(|line| line.contains("cannot write my data")), "{log:?}");
 }
 

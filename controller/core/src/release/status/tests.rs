@@ -1,9 +1,10 @@
+use drover_crds::WebAppStatus;
 use drover_crds::condition::HasHead as _;
 
 use super::*;
 use crate::news::News;
 use crate::release::news;
-use crate::workload::validate::Invalid;
+use crate::workload::Invalid;
 
 fn at(seconds: i64) -> Time {
     Time(jiff::Timestamp::from_second(seconds).expect("a time"))
@@ -24,8 +25,8 @@ fn seen(ready: i32) -> Observation {
 }
 
 /// A WebApp whose release 1 is live.
-fn one_live() -> WebAppStatus {
-    let mut status = WebAppStatus::default();
+fn one_live() -> RolloutStatus {
+    let mut status = RolloutStatus::default();
     begin(&mut status, 1, Some("aaaaaaaaaaaaaaaa"), "web:1", &at(100));
     advance(&mut status, ReleaseStep::Rollout);
     count(&mut status, &seen(0), &at(101));
@@ -34,7 +35,12 @@ fn one_live() -> WebAppStatus {
     status
 }
 
-fn said(status: &WebAppStatus, failed: bool, rollout: &Rollout) -> Outcome {
+/// The status of a WebApp with these releases.
+fn app(rollout: RolloutStatus) -> WebAppStatus {
+    WebAppStatus { rollout, ..Default::default() }
+}
+
+fn said(status: &RolloutStatus, failed: bool, rollout: &Rollout) -> Outcome {
     outcome(status, Reached { failed, rollout, assumed_user: false })
 }
 
@@ -139,14 +145,14 @@ fn an_image_that_cannot_be_resolved_is_a_problem_of_the_new_release_and_keeps_wh
 
 #[test]
 fn a_crash_of_an_image_of_root_hints_at_the_user() {
-    let told = |mut status: WebAppStatus| {
+    let told = |mut status: RolloutStatus| {
         begin(&mut status, 2, None, "web:2", &at(200));
         fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(215));
         let reached = Reached { failed: true, rollout: &Rollout::Failing(crash()), assumed_user: true };
         let Outcome::Stalled { message, .. } = outcome(&status, reached) else { panic!("stalled") };
         message
     };
-    assert!(told(WebAppStatus::default()).contains("runAs.user"));
+    assert!(told(RolloutStatus::default()).contains("runAs.user"));
     // The same user served before.
     assert!(!told(one_live()).contains("runAs.user"));
 }
@@ -164,9 +170,9 @@ fn pods_are_looked_at_often_at_first_and_seldom_later() {
 
 #[test]
 fn an_unchanged_conclusion_changes_nothing_and_news_are_told_once() {
-    let before = one_live();
+    let before = app(one_live());
     let mut after = before.clone();
-    let outcome = said(&after, false, &Rollout::Complete);
+    let outcome = said(&after.rollout, false, &Rollout::Complete);
     after.conclude(&outcome, Some(1), &at(300));
     let mut again = after.clone();
     again.conclude(&outcome, Some(1), &at(400));
@@ -201,8 +207,8 @@ fn a_live_release_whose_pods_are_replaced_or_gone_says_so() {
 
 #[test]
 fn a_war_is_told_once_while_the_app_is_live_and_never_instead_of_something_worse() {
-    let mut before = one_live();
-    let live = said(&before, false, &Rollout::Complete);
+    let mut before = app(one_live());
+    let live = said(&before.rollout, false, &Rollout::Complete);
     before.conclude(&live, Some(1), &at(120));
     let war = "Service shop/web is changed again and again";
     let mut after = before.clone();
@@ -213,7 +219,7 @@ fn a_war_is_told_once_while_the_app_is_live_and_never_instead_of_something_worse
     assert!(told[0].0 == "Contested" && told[0].1.contains("is live") && told[0].1.contains(war), "{told:?}");
     assert!(news(&after, &after).is_empty(), "that was told");
 
-    let failing = said(&after, false, &Rollout::Failing(crash()));
+    let failing = said(&after.rollout, false, &Rollout::Failing(crash()));
     assert_eq!(contested(failing.clone(), Some(war)), failing);
     assert_eq!(contested(live.clone(), None), live);
 }
@@ -245,12 +251,12 @@ fn an_app_that_is_switched_off_is_as_asked_and_neither_live_nor_failed_by_it() {
 
 #[test]
 fn the_address_stays_while_a_new_one_is_not_known() {
-    let mut status = one_live();
+    let (status, mut noted) = (one_live(), None);
     let live = said(&status, false, &Rollout::Complete);
     let failing = said(&status, false, &Rollout::Failing(crash()));
-    address(&mut status, Some("http://a/".into()), &failing);
-    address(&mut status, None, &failing);
-    assert_eq!(status.url.as_deref(), Some("http://a/"));
-    address(&mut status, None, &live);
-    assert_eq!(status.url, None, "it has no route");
+    address(&mut noted, Some("http://a/".into()), &failing);
+    address(&mut noted, None, &failing);
+    assert_eq!(noted.as_deref(), Some("http://a/"));
+    address(&mut noted, None, &live);
+    assert_eq!(noted, None, "it has no route");
 }

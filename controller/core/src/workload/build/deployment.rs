@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    Affinity, LocalObjectReference, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec, PodTemplateSpec,
-    SeccompProfile, Sysctl,
+    Affinity, Container, ContainerPort, Lifecycle, LifecycleHandler, PodAffinity, PodAffinityTerm, PodSpec,
+    PodTemplateSpec, SleepAction,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{container, metadata, volume};
+use super::{container, metadata, pod, probe};
 use crate::workload::takeover::BESIDE;
-use crate::workload::validate::{Identity, Strategy, ValidatedWebApp};
+use crate::workload::validate::{Strategy, ValidatedWebApp};
+
+/// Seconds for which a pod that is to stop goes on answering, until no proxy sends it requests any more.
+const LEAVE_SECONDS: i64 = 5;
 
 /// Seconds beyond the start-up time within which a rollout has to get on: the scheduler, volumes and the image's pull.
 const ROLLING_ALLOWANCE: i64 = 120;
@@ -27,7 +29,7 @@ const BESIDE_ALLOWANCE: i64 = 600;
 pub fn deployment(app: &ValidatedWebApp) -> Deployment {
     // Where the old pod stops first, the time it takes is part of the rollout.
     let allowance = match app.strategy {
-        Strategy::Recreate => app.drain_seconds + RECREATE_ALLOWANCE,
+        Strategy::Recreate => app.pods.drain_seconds + RECREATE_ALLOWANCE,
         Strategy::Rolling | Strategy::RollingBeside => ROLLING_ALLOWANCE,
     };
     // Kubernetes counts the probation, pod by pod, and lets the old pods serve until it is over: also while no drover runs.
@@ -38,7 +40,7 @@ pub fn deployment(app: &ValidatedWebApp) -> Deployment {
         (app.probation_seconds, app.startup_seconds + app.probation_seconds + allowance)
     };
     Deployment {
-        metadata: metadata::child(&app.app, app.app.object_name()),
+        metadata: metadata::child(&app.pods.app, app.pods.app.object_name()),
         spec: Some(DeploymentSpec {
             replicas: Some(app.replicas),
             selector: app.kept.selector.clone().unwrap_or_else(|| metadata::label_selector(app)),
@@ -68,65 +70,54 @@ fn strategy(strategy: Strategy, beside: bool) -> DeploymentStrategy {
     }
 }
 
-/// The pods.
+/// The pods: what they say themselves, and what makes them take requests.
 pub fn template(app: &ValidatedWebApp) -> PodTemplateSpec {
-    let mut labels = metadata::labels(&app.app);
-    labels.extend(metadata::own_selector(&app.app));
-    labels.extend(app.kept.pod_labels.clone());
-    labels.insert(crds::LABEL_RELEASE.to_owned(), app.pods.number.to_string());
-    let annotations = annotations(app);
-    let secret = |name: &String| LocalObjectReference { name: name.clone() };
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(labels),
-            annotations: (!annotations.is_empty()).then_some(annotations),
+    let pods = &app.pods;
+    let leave_seconds = leave_seconds(app);
+    let container = Container {
+        ports: Some(app.ports.iter().map(port).collect()),
+        startup_probe: Some(probe::startup(&app.probes)),
+        readiness_probe: Some(probe::readiness(&app.probes)),
+        liveness_probe: Some(probe::liveness(&app.probes)),
+        lifecycle: leave_seconds.map(|seconds| Lifecycle {
+            pre_stop: Some(LifecycleHandler { sleep: Some(SleepAction { seconds }), ..Default::default() }),
             ..Default::default()
         }),
-        spec: Some(PodSpec {
-            service_account_name: Some(app.app.object_name()),
-            automount_service_account_token: Some(false),
-            // The variables that Kubernetes sets for every Service of the namespace collide with those of programs:
-            // a Service named gunicorn would configure gunicorn.
-            enable_service_links: Some(false),
-            image_pull_secrets: (!app.pull_secrets.is_empty()).then(|| app.pull_secrets.iter().map(secret).collect()),
-            security_context: Some(pod_security(&app.identity, app.ports.iter().any(|p| p.port < 1024))),
-            affinity: (app.strategy == Strategy::RollingBeside).then(|| beside(app)),
-            termination_grace_period_seconds: Some(
-                container::leave_seconds(app).unwrap_or(0) + app.drain_seconds + container::LEAVE_SECONDS,
-            ),
-            containers: vec![container::container(app)],
-            volumes: Some(volume::volumes(app)),
-            ..Default::default()
-        }),
-    }
+        ..container::container(pods)
+    };
+    let spec = PodSpec {
+        security_context: Some(pod::security(&pods.identity, app.ports.iter().any(|p| p.port < 1024))),
+        affinity: (app.strategy == Strategy::RollingBeside).then(|| beside(app)),
+        termination_grace_period_seconds: Some(leave_seconds.unwrap_or(0) + pod::grace_seconds(pods)),
+        ..pod::spec(pods, container)
+    };
+    let mut found_by = metadata::own_selector(&pods.app);
+    found_by.extend(app.kept.pod_labels.clone());
+    pod::template(pods, found_by, scraped(app), spec)
 }
 
-fn annotations(app: &ValidatedWebApp) -> BTreeMap<String, String> {
-    let mut annotations = BTreeMap::new();
-    if let Some(port) = app.metrics_port {
-        annotations.insert("prometheus.io/scrape".to_owned(), "true".to_owned());
-        annotations.insert("prometheus.io/port".to_owned(), port.to_string());
-    }
-    if let Some(at) = &app.restarted_at {
-        annotations.insert("kubectl.kubernetes.io/restartedAt".to_owned(), at.clone());
-    }
-    annotations
-}
-
-/// Who the pod runs as.
-pub fn pod_security(identity: &Identity, low_port: bool) -> PodSecurityContext {
-    // A safe sysctl, allowed by every Pod Security level: without it only root could listen on ports below 1024.
-    let unprivileged = || Sysctl { name: "net.ipv4.ip_unprivileged_port_start".to_owned(), value: "0".to_owned() };
-    PodSecurityContext {
-        run_as_user: identity.user,
-        run_as_group: identity.group,
-        run_as_non_root: (!identity.root).then_some(true),
-        fs_group: identity.fs_group,
-        fs_group_change_policy: identity.fs_group.map(|_| "OnRootMismatch".to_owned()),
-        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
-        sysctls: (low_port && !identity.root).then(|| vec![unprivileged()]),
+fn port(port: &crds::Port) -> ContainerPort {
+    ContainerPort {
+        name: Some(port.name.clone()),
+        container_port: port.port,
+        protocol: Some("TCP".to_owned()),
         ..Default::default()
     }
+}
+
+/// How long a pod lingers before it is told to stop. Where the old pod has to be gone before the new one starts, lingering
+/// would only lengthen the gap.
+fn leave_seconds(app: &ValidatedWebApp) -> Option<i64> {
+    (app.strategy != Strategy::Recreate).then_some(LEAVE_SECONDS)
+}
+
+/// The annotations by which Prometheus finds the metrics.
+fn scraped(app: &ValidatedWebApp) -> BTreeMap<String, String> {
+    let annotation = |name: &str, value: String| (name.to_owned(), value);
+    app.metrics_port.map_or_else(BTreeMap::new, |port| {
+        [annotation("prometheus.io/scrape", "true".to_owned()), annotation("prometheus.io/port", port.to_string())]
+            .into()
+    })
 }
 
 /// New pods start on the node of the old: the volume that they read is attached there.

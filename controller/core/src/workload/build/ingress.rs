@@ -26,7 +26,7 @@ pub fn ingress(app: &ValidatedWebApp) -> Option<Ingress> {
     let tls: Vec<IngressTLS> = (app.tls.iter())
         .map(|t| IngressTLS { hosts: Some(t.hosts.clone()), secret_name: Some(t.secret.clone()) })
         .collect();
-    let mut meta = metadata::child(&app.app, app.app.object_name());
+    let mut meta = metadata::child(&app.pods.app, app.pods.app.object_name());
     if !app.ingress_annotations.is_empty() {
         meta.annotations = Some(app.ingress_annotations.clone());
     }

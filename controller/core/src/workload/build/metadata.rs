@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use drover_crds as crds;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
+use crate::workload::App;
 use crate::workload::takeover::Kept;
-use crate::workload::validate::{App, ValidatedWebApp};
+use crate::workload::validate::ValidatedWebApp;
 
-type Labels = BTreeMap<String, String>;
+/// Names and values of labels.
+pub type Labels = BTreeMap<String, String>;
 
 fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Labels {
     pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
 }
 
-/// The labels of every child. The WebApp's own labels are never copied.
+/// The labels of every child. The owner's own labels are never copied.
 pub fn labels(app: &App) -> Labels {
     pairs([
         (crds::LABEL_NAME, app.object_name()),
@@ -50,11 +52,11 @@ pub fn selector_text(app: &App, kept: &Kept) -> String {
 }
 
 pub fn label_selector(app: &ValidatedWebApp) -> LabelSelector {
-    LabelSelector { match_labels: Some(pod_selector(&app.app, &app.kept)), ..Default::default() }
+    LabelSelector { match_labels: Some(pod_selector(&app.pods.app, &app.kept)), ..Default::default() }
 }
 
-/// Metadata of a child. It carries no owner reference: Kubernetes would delete it when the definition of WebApps is deleted,
-/// and a `kubectl delete -f crds.yaml` must not take production down. drover deletes the children of a deleted WebApp itself.
+/// Metadata of a child. It carries no owner reference: Kubernetes would delete it when the definition of the owner's kind is
+/// deleted, and a `kubectl delete -f crds.yaml` must not take production down. drover deletes the children of a deleted owner itself.
 pub fn child(app: &App, name: String) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
@@ -65,17 +67,17 @@ pub fn child(app: &App, name: String) -> ObjectMeta {
 }
 
 /// Metadata of what drover keeps for itself, the records of releases and the pods that pull images: nothing serves from it, so
-/// Kubernetes may delete it with the WebApp.
+/// Kubernetes may delete it with the owner.
 pub fn bookkeeping(app: &App, name: String) -> ObjectMeta {
     ObjectMeta { owner_references: owner(app).map(|o| vec![o]), ..child(app, name) }
 }
 
-/// The reference to the WebApp. It does not block the owner's deletion: that needs a right on the owner's finalizers which
+/// The reference to the owner. It does not block the owner's deletion: that needs a right on the owner's finalizers which
 /// the namespace's account has no other use for.
 pub fn owner(app: &App) -> Option<OwnerReference> {
     app.uid.clone().map(|uid| OwnerReference {
         api_version: format!("{}/{}", crds::GROUP, crds::VERSION),
-        kind: crds::OwnerKind::WebApp.to_string(),
+        kind: app.kind.to_string(),
         name: app.name.clone(),
         uid,
         controller: Some(true),

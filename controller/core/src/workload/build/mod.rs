@@ -6,7 +6,9 @@ mod deployment;
 mod ingress;
 mod metadata;
 mod network_policy;
+mod pod;
 mod pod_disruption_budget;
+mod probe;
 mod pull_pod;
 mod pvc;
 mod service;
@@ -23,12 +25,14 @@ pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 
 /// Every child of `app`, in the order in which a reader expects them.
 pub fn build(app: &ValidatedWebApp) -> Vec<Object> {
-    let mut objects = vec![Object::built(&service_account::service_account(app))];
-    objects.extend(app.claims().map(|claim| Object::built(&pvc::pvc(app, claim))));
+    let (owner, pods) = (&app.pods.app, || metadata::label_selector(app));
+    let mut objects = vec![Object::built(&service_account::service_account(owner))];
+    objects.extend(app.pods.claims().map(|claim| Object::built(&pvc::pvc(owner, claim))));
     objects.push(Object::built(&service::service(app)));
-    objects.push(Object::built(&network_policy::network_policy(app)));
+    objects.push(Object::built(&network_policy::network_policy(owner, pods(), &app.ports)));
     objects.push(Object::built(&deployment::deployment(app)));
-    objects.extend(pod_disruption_budget::pod_disruption_budget(app).map(|o| Object::built(&o)));
+    let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
+    objects.extend(budget.map(|o| Object::built(&o)));
     objects.extend(ingress::ingress(app).map(|o| Object::built(&o)));
     objects
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use drover_crds as crds;
-use k8s_openapi::api::core::v1::{Container, LocalObjectReference, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::{container, deployment, metadata};
-use crate::workload::validate::{App, ValidatedWebApp};
+use super::{container, metadata, pod};
+use crate::workload::App;
+use crate::workload::pods::Pods;
 
 /// Where an image is brought, for which release.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +30,12 @@ fn amounts(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
 
 /// A pod that runs `true` from the image and mounts nothing. Whether the image has such a program does not matter: the
 /// kubelet pulls before it looks.
-pub fn pull_pod(app: &ValidatedWebApp, target: &PullTarget) -> Pod {
-    let mut meta = metadata::bookkeeping(&app.app, pull_pod_name(&app.app, target.release));
+pub fn pull_pod(pods: &Pods, target: &PullTarget) -> Pod {
+    let mut meta = metadata::bookkeeping(&pods.app, pull_pod_name(&pods.app, target.release));
     if let Some(labels) = &mut meta.labels {
         labels.insert(crds::LABEL_COMPONENT.to_owned(), "pull".to_owned());
         labels.insert(crds::LABEL_RELEASE.to_owned(), target.release.to_string());
     }
-    let secret = |name: &String| LocalObjectReference { name: name.clone() };
     Pod {
         metadata: meta,
         spec: Some(PodSpec {
@@ -45,12 +45,12 @@ pub fn pull_pod(app: &ValidatedWebApp, target: &PullTarget) -> Pod {
             termination_grace_period_seconds: Some(0),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            image_pull_secrets: (!app.pull_secrets.is_empty()).then(|| app.pull_secrets.iter().map(secret).collect()),
-            security_context: Some(deployment::pod_security(&app.identity, false)),
+            image_pull_secrets: pod::pull_secrets(pods),
+            security_context: Some(pod::security(&pods.identity, false)),
             containers: vec![Container {
                 name: container::APP.to_owned(),
-                image: Some(app.image.clone()),
-                image_pull_policy: app.pull_policy.map(|p| p.as_str().to_owned()),
+                image: Some(pods.image.clone()),
+                image_pull_policy: pods.pull_policy.map(|p| p.as_str().to_owned()),
                 command: Some(vec!["true".to_owned()]),
                 // Little, but said, so that a namespace's quota takes it.
                 resources: Some(ResourceRequirements {
@@ -58,7 +58,7 @@ pub fn pull_pod(app: &ValidatedWebApp, target: &PullTarget) -> Pod {
                     limits: Some(amounts("100m", "64Mi")),
                     claims: None,
                 }),
-                security_context: Some(container::security(app.identity.root)),
+                security_context: Some(container::security(pods.identity.root)),
                 ..Default::default()
             }],
             ..Default::default()

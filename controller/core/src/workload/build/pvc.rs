@@ -1,4 +1,4 @@
-//! A claim. One that is retained says so in an annotation, which outlives the WebApp and its spec.
+//! A claim. One that is retained says so in an annotation, which outlives the owner and its spec.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,12 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpe
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::metadata;
-use crate::workload::validate::{ValidatedClaim, ValidatedWebApp};
+use crate::workload::App;
+use crate::workload::pods::ValidatedClaim;
 use drover_crds::ANNOTATION_PRUNE;
 
-pub fn pvc(app: &ValidatedWebApp, claim: &ValidatedClaim) -> PersistentVolumeClaim {
-    let mut meta = metadata::child(&app.app, claim.name.clone());
+pub fn pvc(app: &App, claim: &ValidatedClaim) -> PersistentVolumeClaim {
+    let mut meta = metadata::child(app, claim.name.clone());
     if claim.retain {
         meta.annotations = Some(BTreeMap::from([(ANNOTATION_PRUNE.to_owned(), "disabled".to_owned())]));
     }

@@ -23,10 +23,10 @@ pub fn service(app: &ValidatedWebApp) -> Service {
         ..Default::default()
     };
     Service {
-        metadata: metadata::child(&app.app, app.app.object_name()),
+        metadata: metadata::child(&app.pods.app, app.pods.app.object_name()),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
-            selector: Some(metadata::pod_selector(&app.app, &app.kept)),
+            selector: Some(metadata::pod_selector(&app.pods.app, &app.kept)),
             ports: Some(app.ports.iter().map(port).chain(app.kept.ports.iter().map(kept)).collect()),
             ..Default::default()
         }),

@@ -3,11 +3,11 @@
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::metadata;
-use crate::workload::validate::ValidatedWebApp;
+use crate::workload::App;
 
-pub fn service_account(app: &ValidatedWebApp) -> ServiceAccount {
+pub fn service_account(app: &App) -> ServiceAccount {
     ServiceAccount {
-        metadata: metadata::child(&app.app, app.app.object_name()),
+        metadata: metadata::child(app, app.object_name()),
         automount_service_account_token: Some(false),
         ..Default::default()
     }

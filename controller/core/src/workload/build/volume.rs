@@ -1,4 +1,4 @@
-//! Volumes and mounts of the pod.
+//! Volumes and mounts of pods.
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, NFSVolumeSource, PersistentVolumeClaimVolumeSource,
@@ -6,35 +6,35 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::workload::validate::{ValidatedVolume, ValidatedWebApp, VolumeSource};
+use crate::workload::pods::{Pods, ValidatedVolume, VolumeSource};
 
 /// The home of a user that the image has none for. Not below a path that images keep code in.
 pub const HOME: &str = "/home/drover";
 
 /// Folders that are writable without asking, whoever the app runs as.
-fn scratch(app: &ValidatedWebApp) -> impl Iterator<Item = (&'static str, &'static str)> {
+fn scratch(pods: &Pods) -> impl Iterator<Item = (&'static str, &'static str)> {
     let mounted =
-        |path: &str| app.volumes.iter().flat_map(|v| &v.mounts).any(|m| m.mount_path.trim_end_matches('/') == path);
-    let home = brings_home(app).then_some(("drover-home", HOME));
+        |path: &str| pods.volumes.iter().flat_map(|v| &v.mounts).any(|m| m.mount_path.trim_end_matches('/') == path);
+    let home = brings_home(pods).then_some(("drover-home", HOME));
     let folders = [Some(("drover-tmp", "/tmp")), Some(("drover-var-tmp", "/var/tmp")), home];
     folders.into_iter().flatten().filter(move |(_, path)| !mounted(path))
 }
 
 /// Whether the pod sets HOME: the user has none in the image, and the spec sets none.
-pub fn brings_home(app: &ValidatedWebApp) -> bool {
-    app.identity.home && !app.env.iter().any(|e| e.name == "HOME")
+pub fn brings_home(pods: &Pods) -> bool {
+    pods.identity.home && !pods.env.iter().any(|e| e.name == "HOME")
 }
 
-pub fn volumes(app: &ValidatedWebApp) -> Vec<Volume> {
+pub fn volumes(pods: &Pods) -> Vec<Volume> {
     let empty = |(name, _): (&str, _)| Volume {
         name: name.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Default::default()
     };
-    app.volumes.iter().map(volume).chain(scratch(app).map(empty)).collect()
+    pods.volumes.iter().map(volume).chain(scratch(pods).map(empty)).collect()
 }
 
-pub fn mounts(app: &ValidatedWebApp) -> Vec<VolumeMount> {
+pub fn mounts(pods: &Pods) -> Vec<VolumeMount> {
     let of_volume = |v: &ValidatedVolume| -> Vec<VolumeMount> {
         let mount = |m: &drover_crds::Mount| VolumeMount {
             name: v.name.clone(),
@@ -50,7 +50,7 @@ pub fn mounts(app: &ValidatedWebApp) -> Vec<VolumeMount> {
         mount_path: path.to_owned(),
         ..Default::default()
     };
-    app.volumes.iter().flat_map(of_volume).chain(scratch(app).map(of_scratch)).collect()
+    pods.volumes.iter().flat_map(of_volume).chain(scratch(pods).map(of_scratch)).collect()
 }
 
 fn volume(volume: &ValidatedVolume) -> Volume {

@@ -3,82 +3,19 @@
 //! What the API server has checked is checked again where building depends on it: `drover render` works without an API
 //! server, and a release that is put back may be older than the rules.
 
-mod error;
-mod identity;
 mod probes;
 mod routes;
-mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_crds as crds;
 
+use super::pods::{Access, Facts, Pods, ValidatedVolume, seconds, unique};
 use super::takeover::Kept;
+use super::{App, Invalid};
 
-pub use error::Invalid;
-pub use identity::{Identity, ImageUser};
 pub use probes::{Check, Probes};
 pub use routes::{TlsEntry, ValidatedRoute};
-pub use volumes::{Access, LiveClaim, Shrinking, ValidatedClaim, ValidatedVolume, VolumeSource};
-
-/// Which WebApp.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct App {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name, as it was written.
-    pub name: String,
-    /// Its uid; `None` where there is no cluster.
-    pub uid: Option<String>,
-}
-
-impl App {
-    /// The name of its children, and the value of its labels: its own name, cut to what a label holds.
-    pub fn object_name(&self) -> String {
-        crds::bounded_name(&self.name)
-    }
-
-    /// The name of a further child.
-    pub fn child_name(&self, suffix: &str) -> String {
-        crds::bounded_name(&format!("{}-{suffix}", self.name))
-    }
-}
-
-/// The image of a release.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// As pods name it: with its digest where that is known.
-    pub reference: String,
-    /// The user that it runs as.
-    pub user: ImageUser,
-}
-
-/// The release that last changed the pods: a release that changes only a route leaves them alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct PodRelease {
-    /// Its number.
-    pub number: i64,
-    /// Its commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<String>,
-}
-
-/// What a WebApp is validated with.
-#[derive(Clone, Debug)]
-pub struct Facts<'a> {
-    /// The image of the release.
-    pub image: &'a Image,
-    /// The release that last changed the pods.
-    pub pods: &'a PodRelease,
-    /// The value of `drover.dev/restarted-at`.
-    pub restarted_at: Option<&'a str>,
-    /// The claims of the namespace that the app mounts, as they are.
-    pub claims: &'a BTreeMap<String, LiveClaim>,
-    /// What to do about a claim that is larger than the spec asks.
-    pub shrinking: Shrinking,
-    /// What is kept of objects that were there before.
-    pub kept: &'a Kept,
-}
 
 /// How new pods take over from old ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,44 +31,22 @@ pub enum Strategy {
 /// A WebApp in which nothing is missing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidatedWebApp {
-    /// Which.
-    pub app: App,
-    /// The image as pods name it.
-    pub image: String,
-    /// When the node pulls it.
-    pub pull_policy: Option<crds::ImagePullPolicy>,
-    /// Names of the Secrets it is pulled with.
-    pub pull_secrets: Vec<String>,
-    /// Who the app runs as.
-    pub identity: Identity,
-    /// The program.
-    pub command: Option<Vec<String>>,
-    /// Its arguments.
-    pub args: Option<Vec<String>>,
-    /// All ports; never empty.
+    /// Its pods.
+    pub pods: Pods,
+    /// The ports on which they listen; never empty.
     pub ports: Vec<crds::Port>,
     /// The number of the metrics port.
     pub metrics_port: Option<i32>,
-    /// Environment variables of the spec.
-    pub env: Vec<crds::EnvVar>,
-    /// Sources of further ones.
-    pub env_from: Vec<crds::EnvFrom>,
-    /// CPU and memory.
-    pub resources: crds::Resources,
     /// Number of pods.
     pub replicas: i32,
     /// How new pods take over.
     pub strategy: Strategy,
-    /// Seconds that requests under way may take when a pod stops.
-    pub drain_seconds: i64,
     /// Seconds that the app may take to start.
     pub startup_seconds: i64,
     /// Seconds for which new pods must serve before old ones may go.
     pub probation_seconds: i64,
     /// Its probes.
     pub probes: Probes,
-    /// Its volumes.
-    pub volumes: Vec<ValidatedVolume>,
     /// Where requests from outside go.
     pub routes: Vec<ValidatedRoute>,
     /// Certificates.
@@ -140,82 +55,67 @@ pub struct ValidatedWebApp {
     pub ingress_class: Option<String>,
     /// Annotations of the Ingress.
     pub ingress_annotations: BTreeMap<String, String>,
-    /// The release that last changed the pods.
-    pub pods: PodRelease,
-    /// When a person last asked for new pods.
-    pub restarted_at: Option<String>,
     /// What is kept of objects that were there before.
     pub kept: Kept,
 }
 
 impl ValidatedWebApp {
-    /// The claims that drover makes.
-    pub fn claims(&self) -> impl Iterator<Item = &ValidatedClaim> {
-        self.volumes.iter().filter_map(|v| match &v.source {
-            VolumeSource::Claim(claim) => Some(claim),
-            _ => None,
-        })
-    }
-
     /// Address of the first route.
     pub fn url(&self) -> Option<String> {
         routes::url(&self.routes, &self.tls)
     }
 }
 
-/// Checks `spec` and fills in every default.
-pub fn validate(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result<ValidatedWebApp, Invalid> {
+/// Checks `spec` and fills in every default; `kept` is what it keeps of objects that were there before.
+pub fn validate(
+    app: &App,
+    spec: &crds::WebAppSpec,
+    facts: &Facts<'_>,
+    kept: &Kept,
+) -> Result<ValidatedWebApp, Invalid> {
     name(app)?;
     let main_port = main_port(&spec.ports)?.clone();
-    let identity = identity::identity(spec, facts.image)?;
+    let pods = Pods::validated(app, &spec.pod, facts)?;
     let command = command(spec, main_port.port)?;
-    let volumes = volumes::volumes(app, spec, facts)?;
     let replicas = spec.replicas.unwrap_or(1).max(0);
-    let strategy = volumes::strategy(&volumes, replicas)?;
+    let strategy = strategy(&pods.volumes, replicas)?;
     let routes = routes::routes(app, spec, &main_port)?;
     let tls = routes::tls(spec, &routes)?;
     let probes = probes::probes(spec, &main_port)?;
-    let gunicorn_timeout = spec.gunicorn.as_ref().and_then(|g| g.timeout);
-    let drain = spec.drain.as_ref().and_then(|d| d.timeout).or(gunicorn_timeout);
+    let health = spec.pod.health.as_ref();
     let expose = spec.expose.clone().unwrap_or_default();
-    unique("env", spec.env.iter().map(|e| e.name.as_str()))?;
     Ok(ValidatedWebApp {
-        app: app.clone(),
-        image: facts.image.reference.clone(),
-        pull_policy: spec.image_pull_policy,
-        pull_secrets: spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
-        identity,
-        command,
-        args: spec.args.clone(),
+        pods: Pods { command, drain_seconds: seconds(drain(spec), 30), ..pods },
         metrics_port: spec.ports.iter().find(|p| p.is_metrics()).map(|p| p.port),
         ports: spec.ports.clone(),
-        env: spec.env.clone(),
-        env_from: spec.env_from.clone(),
-        resources: spec.resources.clone().unwrap_or_default(),
         replicas,
         strategy,
-        drain_seconds: seconds(drain, 30),
-        startup_seconds: seconds(spec.health.as_ref().and_then(|h| h.startup_timeout), 120),
-        probation_seconds: seconds(spec.health.as_ref().and_then(|h| h.probation), 10),
+        startup_seconds: seconds(health.and_then(|h| h.startup_timeout), 120),
+        probation_seconds: seconds(health.and_then(|h| h.probation), 10),
         probes,
-        volumes,
         routes,
         tls,
         ingress_class: expose.ingress_class_name,
         ingress_annotations: expose.annotations,
-        pods: facts.pods.clone(),
-        restarted_at: facts.restarted_at.map(str::to_owned),
-        kept: facts.kept.clone(),
+        kept: kept.clone(),
     })
 }
 
-/// How new pods take over from old ones, from the spec alone: a claim that exists already counts as held by one node.
-pub fn needs_recreate(spec: &crds::WebAppSpec, claims: &BTreeMap<String, LiveClaim>) -> bool {
-    spec.volumes.iter().any(|v| volumes::access(v, claims) == Access::OnePod)
+/// How long requests under way may take when a pod stops, where the spec says so.
+fn drain(spec: &crds::WebAppSpec) -> Option<crds::Duration> {
+    spec.pod.drain.as_ref().and_then(|d| d.timeout).or(spec.gunicorn.as_ref().and_then(|g| g.timeout))
 }
 
-fn seconds(duration: Option<crds::Duration>, default: i64) -> i64 {
-    duration.map_or(default, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX).min(86_400))
+/// How new pods of an app with these volumes take over.
+fn strategy(volumes: &[ValidatedVolume], replicas: i32) -> Result<Strategy, Invalid> {
+    if let Some(held) = volumes.iter().find(|v| v.access == Access::OnePod) {
+        if replicas > 1 {
+            return Err(Invalid::HeldByOne { volume: held.name.clone(), replicas });
+        }
+        return Ok(Strategy::Recreate);
+    }
+    let beside = volumes.iter().any(|v| v.access == Access::OneNode);
+    Ok(if beside { Strategy::RollingBeside } else { Strategy::Rolling })
 }
 
 fn name(app: &App) -> Result<(), Invalid> {
@@ -253,31 +153,21 @@ fn port_named<'a>(
     })
 }
 
-fn unique<'a>(list: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
-    let mut seen = BTreeSet::new();
-    for name in names {
-        if !seen.insert(name) {
-            return Err(Invalid::Twice { list, name: name.to_owned() });
-        }
-    }
-    Ok(())
-}
-
 /// The container's command.
 fn command(spec: &crds::WebAppSpec, port: i32) -> Result<Option<Vec<String>>, Invalid> {
-    let Some(gunicorn) = &spec.gunicorn else { return Ok(spec.command.clone()) };
-    if spec.command.is_some() {
+    let Some(gunicorn) = &spec.gunicorn else { return Ok(spec.pod.command.clone()) };
+    if spec.pod.command.is_some() {
         return Err(Invalid::CommandAndGunicorn);
     }
     let mut command = vec!["gunicorn".to_owned(), gunicorn.app.clone(), "--bind".into(), format!("0.0.0.0:{port}")];
     // A flag wins over the image's gunicorn.conf.py, so only what the spec says becomes one.
-    if let Some(workers) = workers(gunicorn, spec.resources.as_ref())? {
+    if let Some(workers) = workers(gunicorn, spec.pod.resources.as_ref())? {
         command.extend(["--workers".into(), workers.to_string()]);
     }
     if let Some(timeout) = gunicorn.timeout {
         command.extend(["--timeout".into(), timeout.as_secs().to_string()]);
     }
-    if let Some(drain) = spec.drain.as_ref().and_then(|d| d.timeout).or(gunicorn.timeout) {
+    if let Some(drain) = drain(spec) {
         command.extend(["--graceful-timeout".into(), drain.as_secs().to_string()]);
     }
     Ok(Some(command))

@@ -2,7 +2,9 @@
 
 use drover_crds as crds;
 
-use super::{Invalid, port_named, seconds};
+use super::port_named;
+use crate::workload::Invalid;
+use crate::workload::pods::seconds;
 
 /// A question that the kubelet asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ fn count(total: i64, each: i64) -> i32 {
 }
 
 pub(super) fn probes(spec: &crds::WebAppSpec, main: &crds::Port) -> Result<Probes, Invalid> {
-    let health = spec.health.clone().unwrap_or_default();
+    let health = spec.pod.health.clone().unwrap_or_default();
     let port = port_named(&spec.ports, health.port.as_deref(), main, "health.port")?.name.clone();
     let first_route = spec.routes.first().map(|r| r.host.clone()).filter(|h| !h.starts_with('*'));
     let host = health.host.clone().or(first_route);
@@ -95,7 +97,8 @@ mod tests {
         let serves = |gunicorn, command: Option<Vec<String>>| {
             let health = command.map(|command| crds::Health { command: Some(command), ..Default::default() });
             let ports = vec![crds::Port { name: "http".into(), port: 80, metrics: None }];
-            let spec = crds::WebAppSpec { ports, gunicorn, health, ..Default::default() };
+            let pod = crds::PodSpec { health, ..Default::default() };
+            let spec = crds::WebAppSpec { pod, ports, gunicorn, ..Default::default() };
             probes(&spec, &spec.ports[0]).expect("valid").serves
         };
         let port = || "http".to_owned();
@@ -109,15 +112,16 @@ mod tests {
     #[test]
     fn a_restart_is_always_slower_than_a_request_and_than_becoming_not_ready() {
         for (request, wanted) in [(30, 10), (180, 10), (180, 600), (3600, 60), (1, 10)] {
+            let health = crds::Health {
+                restart_after: Some(crds::Duration::from_secs(wanted)),
+                path: Some("/".into()),
+                ..Default::default()
+            };
             let spec = crds::WebAppSpec {
+                pod: crds::PodSpec { health: Some(health), ..Default::default() },
                 ports: vec![crds::Port { name: "http".into(), port: 80, metrics: None }],
                 gunicorn: Some(crds::Gunicorn {
                     timeout: Some(crds::Duration::from_secs(request)),
-                    ..Default::default()
-                }),
-                health: Some(crds::Health {
-                    restart_after: Some(crds::Duration::from_secs(wanted)),
-                    path: Some("/".into()),
                     ..Default::default()
                 }),
                 ..Default::default()

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use drover_crds as crds;
 
-use super::{App, Invalid, port_named};
+use super::port_named;
+use crate::workload::{App, Invalid};
 
 /// A host and path, and the Service's port that they lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]

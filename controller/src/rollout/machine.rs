@@ -9,56 +9,54 @@ use drover_core::release::{
     node_to_pull_to, observe, of_release, proven, pull_state, served_since,
 };
 use drover_core::trouble::{Mend, Trouble};
-use drover_core::workload::build::{self, PullTarget};
-use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
-use drover_core::workload::validate::{
-    App, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, ValidatedWebApp, needs_recreate, validate,
-};
+use drover_core::workload::App;
+use drover_core::workload::build::PullTarget;
+use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
 use drover_crds::condition::Outcome;
-use drover_crds::{self as crds, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, WebApp, WebAppStatus};
+use drover_crds::{self as crds, AppSpec as _, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, RolloutStatus};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::children::children;
-use super::{apply, dereference};
-use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
+use super::records::{forget_old, releases, write_ahead};
+use super::{Workload, dereference, image, pull};
+use crate::cluster::{Acting, ApiError, Cluster, current_uid};
 use crate::driver::Next;
-use crate::registry::{self, Answer, Registry, has_digest};
+use crate::registry::Registry;
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
 const MOST_STEPS: usize = 12;
 
-/// One reconcile of one WebApp.
-pub struct Work<'a> {
+/// One turn of one app.
+pub struct Rolling<'a, W: Workload> {
+    /// What its kind does itself.
+    pub workload: W,
     /// The cluster.
     pub cluster: &'a Cluster,
     /// Where images are resolved.
     pub registry: &'a Registry,
     /// The namespace's account.
     pub acting: &'a Acting,
-    /// Whose children these are.
+    /// Whose pods these are.
     pub owner: &'a Owner,
-    /// Which WebApp.
-    pub app: App,
+    /// The same.
+    pub app: &'a App,
     /// What it asks for.
-    pub wanted: Wanted<'a>,
-    /// The uid of the definition of WebApps.
-    pub definition: &'a str,
+    pub wanted: Wanted<'a, W::Spec>,
     /// When a person last asked for new pods.
     pub restarted_at: Option<&'a str>,
-    /// The time of this reconcile.
-    pub now: Time,
+    /// The time of this turn.
+    pub now: &'a Time,
     /// The status, as it grows.
-    pub status: &'a mut WebAppStatus,
+    pub status: &'a mut RolloutStatus,
 }
 
-/// How a reconcile ended that met no failure.
-pub struct Ended {
+/// How a turn ended that met no failure.
+pub struct Ended<V> {
     /// What the status says.
     pub outcome: Outcome,
-    /// Address of the first route.
-    pub url: Option<String>,
+    /// What was applied.
+    pub applied: Option<V>,
     /// When to look again.
     pub next: Next,
 }
@@ -72,12 +70,10 @@ enum Begun {
 }
 
 /// What is known of the releases while the steps are done.
-struct Known {
-    releases: Vec<Release>,
+struct Known<W: Workload> {
+    releases: Vec<Release<W::Spec>>,
     claims: BTreeMap<String, LiveClaim>,
-    /// What there is of the app's name.
-    found: Found,
-    applied: Option<(i64, ValidatedWebApp)>,
+    applied: Option<(i64, W::Valid)>,
     rollout: Rollout,
     /// A pod that the newest release brought has served.
     served: bool,
@@ -85,25 +81,29 @@ struct Known {
     assumed_user: bool,
 }
 
-impl Known {
-    fn release(&self, number: i64) -> Option<&Release> {
+impl<W: Workload> Known<W> {
+    fn release(&self, number: i64) -> Option<&Release<W::Spec>> {
         self.releases.iter().find(|r| r.number == number)
     }
 
-    fn newest(&self) -> Option<&Release> {
+    fn newest(&self) -> Option<&Release<W::Spec>> {
         self.releases.first()
     }
 }
 
-impl Work<'_> {
+impl<W: Workload> Rolling<'_, W> {
     /// Does what is to be done now.
-    pub async fn run(&mut self) -> Result<Ended, Trouble> {
-        let releases = dereference::releases(self.acting, &self.app).await?;
-        let (claims, found) = tokio::try_join!(self.claims(&releases), self.found())?;
+    pub async fn run(&mut self) -> Result<Ended<W::Valid>, Trouble> {
+        let (acting, app) = (self.acting, self.app);
+        let releases: Vec<Release<W::Spec>> = releases(acting, app).await?;
+        // What the spec, the newest release and the one before mount.
+        let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
+        specs.push(self.wanted.spec.pod());
+        let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs).await?) };
+        let (claims, ()) = tokio::try_join!(claims, self.workload.look())?;
         let mut known = Known {
             releases,
             claims,
-            found,
             applied: None,
             rollout: Rollout::Progressing(None),
             served: false,
@@ -126,7 +126,7 @@ impl Work<'_> {
                 Step::StartPull { node } => {
                     self.start_pull(&known, node).await?;
                     status::advance(self.status, ReleaseStep::PullImage);
-                    return Ok(self.end(&state, &known));
+                    return Ok(self.end(&state, known));
                 }
                 Step::Apply { release } => {
                     if let Err(trouble) = self.apply(release, &state, &mut known).await {
@@ -139,77 +139,41 @@ impl Work<'_> {
                 }
                 Step::Fail { step, problem, restore } => {
                     self.end_pull(&known, &state).await?;
-                    status::fail(self.status, step, problem, restore, &self.now);
+                    status::fail(self.status, step, problem, restore, self.now);
                     // Apply again: what is put back, or what goes on.
                     known.applied = known.applied.filter(|_| restore.is_none());
                     if restore.is_none() && known.applied.is_some() {
-                        return Ok(self.end_failed(&state, &known));
+                        return Ok(self.end_failed(&state, known));
                     }
                 }
                 Step::Live => {
-                    status::live(self.status, &self.now);
+                    status::live(self.status, self.now);
                     self.end_pull(&known, &state).await?;
-                    apply::forget_old(self.acting, &self.app, &known.releases, state.newest).await?;
+                    forget_old(self.acting, self.app, &known.releases, state.newest).await?;
                 }
                 Step::Restored { release } => status::restored(self.status, release),
-                Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, &known)),
+                Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, known)),
             }
         }
         let state = self.state(&mut known).await?;
-        Ok(self.end(&state, &known))
-    }
-
-    /// The claims that the spec, the newest release and the one before mount.
-    async fn claims(&self, releases: &[Release]) -> Result<BTreeMap<String, LiveClaim>, Trouble> {
-        let mut specs: Vec<&crds::WebAppSpec> = releases.iter().take(2).map(|r| &r.data.spec).collect();
-        specs.push(self.wanted.spec);
-        Ok(dereference::claims(self.acting, &self.app, &specs).await?)
-    }
-
-    /// The Deployment and the Service as they are, and whether the Ingress waits to be taken over.
-    async fn found(&self) -> Result<Found, Trouble> {
-        let (deployment, service) = tokio::try_join!(
-            dereference::deployment(self.acting, &self.app),
-            dereference::service(self.acting, &self.app)
-        )?;
-        let ingress = dereference::key("networking.k8s.io", "Ingress", &self.app.namespace, &self.app.object_name());
-        let live = self.cluster.index().live(&ingress);
-        let ingress_waits = live.is_some_and(|live| live.owner == self.owner.label() && live.fields == 0);
-        let mut found = Found { deployment, service, ingress_waits, ..Found::default() };
-        if self.phase(&found) == Phase::Beside {
-            let selector = found.deployment.as_ref().and_then(|d| d.spec.as_ref()?.selector.match_labels.clone());
-            let kept = Kept { pod_labels: selector.unwrap_or_default(), ..Kept::default() };
-            found.pods = dereference::pods(self.acting, &self.app, &kept).await?;
-        }
-        Ok(found)
-    }
-
-    /// How far it is with taking over what others made.
-    fn phase(&self, found: &Found) -> Phase {
-        found.phase(&self.owner.label(), &self.owner.field_manager(), self.now.0.as_second())
-    }
-
-    /// What an app of that spec keeps of what others made.
-    fn kept(&self, spec: &crds::WebAppSpec, known: &Known) -> Result<Kept, Refusal> {
-        let own = build::own_selector(&self.app);
-        known.found.kept(&own, &spec.ports, &self.owner.field_manager(), self.phase(&known.found))
+        Ok(self.end(&state, known))
     }
 
     /// Where the newest release stands.
-    async fn state(&mut self, known: &mut Known) -> Result<State, Trouble> {
+    async fn state(&mut self, known: &mut Known<W>) -> Result<State, Trouble> {
         let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
         let number = newest.number;
         let failed = status::outcome_of(self.status, number) == Some(ReleaseOutcome::Failed);
         let superseded = newest.is_superseded_by(&self.wanted, status::standing(self.status, &newest), failed);
         if !superseded {
-            status::resume(self.status, &newest, &self.now);
+            status::resume(self.status, &newest, self.now);
             status::stand_for(self.status, &self.wanted);
         }
-        let recreate = needs_recreate(&newest.data.spec, &known.claims);
+        let recreate = needs_recreate(newest.data.spec.pod(), &known.claims);
         let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
         let before_apply = matches!(step, ReleaseStep::ResolveImage | ReleaseStep::PullImage);
         if before_apply && recreate && !failed && !superseded && known.pull.is_none() {
-            known.pull = Some(self.pull(&newest, known).await?);
+            known.pull = Some(self.pull(&newest).await?);
         }
         let others_serve = self.status.replicas.as_ref().is_some_and(|seen| seen.ready > 0);
         Ok(State {
@@ -228,41 +192,40 @@ impl Work<'_> {
     }
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
-    async fn pull(&self, newest: &Release, known: &Known) -> Result<Pull, Trouble> {
-        if newest.data.spec.image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.replicas() == 0 {
+    async fn pull(&self, newest: &Release<W::Spec>) -> Result<Pull, Trouble> {
+        if newest.data.spec.pod().image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.spec.replicas() == 0
+        {
             return Ok(Pull::NotNeeded);
         }
-        if let Some(pod) = dereference::pull_pod(self.acting, &self.app, newest.number).await? {
+        if let Some(pod) = pull::found(self.acting, self.app, newest.number).await? {
             return Ok(pull_state(&pod, &newest.data.image, self.now.0.as_second()));
         }
-        let kept = self.kept(&newest.data.spec, known)?;
-        let pods = dereference::pods(self.acting, &self.app, &kept).await?;
+        let selector = self.workload.selector(&newest.data.spec)?;
+        let pods = dereference::pods(self.acting, self.app, &selector).await?;
         Ok(node_to_pull_to(&pods, &newest.data.image).map_or(Pull::NotNeeded, |node| Pull::Needed { node }))
     }
 
     /// Begins a release: its image is resolved, and it is written down.
-    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known) -> Result<Begun, Trouble> {
+    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known<W>) -> Result<Begun, Trouble> {
         let wanted = self.wanted;
-        let unresolved = Image { reference: wanted.spec.image.clone(), user: ImageUser::Unknown };
+        let unresolved = Image { reference: wanted.spec.pod().image.clone(), user: ImageUser::Unknown };
         let pods = PodRelease::default();
-        let kept = self.kept(wanted.spec, known)?;
         let facts = Facts {
             image: &unresolved,
             pods: &pods,
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: Shrinking::Refuse,
-            kept: &kept,
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
-        let valid = validate(&self.app, wanted.spec, &facts)?;
-        apply::refuse_taken_routes(self.acting, self.owner, &valid).await?;
-        status::begin(self.status, number, wanted.commit, &wanted.spec.image, &self.now);
-        let image = self.image().await?;
+        let valid = self.workload.validate(wanted.spec, &facts)?;
+        self.workload.refuse(&valid).await?;
+        status::begin(self.status, number, wanted.commit, &wanted.spec.pod().image, self.now);
+        let image = image::resolved(self.acting, self.registry, self.owner, self.app, &wanted).await?;
         status::hinder(self.status, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
         let facts = Facts { image: &image, ..facts };
-        validate(&self.app, wanted.spec, &facts)?;
+        let valid = self.workload.validate(wanted.spec, &facts)?;
         let mut data = ReleaseData {
             spec: wanted.spec.clone(),
             image: image.reference.clone(),
@@ -273,10 +236,13 @@ impl Work<'_> {
         };
         // The pods that are there belong to the release that was put back, where one was.
         let previous = state.put_back.or(state.newest).and_then(|n| known.release(n));
-        data.pods = carried_pods(&self.app, number, &data, previous, &facts)?;
+        data.pods = carried_pods(number, &data, previous, |data, pods| {
+            let facts = Facts { image: &data.image(), pods, ..facts.clone() };
+            self.workload.template(&data.spec, &facts, &valid)
+        })?;
         let release = Release { number, data };
         self.is_still_there().await?;
-        apply::write_ahead(self.acting, &self.app, &release).await?;
+        write_ahead(self.acting, self.app, &release).await?;
         if let Some(began) = &mut self.status.release {
             began.image.clone_from(&release.data.image);
             began.step = ReleaseStep::PullImage;
@@ -289,10 +255,10 @@ impl Work<'_> {
         Ok(Begun::Written)
     }
 
-    /// A release whose record is missing is new, or its WebApp was deleted a moment ago and took the records along: then nothing is
+    /// A release whose record is missing is new, or its owner was deleted a moment ago and took the records along: then nothing is
     /// written for it any more.
     async fn is_still_there(&self) -> Result<(), Trouble> {
-        let found = current_uid::<WebApp>(&self.cluster.client(), &self.owner.key).await?;
+        let found = current_uid::<W::Object>(&self.cluster.client(), &self.owner.key).await?;
         if found.is_some() && found == self.app.uid {
             Ok(())
         } else {
@@ -300,91 +266,66 @@ impl Work<'_> {
         }
     }
 
-    /// The image as the registry knows it now; `None` until it has answered for the first time. None is asked where nothing would
-    /// be learnt.
-    async fn image(&self) -> Result<Option<Image>, Trouble> {
-        let spec = self.wanted.spec;
-        let user_is_said = spec.allow_root.is_some() || spec.run_as.is_some_and(|r| r.user.is_some());
-        if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
-            return Ok(Some(Image { reference: spec.image.clone(), user: ImageUser::Unknown }));
-        }
-        let credentials = dereference::credentials(self.acting, &self.app, spec).await?;
-        let Wanted { commit, asked, .. } = self.wanted;
-        let wanted = registry::Wanted { image: &spec.image, credentials: &credentials, commit, asked };
-        match self.registry.look_up(&self.owner.key, &wanted) {
-            Answer::Known(resolved) => {
-                let user = ImageUser::Known(resolved.user.unwrap_or_default());
-                Ok(Some(Image { reference: resolved.reference, user }))
-            }
-            Answer::Asking { before: None } => Ok(None),
-            // Until it is known that something has changed, what is said of it stays.
-            Answer::Asking { before: Some(error) } => Err(error.trouble(None)),
-            Answer::Failed { error, again } => Err(error.trouble(Some(again))),
-        }
-    }
-
     /// A release with every default filled in, and as many pods as the spec asks for now: that is no part of a release.
-    fn validated(&self, release: &Release, newest: bool, known: &Known) -> Result<ValidatedWebApp, Trouble> {
-        let image = release.data.image();
-        let mut spec = crds::WebAppSpec { replicas: self.wanted.spec.replicas, ..release.data.spec.clone() };
-        if !newest && needs_recreate(&spec, &known.claims) {
+    fn validated(&self, release: &Release<W::Spec>, newest: bool, known: &Known<W>) -> Result<W::Valid, Trouble> {
+        let mut spec = release.data.spec.with_replicas_of(self.wanted.spec);
+        if !newest && needs_recreate(spec.pod(), &known.claims) {
             // It was made for one pod, and is better than none.
-            spec.replicas = spec.replicas.map(|asked| asked.min(1));
+            spec = spec.with_one_pod_at_most();
         }
         let facts = Facts {
-            image: &image,
+            image: &release.data.image(),
             pods: &release.data.pods,
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
-            kept: &self.kept(&spec, known)?,
         };
-        Ok(validate(&self.app, &spec, &facts)?)
+        self.workload.validate(&spec, &facts)
     }
 
-    async fn start_pull(&self, known: &Known, node: String) -> Result<(), Trouble> {
+    async fn start_pull(&self, known: &Known<W>, node: String) -> Result<(), Trouble> {
         let Some(newest) = known.newest() else { return Ok(()) };
-        let app = self.validated(newest, true, known)?;
-        Ok(apply::start_pull(self.acting, &app, &PullTarget { release: newest.number, node }).await?)
+        let valid = self.validated(newest, true, known)?;
+        let target = PullTarget { release: newest.number, node };
+        Ok(pull::start(self.acting, W::pods(&valid), &target).await?)
     }
 
     /// Deletes the pod that pulled, where there may be one.
-    async fn end_pull(&self, known: &Known, state: &State) -> Result<(), Trouble> {
+    async fn end_pull(&self, known: &Known<W>, state: &State) -> Result<(), Trouble> {
         match known.newest() {
-            Some(newest) if state.recreate => Ok(apply::end_pull(self.acting, &self.app, newest.number).await?),
+            Some(newest) if state.recreate => Ok(pull::end(self.acting, self.app, newest.number).await?),
             _ => Ok(()),
         }
     }
 
     /// Applies a release, and looks at what becomes of its pods.
-    async fn apply(&mut self, number: i64, state: &State, known: &mut Known) -> Result<(), Trouble> {
+    async fn apply(&mut self, number: i64, state: &State, known: &mut Known<W>) -> Result<(), Trouble> {
         let Some(release) = known.release(number).cloned() else { return Ok(()) };
-        let app = self.validated(&release, state.newest == Some(number), known)?;
+        let valid = self.validated(&release, state.newest == Some(number), known)?;
         let in_progress = !state.failed && state.step != ReleaseStep::Live;
         if in_progress {
             status::advance(self.status, ReleaseStep::Apply);
         }
-        let phase = self.phase(&known.found);
-        let sent = self.send(&app, known, phase).await?;
+        let sent = self.workload.send(&valid).await?;
         if in_progress {
             status::advance(self.status, ReleaseStep::Rollout);
         }
         if sent.changed.iter().any(|key| key.kind == "Deployment") {
-            known.found.deployment = dereference::deployment(self.acting, &self.app).await?;
+            self.workload.look_again().await?;
         }
-        let deployment = known.found.deployment.clone();
+        let deployment = self.workload.deployment().cloned();
         let mut seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
         // What was live once, and what is put back because it was, has nothing to prove.
         let on_trial = state.newest == Some(number) && state.step != ReleaseStep::Live;
         let asked = if on_trial { Asked::Probation } else { Asked::Service };
         known.rollout = observe(deployment.as_ref(), asked, None);
-        let mut may_be_led_to = true;
+        let mut has_proven_itself = true;
         if !matches!(known.rollout, Rollout::Complete | Rollout::Off) {
-            let pods = dereference::pods(self.acting, &self.app, &app.kept).await?;
+            let pods = dereference::pods(self.acting, self.app, &self.workload.selector_of(&valid)).await?;
             seen.up_since = seen.up_since.or_else(|| served_since(&pods));
             let pods = of_release(pods, release.data.pods.number);
-            let proven = proven(&pods, app.probation_seconds, self.now.0.as_second());
-            may_be_led_to = usize::try_from(seen.desired).is_ok_and(|desired| desired > 0 && proven >= desired);
+            let proven = proven(&pods, W::probation_seconds(&valid), self.now.0.as_second());
+            has_proven_itself = usize::try_from(seen.desired).is_ok_and(|desired| desired > 0 && proven >= desired);
             // Pods that were there before this release tell nothing of it.
             let on_probation = on_trial && release.data.pods.number == number;
             known.served = on_probation && pods.iter().any(has_served);
@@ -393,7 +334,7 @@ impl Work<'_> {
             if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
                 (&mut known.rollout, &finding)
             {
-                problem.log = dereference::log(self.acting, &self.app, &release.data.spec, finding).await;
+                problem.log = dereference::log(self.acting, self.app, release.data.spec.pod(), finding).await;
                 // Between two restarts there is no log to be had: what was read last still says why.
                 let before = self.status.release.as_ref().and_then(|release| release.problem.as_ref());
                 if let Some(before) = before.filter(|before| problem.log.is_empty() && before.pod == problem.pod) {
@@ -404,13 +345,11 @@ impl Work<'_> {
                 status::advance(self.status, ReleaseStep::Probation);
             }
         }
-        if phase == Phase::Beside && may_be_led_to {
-            self.send(&app, known, Phase::Settling).await?;
-        }
-        if phase != Phase::Done && matches!(known.rollout, Rollout::Complete | Rollout::Off) {
+        let is_settled = self.workload.settle(&valid, has_proven_itself).await?;
+        if !is_settled && matches!(known.rollout, Rollout::Complete | Rollout::Off) {
             known.rollout = Rollout::Progressing(None);
         }
-        status::count(self.status, &seen, &self.now);
+        status::count(self.status, &seen, self.now);
         if !state.failed {
             let problem = match &known.rollout {
                 Rollout::Progressing(problem) => problem.clone(),
@@ -419,21 +358,17 @@ impl Work<'_> {
             };
             status::hinder(self.status, problem);
         }
-        known.assumed_user = app.identity.assumed;
-        known.applied = Some((number, app));
+        known.assumed_user = W::pods(&valid).identity.assumed;
+        known.applied = Some((number, valid));
         Ok(())
     }
 
-    async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Applied, Trouble> {
-        let found = &known.found;
-        Ok(apply::apply(self.cluster, self.acting, self.owner, app, self.definition, found, phase).await?)
-    }
-
     /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
-    async fn hold(&self, state: &State, known: &Known) -> Result<(), Trouble> {
+    async fn hold(&mut self, state: &State, known: &Known<W>) -> Result<(), Trouble> {
         let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(self.status, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
-            self.send(&self.validated(release, false, known)?, known, self.phase(&known.found)).await?;
+            let valid = self.validated(release, false, known)?;
+            self.workload.send(&valid).await?;
         }
         Ok(())
     }
@@ -446,32 +381,29 @@ impl Work<'_> {
         found.or_else(|| replica_failure(&serde_json::to_value(deployment?).ok()?))
     }
 
-    /// The registry is asked, and says so to this WebApp when it has answered.
-    fn end_asking(&self, known: &Known) -> Ended {
+    /// The registry is asked, and says so to this app when it has answered.
+    fn end_asking(&self, known: &Known<W>) -> Ended<W::Valid> {
         let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false };
-        Ended { outcome: status::outcome(self.status, reached), url: self.status.url.clone(), next: Next::Await }
+        Ended { outcome: status::outcome(self.status, reached), applied: None, next: Next::Await }
     }
 
-    fn end_failed(&self, state: &State, known: &Known) -> Ended {
+    fn end_failed(&self, state: &State, known: Known<W>) -> Ended<W::Valid> {
         self.end(&State { failed: true, ..state.clone() }, known)
     }
 
-    fn end(&self, state: &State, known: &Known) -> Ended {
+    fn end(&self, state: &State, known: Known<W>) -> Ended<W::Valid> {
         let failed = state.failed;
         let reached = Reached { failed, rollout: &known.rollout, assumed_user: known.assumed_user };
-        let url = known.applied.as_ref().and_then(|(_, app)| app.url()).or_else(|| self.status.url.clone());
-        let url = if known.applied.as_ref().is_some_and(|(_, app)| app.routes.is_empty()) { None } else { url };
-        let children = children(self.cluster.index(), self.owner);
-        let (contested, again) = self.acting.wars(self.owner, children.iter().map(|(key, _)| key));
+        let (contested, again) = self.workload.wars();
         let war = contested.first().map(|war| war.message.as_str());
         let outcome = status::contested(status::outcome(self.status, reached), war);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
         let next = match again {
             None if settled => Next::Await,
             Some(again) if settled => Next::After(again),
-            _ => Next::After(status::pace(self.status, failed, &self.now)),
+            _ => Next::After(status::pace(self.status, failed, self.now)),
         };
-        Ended { outcome, url, next }
+        Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next }
     }
 }
 

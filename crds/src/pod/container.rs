@@ -1,4 +1,4 @@
-//! The container of a `WebApp`: who it runs as, what it runs, its ports, environment and resources.
+//! The container of a pod: who it runs as, its environment and its resources.
 #![expect(clippy::struct_field_names, reason = "fields are named as in a pod")]
 
 use std::collections::BTreeMap;
@@ -7,9 +7,6 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-
-use super::Size;
-use crate::Duration;
 
 /// A user and a group, by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,57 +19,6 @@ pub struct RunAs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647i64))]
     pub group: Option<i64>,
-}
-
-/// A Python application under gunicorn.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("!(has(self.workers) && has(self.memoryPerWorker))")
-    .message("write either workers (a fixed number) or memoryPerWorker (as many as CPU and memory allow)"))]
-#[serde(rename_all = "camelCase")]
-pub struct Gunicorn {
-    /// The application, as `module:variable`.
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[A-Za-z_][A-Za-z0-9_.]*(:[^\\s]+)?$')")
-        .message("gunicorn.app is written module:variable, such as wsgi:app"))]
-    pub app: String,
-
-    /// The number of worker processes. Default: what the image's gunicorn.conf.py says, else 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 256))]
-    pub workers: Option<i32>,
-
-    /// The memory that one worker needs, such as `200Mi`: as many workers are started as the memory limit holds, but no more
-    /// than two per CPU and one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_per_worker: Option<Size>,
-
-    /// How long a request may take before its worker is killed. Default: what gunicorn.conf.py says, else `30s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
-        .message("gunicorn.timeout must be between 1s and 24h"))]
-    pub timeout: Option<Duration>,
-}
-
-/// A port on which the app listens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Port {
-    /// Its name: lower-case letters, digits and dashes, at most 15.
-    #[schemars(length(min = 1, max = 15), regex(pattern = "^([a-z0-9]+-)*[a-z0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$"))]
-    pub name: String,
-    /// Its number.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
-    /// Whether it serves Prometheus metrics under `/metrics`: such a port is announced to Prometheus by the usual
-    /// `prometheus.io` annotations of the pods, and no route, probe or gunicorn uses it unless it is named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metrics: Option<bool>,
-}
-
-impl Port {
-    /// Whether it serves metrics rather than people.
-    pub fn is_metrics(&self) -> bool {
-        self.metrics.unwrap_or(false)
-    }
 }
 
 /// An environment variable.

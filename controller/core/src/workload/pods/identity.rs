@@ -1,8 +1,9 @@
-//! Who the app runs as.
+//! Who the pods run as.
 
 use drover_crds as crds;
 
-use super::{Image, Invalid};
+use super::Image;
+use crate::workload::Invalid;
 
 /// The user of an image whose own is root, or unknown.
 const ASSUMED_USER: i64 = 1000;
@@ -57,7 +58,7 @@ fn read(user: &ImageUser) -> Read {
 }
 
 /// Decides who the app runs as: what the spec says, else the image's own user when it is a number other than 0, else 1000.
-pub(super) fn identity(spec: &crds::WebAppSpec, image: &Image) -> Result<Identity, Invalid> {
+pub(super) fn identity(spec: &crds::PodSpec, image: &Image) -> Result<Identity, Invalid> {
     let run_as = spec.run_as.unwrap_or_default();
     let root = spec.allow_root.is_some();
     if run_as.user == Some(0) && !root {
@@ -94,14 +95,14 @@ pub(super) fn identity(spec: &crds::WebAppSpec, image: &Image) -> Result<Identit
 mod tests {
     use super::*;
 
-    fn decide(user: Option<&str>, spec: &crds::WebAppSpec) -> Result<Identity, Invalid> {
+    fn decide(user: Option<&str>, spec: &crds::PodSpec) -> Result<Identity, Invalid> {
         let user = user.map_or(ImageUser::Unknown, |u| ImageUser::Known(u.to_owned()));
         identity(spec, &Image { reference: "app:1".into(), user })
     }
 
     #[test]
     fn the_images_number_is_kept_and_root_becomes_1000() {
-        let spec = crds::WebAppSpec::default();
+        let spec = crds::PodSpec::default();
         let kept = decide(Some("33:44"), &spec).expect("a number is fine");
         assert_eq!((kept.user, kept.fs_group, kept.home), (None, Some(44), false));
         for root in [Some(""), Some("0"), Some("root"), Some("0:0"), Some("root:root"), None] {
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_name_needs_a_number_from_the_spec() {
-        let mut spec = crds::WebAppSpec::default();
+        let mut spec = crds::PodSpec::default();
         let refusal = decide(Some("www-data"), &spec).expect_err("a name cannot be checked").to_string();
         assert!(refusal.contains("runAs.user"), "{refusal}");
         spec.run_as = Some(crds::RunAs { user: Some(33), group: None });
@@ -122,8 +123,7 @@ mod tests {
 
     #[test]
     fn root_needs_a_reason() {
-        let mut spec =
-            crds::WebAppSpec { run_as: Some(crds::RunAs { user: Some(0), group: None }), ..Default::default() };
+        let mut spec = crds::PodSpec { run_as: Some(crds::RunAs { user: Some(0), group: None }), ..Default::default() };
         assert_eq!(decide(Some(""), &spec), Err(Invalid::Root));
         spec.allow_root = Some("binds raw sockets".into());
         assert!(decide(Some(""), &spec).expect("a reason is given").root);

@@ -1,42 +1,20 @@
-//! Step 1, I/O: everything outside the spec that a decision needs, read as the namespace's account.
+//! What is there of an app's pods, and what they refer to, read as the namespace's account.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_core::health::Finding;
 use drover_core::mask::excerpt;
-use drover_core::release::Release;
-use drover_core::render::ObjectKey;
-use drover_core::workload::build;
-use drover_core::workload::takeover::Kept;
-use drover_core::workload::validate::{App, LiveClaim};
-use drover_crds::{self as crds, DROVER, LABEL_INSTANCE, LABEL_MANAGED_BY};
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
+use drover_core::workload::App;
+use drover_core::workload::pods::LiveClaim;
+use drover_crds as crds;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
+use super::key;
 use crate::cluster::{Acting, ApiError};
 use crate::registry::Credentials;
-
-pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey {
-        group: group.to_owned(),
-        kind: kind.to_owned(),
-        namespace: Some(namespace.to_owned()),
-        name: name.to_owned(),
-    }
-}
-
-/// The releases that were written down, newest first.
-pub async fn releases(acting: &Acting, app: &App) -> Result<Vec<Release>, ApiError> {
-    let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
-    let selector = format!("{LABEL_MANAGED_BY}={DROVER},{LABEL_INSTANCE}={}", app.object_name());
-    let key = key("apps", "ControllerRevision", &app.namespace, &app.object_name());
-    let list = api.list(&ListParams::default().labels(&selector)).await.map_err(|e| acting.error(e, "list", &key))?;
-    let mut releases: Vec<Release> = list.items.iter().filter_map(|r| Release::from_record(app, r)).collect();
-    releases.sort_by_key(|r| std::cmp::Reverse(r.number));
-    Ok(releases)
-}
 
 /// The Deployment as it is.
 pub async fn deployment(acting: &Acting, app: &App) -> Result<Option<Deployment>, ApiError> {
@@ -45,18 +23,11 @@ pub async fn deployment(acting: &Acting, app: &App) -> Result<Option<Deployment>
     api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("apps", "Deployment", &app.namespace, &name)))
 }
 
-/// The Service as it is.
-pub async fn service(acting: &Acting, app: &App) -> Result<Option<Service>, ApiError> {
-    let api: Api<Service> = Api::namespaced(acting.client(), &app.namespace);
-    let name = app.object_name();
-    api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("", "Service", &app.namespace, &name)))
-}
-
 /// The claims that these specs mount, as they are; those that do not exist are left out.
 pub async fn claims(
     acting: &Acting,
     app: &App,
-    specs: &[&crds::WebAppSpec],
+    specs: &[&crds::PodSpec],
 ) -> Result<BTreeMap<String, LiveClaim>, ApiError> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(acting.client(), &app.namespace);
     let mounted = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim) {
@@ -81,24 +52,17 @@ pub async fn claims(
     Ok(claims)
 }
 
-/// The web server's pods, those that are being deleted left out.
-pub async fn pods(acting: &Acting, app: &App, kept: &Kept) -> Result<Vec<Pod>, ApiError> {
+/// The pods that this selector finds, those that are being deleted left out.
+pub async fn pods(acting: &Acting, app: &App, selector: &str) -> Result<Vec<Pod>, ApiError> {
     let api: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
     let key = key("", "Pod", &app.namespace, &app.object_name());
-    let params = ListParams::default().labels(&build::selector_text(app, kept));
+    let params = ListParams::default().labels(selector);
     let list = api.list(&params).await.map_err(|e| acting.error(e, "list", &key))?;
     Ok(list.items.into_iter().filter(|p| p.metadata.deletion_timestamp.is_none()).collect())
 }
 
-/// The pod that pulls the image of a release.
-pub async fn pull_pod(acting: &Acting, app: &App, release: i64) -> Result<Option<Pod>, ApiError> {
-    let api: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
-    let name = build::pull_pod_name(app, release);
-    api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("", "Pod", &app.namespace, &name)))
-}
-
 /// What the image is resolved with. A Secret that does not exist is passed over, as the kubelet does.
-pub async fn credentials(acting: &Acting, app: &App, spec: &crds::WebAppSpec) -> Result<Credentials, ApiError> {
+pub async fn credentials(acting: &Acting, app: &App, spec: &crds::PodSpec) -> Result<Credentials, ApiError> {
     let mut credentials = Credentials::default();
     for reference in &spec.image_pull_secrets {
         if let Some(secret) = secret(acting, app, &reference.name).await? {
@@ -114,7 +78,7 @@ async fn secret(acting: &Acting, app: &App, name: &str) -> Result<Option<Secret>
 }
 
 /// The Secrets whose contents the app's pods see.
-fn secrets_of(spec: &crds::WebAppSpec) -> BTreeSet<&str> {
+fn secrets_of(spec: &crds::PodSpec) -> BTreeSet<&str> {
     let env = spec.env.iter().filter_map(|e| e.value_from.as_ref()?.secret_key_ref.as_ref()).map(|r| r.name.as_str());
     let from = spec.env_from.iter().filter_map(|e| e.secret_ref.as_ref()).map(|r| r.name.as_str());
     let files = spec.volumes.iter().filter_map(|v| v.secret.as_ref()).map(|s| s.secret_name.as_str());
@@ -123,7 +87,7 @@ fn secrets_of(spec: &crds::WebAppSpec) -> BTreeSet<&str> {
 
 /// The last lines of the log of the container that `finding` is about, with the values of the app's Secrets masked. Without
 /// those values there is no log: what cannot be masked is not shown.
-pub async fn log(acting: &Acting, app: &App, spec: &crds::WebAppSpec, finding: &Finding) -> Vec<String> {
+pub async fn log(acting: &Acting, app: &App, spec: &crds::PodSpec, finding: &Finding) -> Vec<String> {
     let (Some(pod), Some(container)) = (&finding.pod, &finding.container) else { return Vec::new() };
     let mut values = Vec::new();
     for name in secrets_of(spec) {

@@ -1,11 +1,12 @@
-//! Volumes, and what they mean for how new pods take over.
+//! Volumes, and who may hold them.
 
 use std::collections::BTreeMap;
 
 use drover_crds as crds;
 use drover_crds::AccessMode;
 
-use super::{App, Facts, Invalid, Strategy, unique};
+use super::{Facts, unique};
+use crate::workload::{App, Invalid};
 
 /// A claim of the namespace as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +84,7 @@ pub struct ValidatedClaim {
     pub retain: bool,
 }
 
-pub(super) fn volumes(app: &App, spec: &crds::WebAppSpec, facts: &Facts<'_>) -> Result<Vec<ValidatedVolume>, Invalid> {
+pub(super) fn volumes(app: &App, spec: &crds::PodSpec, facts: &Facts<'_>) -> Result<Vec<ValidatedVolume>, Invalid> {
     unique("volumes", spec.volumes.iter().map(|v| v.name.as_str()))?;
     let mut mounted: BTreeMap<&str, &str> = BTreeMap::new();
     let mut volumes = Vec::with_capacity(spec.volumes.len());
@@ -202,15 +203,4 @@ pub(super) fn access(volume: &crds::Volume, claims: &BTreeMap<String, LiveClaim>
     } else {
         Access::OneNode
     }
-}
-
-pub(super) fn strategy(volumes: &[ValidatedVolume], replicas: i32) -> Result<Strategy, Invalid> {
-    if let Some(held) = volumes.iter().find(|v| v.access == Access::OnePod) {
-        if replicas > 1 {
-            return Err(Invalid::HeldByOne { volume: held.name.clone(), replicas });
-        }
-        return Ok(Strategy::Recreate);
-    }
-    let beside = volumes.iter().any(|v| v.access == Access::OneNode);
-    Ok(if beside { Strategy::RollingBeside } else { Strategy::Rolling })
 }

@@ -1,0 +1,28 @@
+//! Whose pods, and whose objects around them.
+
+use drover_crds::{self as crds, OwnerKind};
+
+/// An object of a kind that runs pods. What stands around them is named after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// Its kind.
+    pub kind: OwnerKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name, as it was written.
+    pub name: String,
+    /// Its uid; `None` where there is no cluster.
+    pub uid: Option<String>,
+}
+
+impl App {
+    /// The name of its children, and the value of its labels: its own name, cut to what a label holds.
+    pub fn object_name(&self) -> String {
+        crds::bounded_name(&self.name)
+    }
+
+    /// The name of a further child.
+    pub fn child_name(&self, suffix: &str) -> String {
+        crds::bounded_name(&format!("{}-{suffix}", self.name))
+    }
+}

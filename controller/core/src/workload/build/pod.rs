@@ -1,0 +1,83 @@
+//! What pods say themselves, in the template of whatever makes them.
+
+use std::collections::BTreeMap;
+
+use drover_crds as crds;
+use k8s_openapi::api::core::v1::{
+    Container, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Sysctl,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::metadata::{self, Labels};
+use super::volume;
+use crate::workload::pods::{Identity, Pods};
+
+/// Seconds beyond the time for work under way after which a pod that is to stop is killed.
+const GRACE_ALLOWANCE: i64 = 5;
+
+/// The template of `pods`, which are found by the labels `found_by` and have these annotations beside those of all pods.
+pub fn template(
+    pods: &Pods,
+    found_by: Labels,
+    mut annotations: BTreeMap<String, String>,
+    spec: PodSpec,
+) -> PodTemplateSpec {
+    let mut labels = metadata::labels(&pods.app);
+    labels.extend(found_by);
+    labels.insert(crds::LABEL_RELEASE.to_owned(), pods.release.number.to_string());
+    if let Some(at) = &pods.restarted_at {
+        annotations.insert("kubectl.kubernetes.io/restartedAt".to_owned(), at.clone());
+    }
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            ..Default::default()
+        }),
+        spec: Some(spec),
+    }
+}
+
+/// What the template says of each pod that runs `container`.
+pub fn spec(pods: &Pods, container: Container) -> PodSpec {
+    PodSpec {
+        service_account_name: Some(pods.app.object_name()),
+        automount_service_account_token: Some(false),
+        // The variables that Kubernetes sets for every Service of the namespace collide with those of programs:
+        // a Service named gunicorn would configure gunicorn.
+        enable_service_links: Some(false),
+        image_pull_secrets: pull_secrets(pods),
+        security_context: Some(security(&pods.identity, false)),
+        termination_grace_period_seconds: Some(grace_seconds(pods)),
+        containers: vec![container],
+        volumes: Some(volume::volumes(pods)),
+        ..Default::default()
+    }
+}
+
+/// Seconds after which a pod that was told to stop is killed.
+pub fn grace_seconds(pods: &Pods) -> i64 {
+    pods.drain_seconds + GRACE_ALLOWANCE
+}
+
+/// The Secrets that the image is pulled with.
+pub fn pull_secrets(pods: &Pods) -> Option<Vec<LocalObjectReference>> {
+    let secret = |name: &String| LocalObjectReference { name: name.clone() };
+    (!pods.pull_secrets.is_empty()).then(|| pods.pull_secrets.iter().map(secret).collect())
+}
+
+/// Who the pod runs as.
+pub fn security(identity: &Identity, low_port: bool) -> PodSecurityContext {
+    // A safe sysctl, allowed by every Pod Security level: without it only root could listen on ports below 1024.
+    let unprivileged = || Sysctl { name: "net.ipv4.ip_unprivileged_port_start".to_owned(), value: "0".to_owned() };
+    PodSecurityContext {
+        run_as_user: identity.user,
+        run_as_group: identity.group,
+        run_as_non_root: (!identity.root).then_some(true),
+        fs_group: identity.fs_group,
+        fs_group_change_policy: identity.fs_group.map(|_| "OnRootMismatch".to_owned()),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+        sysctls: (low_port && !identity.root).then(|| vec![unprivileged()]),
+        ..Default::default()
+    }
+}

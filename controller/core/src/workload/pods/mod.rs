@@ -1,0 +1,132 @@
+//! Pods in which nothing can be missing, whatever makes them: a Deployment, a StatefulSet, a Job.
+
+mod identity;
+mod volumes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use drover_crds as crds;
+
+use super::{App, Invalid};
+
+pub use identity::{Identity, ImageUser};
+pub use volumes::{Access, LiveClaim, Shrinking, ValidatedClaim, ValidatedVolume, VolumeSource};
+
+/// The image of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// As pods name it: with its digest where that is known.
+    pub reference: String,
+    /// The user that it runs as.
+    pub user: ImageUser,
+}
+
+/// The release that last changed the pods: a release that changes only a route leaves them alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PodRelease {
+    /// Its number.
+    pub number: i64,
+    /// Its commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// What a spec of pods is validated with.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The image of the release.
+    pub image: &'a Image,
+    /// The release that last changed the pods.
+    pub pods: &'a PodRelease,
+    /// The value of `drover.dev/restarted-at`.
+    pub restarted_at: Option<&'a str>,
+    /// The claims of the namespace that the app mounts, as they are.
+    pub claims: &'a BTreeMap<String, LiveClaim>,
+    /// What to do about a claim that is larger than the spec asks.
+    pub shrinking: Shrinking,
+}
+
+/// Pods in which nothing is missing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pods {
+    /// Whose.
+    pub app: App,
+    /// The image as pods name it.
+    pub image: String,
+    /// When the node pulls it.
+    pub pull_policy: Option<crds::ImagePullPolicy>,
+    /// Names of the Secrets it is pulled with.
+    pub pull_secrets: Vec<String>,
+    /// Who they run as.
+    pub identity: Identity,
+    /// The program.
+    pub command: Option<Vec<String>>,
+    /// Its arguments.
+    pub args: Option<Vec<String>>,
+    /// Environment variables of the spec.
+    pub env: Vec<crds::EnvVar>,
+    /// Sources of further ones.
+    pub env_from: Vec<crds::EnvFrom>,
+    /// CPU and memory.
+    pub resources: crds::Resources,
+    /// Seconds that work under way may take when a pod stops.
+    pub drain_seconds: i64,
+    /// Their volumes.
+    pub volumes: Vec<ValidatedVolume>,
+    /// The release that last changed them.
+    pub release: PodRelease,
+    /// When a person last asked for new ones.
+    pub restarted_at: Option<String>,
+}
+
+impl Pods {
+    /// Checks what `spec` says of pods and fills in every default.
+    pub fn validated(app: &App, spec: &crds::PodSpec, facts: &Facts<'_>) -> Result<Self, Invalid> {
+        let identity = identity::identity(spec, facts.image)?;
+        let volumes = volumes::volumes(app, spec, facts)?;
+        unique("env", spec.env.iter().map(|e| e.name.as_str()))?;
+        Ok(Self {
+            app: app.clone(),
+            image: facts.image.reference.clone(),
+            pull_policy: spec.image_pull_policy,
+            pull_secrets: spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
+            identity,
+            command: spec.command.clone(),
+            args: spec.args.clone(),
+            env: spec.env.clone(),
+            env_from: spec.env_from.clone(),
+            resources: spec.resources.clone().unwrap_or_default(),
+            drain_seconds: seconds(spec.drain.as_ref().and_then(|d| d.timeout), 30),
+            volumes,
+            release: facts.pods.clone(),
+            restarted_at: facts.restarted_at.map(str::to_owned),
+        })
+    }
+
+    /// The claims that drover makes.
+    pub fn claims(&self) -> impl Iterator<Item = &ValidatedClaim> {
+        self.volumes.iter().filter_map(|v| match &v.source {
+            VolumeSource::Claim(claim) => Some(claim),
+            _ => None,
+        })
+    }
+}
+
+/// Whether an old pod has to stop before a new one starts, from the spec alone: a claim that exists already counts as held by one node.
+pub fn needs_recreate(spec: &crds::PodSpec, claims: &BTreeMap<String, LiveClaim>) -> bool {
+    spec.volumes.iter().any(|v| volumes::access(v, claims) == Access::OnePod)
+}
+
+pub(super) fn seconds(duration: Option<crds::Duration>, default: i64) -> i64 {
+    duration.map_or(default, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX).min(86_400))
+}
+
+pub(super) fn unique<'a>(list: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(Invalid::Twice { list, name: name.to_owned() });
+        }
+    }
+    Ok(())
+}

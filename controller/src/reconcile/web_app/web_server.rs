@@ -1,0 +1,148 @@
+//! What a WebApp does itself while its releases are brought out: what others made is taken over, and its Service and Ingress are led to
+//! pods that have proven themselves.
+
+use std::time::Duration;
+
+use drover_core::trouble::Trouble;
+use drover_core::workload::pods::{Facts, Pods};
+use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
+use drover_core::workload::validate::{ValidatedWebApp, validate};
+use drover_core::workload::{App, build};
+use drover_crds::{ObjectFailure, Owner, WebApp, WebAppSpec};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PodTemplateSpec, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Api;
+
+use super::apply;
+use super::children::children;
+use crate::cluster::{Acting, ApiError, Applied, Cluster};
+use crate::rollout::{Workload, dereference, key};
+
+/// The Deployment of a WebApp, and what stands around it.
+pub struct WebServer<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The namespace's account.
+    pub acting: &'a Acting,
+    /// Whose children these are.
+    pub owner: &'a Owner,
+    /// The same.
+    pub app: &'a App,
+    /// The uid of the definition of WebApps.
+    pub definition: &'a str,
+    /// The time of this turn.
+    pub now: &'a Time,
+    /// What there is of the app's name.
+    pub found: Found,
+    /// How far it was with taking over what others made when it was sent last.
+    pub phase: Phase,
+}
+
+impl WebServer<'_> {
+    /// How far it is with taking over what others made.
+    fn phase(&self, found: &Found) -> Phase {
+        found.phase(&self.owner.label(), &self.owner.field_manager(), self.now.0.as_second())
+    }
+
+    /// What an app of that spec keeps of what others made.
+    fn kept(&self, spec: &WebAppSpec) -> Result<Kept, Refusal> {
+        let own = build::own_selector(self.app);
+        self.found.kept(&own, &spec.ports, &self.owner.field_manager(), self.phase(&self.found))
+    }
+
+    async fn send_in(&self, app: &ValidatedWebApp, phase: Phase) -> Result<Applied, Trouble> {
+        let Self { cluster, acting, owner, definition, found, .. } = self;
+        Ok(apply::apply(cluster, acting, owner, app, definition, found, phase).await?)
+    }
+}
+
+impl Workload for WebServer<'_> {
+    type Object = WebApp;
+    type Spec = WebAppSpec;
+    type Valid = ValidatedWebApp;
+
+    /// The Deployment and the Service as they are, and whether the Ingress waits to be taken over.
+    async fn look(&mut self) -> Result<(), Trouble> {
+        let (deployment, service) =
+            tokio::try_join!(dereference::deployment(self.acting, self.app), service(self.acting, self.app))?;
+        let ingress = key("networking.k8s.io", "Ingress", &self.app.namespace, &self.app.object_name());
+        let live = self.cluster.index().live(&ingress);
+        let ingress_waits = live.is_some_and(|live| live.owner == self.owner.label() && live.fields == 0);
+        let mut found = Found { deployment, service, ingress_waits, ..Found::default() };
+        if self.phase(&found) == Phase::Beside {
+            let selector = found.deployment.as_ref().and_then(|d| d.spec.as_ref()?.selector.match_labels.clone());
+            let kept = Kept { pod_labels: selector.unwrap_or_default(), ..Kept::default() };
+            found.pods = dereference::pods(self.acting, self.app, &build::selector_text(self.app, &kept)).await?;
+        }
+        self.found = found;
+        Ok(())
+    }
+
+    async fn look_again(&mut self) -> Result<(), Trouble> {
+        self.found.deployment = dereference::deployment(self.acting, self.app).await?;
+        Ok(())
+    }
+
+    fn deployment(&self) -> Option<&Deployment> {
+        self.found.deployment.as_ref()
+    }
+
+    fn validate(&self, spec: &WebAppSpec, facts: &Facts<'_>) -> Result<ValidatedWebApp, Trouble> {
+        let kept = self.kept(spec)?;
+        Ok(validate(self.app, spec, facts, &kept)?)
+    }
+
+    fn pods(app: &ValidatedWebApp) -> &Pods {
+        &app.pods
+    }
+
+    fn template(
+        &self,
+        spec: &WebAppSpec,
+        facts: &Facts<'_>,
+        new: &ValidatedWebApp,
+    ) -> Result<PodTemplateSpec, Trouble> {
+        Ok(build::pod_template(&validate(self.app, spec, facts, &new.kept)?))
+    }
+
+    fn probation_seconds(app: &ValidatedWebApp) -> i64 {
+        app.probation_seconds
+    }
+
+    fn selector(&self, spec: &WebAppSpec) -> Result<String, Trouble> {
+        Ok(build::selector_text(self.app, &self.kept(spec)?))
+    }
+
+    fn selector_of(&self, app: &ValidatedWebApp) -> String {
+        build::selector_text(self.app, &app.kept)
+    }
+
+    async fn refuse(&self, app: &ValidatedWebApp) -> Result<(), Trouble> {
+        Ok(apply::refuse_taken_routes(self.acting, self.owner, app).await?)
+    }
+
+    async fn send(&mut self, app: &ValidatedWebApp) -> Result<Applied, Trouble> {
+        self.phase = self.phase(&self.found);
+        self.send_in(app, self.phase).await
+    }
+
+    async fn settle(&mut self, app: &ValidatedWebApp, have_proven_themselves: bool) -> Result<bool, Trouble> {
+        if self.phase == Phase::Beside && have_proven_themselves {
+            self.send_in(app, Phase::Settling).await?;
+        }
+        Ok(self.phase == Phase::Done)
+    }
+
+    fn wars(&self) -> (Vec<ObjectFailure>, Option<Duration>) {
+        let children = children(self.cluster.index(), self.owner);
+        self.acting.wars(self.owner, children.iter().map(|(key, _)| key))
+    }
+}
+
+/// The Service as it is.
+async fn service(acting: &Acting, app: &App) -> Result<Option<Service>, ApiError> {
+    let api: Api<Service> = Api::namespaced(acting.client(), &app.namespace);
+    let name = app.object_name();
+    api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("", "Service", &app.namespace, &name)))
+}

@@ -1,0 +1,109 @@
+//! The release machine with hands, for any kind that runs pods.
+//!
+//! What comes next [`drover_core::release`] says; [`Rolling`] does it: it writes the release down, has its image brought to the node,
+//! lets the kind send what it is made of, and looks at the pods. What only the kind knows is its [`Workload`].
+
+pub mod dereference;
+mod image;
+mod machine;
+mod pull;
+mod records;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use drover_core::render::ObjectKey;
+use drover_core::trouble::Trouble;
+use drover_core::workload::App;
+use drover_core::workload::pods::{Facts, Pods};
+use drover_crds::{AppSpec, ObjectFailure};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use kube::api::DeleteParams;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use machine::{Ended, Rolling};
+
+use crate::cluster::{Acting, ApiError, Applied, is_not_found};
+
+/// What a kind does itself in one turn of one of its apps.
+pub trait Workload: Send + Sync {
+    /// The kind's type.
+    type Object: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug;
+    /// Its spec.
+    type Spec: AppSpec + Serialize + DeserializeOwned + Send + Sync;
+    /// An app in which nothing is missing.
+    type Valid: Send + Sync;
+
+    /// Looks at what there is of the app. Done once, before anything else.
+    fn look(&mut self) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Looks again at the Deployment, which was sent.
+    fn look_again(&mut self) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// The Deployment as it was seen last.
+    fn deployment(&self) -> Option<&Deployment>;
+
+    /// Checks a spec and fills in every default.
+    ///
+    /// # Errors
+    /// A spec that cannot be built is a trouble that another spec mends: what was sent last then stays in force.
+    fn validate(&self, spec: &Self::Spec, facts: &Facts<'_>) -> Result<Self::Valid, Trouble>;
+
+    /// The pods of a valid app.
+    fn pods(valid: &Self::Valid) -> &Pods;
+
+    /// The template that the pods of this spec would have beside those of `new`.
+    fn template(&self, spec: &Self::Spec, facts: &Facts<'_>, new: &Self::Valid) -> Result<PodTemplateSpec, Trouble>;
+
+    /// Seconds for which new pods must serve before they have proven themselves.
+    fn probation_seconds(valid: &Self::Valid) -> i64;
+
+    /// What selects the pods of an app with that spec.
+    fn selector(&self, spec: &Self::Spec) -> Result<String, Trouble>;
+
+    /// What selects the pods of a valid app.
+    fn selector_of(&self, valid: &Self::Valid) -> String;
+
+    /// Refuses, before its release begins, what is known to fail for what others have.
+    fn refuse(&self, valid: &Self::Valid) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Sends what the app is made of.
+    fn send(&mut self, valid: &Self::Valid) -> impl Future<Output = Result<Applied, Trouble>> + Send;
+
+    /// After the pods of what was sent were looked at: lets requests come to them, once they have proven themselves. Whether nothing of
+    /// that is left to do.
+    fn settle(
+        &mut self,
+        valid: &Self::Valid,
+        have_proven_themselves: bool,
+    ) -> impl Future<Output = Result<bool, Trouble>> + Send;
+
+    /// Each object that others change again and again, and in how long one of them may be put back.
+    fn wars(&self) -> (Vec<ObjectFailure>, Option<Duration>);
+}
+
+/// The key of an object in that namespace.
+pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
+    }
+}
+
+async fn delete<K>(acting: &Acting, app: &App, name: &str, key: ObjectKey) -> Result<(), ApiError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
+{
+    let api: Api<K> = Api::namespaced(acting.client(), &app.namespace);
+    match api.delete(name, &DeleteParams::background()).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => Err(acting.error(error, "delete", &key)),
+    }
+}

@@ -1,0 +1,87 @@
+//! The records of releases.
+
+use drover_core::release::{Release, record_name};
+use drover_core::render::ObjectKey;
+use drover_core::trouble::{Mend, Trouble};
+use drover_core::workload::App;
+use drover_crds::{DROVER, LABEL_INSTANCE, LABEL_MANAGED_BY};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{delete, key};
+use crate::cluster::{Acting, ApiError, is_conflict};
+
+/// How many releases are kept.
+const KEPT: usize = 10;
+
+/// The releases that were written down, newest first.
+pub async fn releases<S: Serialize + DeserializeOwned>(
+    acting: &Acting,
+    app: &App,
+) -> Result<Vec<Release<S>>, ApiError> {
+    let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
+    let selector = format!("{LABEL_MANAGED_BY}={DROVER},{LABEL_INSTANCE}={}", app.object_name());
+    let key = key("apps", "ControllerRevision", &app.namespace, &app.object_name());
+    let list = api.list(&ListParams::default().labels(&selector)).await.map_err(|e| acting.error(e, "list", &key))?;
+    let mut releases: Vec<Release<S>> = list.items.iter().filter_map(|r| Release::from_record(app, r)).collect();
+    releases.sort_by_key(|r| std::cmp::Reverse(r.number));
+    Ok(releases)
+}
+
+/// Writes a release down before anything of it is applied. A record that is there with the same content is ours: the process
+/// died after writing it.
+pub async fn write_ahead<S>(acting: &Acting, app: &App, release: &Release<S>) -> Result<(), Trouble>
+where
+    S: PartialEq + Serialize + DeserializeOwned,
+{
+    let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
+    let record = release.to_record(app);
+    let name = record_name(app, release.number);
+    let Err(error) = api.create(&PostParams::default(), &record).await else { return Ok(()) };
+    let key = key("apps", "ControllerRevision", &app.namespace, &name);
+    if !is_conflict(&error) {
+        return Err(acting.error(error, "create", &key).into());
+    }
+    let found = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))?;
+    // The record of a deleted app of this name, which the garbage collector has not come to yet.
+    if let Some(left) = found.as_ref().filter(|found| is_of_another_life(app, found)) {
+        let preconditions = Preconditions { uid: left.metadata.uid.clone(), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        api.delete(&name, &params).await.map_err(|e| acting.error(e, "delete", &key))?;
+        api.create(&PostParams::default(), &record).await.map_err(|e| acting.error(e, "create", &key))?;
+        return Ok(());
+    }
+    let same = found.as_ref().and_then(|f| Release::from_record(app, f)).is_some_and(|f| f == *release);
+    if same { Ok(()) } else { Err(foreign(&key)) }
+}
+
+/// A record's name is taken by something else. That may be left from a deleted app of this name, and about to go.
+fn foreign(record: &ObjectKey) -> Trouble {
+    let sentence = format!("{record} exists already and is not this release: delete it, and drover writes its own");
+    Trouble::new("OwnedByAnother", sentence, Mend::Time)
+}
+
+/// Whether a record belongs to an app of the same name that was deleted.
+fn is_of_another_life(app: &App, record: &ControllerRevision) -> bool {
+    let mut owners = record.metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
+    owners
+        .any(|owner| owner.kind == app.kind.as_str() && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref())
+}
+
+/// Deletes the records of old releases: the last 10 stay, and `good`, which can be put back.
+pub async fn forget_old<S>(
+    acting: &Acting,
+    app: &App,
+    releases: &[Release<S>],
+    good: Option<i64>,
+) -> Result<(), ApiError> {
+    for release in releases.iter().skip(KEPT).filter(|r| Some(r.number) != good) {
+        let name = record_name(app, release.number);
+        let key = key("apps", "ControllerRevision", &app.namespace, &name);
+        delete::<ControllerRevision>(acting, app, &name, key).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! What is said of pods, the same in every kind that runs some.
+
+mod container;
+mod health;
+mod volume;
+
+pub use container::*;
+pub use health::*;
+pub use volume::*;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Duration, LocalObjectReference};
+
+/// A rule of the API server in CEL, and what a person reads who breaks it. Rules over several fields of [`PodSpec`] stand here, and each
+/// kind lists those that hold for it: of a struct that stands among the fields of another only the fields are taken, not its rules.
+type Rule = (&'static str, &'static str);
+
+/// Root is run for a reason.
+pub(crate) const ROOT_WITH_A_REASON: Rule = (
+    "!has(self.runAs) || !has(self.runAs.user) || self.runAs.user != 0 || has(self.allowRoot)",
+    "runAs.user 0 is root: write another user, or say in allowRoot why the app needs root",
+);
+
+/// A claim that one pod holds has one pod; for kinds with `replicas`.
+pub(crate) const ONE_WRITER: Rule = (
+    "!has(self.replicas) || self.replicas < 2 || !has(self.volumes) || !self.volumes.exists(v, has(v.claim) && !(has(v.claim.accessModes) && 'ReadWriteMany' in v.claim.accessModes) && v.mounts.exists(m, !has(m.readOnly) || !m.readOnly))",
+    "only one pod may write to a claim that is not ReadWriteMany: set replicas to 1, mount the claim readOnly, or ask for accessModes [ReadWriteMany]",
+);
+
+/// What is said of pods. It stands among the kind's own fields.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSpec {
+    /// The image that is run. A tag is resolved to a digest once per release, so that all pods of a release run the same.
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[^\\s]+$')").message("image must not contain spaces: write it as registry/repository:tag"))]
+    pub image: String,
+
+    /// When the node pulls the image. With `Never` the image must be on the node, and no registry is asked. Default: what
+    /// Kubernetes does for the image's tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<ImagePullPolicy>,
+
+    /// Secrets of type `kubernetes.io/dockerconfigjson` with which the image is resolved and pulled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+
+    /// The user and group that the app runs as. Default: the image's user when it is a number other than 0; an image of root
+    /// runs as user 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<RunAs>,
+
+    /// Why the app has to run as root. With it the pod runs as the image says, and the namespace has to allow that (Pod
+    /// Security level `baseline`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 10, max = 500))]
+    pub allow_root: Option<String>,
+
+    /// The program that is run in place of the image's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), inner(length(max = 32768)))]
+    pub command: Option<Vec<String>>,
+
+    /// Arguments of the program; with gunicorn, further flags of gunicorn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(max = 32768)))]
+    pub args: Option<Vec<String>>,
+
+    /// Environment variables. `DROVER_COMMIT` and `DROVER_RELEASE` are set besides: the commit and number of the release that
+    /// last changed the pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub env: Vec<EnvVar>,
+
+    /// ConfigMaps and Secrets all of whose keys become environment variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub env_from: Vec<EnvFrom>,
+
+    /// The processor time and memory that each pod is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+
+    /// How a pod is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+
+    /// Files that outlive a pod, or come from elsewhere. `/tmp`, `/var/tmp` and `$HOME` are writable without asking.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub volumes: Vec<Volume>,
+
+    /// How drover knows that a pod serves. Default: its first port accepts connections, or with gunicorn, which accepts them before the
+    /// app is loaded, the page `/` answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// The spec of a kind that runs pods and brings them out in releases. How many pods run is no part of a release.
+pub trait AppSpec: Clone + PartialEq {
+    /// What it says of its pods.
+    fn pod(&self) -> &PodSpec;
+
+    /// How many pods it asks for.
+    fn replicas(&self) -> i32;
+
+    /// The same spec, which asks for as many pods as `other`.
+    #[must_use]
+    fn with_replicas_of(&self, other: &Self) -> Self;
+
+    /// The same spec, which asks for one pod where it asks for more.
+    #[must_use]
+    fn with_one_pod_at_most(&self) -> Self;
+}
+
+/// When the node pulls the image. With `Never` the image must be on the node, and no registry is asked. Default: what
+/// Kubernetes does for the image's tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ImagePullPolicy {
+    /// Each time a pod starts.
+    Always,
+    /// When it is not on the node yet.
+    IfNotPresent,
+    /// Never: it must be on the node.
+    Never,
+}
+
+impl ImagePullPolicy {
+    /// The word as a pod has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "Always",
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// How a pod is stopped.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// How long requests that are under way may take to end when a pod is replaced. Default: gunicorn.timeout, or `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) <= duration('24h')").message("drain.timeout must be 24h or less"))]
+    pub timeout: Option<Duration>,
+}
