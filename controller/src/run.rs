@@ -197,12 +197,13 @@ async fn lead(
     again("the CustomResourceDefinitions", || crds::check(client.clone())).await?;
     let hash_key = again("the hash key", || cluster::hash_key(client.clone(), &options.namespace)).await;
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
+    let inventories = Arc::new(inventories);
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
     let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner);
     let cluster = shared.get_or_init(|| cluster);
     let owners = Arc::new(Owners::default());
     let environments = Controller::new(
-        EnvironmentReconciler::new(cluster.clone(), repositories, Arc::new(inventories), owners.clone()),
+        EnvironmentReconciler::new(cluster.clone(), repositories, inventories.clone(), owners.clone()),
         options.concurrency,
     );
     let settings = registry::Settings {
@@ -212,8 +213,10 @@ async fn lead(
     };
     let (images_known, mut images) = mpsc::unbounded_channel();
     let registry = Registry::new(settings, images_known)?;
-    let web_apps =
-        Controller::new(WebAppReconciler::new(cluster.clone(), registry, owners.clone()), options.concurrency);
+    let web_apps = Controller::new(
+        WebAppReconciler::new(cluster.clone(), registry, inventories, owners.clone()),
+        options.concurrency,
+    );
     let (environment_trigger, web_app_trigger) = (environments.trigger(), web_apps.trigger());
     let restarts = Restarts::new(leadership.clone(), options.resync);
     let running = futures::future::join(

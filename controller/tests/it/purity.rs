@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const INPUT_OUTPUT: [&str; 4] = ["git", "cluster", "registry", "tools"];
-const OUTER: [&str; 5] = ["reconcile", "driver", "cli", "run", "web"];
+const INPUT_OUTPUT: [&str; 5] = ["git", "cluster", "registry", "tools", "owned"];
+const OUTER: [&str; 6] = ["owned", "reconcile", "driver", "cli", "run", "web"];
 
 /// Crates that the crate `drover-core` and its tests never link, not even by another crate.
 const UNLINKED: [&str; 9] =

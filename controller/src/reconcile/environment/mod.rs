@@ -178,7 +178,7 @@ impl Reconciler for EnvironmentReconciler {
             if !left.is_empty() {
                 self.announcer.publish(&gone, EventType::Warning, "ObjectsLeft", listed(&left)).await;
             }
-            self.inventories.remove(key).await.map_err(Unfinished::Api)
+            self.inventories.remove(&owner).await.map_err(Unfinished::Api)
         };
         match cleaned.await {
             Ok(()) => {
@@ -199,7 +199,7 @@ impl Reconciler for EnvironmentReconciler {
 
     async fn left_behind(&self) -> Vec<Key> {
         self.peers.complete();
-        self.inventories.keys().await
+        self.inventories.keys(OwnerKind::Environment)
     }
 
     async fn unreadable(&self, key: &Key, error: &str) {

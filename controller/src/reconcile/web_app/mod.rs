@@ -3,7 +3,7 @@
 //! 1. [`dereference`]: what a decision needs besides the spec, read as the namespace's account;
 //! 2. [`validate`](mod@validate): the spec, with every default filled in (pure);
 //! 3. [`build`]: the children (pure);
-//! 4. [`apply`]: the release written down, the children sent;
+//! 4. [`apply`]: the release written down, and the children, and these sent ([`owned`]);
 //! 5. [`status`]: what a person reads, and [`news`]: what a person is told (pure).
 //!
 //! [`drover_core::release`] says what comes next (pure), [`progress`] does it. A reconcile never waits, not for a registry either (that is
@@ -11,8 +11,6 @@
 //! that it names.
 
 mod apply;
-mod children;
-mod deletion;
 mod dereference;
 mod progress;
 
@@ -20,10 +18,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use drover_core::plan::{Elsewhere, Mandate};
 use drover_core::release::status;
 use drover_core::release::{News, Tone, Wanted, news};
 use drover_core::render::Object;
 use drover_core::workload::build;
+use drover_core::workload::children::Children;
 use drover_core::workload::takeover::{Kept, Refusal};
 use drover_core::workload::validate::{App, Facts, Image, ImageUser, Invalid, PodRelease, Shrinking, validate};
 use drover_crds::condition::Outcome;
@@ -36,8 +36,10 @@ use kube::runtime::events::EventType;
 use self::apply::ApplyError;
 use self::progress::{Ended, Work};
 use super::{Announcer, Owners, Statuses};
+use crate::cluster::inventory::Inventories;
 use crate::cluster::{ApiError, Cluster, definition, is_gone};
 use crate::driver::{Next, Reconciler};
+use crate::owned::{self, Estate, Unfinished};
 use crate::registry::{self, Registry};
 use crate::unpoisoned;
 
@@ -129,6 +131,7 @@ struct Memory {
 pub struct WebAppReconciler {
     cluster: Cluster,
     registry: Registry,
+    inventories: Arc<Inventories>,
     owners: Arc<Owners>,
     announcer: Announcer,
     statuses: Statuses<WebApp>,
@@ -137,10 +140,10 @@ pub struct WebAppReconciler {
 
 impl WebAppReconciler {
     /// Nothing is remembered yet.
-    pub fn new(cluster: Cluster, registry: Registry, owners: Arc<Owners>) -> Self {
+    pub fn new(cluster: Cluster, registry: Registry, inventories: Arc<Inventories>, owners: Arc<Owners>) -> Self {
         let announcer = Announcer::new(&cluster, "Release");
         let statuses = Statuses::new(cluster.client());
-        Self { cluster, registry, owners, announcer, statuses, memories: Mutex::default() }
+        Self { cluster, registry, inventories, owners, announcer, statuses, memories: Mutex::default() }
     }
 
     fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
@@ -207,6 +210,7 @@ impl Reconciler for WebAppReconciler {
         let mut work = Work {
             cluster: &self.cluster,
             registry: &self.registry,
+            inventories: &self.inventories,
             acting: self.cluster.acting_as(&key.namespace, DEFAULT_SERVICE_ACCOUNT),
             owner: &owner,
             app: App { namespace: key.namespace.clone(), name: key.name.clone(), uid: object.uid() },
@@ -243,7 +247,19 @@ impl Reconciler for WebAppReconciler {
         self.statuses.forget(key);
         self.registry.forget(key);
         let owner = Owner::of(OwnerKind::WebApp, key);
-        match deletion::clean_up(&self.cluster, &owner).await {
+        let estate = Estate {
+            cluster: &self.cluster,
+            inventories: &self.inventories,
+            owner: &owner,
+            mandate: Mandate::Children { app_is_gone: true },
+            elsewhere: &|_| Elsewhere::Nothing,
+            rank: Children::rank,
+        };
+        let cleaned = async {
+            owned::clean_up(&estate).await?;
+            self.inventories.remove(&owner).await.map_err(Unfinished::Api)
+        };
+        match cleaned.await {
             Ok(()) => {
                 self.owners.forget(&owner);
                 Next::Await
@@ -256,7 +272,7 @@ impl Reconciler for WebAppReconciler {
     }
 
     async fn left_behind(&self) -> Vec<Key> {
-        deletion::left_behind(&self.cluster).await
+        self.inventories.keys(OwnerKind::WebApp)
     }
 
     async fn unreadable(&self, key: &Key, error: &str) {

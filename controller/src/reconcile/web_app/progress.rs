@@ -19,10 +19,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::children::children;
 use super::{Failure, apply, dereference};
-use crate::cluster::{Acting, ApiError, Applied, Cluster, current_uid};
+use crate::cluster::inventory::Inventories;
+use crate::cluster::{Acting, ApiError, Cluster, current_uid};
 use crate::driver::Next;
+use crate::owned::{Carried, Owned, Parent};
 use crate::registry::{self, Answer, Registry, has_digest};
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
@@ -34,6 +35,8 @@ pub struct Work<'a> {
     pub cluster: &'a Cluster,
     /// Where images are resolved.
     pub registry: &'a Registry,
+    /// Where the children are written down.
+    pub inventories: &'a Inventories,
     /// The namespace's account.
     pub acting: Acting,
     /// Whose children these are.
@@ -369,7 +372,7 @@ impl Work<'_> {
         if in_progress {
             status::advance(&mut self.status, ReleaseStep::Rollout);
         }
-        if sent.changed.iter().any(|key| key.kind == "Deployment") {
+        if sent.sent().any(|key| key.kind == "Deployment") {
             known.found.deployment = dereference::deployment(&self.acting, &self.app).await?;
         }
         let deployment = known.found.deployment.clone();
@@ -424,9 +427,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Applied, Failure> {
-        let found = &known.found;
-        Ok(apply::apply(self.cluster, &self.acting, self.owner, app, self.definition, found, phase).await?)
+    async fn send(&self, app: &ValidatedWebApp, known: &Known, phase: Phase) -> Result<Carried, Failure> {
+        Ok(apply::apply(self.parent(), app, &known.found, phase).await?)
+    }
+
+    fn parent(&self) -> Parent<'_> {
+        let &Self { cluster, inventories, ref acting, owner, definition, .. } = self;
+        Parent { owned: Owned { cluster, inventories, acting, owner }, definition }
     }
 
     /// Puts back what others changed of the release that serves, while the one that the spec asks for cannot begin.
@@ -461,8 +468,7 @@ impl Work<'_> {
         let reached = Reached { failed, rollout: &known.rollout, assumed_user: known.assumed_user };
         let url = known.applied.as_ref().and_then(|(_, app)| app.url()).or_else(|| self.status.url.clone());
         let url = if known.applied.as_ref().is_some_and(|(_, app)| app.routes.is_empty()) { None } else { url };
-        let children = children(self.cluster.index(), self.owner);
-        let (contested, again) = self.acting.wars(self.owner, children.iter().map(|(key, _)| key));
+        let (contested, again) = self.parent().wars();
         let outcome = status::contested(status::outcome(&self.status, reached), &contested);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
         let next = match again {
