@@ -198,6 +198,7 @@ async fn lead(
     again("the CustomResourceDefinitions", || crds::check(client.clone())).await?;
     let hash_key = again("the hash key", || cluster::hash_key(client.clone(), &options.namespace)).await;
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
+    let inventories = Arc::new(inventories);
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
     let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner);
     let cluster = shared.get_or_init(|| cluster);
@@ -209,8 +210,8 @@ async fn lead(
     let (images_known, mut images) = mpsc::unbounded_channel();
     let registry = Registry::new(settings, images_known)?;
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped);
-    let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories));
-    let web_apps = kinds.register(WebApps::new(registry));
+    let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
+    let web_apps = kinds.register(WebApps::new(registry, inventories));
     let mut running = kinds.run();
     loop {
         tokio::select! {

@@ -41,7 +41,7 @@ pub const COMPONENT_WEB: &str = "web";
 /// Label on the pods of a `WebApp`: the number of the release that last changed them.
 pub const LABEL_RELEASE: &str = "drover.dev/release";
 
-/// Label on the `ConfigMap`s that hold what an `Environment` has applied: the number of the part.
+/// Label on the `ConfigMap`s that hold what an owner has applied: the number of the part.
 pub const LABEL_INVENTORY: &str = "drover.dev/inventory";
 
 /// Label on an administrator's `ClusterRole`: with the value `true` its rules are added to every namespace's account.
@@ -83,10 +83,7 @@ pub const ANNOTATION_RECONCILE_AT: &str = "drover.dev/reconcile-at";
 /// Annotation on a `WebApp` that asks for new pods of the same release; any new value counts.
 pub const ANNOTATION_RESTARTED_AT: &str = "drover.dev/restarted-at";
 
-/// Annotation on an inventory: the namespace and name of its `Environment`, with a `/` in between.
-pub const ANNOTATION_ENVIRONMENT: &str = "drover.dev/environment";
-
-/// Annotation on an inventory: what the deletion of its `Environment` means.
+/// Annotation on an inventory: what the deletion of its owner means.
 pub const ANNOTATION_DELETION_POLICY: &str = "drover.dev/deletion-policy";
 
 /// Annotation on an inventory: the service account that its objects were applied as.
@@ -182,6 +179,7 @@ struct Names {
     plural: &'static str,
     /// What its objects' owner labels begin with.
     short: &'static str,
+    annotation: &'static str,
 }
 
 impl OwnerKind {
@@ -190,8 +188,13 @@ impl OwnerKind {
 
     const fn names(self) -> Names {
         match self {
-            Self::Environment => Names { kind: "Environment", plural: "environments", short: "env" },
-            Self::WebApp => Names { kind: "WebApp", plural: "webapps", short: "app" },
+            Self::Environment => Names {
+                kind: "Environment",
+                plural: "environments",
+                short: "env",
+                annotation: "drover.dev/environment",
+            },
+            Self::WebApp => Names { kind: "WebApp", plural: "webapps", short: "app", annotation: "drover.dev/web-app" },
         }
     }
 
@@ -203,6 +206,11 @@ impl OwnerKind {
     /// The kind as it is written in the API's paths and in rules of roles.
     pub const fn plural(self) -> &'static str {
         self.names().plural
+    }
+
+    /// Annotation on the inventory of one of its objects: the namespace and name of that, with a `/` in between.
+    pub const fn annotation(self) -> &'static str {
+        self.names().annotation
     }
 
     /// The name of its `CustomResourceDefinition`.

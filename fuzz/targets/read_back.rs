@@ -15,10 +15,10 @@ use kube::core::DynamicObject;
 use libfuzzer_sys::fuzz_target;
 
 fn inventory(map: &ConfigMap) {
-    let Some((key, number, chunk, record)) = read(map) else { return };
-    let written = config_map(&key, number, &chunk, &record);
-    let (key_again, number_again, chunk_again, record_again) = read(&written).expect("its own text is an inventory");
-    assert_eq!((key_again, number_again, record_again), (key, number, record));
+    let Some((owner, number, chunk, record)) = read(map) else { return };
+    let written = config_map(&owner, number, &chunk, &record);
+    let (owner_again, number_again, chunk_again, record_again) = read(&written).expect("its own text is an inventory");
+    assert_eq!((owner_again, number_again, record_again), (owner, number, record));
     assert_eq!(chunk_again, Chunk { version: map.metadata.resource_version.clone(), ..chunk });
 }
 

@@ -3,9 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use drover_core::plan::{Contests, Taken, owner_of, unclaimable};
-use drover_core::render::{Object, ObjectKey, Stage, applied_hash};
+use drover_core::render::{Object, ObjectKey, applied_hash};
 use drover_crds::{ANNOTATION_ADOPT, ANNOTATION_APPLIED, LABEL_OWNER, Owner};
-use futures::StreamExt as _;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::core::DynamicObject;
@@ -20,9 +19,6 @@ use super::index::{GroupKind, Index, Live};
 use super::refusal::{Refusal, is_conflict, is_not_found};
 use super::routes::{RouteTable, claims_routes};
 use super::watch::{Sight, Watches};
-
-/// How many applies one owner has under way.
-const PARALLEL: usize = 16;
 
 /// What all acting clients share.
 pub(super) struct Shared {
@@ -44,26 +40,6 @@ pub struct Acting {
     pub(super) client: Client,
     pub(super) namespace: String,
     pub(super) account: String,
-}
-
-/// What [`Acting::apply_set`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// Objects that were sent.
-    pub changed: Vec<ObjectKey>,
-    /// How many were as last sent already.
-    pub unchanged: usize,
-}
-
-/// How an object that is to be sent is live.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Standing {
-    /// It has the label of the owner that sends it.
-    pub(super) ours: bool,
-    /// It is as it was last sent.
-    pub(super) as_sent: bool,
-    /// It was sent so, and others changed it since.
-    has_drifted: bool,
 }
 
 impl Acting {
@@ -217,72 +193,6 @@ impl Acting {
                 other => Err(other),
             },
         }
-    }
-
-    /// Applies all of an owner's objects, in stages, those of a stage in parallel, passing over what is live as it was last
-    /// sent. Stops after the stage in which something failed.
-    pub async fn apply_set(&self, owner: &Owner, objects: Vec<Object>) -> Result<Applied, ApiError> {
-        let mut done = Applied::default();
-        let mut objects = objects;
-        objects.sort_by_key(Stage::of);
-        let label = owner.label();
-        for stage in objects.chunk_by(|a, b| Stage::of(a) == Stage::of(b)) {
-            let mut sending = Vec::with_capacity(stage.len());
-            for object in stage {
-                sending.push(self.apply_unless_live(owner, &label, object));
-            }
-            // All of a stage are sent, whatever becomes of the first.
-            let results: Vec<_> = futures::stream::iter(sending).buffer_unordered(PARALLEL).collect().await;
-            for result in results {
-                match result? {
-                    Some(key) => done.changed.push(key),
-                    None => done.unchanged += 1,
-                }
-            }
-        }
-        done.changed.sort();
-        Ok(done)
-    }
-
-    async fn apply_unless_live(
-        &self,
-        owner: &Owner,
-        label: &str,
-        object: &Object,
-    ) -> Result<Option<ObjectKey>, ApiError> {
-        let kind = self.kind(object).await?;
-        let key = object.key();
-        let Standing { ours, as_sent, has_drifted } = self.standing(&kind, label, object).await?;
-        if as_sent {
-            return Ok(None);
-        }
-        if has_drifted && self.is_paused(&key) {
-            if !self.knows_rival(&key) {
-                self.find_rival(owner, object).await;
-            }
-            return Ok(None);
-        }
-        self.apply(owner, object, ours).await?;
-        if has_drifted {
-            self.put_back(&key);
-        } else {
-            self.wanted_otherwise(&key);
-        }
-        Ok(Some(key))
-    }
-
-    /// How the object is live, by what the watches know, to the owner of that label.
-    pub(super) async fn standing(&self, kind: &Kind, label: &str, object: &Object) -> Result<Standing, ApiError> {
-        let key = object.key();
-        let sight = self.watch(kind).await;
-        let Some(live) = self.shared.index.live(&key) else { return Ok(Standing::default()) };
-        let is_counted = object.replicas().is_some() && !live.holds_replicas();
-        let autoscaled = is_counted && self.autoscaled(&key).await?;
-        let ours = live.owner == label;
-        let same = ours && live.applied.as_deref() == Some(&self.hash(object));
-        let as_sent = same && live.sent == Some(live.held(autoscaled)) && sight == Sight::Complete;
-        // What this process has not sent yet is sent anew, whether others changed it or not.
-        Ok(Standing { ours, as_sent, has_drifted: same && !as_sent && live.sent.is_some() })
     }
 
     /// The kind of the object with that key, in the version that the API server prefers; `None` when it is not served, which only

@@ -108,6 +108,3 @@ fn last_writer(object: &DynamicObject, ours: &str) -> String {
     let last = others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
     last.and_then(|entry| entry.manager.clone()).unwrap_or_else(|| SOMEBODY.to_owned())
 }
-
-#[cfg(test)]
-mod tests;

@@ -156,7 +156,6 @@ const MOST_ENDED: usize = 10_000;
 #[derive(Default)]
 struct Objects {
     live: HashMap<ObjectKey, Live>,
-    by_owner: HashMap<String, HashSet<ObjectKey>>,
     /// Objects that drover applied since a listing of their kind began: that listing may not show them yet.
     fresh: HashSet<ObjectKey>,
     /// What ran to its end and was removed: its owner may come to look only after that.
@@ -166,14 +165,7 @@ struct Objects {
 impl Objects {
     fn insert(&mut self, key: ObjectKey, live: Live) -> Option<Live> {
         self.ended.remove(&key);
-        let before = self.live.insert(key.clone(), live.clone());
-        if before.as_ref().is_none_or(|before| before.owner != live.owner) {
-            if let Some(before) = &before {
-                self.forget_owner(&before.owner, &key);
-            }
-            self.by_owner.entry(live.owner).or_default().insert(key);
-        }
-        before
+        self.live.insert(key, live)
     }
 
     fn remove(&mut self, key: &ObjectKey) -> Option<Live> {
@@ -186,17 +178,7 @@ impl Objects {
             }
             self.ended.insert(key.clone(), ended);
         }
-        self.forget_owner(&before.owner, key);
         Some(before)
-    }
-
-    fn forget_owner(&mut self, owner: &str, key: &ObjectKey) {
-        if let Some(keys) = self.by_owner.get_mut(owner) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_owner.remove(owner);
-            }
-        }
     }
 }
 
@@ -220,20 +202,6 @@ impl Index {
     /// How the object of that key ended, if it ran to its end before it was removed.
     pub fn ended(&self, key: &ObjectKey) -> Option<Ended> {
         self.read().ended.get(key).cloned()
-    }
-
-    /// All objects with that owner label, in the order of their keys.
-    pub fn of_owner(&self, label: &str) -> Vec<(ObjectKey, Live)> {
-        let objects = self.read();
-        let keys = objects.by_owner.get(label).into_iter().flatten();
-        let mut found: Vec<_> = keys.filter_map(|key| Some((key.clone(), objects.live.get(key)?.clone()))).collect();
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        found
-    }
-
-    /// All owner labels that some object carries.
-    pub fn owners(&self) -> Vec<String> {
-        self.read().by_owner.keys().cloned().collect()
     }
 
     /// How many objects are known.
@@ -420,8 +388,7 @@ mod tests {
         index.listing(&kind);
         index.applied(key("new"), object("new", 2, "env.shop.prod", &held));
         index.keep_only(&kind, &HashSet::from([key("kept")]));
-        let left: Vec<_> = index.of_owner("env.shop.prod").into_iter().map(|(key, _)| key.name).collect();
-        assert_eq!(left, ["kept", "new"]);
+        assert_eq!(["old", "kept", "new"].map(|name| index.live(&key(name)).is_some()), [false, true, true]);
     }
 
     #[test]
@@ -453,7 +420,6 @@ mod tests {
         index.observed(key("web"), object("web", 6, "env.shop.other", &held));
         let both: HashSet<_> = [told.try_recv().expect("one"), told.try_recv().expect("two")].into();
         assert_eq!(both, HashSet::from(["env.shop.prod".to_owned(), "env.shop.other".to_owned()]));
-        assert!(index.of_owner("env.shop.prod").is_empty());
         index.applied(key("web"), object("web", 7, "env.shop.prod", &held));
         assert_eq!(told.try_recv().expect("told"), "env.shop.other", "it was taken over by an apply of drover's own");
     }

@@ -1,40 +1,40 @@
-//! What each Environment has applied: written ahead of the first apply, in drover's own namespace, where no tenant writes.
+//! What each owner has applied: written ahead of the first apply, in drover's own namespace, where no tenant writes.
 //!
-//! An inventory is named by the Environment's namespace and name, not its uid, so that it survives a restore of the cluster. It
-//! is kept in ConfigMaps of at most [`CHUNK`] entries. An entry stays in the chunk where it once was, so that no crash between
-//! the writes of two chunks can lose one. Every write is bound to the version that was read.
+//! An inventory is named by its owner's kind, namespace and name, not its uid, so that it survives a restore of the cluster. It is
+//! kept in ConfigMaps of at most [`CHUNK`] entries. An entry stays in the chunk where it once was, so that no crash between the
+//! writes of two chunks can lose one. Every write is bound to the version that was read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use drover_core::plan::InventoryEntry;
 use drover_core::render::ObjectKey;
 use drover_crds::{
-    ANNOTATION_DEFINITION, ANNOTATION_DELETION_POLICY, ANNOTATION_ENVIRONMENT, ANNOTATION_SERVICE_ACCOUNT,
-    DeletionPolicy, Key, LABEL_INVENTORY, bounded_name,
+    ANNOTATION_DEFINITION, ANNOTATION_DELETION_POLICY, ANNOTATION_SERVICE_ACCOUNT, DeletionPolicy, Key,
+    LABEL_INVENTORY, Owner, OwnerKind, bounded_name,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
-use tokio::sync::Mutex;
 
 use super::error::ApiError;
 use super::refusal::{is_conflict, is_not_found};
+use crate::unpoisoned;
 
 /// Entries per ConfigMap: some 250 bytes each, and a ConfigMap holds 1 MiB.
 const CHUNK: usize = 2000;
 const DATA: &str = "objects.json";
 
-/// What an Environment has applied, and what its deletion means.
+/// What an owner has applied, and what its deletion means.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// The objects.
     pub entries: Vec<InventoryEntry>,
-    /// What happens to them when the Environment is deleted.
+    /// What happens to them when the owner is deleted.
     pub on_deletion: DeletionPolicy,
     /// The service account that they were applied as.
     pub account: String,
-    /// The uid of the definition of Environments under which they were applied, where their deletion depends on it.
+    /// The uid of the owner's definition under which they were applied, where their deletion depends on it.
     pub definition: Option<String>,
 }
 
@@ -64,7 +64,7 @@ pub struct Chunk {
 /// All inventories. Only the leader writes them, so what was read at the start stays true.
 pub struct Inventories {
     api: Api<ConfigMap>,
-    stored: Mutex<HashMap<Key, Stored>>,
+    stored: Mutex<HashMap<Owner, Stored>>,
 }
 
 impl Inventories {
@@ -81,64 +81,74 @@ impl Inventories {
                 None => break,
             }
         }
-        let mut stored: HashMap<Key, BTreeMap<usize, (Chunk, Record)>> = HashMap::new();
+        let mut stored: HashMap<Owner, BTreeMap<usize, (Chunk, Record)>> = HashMap::new();
         for map in maps {
             match read(&map) {
-                Some((key, number, chunk, record)) => {
-                    stored.entry(key).or_default().insert(number, (chunk, record));
+                Some((owner, number, chunk, record)) => {
+                    stored.entry(owner).or_default().insert(number, (chunk, record));
                 }
                 None => tracing::error!(name = ?map.metadata.name, "an inventory cannot be read and is left as it is"),
             }
         }
-        let stored = stored.into_iter().map(|(key, chunks)| (key, assemble(chunks))).collect();
+        let stored = stored.into_iter().map(|(owner, chunks)| (owner, assemble(chunks))).collect();
         Ok(Self { api, stored: Mutex::new(stored) })
     }
 
-    /// The inventory of an Environment, where it has one.
-    pub async fn get(&self, key: &Key) -> Option<Arc<Record>> {
-        self.stored.lock().await.get(key).map(|stored| stored.record.clone())
+    /// The inventory of an owner, where it has one.
+    pub fn get(&self, owner: &Owner) -> Option<Arc<Record>> {
+        self.stored().get(owner).map(|stored| stored.record.clone())
     }
 
-    /// All Environments that have an inventory.
-    pub async fn keys(&self) -> Vec<Key> {
-        self.stored.lock().await.keys().cloned().collect()
+    /// All owners of that kind that have an inventory.
+    pub fn keys(&self, kind: OwnerKind) -> Vec<Key> {
+        self.stored().keys().filter(|owner| owner.kind == kind).map(|owner| owner.key.clone()).collect()
     }
 
     /// Writes an inventory: only the chunks that differ.
-    pub async fn put(&self, key: &Key, record: Record) -> Result<(), ApiError> {
-        let mut stored = self.stored.lock().await.get(key).cloned().unwrap_or_default();
+    pub async fn put(&self, owner: &Owner, record: Record) -> Result<(), ApiError> {
+        let mut stored = self.stored().get(owner).cloned().unwrap_or_default();
         let meta_changed = !stored.record.same_but_objects(&record);
-        for number in spread(&mut stored.chunks, &record.entries) {
-            self.write(key, number, &mut stored.chunks[number], &record).await?;
+        let changed = spread(&mut stored.chunks, &record.entries);
+        for &number in &changed {
+            self.write(owner, number, &mut stored.chunks[number], &record).await?;
         }
-        if meta_changed && let Some(first) = stored.chunks.first_mut() {
-            self.write(key, 0, first, &record).await?;
+        if meta_changed
+            && !changed.contains(&0)
+            && let Some(first) = stored.chunks.first_mut()
+        {
+            self.write(owner, 0, first, &record).await?;
         }
         stored.record = Arc::new(record);
-        self.stored.lock().await.insert(key.clone(), stored);
+        self.stored().insert(owner.clone(), stored);
         Ok(())
     }
 
     /// Removes an inventory.
-    pub async fn remove(&self, key: &Key) -> Result<(), ApiError> {
-        let chunks = self.stored.lock().await.get(key).map_or(0, |stored| stored.chunks.len());
+    pub async fn remove(&self, owner: &Owner) -> Result<(), ApiError> {
+        // One that was written without an answer is not known here.
+        let chunks = self.stored().get(owner).map_or(0, |stored| stored.chunks.len()).max(1);
         // Backwards: the first chunk carries the policy and is needed as long as any other is there.
         for number in (0..chunks).rev() {
-            match self.api.delete(&name(key, number), &DeleteParams::default()).await {
+            match self.api.delete(&name(owner, number), &DeleteParams::default()).await {
                 Ok(_) => {}
                 Err(error) if is_not_found(&error) => {}
-                Err(error) => return Err(ApiError::of(error, "delete", &object_key(key, number), None)),
+                Err(error) => return Err(ApiError::of(error, "delete", &object_key(owner, number), None)),
             }
         }
-        self.stored.lock().await.remove(key);
+        self.stored().remove(owner);
         Ok(())
     }
 
-    async fn write(&self, key: &Key, number: usize, chunk: &mut Chunk, record: &Record) -> Result<(), ApiError> {
-        let map = config_map(key, number, chunk, record);
+    // The lock guards a plain map that no panic can leave half-written.
+    fn stored(&self) -> MutexGuard<'_, HashMap<Owner, Stored>> {
+        unpoisoned::lock(&self.stored)
+    }
+
+    async fn write(&self, owner: &Owner, number: usize, chunk: &mut Chunk, record: &Record) -> Result<(), ApiError> {
+        let map = config_map(owner, number, chunk, record);
         let params = PostParams::default();
         let written = match chunk.version {
-            Some(_) => self.api.replace(&name(key, number), &params, &map).await,
+            Some(_) => self.api.replace(&name(owner, number), &params, &map).await,
             None => self.api.create(&params, &map).await,
         };
         match written {
@@ -148,19 +158,19 @@ impl Inventories {
             }
             Err(error) => {
                 if is_conflict(&error) || is_not_found(&error) {
-                    self.reload(key).await;
+                    self.reload(owner).await;
                 }
-                Err(ApiError::of(error, "write", &object_key(key, number), None))
+                Err(ApiError::of(error, "write", &object_key(owner, number), None))
             }
         }
     }
 
     /// Reads one inventory again after a write that met another version: a person restored it, or a write whose answer was
     /// lost had in fact succeeded.
-    async fn reload(&self, key: &Key) {
+    async fn reload(&self, owner: &Owner) {
         let mut chunks = BTreeMap::new();
         for number in 0.. {
-            match self.api.get_opt(&name(key, number)).await {
+            match self.api.get_opt(&name(owner, number)).await {
                 Ok(Some(map)) => {
                     if let Some((_, _, chunk, record)) = read(&map) {
                         chunks.insert(number, (chunk, record));
@@ -173,7 +183,7 @@ impl Inventories {
                 }
             }
         }
-        self.stored.lock().await.insert(key.clone(), assemble(chunks));
+        self.stored().insert(owner.clone(), assemble(chunks));
     }
 }
 
@@ -231,32 +241,37 @@ fn spread(chunks: &mut Vec<Chunk>, wanted: &[InventoryEntry]) -> Vec<usize> {
     grown.into_iter().chain(shrunk).map(|(number, _)| number).collect()
 }
 
-fn name(Key { namespace, name }: &Key, number: usize) -> String {
-    format!("inventory-{}-{number}", bounded_name(&format!("{namespace}.{name}")))
+/// Environments have the names that they had before other kinds had inventories. A namespace has no dot, so no two are the same.
+fn name(owner: &Owner, number: usize) -> String {
+    let Key { namespace, name } = &owner.key;
+    match owner.kind {
+        OwnerKind::Environment => format!("inventory-{}-{number}", bounded_name(&format!("{namespace}.{name}"))),
+        OwnerKind::WebApp => format!("inventory.{}-{number}", owner.label()),
+    }
 }
 
-fn object_key(key: &Key, number: usize) -> ObjectKey {
-    ObjectKey { group: String::new(), kind: "ConfigMap".into(), namespace: None, name: name(key, number) }
+fn object_key(owner: &Owner, number: usize) -> ObjectKey {
+    ObjectKey { group: String::new(), kind: "ConfigMap".into(), namespace: None, name: name(owner, number) }
 }
 
 /// The ConfigMap of the part `number` of an inventory; the first carries what `record` says beside the objects.
 ///
 /// # Panics
 /// Never: inventory entries are plain data.
-pub fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> ConfigMap {
+pub fn config_map(owner: &Owner, number: usize, chunk: &Chunk, record: &Record) -> ConfigMap {
     let policy = match record.on_deletion {
         DeletionPolicy::Orphan => "Orphan",
         DeletionPolicy::Delete => "Delete",
     };
     let annotations = [
-        (ANNOTATION_ENVIRONMENT.to_owned(), key.to_string()),
+        (owner.kind.annotation().to_owned(), owner.key.to_string()),
         (ANNOTATION_DELETION_POLICY.to_owned(), policy.to_owned()),
         (ANNOTATION_SERVICE_ACCOUNT.to_owned(), record.account.clone()),
     ];
     let definition = record.definition.clone().map(|definition| (ANNOTATION_DEFINITION.to_owned(), definition));
     ConfigMap {
         metadata: ObjectMeta {
-            name: Some(name(key, number)),
+            name: Some(name(owner, number)),
             resource_version: chunk.version.clone(),
             labels: Some([(LABEL_INVENTORY.to_owned(), number.to_string())].into()),
             annotations: Some(annotations.into_iter().chain(definition).collect()),
@@ -271,9 +286,11 @@ pub fn config_map(key: &Key, number: usize, chunk: &Chunk, record: &Record) -> C
 }
 
 /// Reads what [`config_map`] wrote; `None` when it did not.
-pub fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
+pub fn read(map: &ConfigMap) -> Option<(Owner, usize, Chunk, Record)> {
     let annotations = map.metadata.annotations.as_ref()?;
-    let (namespace, environment) = annotations.get(ANNOTATION_ENVIRONMENT)?.split_once('/')?;
+    let mut named = OwnerKind::ALL.into_iter().filter_map(|kind| Some((kind, annotations.get(kind.annotation())?)));
+    let (kind, named) = named.next()?;
+    let (namespace, name) = named.split_once('/')?;
     let number = map.metadata.labels.as_ref()?.get(LABEL_INVENTORY)?.parse().ok()?;
     let entries: Vec<InventoryEntry> = serde_json::from_str(map.data.as_ref()?.get(DATA)?).ok()?;
     let record = Record {
@@ -286,7 +303,7 @@ pub fn read(map: &ConfigMap) -> Option<(Key, usize, Chunk, Record)> {
         definition: annotations.get(ANNOTATION_DEFINITION).cloned(),
     };
     let chunk = Chunk { version: map.metadata.resource_version.clone(), entries };
-    Some((Key::new(namespace, environment), number, chunk, record))
+    Some((Owner::new(kind, namespace, name), number, chunk, record))
 }
 
 #[cfg(test)]
@@ -317,17 +334,35 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let key = Key::new("shop", "prod");
-        let record = Record {
-            entries: Vec::new(),
-            on_deletion: DeletionPolicy::Delete,
-            account: "deployer".into(),
-            definition: Some("uid".into()),
-        };
-        let chunk = Chunk { version: Some("7".into()), entries: vec![entry("web")] };
-        let (read_key, number, read_chunk, read_record) =
-            read(&config_map(&key, 3, &chunk, &record)).expect("readable");
-        assert_eq!((read_key, number, read_record), (key, 3, record));
-        assert_eq!(read_chunk.entries, chunk.entries);
+        for kind in OwnerKind::ALL {
+            let owner = Owner::new(kind, "shop", "prod");
+            let record = Record {
+                entries: Vec::new(),
+                on_deletion: DeletionPolicy::Delete,
+                account: "deployer".into(),
+                definition: Some("uid".into()),
+            };
+            let chunk = Chunk { version: Some("7".into()), entries: vec![entry("web")] };
+            let (read_owner, number, read_chunk, read_record) =
+                read(&config_map(&owner, 3, &chunk, &record)).expect("readable");
+            assert_eq!((read_owner, number, read_record), (owner, 3, record));
+            assert_eq!(read_chunk.entries, chunk.entries);
+        }
+    }
+
+    #[test]
+    fn no_two_owners_have_inventories_of_one_name() {
+        let long = "x".repeat(60);
+        let owners = [
+            Owner::new(OwnerKind::Environment, "shop", "web"),
+            Owner::new(OwnerKind::WebApp, "shop", "web"),
+            // What an Environment's name would have to be for the name of a WebApp's inventory.
+            Owner::new(OwnerKind::Environment, "app", "shop.web"),
+            Owner::new(OwnerKind::Environment, "shop", &long),
+            Owner::new(OwnerKind::WebApp, "shop", &long),
+        ];
+        let names: HashSet<String> = owners.iter().map(|owner| name(owner, 0)).collect();
+        assert_eq!(names.len(), owners.len(), "{names:?}");
+        assert!(names.contains("inventory-shop.web-0"), "an Environment's was renamed: {names:?}");
     }
 }

@@ -28,7 +28,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub use apply::{Acting, Applied};
+pub use apply::Acting;
 pub use error::{ApiError, namespace_ends};
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};

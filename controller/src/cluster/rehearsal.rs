@@ -13,12 +13,6 @@ use super::error::ApiError;
 const NO_REHEARSAL: &str = "does not support dry run";
 
 impl Acting {
-    /// Whether the object is live as it was last sent, by what the watches know.
-    pub async fn is_as_sent(&self, owner: &Owner, object: &Object) -> Result<bool, ApiError> {
-        let kind = self.kind(object).await?;
-        Ok(self.standing(&kind, &owner.label(), object).await?.as_sent)
-    }
-
     /// Asks whether the object would be taken, if it were applied by its owner with force. What an admission webhook cannot
     /// rehearse counts as taken.
     pub async fn rehearse(&self, owner: &Owner, object: &Object) -> Result<(), ApiError> {

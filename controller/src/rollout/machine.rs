@@ -310,7 +310,7 @@ impl<W: Workload> Rolling<'_, W> {
         if in_progress {
             status::advance(self.status, ReleaseStep::Rollout);
         }
-        if sent.changed.iter().any(|key| key.kind == "Deployment") {
+        if sent.sent().any(|key| key.kind == "Deployment") {
             self.workload.look_again().await?;
         }
         let deployment = self.workload.deployment().cloned();

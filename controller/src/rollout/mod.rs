@@ -27,7 +27,8 @@ use serde::de::DeserializeOwned;
 
 pub use machine::{Ended, Rolling};
 
-use crate::cluster::{Acting, ApiError, Applied, is_not_found};
+use crate::cluster::{Acting, ApiError, is_not_found};
+use crate::owned::Carried;
 
 /// What a kind does itself in one turn of one of its apps.
 pub trait Workload: Send + Sync {
@@ -72,7 +73,7 @@ pub trait Workload: Send + Sync {
     fn refuse(&self, valid: &Self::Valid) -> impl Future<Output = Result<(), Trouble>> + Send;
 
     /// Sends what the app is made of.
-    fn send(&mut self, valid: &Self::Valid) -> impl Future<Output = Result<Applied, Trouble>> + Send;
+    fn send(&mut self, valid: &Self::Valid) -> impl Future<Output = Result<Carried, Trouble>> + Send;
 
     /// After the pods of what was sent were looked at: lets requests come to them, once they have proven themselves. Whether nothing of
     /// that is left to do.

@@ -1,5 +1,6 @@
 //! Integration tests of the controller crate, in one binary.
 
+mod children;
 mod circles;
 mod clock;
 mod git;

@@ -67,13 +67,13 @@ async fn a_war_of_an_hour_ago_is_over_and_drover_itself_has_no_such_clock() {
     let first = repo.push(&[("map.yaml", &map("first"))], "First");
 
     set_ahead(&clock, AN_HOUR);
-    let plain = Controller::on(&stage).variable(CLOCK, &clock).start();
-    plain.leads_within(Duration::from_secs(40)).await;
+    let unmoved = Controller::on(&stage).variable(CLOCK, &clock).start();
+    unmoved.leads_within(Duration::from_secs(40)).await;
     let environment = namespace.follow(&repo).await;
     let status = environment.is_ready_at(&first).await;
     let at = status.applied.and_then(|applied| applied.at).expect("it says when").0;
     assert!(ahead(at) < AN_HOUR / 2, "drover goes by the clock of a test: {at}");
-    plain.stop();
+    unmoved.stop();
 
     set_ahead(&clock, Duration::ZERO);
     let drover = Controller::on(&stage)

@@ -6,6 +6,7 @@ use drover_crds::ReleaseStep;
 use drover_e2e::{App, Hello, Namespace, eventually, ready, run};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 /// Pushes the app, waits until its release has one of these problems, and returns the message.
 async fn problem(namespace: &Namespace, hello: &Hello, reasons: &[&str]) -> drover_crds::Problem {
@@ -101,6 +102,50 @@ async fn a_retained_claim_outlives_its_app_and_a_deleted_one_does_not() {
         );
         assert!(namespace.get::<NetworkPolicy>(&copy).await.is_some(), "the copy of the policy went with {name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_the_spec_goes_by_what_is_written_down_and_a_label_takes_nothing() {
+    let namespace = Namespace::new("pruned").await;
+    let repo = namespace.repository("web");
+    let push = |tag: &str, replicas: u32| {
+        let hello = hello(&namespace, tag).spec(&format!("replicas: {replicas}"));
+        repo.push(&[("web.yaml", &hello.yaml())], &format!("{replicas} of {tag}"))
+    };
+    // What is written down, and which version of that it is.
+    let written = || {
+        let inventory = format!("inventory.app.{}.web-0", namespace.name());
+        let format = "jsonpath={.metadata.resourceVersion} {.data}";
+        let text =
+            namespace.bed().kubectl(&["get", "configmap", &inventory, "--namespace", "drover-system", "-o", format]);
+        text.split_once(' ').map(|(version, data)| (version.to_owned(), data.to_owned())).expect("a version and data")
+    };
+    let first = push("1", 2);
+    let environment = namespace.follow(&repo).await;
+    environment.has_applied(&first).await;
+    let app = namespace.app("web");
+    app.is_live_at(&first).await;
+    let (version, data) = written();
+    for kind in ["ServiceAccount", "Service", "NetworkPolicy", "Deployment", "PodDisruptionBudget", "Ingress"] {
+        assert!(data.contains(kind), "{kind} is not written down: {data}");
+    }
+    namespace.apply(&format!(
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: theirs, labels: {{drover.dev/owner: app.{}.web}}}}\nspec: {{minAvailable: 0, selector: {{matchLabels: {{app: theirs}}}}}}\n",
+        namespace.name()
+    ));
+    let second = push("2", 2);
+    app.is_live_at(&second).await;
+    assert_eq!(written().0, version, "it was written again for the same children");
+
+    let third = push("2", 1);
+    eventually("the budget is gone, and nothing is written down of it", Duration::from_secs(60), async || {
+        let there = namespace.get::<PodDisruptionBudget>("web").await.is_some();
+        let (_, data) = written();
+        if !there && !data.contains("PodDisruptionBudget") { Ok(()) } else { Err(format!("there: {there}; {data}")) }
+    })
+    .await;
+    environment.is_ready_at(&third).await;
+    assert!(namespace.get::<PodDisruptionBudget>("theirs").await.is_some(), "a budget went because of its label");
 }
 
 #[tokio::test(flavor = "multi_thread")]

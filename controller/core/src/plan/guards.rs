@@ -1,6 +1,8 @@
 //! What a commit may remove, and the sentences that refuse it.
 
-use drover_crds::{ANNOTATION_CONFIRM_PRUNE, DriftPolicy};
+use drover_crds::{ANNOTATION_CONFIRM_PRUNE, DriftPolicy, Owner, OwnerKind};
+
+use super::removal::Mandate;
 
 use crate::trouble::{Mend, Trouble};
 
@@ -22,12 +24,14 @@ pub enum Occasion {
     Watch,
 }
 
-/// The Environment that a plan is for, and what it allows.
+/// The owner that a plan is for, and what it allows.
 #[derive(Clone, Debug)]
 pub struct Guards {
-    /// The Environment's namespace; never pruned.
+    /// The owner's kind.
+    pub kind: OwnerKind,
+    /// Its namespace; never pruned.
     pub namespace: String,
-    /// The Environment's name.
+    /// Its name.
     pub name: String,
     /// Its value of [`drover_crds::LABEL_OWNER`].
     pub owner_label: String,
@@ -49,6 +53,31 @@ pub struct Guards {
 }
 
 impl Guards {
+    /// Those of an owner whose objects are made from its spec: what that says is all that is wanted.
+    pub fn of_children(owner: &Owner) -> Self {
+        Self {
+            kind: owner.kind,
+            namespace: owner.key.namespace.clone(),
+            name: owner.key.name.clone(),
+            owner_label: owner.label(),
+            path: String::new(),
+            commit: String::new(),
+            confirmation: None,
+            prune: true,
+            max_percent: 100,
+            drift: DriftPolicy::Correct,
+            occasion: Occasion::Commit,
+        }
+    }
+
+    /// What may be deleted of that which is not wanted any more.
+    pub(super) fn mandate(&self) -> Mandate {
+        match self.kind {
+            OwnerKind::Environment => Mandate::Git { confirmed: self.confirmed() },
+            OwnerKind::WebApp => Mandate::Children { app_is_gone: false },
+        }
+    }
+
     /// Whether a person confirmed the removals of this very commit: the annotation is its id, or at least 7 digits of it.
     pub fn confirmed(&self) -> bool {
         self.confirmation.as_deref().map(str::trim).is_some_and(|given| {
@@ -156,6 +185,7 @@ mod tests {
         let commit = "1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d";
         let confirmed = |annotation: Option<&str>| {
             let guards = Guards {
+                kind: OwnerKind::Environment,
                 namespace: "shop".into(),
                 name: "prod".into(),
                 path: String::new(),

@@ -1,10 +1,10 @@
-//! What an Environment applied, as it is written down.
+//! What an owner applied, as it is written down.
 
 use serde::{Deserialize, Serialize};
 
 use crate::render::ObjectKey;
 
-/// One object that an Environment applied, or is about to apply.
+/// One object that its owner applied, or is about to apply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InventoryEntry {
     /// Which object.
@@ -13,7 +13,7 @@ pub struct InventoryEntry {
     /// Its uid. `None` was written ahead: the object may have been created, but nobody has seen the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// Hash of the set of fields that the Environment's field manager held after the last apply.
+    /// Hash of the set of fields that the owner's field manager held after the last apply, where that is written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<u64>,
     /// That it ran to its end, and with which content.

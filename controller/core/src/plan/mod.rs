@@ -20,5 +20,5 @@ pub use guards::{DEFAULT_MAX_PERCENT, Guards, Occasion, Refusal, percent};
 pub use inventory::{Ended, InventoryEntry};
 pub use live::{Elsewhere, Knowledge, LiveView};
 pub use planning::{Answer, Desired, Held, HeldBecause, Plan, Removal, Seen, Step, plan};
-pub use removal::{Fate, Remover, fate, left_behind};
+pub use removal::{Fate, Mandate, Remover, fate, left_behind};
 pub use routes::{Claims, Host, Route, Routes, Taken, unclaimable};

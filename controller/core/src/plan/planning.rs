@@ -242,7 +242,7 @@ impl Plan {
     }
 }
 
-/// Plans one Environment. `live` answers for any key of `desired` and `inventory`.
+/// Plans one owner. `live` answers for any key of `desired` and `inventory`.
 ///
 /// Live values are never compared with desired ones, because defaulting and webhooks change them: an object is sent when the
 /// hash of what is wanted differs from the hash of what was last sent, or when our set of fields changed since (drift).
@@ -412,8 +412,7 @@ fn leaving<'a>(
     guards: &Guards,
 ) -> Leaving {
     let mut leaving = Leaving::default();
-    let remover =
-        Remover { namespace: &guards.namespace, owner_label: &guards.owner_label, confirmed: guards.confirmed() };
+    let remover = Remover { namespace: &guards.namespace, owner_label: &guards.owner_label, mandate: guards.mandate() };
     for entry in left {
         let key = entry.key.clone();
         match fate(entry, &live(&key), &remover) {

@@ -1,5 +1,5 @@
-//! Whether an object that an Environment applied may be deleted. One guard, whether the object left git or the whole Environment was
-//! deleted: what must not go in the one way must not go in the other.
+//! Whether an object that its owner applied may be deleted. One guard for all owners, whether the object is not wanted any more or the
+//! owner itself was deleted: what must not go in the one way must not go in the other.
 
 use super::inventory::InventoryEntry;
 use super::live::{Elsewhere, Knowledge};
@@ -8,15 +8,38 @@ use crate::render::ObjectKey;
 /// Who wants to delete.
 #[derive(Clone, Copy, Debug)]
 pub struct Remover<'a> {
-    /// The Environment's namespace.
+    /// The owner's namespace.
     pub namespace: &'a str,
-    /// The Environment's value of [`drover_crds::LABEL_OWNER`].
+    /// The owner's value of [`drover_crds::LABEL_OWNER`].
     pub owner_label: &'a str,
-    /// Whether a person said that also that may go which takes more with it.
-    pub confirmed: bool,
+    /// What it may delete.
+    pub mandate: Mandate,
 }
 
-/// What becomes of an applied object that its Environment does not want any more.
+/// What an owner may delete of that which its inventory names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mandate {
+    /// What was in git, wherever it is. What takes more with it goes only where a person said so.
+    Git {
+        /// Whether a person said so.
+        confirmed: bool,
+    },
+    /// The children of an app: what is in its namespace, has its label, and is the object that was recorded or has fields that the
+    /// app's field manager wrote. An edit of the spec takes no data: claims go only with the app.
+    Children {
+        /// Whether the app itself was deleted.
+        app_is_gone: bool,
+    },
+}
+
+impl Mandate {
+    /// Whether the loss of more than the object itself is meant.
+    fn means_loss(self) -> bool {
+        matches!(self, Self::Git { confirmed: true } | Self::Children { app_is_gone: true })
+    }
+}
+
+/// What becomes of an applied object that its owner does not want any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is not deleted, and nobody need decide anything: it is gone or going, another's by now, or never to be deleted.
@@ -48,11 +71,18 @@ pub fn fate(entry: &InventoryEntry, live: &Knowledge, remover: &Remover<'_>) -> 
         Knowledge::Unknown => return Fate::CannotAsk,
         Knowledge::Absent | Knowledge::Ended(_) => return Fate::Leave,
     };
-    // Ours is what carries our label, or what lost every owner's label and still is the object that we applied.
     let same_object = entry.uid.as_ref() == Some(&view.uid);
-    let ours = match &view.owner_label {
-        Some(label) => *label == remover.owner_label,
-        None => same_object,
+    let labelled = view.owner_label.as_deref() == Some(remover.owner_label);
+    let ours = match remover.mandate {
+        // What carries our label, or what lost every owner's label and still is the object that we applied.
+        Mandate::Git { .. } => labelled || view.owner_label.is_none() && same_object,
+        Mandate::Children { .. } => {
+            let is_at_home = entry.key.namespace.as_deref() == Some(remover.namespace);
+            if !(is_at_home && labelled && (same_object || view.fields.is_some())) {
+                return Fate::Leave;
+            }
+            true
+        }
     };
     if !ours && same_object && !view.deleting {
         return Fate::Release(view.uid.clone());
@@ -60,19 +90,20 @@ pub fn fate(entry: &InventoryEntry, live: &Knowledge, remover: &Remover<'_>) -> 
     if !ours || view.deleting || view.prune_disabled {
         return Fate::Leave;
     }
+    let means_loss = remover.mandate.means_loss();
     match &view.elsewhere {
         Elsewhere::Wanted(by) => return Fate::HandOver(by.clone()),
         Elsewhere::NotYetKnown(by) => return Fate::AskAgain(by.clone()),
-        Elsewhere::Unreadable(by) if !remover.confirmed => return Fate::MayBeWanted(by.clone()),
+        Elsewhere::Unreadable(by) if !means_loss => return Fate::MayBeWanted(by.clone()),
         Elsewhere::Unreadable(_) | Elsewhere::LetGo | Elsewhere::Nothing => {}
     }
     match loss(&entry.key.group, &entry.key.kind) {
-        Some(loss) if !remover.confirmed => Fate::Guarded(loss),
+        Some(loss) if !means_loss => Fate::Guarded(loss),
         _ => Fate::Delete(view.uid.clone()),
     }
 }
 
-/// The sentence for an object that stays when its Environment is deleted, because of `why`.
+/// The sentence for an object that stays when its owner is deleted, because of `why`.
 pub fn left_behind(key: &ObjectKey, why: &str) -> String {
     let place = key.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
     format!(
@@ -110,7 +141,7 @@ mod tests {
     }
 
     fn of(key: ObjectKey, view: LiveView, confirmed: bool) -> Fate {
-        let remover = Remover { namespace: "shop", owner_label: "env.shop.prod", confirmed };
+        let remover = Remover { namespace: "shop", owner_label: "env.shop.prod", mandate: Mandate::Git { confirmed } };
         fate(&InventoryEntry::ahead(key), &Knowledge::Present(view), &remover)
     }
 
@@ -155,10 +186,57 @@ mod tests {
         }
         let theirs = LiveView { owner_label: Some("env.shop.b".into()), ..ours() };
         let entry = InventoryEntry { uid: Some("u1".into()), ..InventoryEntry::ahead(key("", "ConfigMap", "a")) };
-        let remover = Remover { namespace: "shop", owner_label: "env.shop.prod", confirmed: false };
+        let mandate = Mandate::Git { confirmed: false };
+        let remover = Remover { namespace: "shop", owner_label: "env.shop.prod", mandate };
         assert_eq!(fate(&entry, &Knowledge::Present(theirs.clone()), &remover), Fate::Release("u1".into()));
         let made_anew = InventoryEntry { uid: Some("u0".into()), ..entry };
         assert_eq!(fate(&made_anew, &Knowledge::Present(theirs), &remover), Fate::Leave);
+    }
+
+    /// What becomes of an object in a namespace, which the app shop/web recorded.
+    fn of_child(kind: &str, namespace: &str, uid: Option<&str>, view: &LiveView, app_is_gone: bool) -> Fate {
+        let key = ObjectKey { namespace: Some(namespace.into()), ..key("", kind, "web") };
+        let entry = InventoryEntry { uid: uid.map(str::to_owned), ..InventoryEntry::ahead(key) };
+        let mandate = Mandate::Children { app_is_gone };
+        let remover = Remover { namespace: "shop", owner_label: "app.shop.web", mandate };
+        fate(&entry, &Knowledge::Present(view.clone()), &remover)
+    }
+
+    fn child() -> LiveView {
+        LiveView { uid: "u1".into(), owner_label: Some("app.shop.web".into()), fields: Some(7), ..LiveView::default() }
+    }
+
+    #[test]
+    fn a_label_alone_makes_no_child() {
+        let goes = Fate::Delete("u1".into());
+        for app_is_gone in [false, true] {
+            let of = |namespace, uid, view: &LiveView| of_child("Ingress", namespace, uid, view, app_is_gone);
+            assert_eq!(of("shop", None, &child()), goes);
+            assert_eq!(of("shop", Some("u0"), &child()), goes, "made anew by the app");
+            assert_eq!(of("other", Some("u1"), &child()), Fate::Leave, "of another namespace");
+            // Somebody labelled what is theirs, perhaps to hand it over.
+            let theirs = LiveView { fields: None, ..child() };
+            assert_eq!(of("shop", None, &theirs), Fate::Leave);
+            assert_eq!(of("shop", Some("u0"), &theirs), Fate::Leave);
+            assert_eq!(of("shop", Some("u1"), &theirs), goes, "others took all fields of what the app made");
+            for label in [None, Some("app.shop.web2".to_owned())] {
+                let relabelled = LiveView { owner_label: label, ..child() };
+                assert_eq!(of("shop", Some("u1"), &relabelled), Fate::Leave);
+            }
+            assert_eq!(of("shop", Some("u1"), &LiveView { prune_disabled: true, ..child() }), Fate::Leave);
+            assert_eq!(of("shop", Some("u1"), &LiveView { deleting: true, ..child() }), Fate::Leave);
+        }
+    }
+
+    #[test]
+    fn a_claim_goes_with_its_app_and_never_by_an_edit_and_a_retained_one_stays() {
+        let of = |view: &LiveView, app_is_gone| of_child("PersistentVolumeClaim", "shop", None, view, app_is_gone);
+        assert!(matches!(of(&child(), false), Fate::Guarded(_)));
+        assert_eq!(of(&child(), true), Fate::Delete("u1".into()));
+        let retained = LiveView { prune_disabled: true, ..child() };
+        for app_is_gone in [false, true] {
+            assert_eq!(of(&retained, app_is_gone), Fate::Leave);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use drover_crds::DriftPolicy;
+use drover_crds::{DriftPolicy, OwnerKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,6 +17,7 @@ const COMMIT: &str = "1a2b3c4d5e6f7a8b9c0d1a2b3c4d5e6f7a8b9c0d";
 
 fn guards() -> Guards {
     Guards {
+        kind: OwnerKind::Environment,
         namespace: "shop".into(),
         name: "prod".into(),
         path: "deploy".into(),

@@ -61,13 +61,13 @@ pub struct Memory {
 pub struct Environments {
     repositories: Repositories,
     renderer: Renderer,
-    inventories: Inventories,
+    inventories: Arc<Inventories>,
     peers: Peers,
 }
 
 impl Environments {
     /// Whose commits are in `repositories`, and what they applied in `inventories`.
-    pub fn new(cluster: Cluster, repositories: Repositories, inventories: Inventories) -> Self {
+    pub fn new(cluster: Cluster, repositories: Repositories, inventories: Arc<Inventories>) -> Self {
         let renderer = Renderer::new(cluster, repositories.clone());
         Self { repositories, renderer, inventories, peers: Peers::default() }
     }
@@ -129,14 +129,14 @@ impl Kind for Environments {
         if !left.is_empty() {
             gone.tell(News::warning("ObjectsLeft", listed(&left))).await;
         }
-        self.inventories.remove(key).await?;
+        self.inventories.remove(gone.owner).await?;
         self.peers.forget(key);
         Ok(())
     }
 
     async fn left_behind(&self, _: &Cluster) -> Vec<Key> {
         self.peers.complete();
-        self.inventories.keys().await
+        self.inventories.keys(OwnerKind::Environment)
     }
 }
 

@@ -339,6 +339,7 @@ mod tests {
         peers.read(me, &commit('2'), &desired, true);
         let all: Vec<Desired> = desired.iter().chain(&own).cloned().collect();
         let guards = Guards {
+            kind: OwnerKind::Environment,
             namespace: me.namespace.clone(),
             name: me.name.clone(),
             owner_label: owner.clone(),

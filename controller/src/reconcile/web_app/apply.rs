@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use drover_core::plan::owner_of;
+use drover_core::plan::{Plan, owner_of};
 use drover_core::render::{Object, ObjectKey};
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::takeover::{Found, Phase, handed_over, waits};
@@ -14,11 +14,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::core::DynamicObject;
 
-use super::children::children;
-use crate::cluster::{Acting, ApiError, Applied, Cluster};
-
-/// Kinds of children that go when the spec no longer asks for them. Claims are not among them: an edit never deletes data.
-const PRUNED: [&str; 3] = ["Ingress", "PodDisruptionBudget", "NetworkPolicy"];
+use crate::cluster::{Acting, ApiError};
+use crate::owned::{Carried, Owned, Parent};
 
 /// Why the children could not be brought about.
 #[derive(Debug, thiserror::Error)]
@@ -79,37 +76,31 @@ impl From<ApplyError> for Trouble {
     }
 }
 
-/// Applies the children of `app`, under the definition of WebApps with that uid, and deletes those that it no longer has. None is
-/// sent before the API server was asked about all of them. While others' objects are taken over, some wait for their `phase`.
+/// Applies the children of `app`, and deletes those that it no longer has. None is sent before the API server was asked about all of
+/// them, and all of them were written down. While others' objects are taken over, some wait for their `phase`.
 pub async fn apply(
-    cluster: &Cluster,
-    acting: &Acting,
-    owner: &Owner,
+    parent: Parent<'_>,
     app: &ValidatedWebApp,
-    definition: &str,
     found: &Found,
     phase: Phase,
-) -> Result<Applied, ApplyError> {
+) -> Result<Carried, ApplyError> {
+    let Owned { acting, owner, .. } = parent.owned;
     let mut objects = build::build(app);
     for object in &mut objects {
-        object.set_annotation(ANNOTATION_DEFINITION, definition);
+        object.set_annotation(ANNOTATION_DEFINITION, parent.definition);
     }
-    let keys: BTreeSet<ObjectKey> = objects.iter().map(Object::key).collect();
-    refuse_foreign(cluster, acting, owner, &app.pods.app, &objects, found).await?;
+    // What is handed over while this runs was not looked at by the plan, and is refused after it.
+    let plan = parent.plan(&objects).await?;
+    refuse_foreign(&parent.owned, &app.pods.app, &objects, found).await?;
     let handed = found.deployment.as_ref().filter(|d| waits(&d.metadata, &owner.label(), &owner.field_manager()));
-    rehearse(acting, owner, &objects, handed, phase).await?;
+    rehearse(acting, owner, &plan, &objects, handed, phase).await?;
+    parent.write_ahead(&plan).await?;
     if let Some((live, object)) = handed.zip(objects.iter().find(|object| object.kind() == "Deployment")) {
         let entries = live.metadata.managed_fields.as_deref().unwrap_or_default();
         acting.set_managers(object, &live.metadata, &handed_over(entries, &owner.field_manager())).await?;
     }
     objects.retain(|object| !is_held(object, phase));
-    let applied = acting.apply_set(owner, objects).await?;
-    for (key, live) in children(cluster.index(), owner) {
-        if PRUNED.contains(&key.kind.as_str()) && !keys.contains(&key) && !live.deleting {
-            acting.delete(&key, &live.uid).await?;
-        }
-    }
-    Ok(applied)
+    Ok(parent.carry_out(&plan, &objects).await?)
 }
 
 /// Whether an object has to wait until pods and proxies are ready for it.
@@ -126,16 +117,13 @@ fn is_held(object: &Object, phase: Phase) -> bool {
 async fn rehearse(
     acting: &Acting,
     owner: &Owner,
+    plan: &Plan,
     objects: &[Object],
     handed: Option<&Deployment>,
     phase: Phase,
 ) -> Result<(), ApplyError> {
-    let mut due = Vec::new();
-    for object in objects {
-        if !acting.is_as_sent(owner, object).await? {
-            due.push(object);
-        }
-    }
+    let due: BTreeSet<&ObjectKey> = plan.applies().map(|step| &step.key).collect();
+    let due: Vec<&Object> = objects.iter().filter(|object| due.contains(&object.key())).collect();
     if (due.len() < 2 && handed.is_none()) || due.iter().all(|object| is_held(object, phase)) {
         return Ok(());
     }
@@ -156,22 +144,16 @@ async fn rehearse(
 
 /// Refuses routes that others have, before anything of the release is applied.
 pub async fn refuse_taken_routes(acting: &Acting, owner: &Owner, app: &ValidatedWebApp) -> Result<(), ApplyError> {
-    for ingress in build::build(app).iter().filter(|object| object.kind() == "Ingress") {
-        acting.refuse_taken_route(owner, ingress).await?;
+    for ingress in build::children(app).ingress {
+        acting.refuse_taken_route(owner, &ingress).await?;
     }
     Ok(())
 }
 
 /// Children that the index does not know as ours are looked at before they are applied for the first time: server-side apply alone
 /// would take over an object whose fields happen not to conflict, and would delete it with the WebApp.
-async fn refuse_foreign(
-    cluster: &Cluster,
-    acting: &Acting,
-    owner: &Owner,
-    app: &App,
-    objects: &[Object],
-    before: &Found,
-) -> Result<(), ApplyError> {
+async fn refuse_foreign(owned: &Owned<'_>, app: &App, objects: &[Object], before: &Found) -> Result<(), ApplyError> {
+    let &Owned { cluster, acting, owner, .. } = owned;
     let (label, manager) = (owner.label(), owner.field_manager());
     // The person who hands over does it while this runs: what was decided before must have seen it.
     let seen = |key: &ObjectKey| {

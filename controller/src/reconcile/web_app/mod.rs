@@ -3,7 +3,7 @@
 //! 1. [`dereference`](crate::rollout::dereference): what a decision needs besides the spec, read as the namespace's account;
 //! 2. [`validate`](mod@validate): the spec, with every default filled in (pure);
 //! 3. [`build`]: the children (pure);
-//! 4. [`apply`]: the children sent, once the release is written down;
+//! 4. [`apply`]: the children written down and sent, once the release is written down ([`owned`]);
 //! 5. [`status`]: what a person reads, and [`news`]: what a person is told (pure).
 //!
 //! [`drover_core::release`] says what comes next (pure), [`rollout`] does it, and [`web_server`] what only a WebApp knows of. A
@@ -11,16 +11,17 @@
 //! the event that changes something, or after a time that it names.
 
 mod apply;
-mod children;
-mod deletion;
 mod web_server;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use drover_core::news::News;
+use drover_core::plan::{Elsewhere, Mandate};
 use drover_core::release::{Wanted, news, status};
 use drover_core::render::Object;
 use drover_core::trouble::Trouble;
+use drover_core::workload::children::Children;
 use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
@@ -31,7 +32,9 @@ use kube::ResourceExt as _;
 
 use self::web_server::WebServer;
 use crate::cluster::Cluster;
+use crate::cluster::inventory::Inventories;
 use crate::driver::Next;
+use crate::owned::{self, Estate, Owned, Parent};
 use crate::registry::Registry;
 use crate::rollout::{self, Rolling};
 use crate::turn::{self, Draft, Gone, It, Kind};
@@ -55,12 +58,13 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
 /// Makes the turns of WebApps.
 pub struct WebApps {
     registry: Registry,
+    inventories: Arc<Inventories>,
 }
 
 impl WebApps {
-    /// Whose images are looked up in `registry`.
-    pub fn new(registry: Registry) -> Self {
-        Self { registry }
+    /// Whose images are looked up in `registry`, and whose children are written down in `inventories`.
+    pub fn new(registry: Registry, inventories: Arc<Inventories>) -> Self {
+        Self { registry, inventories }
     }
 }
 
@@ -84,12 +88,10 @@ impl Kind for WebApps {
         let Ok(Some(definition)) = definition else { return Ok(turn::Ended::Unsaid(Next::Retry)) };
         let (now, Key { namespace, name }) = (it.now(), it.key().clone());
         let app = App { kind: OwnerKind::WebApp, namespace, name, uid: it.object.uid() };
+        let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
         let workload = WebServer {
-            cluster: it.cluster,
-            acting: &it.acting,
-            owner: it.owner,
+            parent: Parent { owned, definition },
             app: &app,
-            definition,
             now: &now,
             found: Found::default(),
             phase: Phase::Done,
@@ -128,10 +130,19 @@ impl Kind for WebApps {
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
         self.registry.forget(&gone.owner.key);
-        Ok(deletion::clean_up(gone.cluster, gone.owner).await?)
+        let estate = Estate {
+            cluster: gone.cluster,
+            inventories: &self.inventories,
+            owner: gone.owner,
+            mandate: Mandate::Children { app_is_gone: true },
+            elsewhere: &|_| Elsewhere::Nothing,
+            rank: Children::rank,
+        };
+        owned::clean_up(&estate).await?;
+        Ok(self.inventories.remove(gone.owner).await?)
     }
 
-    async fn left_behind(&self, cluster: &Cluster) -> Vec<Key> {
-        deletion::left_behind(cluster).await
+    async fn left_behind(&self, _: &Cluster) -> Vec<Key> {
+        self.inventories.keys(OwnerKind::WebApp)
     }
 }

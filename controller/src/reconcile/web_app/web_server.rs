@@ -15,22 +15,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 
 use super::apply;
-use super::children::children;
-use crate::cluster::{Acting, ApiError, Applied, Cluster};
+use crate::cluster::{Acting, ApiError};
+use crate::owned::{Carried, Parent};
 use crate::rollout::{Workload, dereference, key};
 
 /// The Deployment of a WebApp, and what stands around it.
 pub struct WebServer<'a> {
-    /// The cluster.
-    pub cluster: &'a Cluster,
-    /// The namespace's account.
-    pub acting: &'a Acting,
-    /// Whose children these are.
-    pub owner: &'a Owner,
+    /// Whose children these are, and what they are brought about with.
+    pub parent: Parent<'a>,
     /// The same.
     pub app: &'a App,
-    /// The uid of the definition of WebApps.
-    pub definition: &'a str,
     /// The time of this turn.
     pub now: &'a Time,
     /// What there is of the app's name.
@@ -42,18 +36,25 @@ pub struct WebServer<'a> {
 impl WebServer<'_> {
     /// How far it is with taking over what others made.
     fn phase(&self, found: &Found) -> Phase {
-        found.phase(&self.owner.label(), &self.owner.field_manager(), self.now.0.as_second())
+        found.phase(&self.owner().label(), &self.owner().field_manager(), self.now.0.as_second())
     }
 
     /// What an app of that spec keeps of what others made.
     fn kept(&self, spec: &WebAppSpec) -> Result<Kept, Refusal> {
         let own = build::own_selector(self.app);
-        self.found.kept(&own, &spec.ports, &self.owner.field_manager(), self.phase(&self.found))
+        self.found.kept(&own, &spec.ports, &self.owner().field_manager(), self.phase(&self.found))
     }
 
-    async fn send_in(&self, app: &ValidatedWebApp, phase: Phase) -> Result<Applied, Trouble> {
-        let Self { cluster, acting, owner, definition, found, .. } = self;
-        Ok(apply::apply(cluster, acting, owner, app, definition, found, phase).await?)
+    async fn send_in(&self, app: &ValidatedWebApp, phase: Phase) -> Result<Carried, Trouble> {
+        Ok(apply::apply(self.parent, app, &self.found, phase).await?)
+    }
+
+    fn owner(&self) -> &Owner {
+        self.parent.owned.owner
+    }
+
+    fn acting(&self) -> &Acting {
+        self.parent.owned.acting
     }
 }
 
@@ -65,22 +66,22 @@ impl Workload for WebServer<'_> {
     /// The Deployment and the Service as they are, and whether the Ingress waits to be taken over.
     async fn look(&mut self) -> Result<(), Trouble> {
         let (deployment, service) =
-            tokio::try_join!(dereference::deployment(self.acting, self.app), service(self.acting, self.app))?;
+            tokio::try_join!(dereference::deployment(self.acting(), self.app), service(self.acting(), self.app))?;
         let ingress = key("networking.k8s.io", "Ingress", &self.app.namespace, &self.app.object_name());
-        let live = self.cluster.index().live(&ingress);
-        let ingress_waits = live.is_some_and(|live| live.owner == self.owner.label() && live.fields == 0);
+        let live = self.parent.owned.cluster.index().live(&ingress);
+        let ingress_waits = live.is_some_and(|live| live.owner == self.owner().label() && live.fields == 0);
         let mut found = Found { deployment, service, ingress_waits, ..Found::default() };
         if self.phase(&found) == Phase::Beside {
             let selector = found.deployment.as_ref().and_then(|d| d.spec.as_ref()?.selector.match_labels.clone());
             let kept = Kept { pod_labels: selector.unwrap_or_default(), ..Kept::default() };
-            found.pods = dereference::pods(self.acting, self.app, &build::selector_text(self.app, &kept)).await?;
+            found.pods = dereference::pods(self.acting(), self.app, &build::selector_text(self.app, &kept)).await?;
         }
         self.found = found;
         Ok(())
     }
 
     async fn look_again(&mut self) -> Result<(), Trouble> {
-        self.found.deployment = dereference::deployment(self.acting, self.app).await?;
+        self.found.deployment = dereference::deployment(self.acting(), self.app).await?;
         Ok(())
     }
 
@@ -119,10 +120,10 @@ impl Workload for WebServer<'_> {
     }
 
     async fn refuse(&self, app: &ValidatedWebApp) -> Result<(), Trouble> {
-        Ok(apply::refuse_taken_routes(self.acting, self.owner, app).await?)
+        Ok(apply::refuse_taken_routes(self.acting(), self.owner(), app).await?)
     }
 
-    async fn send(&mut self, app: &ValidatedWebApp) -> Result<Applied, Trouble> {
+    async fn send(&mut self, app: &ValidatedWebApp) -> Result<Carried, Trouble> {
         self.phase = self.phase(&self.found);
         self.send_in(app, self.phase).await
     }
@@ -135,8 +136,7 @@ impl Workload for WebServer<'_> {
     }
 
     fn wars(&self) -> (Vec<ObjectFailure>, Option<Duration>) {
-        let children = children(self.cluster.index(), self.owner);
-        self.acting.wars(self.owner, children.iter().map(|(key, _)| key))
+        self.parent.wars()
     }
 }
 

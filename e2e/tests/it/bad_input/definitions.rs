@@ -158,7 +158,7 @@ async fn deleting_the_definitions_of_drover_deletes_nothing_else() {
         log.contains("the definition of Environments was deleted, and this one with it: its objects stay"),
         "{log}"
     );
-    assert!(log.contains("the definition of WebApps is being deleted: their children stay"), "{log}");
+    assert!(log.contains("the definition of WebApps was deleted, and this one with it: its objects stay"), "{log}");
     let told = cluster.drover(&["status", "--namespace", "shop"]);
     assert_ne!(told.code, 0);
     assert_eq!(

@@ -17,24 +17,31 @@ mod volume;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
+use super::children::Children;
 use super::validate::ValidatedWebApp;
 use crate::render::Object;
 
 pub use metadata::{bookkeeping, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 
+/// Every child of `app`.
+pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
+    let (owner, pods) = (&app.pods.app, || metadata::label_selector(app));
+    let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
+    Children {
+        service_account: vec![Object::built(&service_account::service_account(owner))],
+        claims: app.pods.claims().map(|claim| Object::built(&pvc::pvc(owner, claim))).collect(),
+        service: vec![Object::built(&service::service(app))],
+        network_policy: vec![Object::built(&network_policy::network_policy(owner, pods(), &app.ports))],
+        deployment: vec![Object::built(&deployment::deployment(app))],
+        pod_disruption_budget: budget.iter().map(Object::built).collect(),
+        ingress: ingress::ingress(app).iter().map(Object::built).collect(),
+    }
+}
+
 /// Every child of `app`, in the order in which a reader expects them.
 pub fn build(app: &ValidatedWebApp) -> Vec<Object> {
-    let (owner, pods) = (&app.pods.app, || metadata::label_selector(app));
-    let mut objects = vec![Object::built(&service_account::service_account(owner))];
-    objects.extend(app.pods.claims().map(|claim| Object::built(&pvc::pvc(owner, claim))));
-    objects.push(Object::built(&service::service(app)));
-    objects.push(Object::built(&network_policy::network_policy(owner, pods(), &app.ports)));
-    objects.push(Object::built(&deployment::deployment(app)));
-    let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
-    objects.extend(budget.map(|o| Object::built(&o)));
-    objects.extend(ingress::ingress(app).map(|o| Object::built(&o)));
-    objects
+    children(app).in_order().into_iter().flatten().collect()
 }
 
 /// The pods of `app` as its Deployment describes them: two releases with the same template need no new pods.

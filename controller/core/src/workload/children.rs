@@ -1,0 +1,84 @@
+//! The children of an app, each with something: its objects, its kind. Whatever there is to do about every child goes through
+//! [`Children::in_order`] or [`Children::leaving`], which name them all, so a child that was forgotten there does not compile.
+
+use k8s_openapi::Resource;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+
+use crate::render::ObjectKey;
+
+/// How many there are.
+const COUNT: usize = 7;
+
+/// One thing for each child.
+#[derive(Clone, Debug)]
+pub struct Children<T> {
+    /// Who the pods are.
+    pub service_account: T,
+    /// Their data.
+    pub claims: T,
+    /// Their address.
+    pub service: T,
+    /// Who reaches them.
+    pub network_policy: T,
+    /// The pods.
+    pub deployment: T,
+    /// How many of them may be away.
+    pub pod_disruption_budget: T,
+    /// What leads to them from outside.
+    pub ingress: T,
+}
+
+impl<T> Children<T> {
+    /// In the order in which a reader expects them.
+    pub fn in_order(self) -> [T; COUNT] {
+        let Self { service_account, claims, service, network_policy, deployment, pod_disruption_budget, ingress } =
+            self;
+        [service_account, claims, service, network_policy, deployment, pod_disruption_budget, ingress]
+    }
+
+    /// In the order in which they go with their app: what serves goes first.
+    pub fn leaving(self) -> [T; COUNT] {
+        let Self { service_account, claims, service, network_policy, deployment, pod_disruption_budget, ingress } =
+            self;
+        [ingress, deployment, service, pod_disruption_budget, network_policy, service_account, claims]
+    }
+}
+
+/// What a child is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChildKind {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+    /// The kind as it is written in the API's paths and in rules of roles.
+    pub plural: &'static str,
+}
+
+impl ChildKind {
+    const fn of<K: Resource>() -> Self {
+        Self { group: K::GROUP, kind: K::KIND, plural: K::URL_PATH_SEGMENT }
+    }
+}
+
+impl Children<ChildKind> {
+    /// The kind of each.
+    pub const KINDS: Self = Self {
+        service_account: ChildKind::of::<ServiceAccount>(),
+        claims: ChildKind::of::<PersistentVolumeClaim>(),
+        service: ChildKind::of::<Service>(),
+        network_policy: ChildKind::of::<NetworkPolicy>(),
+        deployment: ChildKind::of::<Deployment>(),
+        pod_disruption_budget: ChildKind::of::<PodDisruptionBudget>(),
+        ingress: ChildKind::of::<Ingress>(),
+    };
+
+    /// When the child of that key goes with its app: the lower, the earlier.
+    pub fn rank(key: &ObjectKey) -> usize {
+        let is_it = |child: &ChildKind| (child.group, child.kind) == (key.group.as_str(), key.kind.as_str());
+        Self::KINDS.leaving().iter().position(is_it).unwrap_or(COUNT)
+    }
+}

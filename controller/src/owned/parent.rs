@@ -1,0 +1,124 @@
+//! The objects of an owner that are made from its spec. Its inventory is written when the set of them changes, and else left alone. So
+//! it does not say which fields each had after the last apply: what this process has not sent is sent anew.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use drover_core::plan::{self, Answer, Guards, InventoryEntry, Knowledge, Plan};
+use drover_core::render::{Object, ObjectKey, Stage};
+use drover_crds::{DEFAULT_SERVICE_ACCOUNT, DeletionPolicy, ObjectFailure};
+
+use super::{Carried, Owned, Party};
+use crate::cluster::ApiError;
+use crate::cluster::inventory::Record;
+
+/// An owner whose objects are made from its spec.
+#[derive(Clone, Copy)]
+pub struct Parent<'a> {
+    /// The owner.
+    pub owned: Owned<'a>,
+    /// The uid of the owner's definition.
+    pub definition: &'a str,
+}
+
+/// Nobody has anything to say.
+impl Party for Parent<'_> {}
+
+impl Parent<'_> {
+    /// What is to be done for these to be all that there are.
+    ///
+    /// # Panics
+    ///
+    /// Never: an owner has children, and all that it does not want may go.
+    pub async fn plan(&self, objects: &[Object]) -> Result<Plan, ApiError> {
+        let Owned { cluster, inventories, acting, owner } = self.owned;
+        let record = inventories.get(owner).unwrap_or_default();
+        let desired: Vec<plan::Desired> = objects
+            .iter()
+            .map(|object| plan::Desired { key: object.key(), hash: acting.hash(object), stage: Stage::of(object) })
+            .collect();
+        let wanted: BTreeSet<&ObjectKey> = desired.iter().map(|object| &object.key).collect();
+        let counted: HashSet<ObjectKey> =
+            objects.iter().filter(|object| object.replicas().is_some()).map(Object::key).collect();
+        let kinds = objects.iter().map(|object| (object.api_version(), object.kind()));
+        let sights = self.owned.sights(kinds, &record.entries).await;
+        let sights = sights.map_err(|error| acting.error(error, "discover", &desired[0].key))?;
+        let mut known = self.owned.look(&sights, &wanted, &counted, &record.entries).await;
+        let mut entries = record.entries.clone();
+        for entry in entries.iter_mut().filter(|entry| wanted.contains(&entry.key)) {
+            let sent = cluster.index().live(&entry.key).and_then(|live| live.sent);
+            *entry = InventoryEntry { fields: sent, ..InventoryEntry::ahead(entry.key.clone()) };
+        }
+        let sent: HashSet<&ObjectKey> = entries.iter().filter(|e| e.fields.is_some()).map(|e| &e.key).collect();
+        for (key, knowledge) in &mut known {
+            if let Knowledge::Present(view) = knowledge
+                && !sent.contains(key)
+            {
+                view.applied = Some(String::new());
+            }
+        }
+        let look = |key: &ObjectKey| known.get(key).cloned().unwrap_or(Knowledge::Unknown);
+        let plan = plan::plan(&desired, look, &entries, &Guards::of_children(owner));
+        Ok(plan.expect("an owner has children, and all that it does not want may go"))
+    }
+
+    /// Writes down what the plan is about to make. To be called before anything of it is done.
+    pub async fn write_ahead(&self, plan: &Plan) -> Result<(), ApiError> {
+        let entries = plan.write_ahead.as_ref().map(|entries| self.entries(entries));
+        self.owned.write(entries, self.terms()).await
+    }
+
+    /// Does what the plan says with these objects, and writes down what went.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that could not be done.
+    pub async fn carry_out(&self, plan: &Plan, objects: &[Object]) -> Result<Carried, ApiError> {
+        let by_key = objects.iter().map(|object| (object.key(), object)).collect::<HashMap<_, _>>();
+        let mut carried = self.owned.carry_out(self, plan, &by_key, &[]).await;
+        // What was refused may be taken the next time, so it stays written down: only what went leaves.
+        let finished = plan.finished(|_| Some(Answer::Unknown), |key| carried.pruned.contains(key));
+        let before = self.owned.inventories.get(self.owned.owner).unwrap_or_default();
+        let fewer = finished.filter(|entries| entries.len() < before.entries.len());
+        let written = self.owned.write(fewer.map(|entries| self.entries(&entries)), self.terms()).await;
+        if !carried.failures.is_empty() {
+            return Err(carried.failures.swap_remove(0).1);
+        }
+        written?;
+        // It changed hands since it was looked at.
+        match plan.conflicts().next() {
+            Some(conflict) => Err(ApiError::Changed { object: conflict.key.to_string() }),
+            None => Ok(carried),
+        }
+    }
+
+    /// The wars over the objects that are written down, as sentences, and when to look again.
+    pub fn wars(&self) -> (Vec<ObjectFailure>, Option<Duration>) {
+        let record = self.owned.inventories.get(self.owned.owner).unwrap_or_default();
+        self.owned.acting.wars(self.owned.owner, record.entries.iter().map(|entry| &entry.key))
+    }
+
+    /// Entries as they are stored: with the uids that are known by now, where the owner has fields of the object.
+    fn entries(&self, entries: &[InventoryEntry]) -> Vec<InventoryEntry> {
+        let label = self.owned.owner.label();
+        let uid = |key: &ObjectKey| {
+            let live = self.owned.cluster.index().live(key)?;
+            (live.owner == label && live.fields != 0).then_some(live.uid)
+        };
+        let stored = |entry: &InventoryEntry| InventoryEntry {
+            uid: uid(&entry.key).or_else(|| entry.uid.clone()),
+            ..InventoryEntry::ahead(entry.key.clone())
+        };
+        entries.iter().map(stored).collect()
+    }
+
+    /// The inventory beside the objects.
+    fn terms(&self) -> Record {
+        Record {
+            entries: Vec::new(),
+            on_deletion: DeletionPolicy::Delete,
+            account: DEFAULT_SERVICE_ACCOUNT.to_owned(),
+            definition: Some(self.definition.to_owned()),
+        }
+    }
+}
