@@ -22,7 +22,9 @@ copied() {
   rm -rf target
   mkdir target
   printf '%s\n' "$@" >list
-  echo "$(status rclone copy source target --files-from list -v)" $(cd target && find . -type f | sort)
+  local rc
+  rc=$(status rclone copy source target --files-from list -v)
+  (echo "$rc" && cd target && find . -type f | sort) | paste -sd ' '
 }
 expect "a and sub/b" "$(copied a sub/b)" "0 ./a ./sub/b"
 expect "a and one that is not there" "$(copied a missing)" "0 ./a"
@@ -31,7 +33,9 @@ expect "check with that list: exit status" "$(status rclone check source target 
 grep differences said
 expect "copy with --error-on-no-transfer: exit status" "$(rm target/a; status rclone copy source target --files-from list --error-on-no-transfer)" 0
 expect "one that is not there" "$(copied missing)" "0"
+expect "the same with --error-on-no-transfer: exit status" "$(status rclone copy source target --files-from list --error-on-no-transfer)" 9
 expect "sub" "$(copied sub)" "0"
+expect "*" "$(copied '*')" "0"
 expect "sub/" "$(copied sub/)" "0"
 mapfile -t found < <(cd source && find . -type f)
 expect "what find prints" "$(copied "${found[@]}")" "0"

@@ -34,7 +34,8 @@ debs() {
   local deb
   for deb in "$T"/debs/*.deb; do dpkg-deb -x "$deb" "$T/root"; done
   PATH="$T/root/usr/bin:$T/root/usr/sbin:$PATH"
-  export LD_LIBRARY_PATH="$T/root/usr/lib/$(uname -m)-linux-gnu"
+  LD_LIBRARY_PATH="$T/root/usr/lib/$(uname -m)-linux-gnu"
+  export LD_LIBRARY_PATH
 }
 
 # free_port: a port of loopback that nobody listens on.
@@ -42,8 +43,8 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 
 # until_true COMMAND…: waits until the command succeeds, 20 seconds at most.
 until_true() {
-  local i
-  for i in $(seq 200); do if "$@" >/dev/null 2>&1; then return; fi; sleep 0.1; done
+  local _
+  for _ in $(seq 200); do if "$@" >/dev/null 2>&1; then return; fi; sleep 0.1; done
   echo "FAILED: not within 20 seconds: $*" >&2
   exit 1
 }

@@ -6,7 +6,7 @@ python3 -c 'import pygit2; print("libgit2", pygit2.LIBGIT2_VERSION)'
 export HOME="$T" GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME=author GIT_AUTHOR_EMAIL=author@example.com GIT_COMMITTER_NAME=author GIT_COMMITTER_EMAIL=author@example.com
 git init -q -b main "$T/server"
-cd "$T/server"
+cd "$T/server" || exit 1
 git commit -q --allow-empty -m one
 
 # by_git NAME REFSPEC [FLAG]: fetches into the bare repository of that name; prints git's exit status.

@@ -10,7 +10,7 @@ pg_ctl() { plain "$PG/pg_ctl" "$@"; }
 
 mkdir "$T/pg"
 if [ "$(id -u)" = 0 ]; then chown 65534:65534 "$T/pg"; fi
-cd "$T/pg"
+cd "$T/pg" || exit 1
 export HOME="$T/pg" PGHOST="$T/pg" PGUSER=app
 plain "$PG/initdb" -D "$T/pg/data" -U app -A trust -E UTF8 --locale=C >/dev/null
 pg_ctl -D "$T/pg/data" -w -l "$T/pg/log" -o "-c listen_addresses='' -k $T/pg -c fsync=off" start >/dev/null
