@@ -2,6 +2,7 @@
 
 mod circles;
 mod clock;
+mod examples;
 mod git;
 mod names;
 mod purity;
