@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drover_core::render::Unreadable;
 use serde::{Deserialize, Serialize};
 
 /// Why a repository could not be followed or read. Crosses the pipe from the child process, and holds no secret.
@@ -113,21 +114,9 @@ pub enum Error {
     /// The folder is not in the commit.
     #[error("the path {path} does not exist in commit {commit}: check spec.source.path{advice}")]
     NoSuchPath { path: String, commit: String, advice: String },
-    /// One file is over the limit.
-    #[error(
-        "the file {path} has {} and at most {} are read of one file: split it, or keep it out of spec.source.path",
-        amount(*size),
-        amount(*limit)
-    )]
-    FileTooLarge { path: String, size: u64, limit: u64 },
-    /// Too many files, or too many bytes in all.
-    #[error("the path {path} holds more than {limit}: narrow spec.source.path")]
-    TooMuch { path: String, limit: String },
-    /// A link in place of a manifest. What it leads to is not in the commit's folder, and may be anywhere.
-    #[error(
-        "{path} is a symbolic link to {target}, and links are not followed: commit the file itself in its place, or keep the link out of spec.source.path"
-    )]
-    Link { path: String, target: String },
+    /// What is in the folder is not read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// The commit is not in the cache (any more); it is being fetched again.
     #[error("the commit {commit} is not in the cache; drover fetches it again")]
     MissingCommit { commit: String },
@@ -199,49 +188,11 @@ impl Error {
             Self::NotACommit { .. } => "NotACommit",
             Self::BadReference => "BadReference",
             Self::NoSuchPath { .. } => "NoSuchPath",
-            Self::FileTooLarge { .. } => "FileTooLarge",
-            Self::TooMuch { .. } => "TooManyFiles",
-            Self::Link { .. } => "SymbolicLink",
+            Self::Unreadable(unreadable) => unreadable.label(),
             Self::MissingCommit { .. } => "MissingCommit",
             Self::DamagedCache { .. } => "DamagedCache",
             Self::NotSubscribed { .. } => "NotSubscribed",
             Self::Child { .. } => "GitProcessFailed",
-        }
-    }
-}
-
-/// A number of bytes as a person reads it.
-pub(super) fn amount(bytes: u64) -> String {
-    const KIB: u64 = 1 << 10;
-    const MIB: u64 = 1 << 20;
-    let rounded = |unit: u64, name: &str| {
-        let tenths = bytes.saturating_mul(10).div_ceil(unit);
-        match (tenths / 10, tenths % 10) {
-            (whole, 0) => format!("{whole} {name}"),
-            (whole, tenth) => format!("{whole}.{tenth} {name}"),
-        }
-    };
-    match bytes {
-        0..10_000 => format!("{bytes} bytes"),
-        10_000..MIB => rounded(KIB, "KiB"),
-        _ => rounded(MIB, "MiB"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::amount;
-
-    #[test]
-    fn an_amount_never_looks_smaller_than_a_limit_that_it_exceeds() {
-        for (bytes, text) in [
-            (1001, "1001 bytes"),
-            (64 << 10, "64 KiB"),
-            (1 << 20, "1 MiB"),
-            ((1 << 20) + 1, "1.1 MiB"),
-            (50 << 20, "50 MiB"),
-        ] {
-            assert_eq!(amount(bytes), text);
         }
     }
 }

@@ -22,12 +22,8 @@ pub struct Limits {
     pub objects: usize,
     /// Packs in a cache: each fetch adds one, and with more than this it is fetched anew, in one.
     pub packs: usize,
-    /// Manifest files below a path.
-    pub files: usize,
-    /// Bytes in one manifest file.
-    pub file_bytes: u64,
-    /// Bytes in all manifest files below a path.
-    pub total_bytes: u64,
+    /// What is read below a path.
+    pub manifests: drover_core::render::Limits,
 }
 
 impl Default for Limits {
@@ -40,9 +36,7 @@ impl Default for Limits {
             download: 512 << 20,
             objects: 1_000_000,
             packs: 50,
-            files: 2_000,
-            file_bytes: 1 << 20,
-            total_bytes: 16 << 20,
+            manifests: drover_core::render::Limits::default(),
         }
     }
 }

@@ -158,7 +158,7 @@ async fn exchange(
 fn bytes_at_most(request: &Request) -> u64 {
     match &request.operation {
         Operation::Sync { .. } => 0,
-        Operation::Read { reads } => request.limits.total_bytes.saturating_mul(reads.len() as u64),
+        Operation::Read { reads } => request.limits.manifests.total_bytes.saturating_mul(reads.len() as u64),
     }
 }
 

@@ -3,6 +3,7 @@
 mod children;
 mod circles;
 mod clock;
+mod examples;
 mod git;
 mod names;
 mod purity;

@@ -237,10 +237,11 @@ fn push(namespace: &Namespace, repo: &GitRepo, apps: impl Iterator<Item = (usize
         .map(|(number, version)| {
             let name = app(number);
             // With `Never` no registry is asked; the pods are only played, and pass no probation.
-            let yaml = format!(
-                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: {name}}}\nspec:\n  image: registry.example.org/app:{version}\n  imagePullPolicy: Never\n  ports: [{{name: http, port: 8080}}]\n  health: {{probation: 0s}}\n  routes: [{{host: {name}.{host}, path: /, to: {{app: {{}}}}}}]\n"
-            );
-            (format!("{name}.yaml"), yaml)
+            let hello = crate::System::first("hello")
+                .with("hello:1", &format!("hello:{version}\n  imagePullPolicy: Never\n  health: {{probation: 0s}}"))
+                .with("hello.example.org", &format!("{name}.{host}"))
+                .with("{name: hello}", &format!("{{name: {name}}}"));
+            (format!("{name}.yaml"), hello.text().to_owned())
         })
         .collect();
     for name in ["always", what] {

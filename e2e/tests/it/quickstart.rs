@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use drover_e2e::{GitServer, Testbed, binary, commands_of, finish, repository, run};
+use drover_e2e::{GitServer, System, Testbed, binary, commands_of, finish, repository, run};
 
 /// A number that no other test and no person uses.
 const OWN: u32 = 45;
@@ -15,6 +15,10 @@ fn the_quickstart_works_as_it_is_written() {
     let page = fs::read_to_string(repository().join("docs/src/quickstart.md")).expect("the page");
     let blocks = commands_of(&page, "sh test");
     assert!(blocks.len() > 5, "only {} blocks of the quickstart are marked `sh test`", blocks.len());
+    let example =
+        System::first("hello").with("registry.example.org/hello:1", "$IMAGE").with("hello.example.org", "$HOST");
+    let typed = format!("cat > deploy/hello.yaml <<END\n{}END\n", example.text());
+    assert!(blocks.iter().any(|block| block.contains(&typed)), "the quickstart describes another app than:\n{typed}");
 
     let bed = Testbed::with_node(OWN);
     let _end = End;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drover_e2e::{App, Environment, GitRepo, Hello, Namespace, eventually};
+use drover_e2e::{App, Environment, GitRepo, Hello, Namespace, System, eventually};
 use k8s_openapi::api::core::v1::Pod;
 
 /// The Environment is made as a team makes it, by `drover init`.
@@ -55,12 +55,12 @@ async fn status_names(namespace: &Namespace, words: &[&str]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     let namespace = Namespace::new("spine").await;
-    let repo = namespace.repository("web");
-    let hello = Hello::new("web", "1", &namespace.host()).health("path: /healthz, startupTimeout: 30s");
-    let first = repo.push(&[("web.yaml", &hello.yaml())], "Serve");
+    let repo = namespace.repository("hello");
+    let hello = System::first("hello").in_namespace(&namespace, "hello");
+    let first = hello.push(&repo, "Serve");
     init(&namespace, &repo);
     let environment = Environment::named(&namespace, "prod");
-    let app: App = namespace.app("web");
+    let app: App = namespace.app("hello");
 
     environment.is_ready_at(&first).await;
     app.answers("/", "hello from version 1").await;
@@ -72,7 +72,7 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     let prober = app.probe();
 
     // A broken image.
-    let broken = repo.push(&[("web.yaml", &hello.clone().tag("broken").yaml())], "Break the image");
+    let broken = hello.clone().with("hello:1", "hello:broken").push(&repo, "Break the image");
     let problem = app
         .comes_to("fails, and shows the crashed container's log", |status| {
             let problem =
@@ -89,12 +89,9 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
 
     // A syntax error.
     let before = app.deployment().await.metadata.resource_version;
-    repo.push(
-        &[("web.yaml", "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: web\nspec: {}\n")],
-        "Slip",
-    );
-    environment.complains_of(&["web.yaml:"]).await;
-    let said = status_names(&namespace, &["web.yaml:"]).await;
+    hello.with("{name: hello}", "{name: hello").push(&repo, "Slip");
+    environment.complains_of(&["hello.yaml:"]).await;
+    let said = status_names(&namespace, &["hello.yaml:"]).await;
     assert!(
         said.contains(&first[..7]) || said.contains(&broken[..7]),
         "drover status does not say what is applied:\n{said}"
@@ -116,7 +113,7 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     assert!(served.failures.is_empty(), "the app did not serve all the time: {:?}", served.failures);
 
     // And a good push still goes through.
-    let second = repo.push(&[("web.yaml", &hello.tag("2").yaml())], "Version 2");
+    let second = System::second("hello").in_namespace(&namespace, "hello").push(&repo, "Version 2");
     app.is_live_at(&second).await;
     app.answers("/", "hello from version 2").await;
     let failures = prober.until_it_serves().await.failures;

@@ -56,10 +56,6 @@ pub(super) fn documents(
 ) -> (Vec<Document>, Vec<RenderError>) {
     let mut found = Vec::new();
     let mut errors = Vec::new();
-    if bytes.len() > limits.file_bytes {
-        let problem = Problem::FileTooLarge { bytes: bytes.len(), limit: limits.file_bytes };
-        return (found, vec![RenderError::new(file, 1, problem)]);
-    }
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(bad) => {

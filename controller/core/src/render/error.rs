@@ -14,6 +14,24 @@ pub fn short(text: &str) -> String {
     shown
 }
 
+/// A number of bytes as a person reads it. It never looks smaller than a limit that it exceeds.
+pub fn amount(bytes: u64) -> String {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    let rounded = |unit: u64, name: &str| {
+        let tenths = bytes.saturating_mul(10).div_ceil(unit);
+        match (tenths / 10, tenths % 10) {
+            (whole, 0) => format!("{whole} {name}"),
+            (whole, tenth) => format!("{whole}.{tenth} {name}"),
+        }
+    };
+    match bytes {
+        0..10_000 => format!("{bytes} bytes"),
+        10_000..MIB => rounded(KIB, "KiB"),
+        _ => rounded(MIB, "MiB"),
+    }
+}
+
 /// One thing that is wrong with a file of the commit. Its text is one sentence that begins with `file:line`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{origin}: {problem}")]
@@ -33,14 +51,6 @@ impl RenderError {
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// More than [`super::Limits::file_bytes`].
-    #[error("the file has {bytes} bytes and at most {limit} are read: split it, or move data out of the manifests")]
-    FileTooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        limit: usize,
-    },
     /// Some other encoding, or not text at all.
     #[error("the file is not UTF-8 text: save it as UTF-8")]
     NotUtf8,
@@ -129,6 +139,16 @@ pub enum Problem {
         object: Box<ObjectKey>,
         /// What it is instead.
         found: &'static str,
+    },
+    /// A field of one of drover's own objects that its schema does not have, or not so.
+    #[error("{field} of {} {what}", short(&.object.to_string()))]
+    Misfit {
+        /// Which object.
+        object: Box<ObjectKey>,
+        /// The path of the field.
+        field: String,
+        /// What is wrong with it, and what to do.
+        what: String,
     },
     /// A kustomization.
     #[error(

@@ -8,6 +8,7 @@ use super::document::{Budget, Document, documents};
 use super::error::{Problem, RenderError};
 use super::left::leave_to_others;
 use super::limits::Limits;
+use super::own::misfits;
 use super::secret::text_becomes_data;
 use super::{Object, ObjectKey, Origin, SourceFile};
 
@@ -39,7 +40,11 @@ pub fn render(files: &[SourceFile], limits: &Limits) -> Result<Vec<Object>, Vec<
         for document in found {
             for (line, item) in flatten(document) {
                 match object(&file.path, line, item) {
-                    Ok(object) => objects.push(object),
+                    Ok(object) => {
+                        let misfits = misfits(&object).into_iter().take(enough.saturating_sub(wrong.len()));
+                        wrong.extend(misfits.map(|problem| RenderError::new(&file.path, line, problem)));
+                        objects.push(object);
+                    }
                     Err(problem) if wrong.len() < enough => wrong.push(RenderError::new(&file.path, line, problem)),
                     Err(_) => {}
                 }

@@ -8,6 +8,8 @@ mod limits;
 mod manifests;
 mod namespace;
 mod object;
+mod own;
+mod reading;
 mod scalar;
 mod secret;
 mod served;
@@ -16,12 +18,13 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Problem, RenderError, short};
+pub use error::{Problem, RenderError, amount, short};
 pub use hash::applied_hash;
 pub use limits::Limits;
 pub use manifests::{MAX_ERRORS, is_manifest, render};
 pub use namespace::{ScopeError, scope};
 pub use object::{NotAnObject, Object, ObjectKey, Origin};
+pub use reading::{Entry, EntryKind, Manifests, Store, Unreadable, read_file, read_folder};
 pub use served::{Unserved, unserved};
 pub use source_file::SourceFile;
 pub use stage::Stage;

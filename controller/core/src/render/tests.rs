@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::error::amount;
 use super::*;
 
 fn file(path: &str, text: impl Into<Vec<u8>>) -> SourceFile {
@@ -212,9 +213,8 @@ fn text_that_is_not_utf_8_is_refused_at_its_line() {
 
 #[test]
 fn limits_hold() {
-    let small = Limits { file_bytes: 200, documents: 2, depth: 8, alias_bytes: 2000, values: 100 };
+    let small = Limits { documents: 2, depth: 8, alias_bytes: 2000, values: 100, ..Limits::default() };
     let with = |text: String| sentences(&render(&[file("a.yaml", text)], &small).expect_err("refused"));
-    assert!(with("x".repeat(201))[0].contains("the file has 201 bytes and at most 200"));
     assert!(
         with(format!("{}---\n{}---\n{}", config_map("a"), config_map("b"), config_map("c")))[0].contains("more than 2")
     );
@@ -286,6 +286,69 @@ fn a_sentence_is_one_line_and_short_whatever_the_file_says() {
 fn no_file_tells_more_errors_than_anybody_reads() {
     assert_eq!(refused("---\na: b: c\n".repeat(10_000)).len(), MAX_ERRORS);
     assert_eq!(refused(format!("kind: List\nitems: [{}]\n", "{},".repeat(10_000))).len(), MAX_ERRORS);
+}
+
+#[test]
+fn an_amount_never_looks_smaller_than_a_limit_that_it_exceeds() {
+    for (bytes, text) in [
+        (1001, "1001 bytes"),
+        (64 << 10, "64 KiB"),
+        (1 << 20, "1 MiB"),
+        ((1 << 20) + 1, "1.1 MiB"),
+        (50 << 20, "50 MiB"),
+    ] {
+        assert_eq!(amount(bytes), text);
+    }
+}
+
+#[test]
+fn drover_s_own_kinds_are_checked_against_their_schemas() {
+    let app = |spec: &str| {
+        format!("---\napiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: web}}\nspec: {spec}\n")
+    };
+    let ports = "ports: [{name: http, port: 8080}]";
+    let said = |spec: &str| {
+        let errors = render(&[file("web.yaml", app(spec))], &Limits::default()).err().unwrap_or_default();
+        sentences(&errors).iter().map(|said| said.replace("web.yaml:2: spec", "")).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(said(&format!("{{image: a, {ports}}}")), "");
+    assert_eq!(
+        said(&format!("{{image: a, {ports}, doors: 2}}")),
+        ".doors of WebApp web is not known to this drover: correct its name, or remove it"
+    );
+    assert_eq!(
+        said("{image: a, ports: [{name: http, prot: 8080}]}"),
+        ".ports[0].port of WebApp web is missing: write it; \
+         .ports[0].prot of WebApp web is not known to this drover: correct its name, or remove it"
+    );
+    assert_eq!(
+        said(&format!("{{{ports}, image: [a]}}")),
+        ".image of WebApp web is a list, and must be text: put the value in quotes"
+    );
+    assert_eq!(
+        said(&format!("{{image: a, {ports}, replicas: two}}")),
+        ".replicas of WebApp web is text, and must be a whole number"
+    );
+    assert!(
+        said(&format!("{{image: a, {ports}, imagePullPolicy: Often}}"))
+            .contains("is `Often`, and must be one of Always, ")
+    );
+    assert!(said("{image: a, ports: [{name: http, port: 80800}]}").ends_with("is `80800`, and must be at most 65535"));
+    assert!(
+        said("{image: a, ports: [{name: HTTP, port: 80}]}")
+            .contains(".ports[0].name of WebApp web is `HTTP`, and must match ")
+    );
+    let quoted = format!("{{image: a, {ports}, env: [{{name: PORT, value: 8080}}]}}");
+    assert_eq!(said(&quoted), ".env[0].value of WebApp web is a number, and must be text: put the value in quotes");
+
+    let specless = "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: web}\n";
+    assert_eq!(refused_once(specless), "deploy/web.yaml:1: spec of WebApp web is missing: write it");
+    for others in [specless.replace("v1alpha1", "v9"), specless.replace("drover.dev", "example.org")] {
+        assert!(
+            render(&[file("a.yaml", others)], &Limits::default()).is_ok(),
+            "what this drover does not know it does not judge"
+        );
+    }
 }
 
 #[test]

@@ -1,46 +1,72 @@
-//! The manifests below a folder, as a commit would hold them.
+//! The manifests below a folder on disk, read as those of a commit are.
 
-use std::path::Path;
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Component, Path, PathBuf};
 
-use drover_core::render::{SourceFile, is_manifest};
+use drover_core::render::{Entry, EntryKind, Limits, SourceFile, Store, Unreadable, read_file, read_folder};
 
 use crate::cli::Error;
 
-/// Reads every manifest below `path`, in the order of their names. As in a commit, symlinks are not followed.
-pub fn read(path: &Path) -> Result<Vec<SourceFile>, Error> {
-    let mut files = Vec::new();
+/// Reads every manifest below `path`, in the order of their paths.
+pub fn read(path: &Path, limits: &Limits) -> Result<Vec<SourceFile>, Error> {
     let metadata = std::fs::metadata(path).map_err(|source| cannot_read(path, source))?;
+    let node = path.to_owned();
     if metadata.is_dir() {
-        descend(path, path, &mut files)?;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-    } else {
-        // A file that a person names is read whatever it is called.
-        files.push(file(path)?);
+        // As in a commit, where nothing stands before a path.
+        let below: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+        let root = path.to_string_lossy();
+        return Ok(read_folder(&Disk, &node, &below.to_string_lossy(), &root, limits)?.files);
     }
-    Ok(files)
+    // A file that a person names is read whatever it is called.
+    Ok(vec![read_file(&Disk, &node, &path.to_string_lossy(), limits)?])
 }
 
-fn descend(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) -> Result<(), Error> {
-    for entry in std::fs::read_dir(folder).map_err(|source| cannot_read(folder, source))? {
-        let entry = entry.map_err(|source| cannot_read(folder, source))?;
-        let path = entry.path();
-        let kind = entry.file_type().map_err(|source| cannot_read(&path, source))?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        if kind.is_dir() && !hidden {
-            descend(root, &path, files)?;
-        } else if kind.is_file() && path.strip_prefix(root).is_ok_and(|inside| is_manifest(&inside.to_string_lossy())) {
-            files.push(file(&path)?);
+struct Disk;
+
+impl Store for Disk {
+    type Node = PathBuf;
+    type Error = Error;
+
+    fn entries(&self, folder: &PathBuf, most: usize) -> Result<Vec<Entry<PathBuf>>, Error> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(|source| cannot_read(folder, source))?.take(most) {
+            let entry = entry.map_err(|source| cannot_read(folder, source))?;
+            let node = entry.path();
+            let found = entry.file_type().map_err(|source| cannot_read(&node, source))?;
+            let kind = match found {
+                found if found.is_dir() && node.join(".git").exists() => EntryKind::Submodule,
+                found if found.is_dir() => EntryKind::Folder,
+                found if found.is_symlink() => EntryKind::Link,
+                found if found.is_file() => EntryKind::File,
+                // No commit holds a socket or a device.
+                _ => continue,
+            };
+            entries.push(Entry { name: entry.file_name().into_vec(), kind, node });
         }
+        Ok(entries)
     }
-    Ok(())
+
+    fn size(&self, file: &PathBuf) -> Result<u64, Error> {
+        Ok(std::fs::metadata(file).map_err(|source| cannot_read(file, source))?.len())
+    }
+
+    fn bytes(&self, file: &PathBuf, _: &str, _: u64) -> Result<Vec<u8>, Error> {
+        std::fs::read(file).map_err(|source| cannot_read(file, source))
+    }
+
+    fn target(&self, link: &PathBuf) -> String {
+        std::fs::read_link(link).map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
+    }
 }
 
-fn file(path: &Path) -> Result<SourceFile, Error> {
-    let bytes = std::fs::read(path).map_err(|source| cannot_read(path, source))?;
-    Ok(SourceFile { path: path.display().to_string(), bytes })
+impl From<Unreadable> for Error {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Findings { findings: vec![unreadable.to_string()] }
+    }
 }
 
-fn cannot_read(path: &Path, source: std::io::Error) -> Error {
+fn cannot_read(path: &Path, source: io::Error) -> Error {
     Error::Io { what: path.display().to_string(), done: "read", source }
 }
 
@@ -57,8 +83,16 @@ mod tests {
             std::fs::write(path, name).expect("written");
         }
         std::os::unix::fs::symlink("/etc/hostname", folder.path().join("link.yaml")).expect("a link");
+        let refused = read(folder.path(), &Limits::default()).expect_err("a link in place of a manifest").to_string();
+        assert!(
+            refused.contains("link.yaml is a symbolic link to /etc/hostname, and links are not followed"),
+            "{refused}"
+        );
         std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).expect("a link");
-        let files = read(folder.path()).expect("read");
+        std::fs::remove_file(folder.path().join("link.yaml")).expect("ours");
+        std::fs::create_dir_all(folder.path().join("nested/.git")).expect("a folder");
+        std::fs::write(folder.path().join("nested/theirs.yaml"), "no").expect("written");
+        let files = read(folder.path(), &Limits::default()).expect("read");
         let names: Vec<String> = files.iter().map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).collect();
         assert_eq!(names, ["a/c.yml", "a/z.json", "b.yaml"]);
         assert!(files[0].path.ends_with("a/c.yml"));
@@ -66,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_there_is_named() {
-        let error = read(Path::new("no/such/folder")).expect_err("absent");
+        let error = read(Path::new("no/such/folder"), &Limits::default()).expect_err("absent");
         assert!(error.to_string().starts_with("no/such/folder cannot be read"), "{error}");
     }
 }

@@ -16,10 +16,10 @@ use crate::reconcile::web_app;
 
 /// Prints what the controller would apply from a folder, without a cluster.
 ///
-/// Reads the YAML and JSON files below PATH as the controller reads them from a commit, and prints the objects in the order
-/// in which they would be sent. Two annotations are only known to the controller and left out: the commit, and the hash of
-/// what was sent. Whether a custom kind is namespaced is known only to the cluster: its objects keep the namespace that
-/// they name, unless their definition is in the folder too.
+/// Reads the YAML and JSON files below PATH as the controller reads them from a commit, with the same limits and the same
+/// findings, and prints the objects in the order in which they would be sent. Two annotations are only known to the
+/// controller and left out: the commit, and the hash of what was sent. Whether a custom kind is namespaced is known only to
+/// the cluster: its objects keep the namespace that they name, unless their definition is in the folder too.
 ///
 /// Ends with exit code 3 when something is wrong with the files; each finding begins with file and line.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub struct Render {
 
 /// Runs the command.
 pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
-    let files = files::read(&command.path)?;
+    let files = files::read(&command.path, &Limits::default())?;
     if files.is_empty() {
         return Err(Error::BadInput {
             what: command.path.display().to_string(),
@@ -145,7 +145,7 @@ mod tests {
         let files = [
             file(
                 "deploy/app.yaml",
-                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: hello}\nspec: {image: a}\n",
+                "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: hello}\nspec: {image: a, ports: [{name: http, port: 80}]}\n",
             ),
             file(
                 "deploy/base.yaml",
@@ -170,8 +170,9 @@ mod tests {
                 .all(|child| child.json()["metadata"]["labels"][drover_crds::LABEL_OWNER] == "app.shop.hello")
         );
 
-        let broken = rendered(&[file("b.yaml", &text.replace("ports", "doors"))], "shop", None).expect("valid YAML");
-        let error = with_children(broken).expect_err("an app without ports");
+        let broken = rendered(&[file("b.yaml", &text.replace("8080", "8080}, {name: http, port: 8081"))], "shop", None)
+            .expect("valid YAML");
+        let error = with_children(broken).expect_err("two ports of a name");
         assert!(error.to_string().starts_with("b.yaml:1: WebApp shop/hello cannot be built: "), "{error}");
     }
 

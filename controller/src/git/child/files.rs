@@ -2,26 +2,18 @@
 
 use std::path::Path;
 
-use drover_core::render::short;
+use drover_core::render::{Entry, EntryKind, Manifests, Store, is_manifest, read_file, read_folder, short};
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{damaged, open};
 use crate::git::commit::{CommitId, TreeId};
-use crate::git::error::{Error, amount};
+use crate::git::error::Error;
 use crate::git::limits::Limits;
 use crate::git::protocol::{ReadRequest, Response, TreeListing};
 
 const LINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;
 const FOLDER: i32 = 0o040_000;
-/// Folders within folders; deeper ones are not a system's manifests.
-const MAX_DEPTH: usize = 64;
-/// Bytes of a path below the repository's root: each object that a file holds keeps it.
-const MAX_PATH: usize = 1024;
-/// Entries looked at below one path, manifests or not.
-const MAX_ENTRIES: usize = 200_000;
-/// Skipped paths that are named; more say nothing new.
-const MAX_SKIPPED: usize = 100;
 
 /// `url` is for messages.
 pub(super) fn read(
@@ -36,64 +28,38 @@ pub(super) fn read(
     }
     let repository = open(path)?;
     let odb = repository.odb().map_err(|error| damaged(&error))?;
+    let objects = Objects { repository: &repository, odb: &odb, url };
     let mut bytes = Vec::new();
     let mut answers = Vec::with_capacity(reads.len());
     for read in reads {
-        let mut reading = Reading::new(&repository, &odb, limits, url, &read.path);
-        let answer = reading.tree(read);
-        if answer.is_ok() {
-            bytes.append(&mut reading.bytes);
-        }
-        answers.push(answer);
+        answers.push(objects.tree(read, limits, &mut bytes));
     }
     Ok((Response::Read(answers), bytes))
 }
 
-struct Reading<'a> {
+struct Objects<'a> {
     repository: &'a Repository,
     odb: &'a Odb<'a>,
-    limits: &'a Limits,
     url: &'a str,
-    root: &'a str,
-    entries: usize,
-    total: u64,
-    files: Vec<(String, u64)>,
-    bytes: Vec<Vec<u8>>,
-    skipped: Vec<String>,
 }
 
-impl<'a> Reading<'a> {
-    fn new(repository: &'a Repository, odb: &'a Odb<'a>, limits: &'a Limits, url: &'a str, root: &'a str) -> Self {
-        Self {
-            repository,
-            odb,
-            limits,
-            url,
-            root,
-            entries: 0,
-            total: 0,
-            files: Vec::new(),
-            bytes: Vec::new(),
-            skipped: Vec::new(),
-        }
-    }
-
-    fn tree(&mut self, read: &ReadRequest) -> Result<TreeListing, Error> {
+impl<'a> Objects<'a> {
+    /// What is asked for; the files' bytes are added to `bytes`.
+    fn tree(&self, read: &ReadRequest, limits: &Limits, bytes: &mut Vec<Vec<u8>>) -> Result<TreeListing, Error> {
         let (path, mode, id) = self.locate(&read.commit, &read.path)?;
         let tree = TreeId::from(id);
         if read.known_tree.as_ref() == Some(&tree) {
             return Ok(TreeListing { id: tree, files: None, skipped: Vec::new() });
         }
-        if mode == FOLDER {
-            self.folder(id, &path, 0)?;
+        let Manifests { files, skipped } = if mode == FOLDER {
+            read_folder(self, &id, &path, &read.path, &limits.manifests)?
         } else {
-            self.file(id, path)?;
-        }
-        Ok(TreeListing {
-            id: tree,
-            files: Some(std::mem::take(&mut self.files)),
-            skipped: std::mem::take(&mut self.skipped),
-        })
+            let file = read_file(self, &id, &path, &limits.manifests)?;
+            Manifests { files: vec![file], skipped: Vec::new() }
+        };
+        let listed = files.iter().map(|file| (file.path.clone(), file.bytes.len() as u64)).collect();
+        bytes.extend(files.into_iter().map(|file| file.bytes));
+        Ok(TreeListing { id: tree, files: Some(listed), skipped })
     }
 
     /// The folder or manifest file at `path`, with its path in the form that the files' paths begin with.
@@ -134,36 +100,6 @@ impl<'a> Reading<'a> {
         Ok((parts.join("/"), mode, id))
     }
 
-    fn folder(&mut self, id: Oid, path: &str, depth: usize) -> Result<(), Error> {
-        if depth > MAX_DEPTH {
-            return Err(self.too_much(format!("{MAX_DEPTH} folders within each other")));
-        }
-        let tree = self.folder_of(id)?;
-        for entry in &tree {
-            self.entries += 1;
-            if self.entries > MAX_ENTRIES {
-                return Err(self.too_much(format!("{MAX_ENTRIES} files and folders")));
-            }
-            let name = String::from_utf8_lossy(entry.name_bytes());
-            if name.starts_with('.') {
-                continue;
-            }
-            let below = if path.is_empty() { name.to_string() } else { format!("{path}/{name}") };
-            if below.len() > MAX_PATH {
-                return Err(self.too_much(format!("paths of {MAX_PATH} bytes")));
-            }
-            match entry.filemode() {
-                FOLDER => self.folder(entry.id(), &below, depth + 1)?,
-                SUBMODULE => self.skip(below),
-                _ if !is_manifest(&name) => {}
-                LINK => return Err(self.link(entry.id(), below)),
-                _ if std::str::from_utf8(entry.name_bytes()).is_err() => self.skip(below),
-                _ => self.file(entry.id(), below)?,
-            }
-        }
-        Ok(())
-    }
-
     /// The folder of that id. What was read by its id is what was fetched: if it is no folder, the repository is at fault.
     fn folder_of(&self, id: Oid) -> Result<Tree<'a>, Error> {
         self.repository.find_tree(id).map_err(|error| match self.odb.read(id) {
@@ -176,51 +112,46 @@ impl<'a> Reading<'a> {
     fn unsound(&self, detail: String) -> Error {
         Error::Unsound { url: self.url.to_owned(), detail }
     }
-
-    fn file(&mut self, id: Oid, path: String) -> Result<(), Error> {
-        if self.files.len() == self.limits.files {
-            return Err(self.too_much(format!("{} files", self.limits.files)));
-        }
-        let (size, kind) = self.odb.read_header(id).map_err(|error| damaged(&error))?;
-        let size = size as u64;
-        if size > self.limits.file_bytes {
-            return Err(Error::FileTooLarge { path: short(&path), size, limit: self.limits.file_bytes });
-        }
-        self.total += size;
-        if self.total > self.limits.total_bytes {
-            return Err(self.too_much(format!("{} of manifests", amount(self.limits.total_bytes))));
-        }
-        let object = self.odb.read(id).map_err(|error| damaged(&error))?;
-        if object.len() as u64 != size {
-            return Err(Error::DamagedCache { detail: format!("the file {} has another size", short(&path)) });
-        }
-        if kind != ObjectType::Blob {
-            return Err(self.unsound(format!("{} is a {} and no file", short(&path), kind.str())));
-        }
-        self.files.push((path, size));
-        self.bytes.push(object.data().to_vec());
-        Ok(())
-    }
-
-    /// To leave a link out in silence would be to remove what the file in its place had applied.
-    fn link(&self, id: Oid, path: String) -> Error {
-        let target = self.odb.read(id).map(|object| String::from_utf8_lossy(object.data()).into_owned());
-        let target = target.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();
-        Error::Link { path, target }
-    }
-
-    fn skip(&mut self, path: String) {
-        if self.skipped.len() < MAX_SKIPPED {
-            self.skipped.push(path);
-        }
-    }
-
-    fn too_much(&self, limit: String) -> Error {
-        let path = if self.root.trim_matches(['/', '.']).is_empty() { "/" } else { self.root };
-        Error::TooMuch { path: short(path), limit }
-    }
 }
 
-fn is_manifest(name: &str) -> bool {
-    !name.starts_with('.') && Path::new(name).extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
+impl Store for Objects<'_> {
+    type Node = Oid;
+    type Error = Error;
+
+    fn entries(&self, folder: &Oid, most: usize) -> Result<Vec<Entry<Oid>>, Error> {
+        let tree = self.folder_of(*folder)?;
+        let kind = |mode| match mode {
+            FOLDER => EntryKind::Folder,
+            SUBMODULE => EntryKind::Submodule,
+            LINK => EntryKind::Link,
+            _ => EntryKind::File,
+        };
+        let entries = tree.iter().take(most).map(|entry| Entry {
+            name: entry.name_bytes().to_vec(),
+            kind: kind(entry.filemode()),
+            node: entry.id(),
+        });
+        Ok(entries.collect())
+    }
+
+    fn size(&self, file: &Oid) -> Result<u64, Error> {
+        let (size, _) = self.odb.read_header(*file).map_err(|error| damaged(&error))?;
+        Ok(size as u64)
+    }
+
+    fn bytes(&self, file: &Oid, path: &str, size: u64) -> Result<Vec<u8>, Error> {
+        let object = self.odb.read(*file).map_err(|error| damaged(&error))?;
+        if object.len() as u64 != size {
+            return Err(Error::DamagedCache { detail: format!("the file {} has another size", short(path)) });
+        }
+        if object.kind() != ObjectType::Blob {
+            return Err(self.unsound(format!("{} is a {} and no file", short(path), object.kind().str())));
+        }
+        Ok(object.data().to_vec())
+    }
+
+    fn target(&self, link: &Oid) -> String {
+        let target = self.odb.read(*link).map(|object| String::from_utf8_lossy(object.data()).into_owned());
+        target.unwrap_or_default()
+    }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use drover_core::render::amount;
 use git2::{
     AutotagOption, CertificateCheckStatus, Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, FetchPrune,
     ProxyOptions, RemoteCallbacks, RemoteRedirect,
@@ -12,7 +13,7 @@ use super::heard;
 use crate::clock;
 use crate::git::answer::{self, Asked};
 use crate::git::credential::Auth;
-use crate::git::error::{Error, amount};
+use crate::git::error::Error;
 use crate::git::known_hosts::{self, Verdict};
 use crate::git::limits::Limits;
 

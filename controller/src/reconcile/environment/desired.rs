@@ -121,13 +121,7 @@ impl Renderer {
         let tree = match tree {
             Ok(tree) => tree,
             Err(error) => {
-                let of_a_file = matches!(
-                    error,
-                    git::Error::FileTooLarge { .. }
-                        | git::Error::TooMuch { .. }
-                        | git::Error::OutOfMemory
-                        | git::Error::Link { .. }
-                );
+                let of_a_file = matches!(error, git::Error::Unreadable(_) | git::Error::OutOfMemory);
                 let message = if of_a_file { not_applied(commit.id.short(), &error) } else { error.to_string() };
                 let mended_by = if error.is_terminal() { Mend::Spec } else { Mend::Time };
                 return Err(Trouble::new(error.label(), message, mended_by));

@@ -193,8 +193,9 @@ async fn manifests_that_need_more_memory_than_usual_are_read() {
     let repo = server.repo("many");
     let most = Limits::default();
     // As many and as large as may be read: more than the usual memory holds twice.
-    let manifest = format!("# {}", "x".repeat(usize::try_from(most.file_bytes).expect("small") - 2));
-    let paths: Vec<String> = (0..most.total_bytes / most.file_bytes - 1).map(|n| format!("deploy/{n}.yaml")).collect();
+    let manifest = format!("# {}", "x".repeat(usize::try_from(most.manifests.file_bytes).expect("small") - 2));
+    let paths: Vec<String> =
+        (0..most.manifests.total_bytes / most.manifests.file_bytes - 1).map(|n| format!("deploy/{n}.yaml")).collect();
     let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), manifest.as_str())).collect();
     let head = repo.push("prod", &files, "many");
     let mut pool = Pool::with(Limits { usual_memory: 16 << 20, ..most });
@@ -239,7 +240,7 @@ async fn a_child_ends_with_its_parent() {
         "url": format!("http://{address}/a"),
         "limits": {
             "sync_timeout": duration(600), "read_timeout": duration(600), "memory": 512 << 20, "usual_memory": 512 << 20, "download": 1 << 20,
-            "objects": 10, "packs": 1, "files": 1, "file_bytes": 1, "total_bytes": 1
+            "objects": 10, "packs": 1, "manifests": drover_core::render::Limits::default()
         },
         "operation": {"Sync": {"host": "127.0.0.1", "port": address.port(), "user": "git", "auth": "Nothing",
             "references": [{"branch": "prod"}], "left_out": [null]}}

@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
-use drover::git::{Limits, Tree};
+use drover::git::{CommitId, Limits, Tree};
+use drover_core::render;
 
 use super::followed::Followed;
 
@@ -77,7 +78,8 @@ async fn knows_when_the_folder_is_as_before() {
 
 #[tokio::test]
 async fn says_what_is_too_large() {
-    let limits = Limits { files: 4, file_bytes: 1000, total_bytes: 1500, ..Limits::default() };
+    let manifests = render::Limits { files: 4, file_bytes: 1000, total_bytes: 1500, ..render::Limits::default() };
+    let limits = Limits { manifests, ..Limits::default() };
     let mut followed = Followed::with(limits).await;
     let big = "x".repeat(1001);
     let half = "x".repeat(800);
@@ -106,6 +108,79 @@ async fn says_what_is_too_large() {
         assert!(error.is_terminal());
     }
     assert_eq!(paths(&followed.read(&commit, "deploy", None).await.expect("others are read")), ["deploy/app.yaml"]);
+}
+
+/// What the controller finds wrong with the folder, a sentence each.
+async fn found_by_controller(followed: &Followed, commit: &CommitId) -> Vec<String> {
+    let tree = match followed.read(commit, "deploy", None).await {
+        Ok(tree) => tree,
+        Err(error) => return vec![error.to_string()],
+    };
+    let rendered = render::render(&tree.files.expect("files"), &render::Limits::default());
+    rendered.err().into_iter().flatten().map(|error| error.to_string()).collect()
+}
+
+/// What `drover render` finds wrong with it.
+fn found_by_command(followed: &Followed) -> Vec<String> {
+    let mut drover = std::process::Command::new(env!("CARGO_BIN_EXE_drover"));
+    let output = drover.args(["render", "deploy"]).current_dir(followed.repo.work.path()).output().expect("it runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(if said.is_empty() { 0 } else { 3 }), "{said}");
+    said.lines().map(|line| line.trim_start_matches("error: ").to_owned()).collect()
+}
+
+type Files<'a> = Vec<(&'a str, &'a str)>;
+
+#[tokio::test]
+async fn drover_render_finds_what_the_controller_finds_word_for_word() {
+    let page = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let app = "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: web}\nspec: {image: 1, doors: 2}\n";
+    let many: Vec<(String, String)> = (0..2_001).map(|n| (format!("deploy/{n}.yaml"), String::new())).collect();
+    let deep = format!("deploy/{}a.yaml", "d/".repeat(65));
+    let (large, twice) = ("#".repeat((1 << 20) + 1), page("a"));
+    let cases: [(&str, Files<'_>, Option<&str>); 9] = [
+        ("fine", vec![("deploy/a.yaml", &twice), ("deploy/a/b.yaml", "")], None),
+        (
+            "an own kind that does not fit",
+            vec![("deploy/web.yaml", app)],
+            Some("spec.doors of WebApp web is not known"),
+        ),
+        (
+            "syntax in two files, in order",
+            vec![("deploy/a-b.yaml", "a: b: c\n"), ("deploy/a/b.yaml", "\t")],
+            Some("deploy/a-b.yaml:1: "),
+        ),
+        (
+            "the same twice",
+            vec![("deploy/a.yaml", &twice), ("deploy/a/b.yaml", &twice)],
+            Some("deploy/a/b.yaml:1: ConfigMap a is already"),
+        ),
+        ("a kustomization", vec![("deploy/kustomization.yaml", "resources: []\n")], Some("this is a kustomization")),
+        ("too large", vec![("deploy/a.yaml", &large)], Some("the file deploy/a.yaml has 1.1 MiB")),
+        (
+            "too many",
+            many.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect(),
+            Some("more than 2000 files"),
+        ),
+        ("too deep", vec![(&deep, "")], Some("64 folders within each other")),
+        ("a link", Vec::new(), Some("deploy/link.yaml is a symbolic link to app.yaml, and links are not followed")),
+    ];
+    let mut followed = Followed::new().await;
+    let work = followed.repo.work.path().to_owned();
+    for (what, files, said) in cases {
+        std::fs::remove_dir_all(work.join("deploy")).expect("ours");
+        if what == "a link" {
+            std::fs::create_dir_all(work.join("deploy")).expect("ours");
+            symlink("app.yaml", work.join("deploy/link.yaml")).expect("link");
+        }
+        let commit = followed.push(&[&[("deploy/.keep", "")], &*files].concat()).await;
+        let (controller, command) = (found_by_controller(&followed, &commit).await, found_by_command(&followed));
+        assert_eq!(controller, command, "{what}");
+        match said {
+            None => assert!(command.is_empty(), "{what}: {command:?}"),
+            Some(said) => assert!(command.iter().any(|found| found.contains(said)), "{what}: {command:?}"),
+        }
+    }
 }
 
 #[tokio::test]
