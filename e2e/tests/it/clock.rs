@@ -58,7 +58,7 @@ fn ahead(time: Timestamp) -> Duration {
 async fn a_war_of_an_hour_ago_is_over_and_drover_itself_has_no_such_clock() {
     let stage = Stage::enter(NUMBER).await;
     let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
-    let (plan, journal, clock) =
+    let (plan, journal, moved) =
         (folder.path().join("plan"), folder.path().join("journal"), folder.path().join("clock"));
     Plan::default().write(&plan);
     let namespace = Namespace::on(stage.bed(), "clock").await;
@@ -66,8 +66,8 @@ async fn a_war_of_an_hour_ago_is_over_and_drover_itself_has_no_such_clock() {
     let map = |text: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{text: {text}}}\n");
     let first = repo.push(&[("map.yaml", &map("first"))], "First");
 
-    set_ahead(&clock, AN_HOUR);
-    let unmoved = Controller::on(&stage).variable(CLOCK, &clock).start();
+    set_ahead(&moved, AN_HOUR);
+    let unmoved = Controller::on(&stage).variable(CLOCK, &moved).start();
     unmoved.leads_within(Duration::from_secs(40)).await;
     let environment = namespace.follow(&repo).await;
     let status = environment.is_ready_at(&first).await;
@@ -75,12 +75,12 @@ async fn a_war_of_an_hour_ago_is_over_and_drover_itself_has_no_such_clock() {
     assert!(ahead(at) < AN_HOUR / 2, "drover goes by the clock of a test: {at}");
     unmoved.stop();
 
-    set_ahead(&clock, Duration::ZERO);
+    set_ahead(&moved, Duration::ZERO);
     let drover = Controller::on(&stage)
         .program(Path::new(env!("CARGO_BIN_EXE_drover-faulty")))
         .variable(PLAN, &plan)
         .variable(JOURNAL, &journal)
-        .variable(CLOCK, &clock)
+        .variable(CLOCK, &moved)
         .start();
     drover.leads_within(Duration::from_secs(40)).await;
     let second = repo.push(&[("map.yaml", &map("ours"))], "Ours");
@@ -97,7 +97,7 @@ async fn a_war_of_an_hour_ago_is_over_and_drover_itself_has_no_such_clock() {
     })
     .await;
 
-    set_ahead(&clock, AN_HOUR);
+    set_ahead(&moved, AN_HOUR);
     look_again(&namespace, "2");
     is_put_back(&namespace).await;
     let third = repo.push(&[("map.yaml", &map("later"))], "Later");
