@@ -28,7 +28,7 @@ http {
   }
 }
 CONF
-curl --version | head -1
+curl --version | sed -n 1p
 nginx -e "$T/error.log" -c "$T/nginx.conf" &
 started+=($!)
 url="http://127.0.0.1:$port"

