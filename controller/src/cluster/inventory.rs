@@ -50,6 +50,8 @@ impl Record {
 struct Stored {
     record: Arc<Record>,
     chunks: Vec<Chunk>,
+    /// How many chunks there may be, because an answer to the making of the last was never seen.
+    unseen: usize,
 }
 
 /// A part of an inventory: what one ConfigMap holds.
@@ -119,14 +121,14 @@ impl Inventories {
             self.write(owner, 0, first, &record).await?;
         }
         stored.record = Arc::new(record);
+        stored.unseen = 0;
         self.stored().insert(owner.clone(), stored);
         Ok(())
     }
 
     /// Removes an inventory.
     pub async fn remove(&self, owner: &Owner) -> Result<(), ApiError> {
-        // One that was written without an answer is not known here.
-        let chunks = self.stored().get(owner).map_or(0, |stored| stored.chunks.len()).max(1);
+        let chunks = self.stored().get(owner).map_or(0, |stored| stored.chunks.len().max(stored.unseen));
         // Backwards: the first chunk carries the policy and is needed as long as any other is there.
         for number in (0..chunks).rev() {
             match self.api.delete(&name(owner, number), &DeleteParams::default()).await {
@@ -159,6 +161,8 @@ impl Inventories {
             Err(error) => {
                 if is_conflict(&error) || is_not_found(&error) {
                     self.reload(owner).await;
+                } else if chunk.version.is_none() {
+                    self.stored().entry(owner.clone()).or_default().unseen = number + 1;
                 }
                 Err(ApiError::of(error, "write", &object_key(owner, number), None))
             }

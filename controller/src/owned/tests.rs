@@ -246,9 +246,14 @@ async fn a_record_that_was_written_unseen_is_read_again() {
     assert_eq!(scene.recorded(), ["web"]);
     scene.turn(&[("web", 80)]).await.expect("a turn");
     assert_eq!(scene.written(), [""; 0], "it is as it should be");
-    // One that is not known of goes with its owner all the same.
-    let unaware = Inventories::load(scene.cluster.client(), "drover-system").await.expect("a list");
-    unaware.remove(&scene.owner).await.expect("it is removed");
+    scene.inventories.remove(&scene.owner).await.expect("it is removed");
+    assert_eq!(scene.written(), [format!("DELETE {INVENTORY}")]);
+    scene.inventories.remove(&scene.owner).await.expect("there is none");
+    assert_eq!(scene.written(), [""; 0]);
+    // One that may have been made goes with its owner too.
+    scene.server().refused = Some(format!("POST {INVENTORY}"));
+    scene.turn(&[("web", 80)]).await.expect_err("no answer");
+    scene.inventories.remove(&scene.owner).await.expect("it is removed");
     assert_eq!(scene.written(), [format!("DELETE {INVENTORY}")]);
 }
 

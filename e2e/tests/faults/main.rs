@@ -19,6 +19,22 @@ async fn campaign() -> Campaign {
     campaign_with(&[]).await
 }
 
+/// The writes about what is written down of a WebApp: that it is made, after the Environment's, and that it is removed.
+fn of_an_app_s_inventory(campaign: &Campaign) -> Vec<Point> {
+    let is_one = |point: &&Point| {
+        let Call { verb, resource, name, .. } = &point.call;
+        match (verb.as_str(), resource.as_str(), point.nth) {
+            // What a request creates is in its body.
+            ("create", "configmaps", 2) => true,
+            ("delete", "configmaps", 1) => name.starts_with("inventory.app."),
+            _ => false,
+        }
+    };
+    let points: Vec<Point> = campaign.points().iter().filter(is_one).cloned().collect();
+    assert_eq!(points.len(), 2, "{points:?}");
+    points
+}
+
 async fn campaign_with(arguments: &[&str]) -> Campaign {
     Campaign::begin(Testbed::share_fake_node(cluster()), DROVER, arguments, 5).await
 }
@@ -26,7 +42,8 @@ async fn campaign_with(arguments: &[&str]) -> Campaign {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_a_write_of_each_sort_it_comes_to_the_same_end() {
     let mut campaign = campaign().await;
-    let kills: Vec<Disturbance> = Point::one_of_each_sort(campaign.points())
+    let sorts = Point::one_of_each_sort(campaign.points());
+    let mut kills: Vec<Disturbance> = sorts
         .iter()
         .enumerate()
         .map(|(number, point)| {
@@ -34,6 +51,9 @@ async fn killed_at_a_write_of_each_sort_it_comes_to_the_same_end() {
             Disturbance::at(point, &Fault::Kill(when))
         })
         .collect();
+    for when in [When::Before, When::After] {
+        kills.extend(of_an_app_s_inventory(&campaign).iter().map(|point| Disturbance::at(point, &Fault::Kill(when))));
+    }
     campaign.disturb(&kills, 1).await;
     assert_eq!(campaign.drover.restarts(), kills.len(), "each rollout is killed once");
     campaign.ends_well(100).await;
@@ -56,8 +76,11 @@ async fn a_write_of_each_sort_that_fails_or_gets_no_answer_is_made_again() {
     let sorts = Point::one_of_each_sort(campaign.points());
     let mut faults: Vec<Disturbance> =
         sorts.iter().zip(&mut faults).map(|(point, fault)| Disturbance::at(point, &fault)).collect();
-    // A deletion that meets a conflict may have met another object of that name, and may not.
     let conflict = Fault::Fail { status: 409, retry_after: None };
+    for fault in [conflict.clone(), Fault::Hang(When::After), Fault::Cut(When::Before)] {
+        faults.extend(of_an_app_s_inventory(&campaign).iter().map(|point| Disturbance::at(point, &fault)));
+    }
+    // A deletion that meets a conflict may have met another object of that name, and may not.
     let deletions = campaign.points().iter().filter(|point| point.call.verb == "delete");
     faults.extend(deletions.map(|point| Disturbance::at(point, &conflict)));
     // A status that says that a release is live, and of which drover does not hear that it was written before the next commit. On
