@@ -83,7 +83,8 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
         })
         .await;
     let pod = problem.pod.expect("a crash shows in a pod");
-    let said = status_names(&namespace, &["Rollout", &pod, &problem.reason]).await;
+    // Between two restarts the reason is another.
+    let said = status_names(&namespace, &["Rollout", &pod]).await;
     assert!(said.contains("cannot connect to the database"), "drover status does not show the log:\n{said}");
     app.answers("/", "hello from version 1").await;
 
