@@ -52,6 +52,9 @@ struct Stored {
     chunks: Vec<Chunk>,
     /// How many chunks there may be, because an answer to the making of the last was never seen.
     unseen: usize,
+    /// It was read or written by itself. A list alone is not believed: after a restore of the store the API server goes on for a while
+    /// to list what is not there any more.
+    is_confirmed: bool,
 }
 
 /// A part of an inventory: what one ConfigMap holds.
@@ -63,7 +66,7 @@ pub struct Chunk {
     pub entries: Vec<InventoryEntry>,
 }
 
-/// All inventories. Only the leader writes them, so what was read at the start stays true.
+/// All inventories. Only the leader writes them, so what was read of one by itself stays true.
 pub struct Inventories {
     api: Api<ConfigMap>,
     stored: Mutex<HashMap<Owner, Stored>>,
@@ -101,6 +104,17 @@ impl Inventories {
         self.stored().get(owner).map(|stored| stored.record.clone())
     }
 
+    /// The same, which is read once more by itself where this process only saw it in a list.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn confirmed(&self, owner: &Owner) -> Result<Option<Arc<Record>>, ApiError> {
+        if self.stored().get(owner).is_some_and(|stored| !stored.is_confirmed) {
+            self.reload(owner).await?;
+        }
+        Ok(self.get(owner))
+    }
+
     /// All owners of that kind that have an inventory.
     pub fn keys(&self, kind: OwnerKind) -> Vec<Key> {
         self.stored().keys().filter(|owner| owner.kind == kind).map(|owner| owner.key.clone()).collect()
@@ -121,7 +135,7 @@ impl Inventories {
             self.write(owner, 0, first, &record).await?;
         }
         stored.record = Arc::new(record);
-        stored.unseen = 0;
+        (stored.unseen, stored.is_confirmed) = (0, true);
         self.stored().insert(owner.clone(), stored);
         Ok(())
     }
@@ -160,7 +174,9 @@ impl Inventories {
             }
             Err(error) => {
                 if is_conflict(&error) || is_not_found(&error) {
-                    self.reload(owner).await;
+                    if let Err(error) = self.reload(owner).await {
+                        tracing::warn!(%error, "cannot read an inventory again");
+                    }
                 } else if chunk.version.is_none() {
                     self.stored().entry(owner.clone()).or_default().unseen = number + 1;
                 }
@@ -169,9 +185,9 @@ impl Inventories {
         }
     }
 
-    /// Reads one inventory again after a write that met another version: a person restored it, or a write whose answer was
-    /// lost had in fact succeeded.
-    async fn reload(&self, owner: &Owner) {
+    /// Reads one inventory again: after a write that met another version, because a person restored it, or a write whose answer was lost
+    /// had in fact succeeded; and where it was only listed.
+    async fn reload(&self, owner: &Owner) -> Result<(), ApiError> {
         let mut chunks = BTreeMap::new();
         for number in 0.. {
             match self.api.get_opt(&name(owner, number)).await {
@@ -181,13 +197,11 @@ impl Inventories {
                     }
                 }
                 Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot read an inventory again");
-                    return;
-                }
+                Err(error) => return Err(ApiError::of(error, "get", &object_key(owner, number), None)),
             }
         }
-        self.stored().insert(owner.clone(), assemble(chunks));
+        self.stored().insert(owner.clone(), Stored { is_confirmed: true, ..assemble(chunks) });
+        Ok(())
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Estate<'a> {
 /// The first thing that could not be done; it is to be tried again.
 pub async fn clean_up(estate: &Estate<'_>) -> Result<Vec<String>, Unfinished> {
     let &Estate { cluster, inventories, owner, mandate, elsewhere: _, rank } = estate;
-    let Some(record) = inventories.get(owner) else { return Ok(Vec::new()) };
+    let Some(record) = inventories.confirmed(owner).await? else { return Ok(Vec::new()) };
     let objects = record.entries.len();
     if record.on_deletion == DeletionPolicy::Orphan {
         tracing::info!(%owner, objects, "it was deleted; its objects stay");

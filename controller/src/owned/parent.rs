@@ -32,7 +32,7 @@ impl Parent<'_> {
     /// Never: an owner has children, and all that it does not want may go.
     pub async fn plan(&self, objects: &[Object]) -> Result<Plan, ApiError> {
         let Owned { cluster, inventories, acting, owner } = self.owned;
-        let record = inventories.get(owner).unwrap_or_default();
+        let record = inventories.confirmed(owner).await?.unwrap_or_default();
         let desired: Vec<plan::Desired> = objects
             .iter()
             .map(|object| plan::Desired { key: object.key(), hash: acting.hash(object), stage: Stage::of(object) })

@@ -41,7 +41,8 @@ impl Server {
             "/apis" => return (200, json!({"items": []})),
             "/api/v1/services" => return (200, json!({"metadata": {"resourceVersion": "1"}, "items": []})),
             "/api/v1/namespaces/drover-system/configmaps" if method == Method::GET => {
-                return (200, json!({"metadata": {}, "items": []}));
+                let maps = self.objects.iter().filter(|(end, _)| end.starts_with("configmaps/"));
+                return (200, json!({"metadata": {}, "items": maps.map(|(_, map)| map).collect::<Vec<_>>()}));
             }
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/webapps.drover.dev" => {
                 return (200, json!({"metadata": {"name": "webapps.drover.dev", "uid": DEFINITION}}));
@@ -237,8 +238,8 @@ async fn nothing_is_made_that_could_not_be_written_down() {
 #[tokio::test]
 async fn a_record_that_was_written_unseen_is_read_again() {
     let scene = Scene::new().await;
-    scene.turn(&[("web", 80)]).await.expect("a turn");
     let unaware = Inventories::load(scene.cluster.client(), "drover-system").await.expect("a list");
+    scene.turn(&[("web", 80)]).await.expect("a turn");
     let scene = Scene { inventories: unaware, ..scene };
     assert_eq!(scene.recorded(), [""; 0]);
     drop(scene.written());
@@ -255,6 +256,20 @@ async fn a_record_that_was_written_unseen_is_read_again() {
     scene.turn(&[("web", 80)]).await.expect_err("no answer");
     scene.inventories.remove(&scene.owner).await.expect("it is removed");
     assert_eq!(scene.written(), [format!("DELETE {INVENTORY}")]);
+}
+
+/// As after a restore of the store, which the API server's lists do not show at once.
+#[tokio::test]
+async fn a_record_that_was_only_listed_is_read_by_itself_before_it_is_believed() {
+    let mut scene = Scene::new().await;
+    scene.turn(&[("web", 80)]).await.expect("a turn");
+    scene.inventories = Inventories::load(scene.cluster.client(), "drover-system").await.expect("a list");
+    scene.server().objects.remove(INVENTORY).expect("it is there");
+    scene.written();
+    scene.turn(&[("web", 80)]).await.expect("a turn");
+    assert_eq!(scene.written().first().map(String::as_str), Some(format!("POST {INVENTORY}").as_str()));
+    scene.turn(&[("web", 80)]).await.expect("a turn");
+    assert_eq!(scene.written(), [""; 0], "it is known now");
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ impl Party for Work<'_> {
 pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
     let &Work { cluster, inventories, acting, owner, desired, .. } = work;
     let owned = Owned { cluster, inventories, acting, owner };
-    let recorded = inventories.get(owner).unwrap_or_default();
+    let recorded = inventories.confirmed(owner).await?.unwrap_or_default();
     let sights = sights(work, &owned, &recorded.entries).await?;
     let wanted: BTreeSet<&ObjectKey> = desired.objects.iter().map(|object| &object.key).collect();
     let mut known = owned.look(&sights, &wanted, &desired.counted, &recorded.entries).await;
