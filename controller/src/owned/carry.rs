@@ -82,12 +82,14 @@ impl Owned<'_> {
         recorded: &[InventoryEntry],
     ) -> Carried {
         let mut carried = Carried::default();
+        let uids: HashMap<&ObjectKey, &str> =
+            recorded.iter().filter_map(|entry| Some((&entry.key, entry.uid.as_deref()?))).collect();
         for (stage, steps) in &plan.stages {
             carried.superseded |= !party.is_newest();
             if carried.superseded || !carried.failures.is_empty() {
                 break;
             }
-            self.send(party, objects, recorded, steps, &mut carried).await;
+            self.send(party, objects, &uids, steps, &mut carried).await;
             if *stage == Stage::Definitions && carried.failures.is_empty() {
                 self.served(objects, steps).await;
             }
@@ -100,17 +102,15 @@ impl Owned<'_> {
         carried
     }
 
-    /// Sends the objects of a stage.
+    /// Sends the objects of a stage. `uids` are those under which objects were recorded.
     async fn send(
         &self,
         party: &impl Party,
         objects: &HashMap<ObjectKey, &Object>,
-        recorded: &[InventoryEntry],
+        uids: &HashMap<&ObjectKey, &str>,
         steps: &[Step],
         carried: &mut Carried,
     ) {
-        let uids: HashMap<&ObjectKey, &str> =
-            recorded.iter().filter_map(|entry| Some((&entry.key, entry.uid.as_deref()?))).collect();
         let mut sending = Vec::new();
         for step in steps {
             if let (Action::Apply { force, why }, Some(object)) = (&step.action, objects.get(&step.key)) {

@@ -161,7 +161,7 @@ impl<W: Workload> Rolling<'_, W> {
 
     /// Where the newest release stands.
     async fn state(&mut self, known: &mut Known<W>) -> Result<State, Trouble> {
-        let Some(newest) = known.newest().cloned() else { return Ok(none_yet()) };
+        let Some(newest) = known.newest().cloned() else { return Ok(State::none_yet()) };
         let number = newest.number;
         let failed = status::outcome_of(self.status, number) == Some(ReleaseOutcome::Failed);
         let superseded = newest.is_superseded_by(&self.wanted, status::standing(self.status, &newest), failed);
@@ -404,21 +404,5 @@ impl<W: Workload> Rolling<'_, W> {
             _ => Next::After(status::pace(self.status, failed, self.now)),
         };
         Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next }
-    }
-}
-
-fn none_yet() -> State {
-    State {
-        newest: None,
-        superseded: false,
-        last_good: None,
-        recreate: false,
-        step: ReleaseStep::ResolveImage,
-        failed: false,
-        put_back: None,
-        harm: Harm::None,
-        pull: Pull::NotNeeded,
-        applied: None,
-        rollout: Rollout::Progressing(None),
     }
 }

@@ -65,6 +65,25 @@ pub struct State {
     pub rollout: Rollout,
 }
 
+impl State {
+    /// Before the first release.
+    pub fn none_yet() -> Self {
+        Self {
+            newest: None,
+            superseded: false,
+            last_good: None,
+            recreate: false,
+            step: ReleaseStep::ResolveImage,
+            failed: false,
+            put_back: None,
+            harm: Harm::None,
+            pull: Pull::NotNeeded,
+            applied: None,
+            rollout: Rollout::Progressing(None),
+        }
+    }
+}
+
 /// The one thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -186,19 +205,7 @@ mod tests {
     }
 
     fn state() -> State {
-        State {
-            newest: Some(4),
-            superseded: false,
-            last_good: Some(3),
-            recreate: false,
-            step: ReleaseStep::Apply,
-            failed: false,
-            put_back: None,
-            harm: Harm::None,
-            pull: Pull::NotNeeded,
-            applied: None,
-            rollout: Rollout::Progressing(None),
-        }
+        State { newest: Some(4), last_good: Some(3), step: ReleaseStep::Apply, ..State::none_yet() }
     }
 
     #[rstest]
