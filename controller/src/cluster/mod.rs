@@ -14,6 +14,8 @@ mod gate;
 mod index;
 pub mod inventory;
 pub mod lease;
+#[cfg(test)]
+pub mod mocked;
 mod onlooker;
 mod refusal;
 mod rehearsal;

@@ -7,15 +7,13 @@ use std::time::Duration;
 use drover_core::plan::{Elsewhere, Mandate};
 use drover_core::render::{Object, ObjectKey};
 use drover_crds::{ANNOTATION_DEFINITION, LABEL_OWNER, OwnerKind};
-use http::{Method, Request, Response};
-use kube::Client;
-use kube::client::Body;
+use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
-use crate::cluster::Live;
 use crate::cluster::lease::Leadership;
+use crate::cluster::{Live, mocked};
 
 const DEFINITION: &str = "d1";
 const INVENTORY: &str = "configmaps/inventory.app.shop.web-0";
@@ -138,26 +136,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let server = Arc::new(Mutex::new(Server::default()));
-        let service = tower::service_fn({
-            let server = server.clone();
-            move |request: Request<Body>| {
-                let server = server.clone();
-                async move {
-                    let (parts, body) = request.into_parts();
-                    let query = parts.uri.query().unwrap_or_default().to_owned();
-                    if query.contains("watch=true") {
-                        std::future::pending::<()>().await;
-                    }
-                    let body = body.collect_bytes().await.expect("a body");
-                    let body = serde_json::from_slice(&body).unwrap_or_default();
-                    let mut server = server.lock().expect("no panic");
-                    let (status, answer) = server.answer(&parts.method, parts.uri.path(), &query, &body);
-                    let answer = Body::from(answer.to_string().into_bytes());
-                    Response::builder().status(status).body(answer).map_err(tower::BoxError::from)
-                }
-            }
-        });
-        let client = Client::new(service, "default");
+        let client = mocked::client(&server, Server::answer);
         let hour = Duration::from_secs(3600);
         let cluster = Cluster::new(client.clone(), Leadership::sole(), hour, [0; 32], unbounded_channel().0);
         let inventories = Inventories::load(client, "drover-system").await.expect("a list");

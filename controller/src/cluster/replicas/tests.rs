@@ -4,15 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use drover_crds::{Owner, OwnerKind, REPLICAS_MANAGER};
-use http::{Method, Request, Response};
-use kube::Client;
-use kube::client::Body;
+use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
 use crate::cluster::lease::Leadership;
-use crate::cluster::{Cluster, Live};
+use crate::cluster::{Cluster, Live, mocked};
 
 const OWNER: &str = "drover-env.shop.prod";
 
@@ -86,26 +84,7 @@ struct Scene {
 impl Scene {
     fn new(autoscaled: bool) -> Self {
         let server = Arc::new(Mutex::new(Server { autoscaled, ..Server::default() }));
-        let service = tower::service_fn({
-            let server = server.clone();
-            move |request: Request<Body>| {
-                let server = server.clone();
-                async move {
-                    let (parts, body) = request.into_parts();
-                    let query = parts.uri.query().unwrap_or_default().to_owned();
-                    if query.contains("watch=true") {
-                        std::future::pending::<()>().await;
-                    }
-                    let body = body.collect_bytes().await.expect("a body");
-                    let body = serde_json::from_slice(&body).unwrap_or_default();
-                    let (status, answer) =
-                        server.lock().expect("no panic").answer(&parts.method, parts.uri.path(), &query, &body);
-                    let answer = Body::from(answer.to_string().into_bytes());
-                    Response::builder().status(status).body(answer).map_err(tower::BoxError::from)
-                }
-            }
-        });
-        let client = Client::new(service, "default");
+        let client = mocked::client(&server, Server::answer);
         let cluster =
             Cluster::new(client, Leadership::sole(), Duration::from_secs(3600), [0; 32], unbounded_channel().0);
         let owner = Owner::new(OwnerKind::Environment, "shop", "prod");
