@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
-use crate::cluster::Live;
+use crate::cluster::{Live, Sight};
 use crate::cluster::lease::Leadership;
 
 const DEFINITION: &str = "d1";
@@ -176,9 +176,20 @@ impl Scene {
     /// One turn in which these are wanted.
     async fn turn(&self, wanted: &[(&str, i64)]) -> Result<(), ApiError> {
         let objects = services(wanted);
+        self.sees(&objects).await;
         let plan = self.parent().plan(&objects).await?;
         self.parent().write_ahead(&plan).await?;
         self.parent().carry_out(&plan, &objects).await.map(drop)
+    }
+
+    /// The watches show the kinds of these, as they do before any owner of them has its turn.
+    async fn sees(&self, objects: &[Object]) {
+        for object in objects {
+            let Ok(kind) = self.acting.kind(object).await else { return };
+            while self.cluster.watch(&kind, &self.owner) == Sight::Starting {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
     }
 
     /// What was written since the last time.

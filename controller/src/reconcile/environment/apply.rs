@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_core::health::Health;
-use drover_core::plan::{self, Action, Elsewhere, Guards, InventoryEntry, Knowledge, Occasion, Plan};
-use drover_core::render::{Object, ObjectKey};
+use drover_core::plan::{self, Action, Elsewhere, Guards, InventoryEntry, Knowledge, Occasion, Plan, Step};
+use drover_core::render::{Object, ObjectKey, Stage};
 use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, Key, ObjectFailure, Owner};
 
@@ -15,7 +15,7 @@ use super::desired::{Bodies, Desired, Renderer, Wish, unavailable};
 use super::entrusted::entrusted;
 use super::peers::Peers;
 use crate::cluster::inventory::{Inventories, Record};
-use crate::cluster::{Acting, ApiError, Cluster, Sight};
+use crate::cluster::{AUTOSCALER, Acting, ApiError, Cluster, Sight};
 use crate::git::CommitInfo;
 use crate::owned::{Carried, Owned, Party, Sights};
 
@@ -64,6 +64,17 @@ impl Party for Work<'_> {
         (self.newest)()
     }
 
+    async fn served(&self) -> Result<(), Trouble> {
+        if !self.cluster.kinds().are_expected(self.owner) {
+            return Ok(());
+        }
+        let Ok(known) = self.cluster.kinds().refresh().await else { return Ok(()) };
+        match self.desired.kinds.iter().find(|(api_version, kind)| known.exact(api_version, kind).is_none()) {
+            None => Ok(()),
+            Some((_, kind)) => Err(Trouble::unseen(format!("{kind} is not served yet"))),
+        }
+    }
+
     async fn admit(&self, object: &Object) -> Result<(), ApiError> {
         entrusted(self.acting, self.environment, self.key, object).await
     }
@@ -79,6 +90,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
     let owned = Owned { cluster, inventories, acting, owner };
     let recorded = inventories.get(owner).unwrap_or_default();
     let sights = sights(work, &owned, &recorded.entries).await?;
+    all_listed(work, &sights).await?;
     let wanted: BTreeSet<&ObjectKey> = desired.objects.iter().map(|object| &object.key).collect();
     let mut known = owned.look(&sights, &wanted, &desired.counted, &recorded.entries).await;
     ask_peers(work, &wanted, &mut known).await;
@@ -96,6 +108,10 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
         return Ok(Some(done(work, &sights, &plan, &Carried::default())));
     }
 
+    let defines = |steps: &[Step]| steps.iter().any(|step| matches!(step.action, Action::Apply { .. }));
+    if !plan.stages.iter().any(|(stage, steps)| *stage == Stage::Definitions && defines(steps)) {
+        work.served().await?;
+    }
     let bodies = bodies(work).await?;
     let bodies = bodies.by_key();
     if let Some(ahead) = &plan.write_ahead {
@@ -109,6 +125,9 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
     }
     if carried.superseded {
         return Ok(None);
+    }
+    if let Some(unserved) = carried.unserved {
+        return Err(unserved);
     }
     settled(&plan)?;
     // A kind whose first object was just made is watched from now on.
@@ -161,6 +180,24 @@ fn guards(work: &Work<'_>) -> Guards {
 async fn sights(work: &Work<'_>, owned: &Owned<'_>, entries: &[InventoryEntry]) -> Result<Sights, Trouble> {
     let kinds = work.desired.kinds.iter().map(|(api_version, kind)| (api_version.as_str(), kind.as_str()));
     owned.sights(kinds, entries).await.map_err(|error| unavailable(&error))
+}
+
+/// Refuses to begin while the objects of a kind in question are being listed for the first time.
+async fn all_listed(work: &Work<'_>, sights: &Sights) -> Result<(), Trouble> {
+    let is_starting = |sight| sight == Sight::Starting;
+    let mut starting = sights.iter().filter(|(_, (_, sight))| is_starting(*sight)).map(|((_, kind), _)| kind.clone());
+    let mut first = starting.next();
+    if !work.desired.counted.is_empty() {
+        let known = work.cluster.kinds().known().await.map_err(|error| unavailable(&error))?;
+        let autoscalers = known.preferred(AUTOSCALER.0, AUTOSCALER.1);
+        if autoscalers.is_some_and(|kind| is_starting(work.acting.watch(kind, work.owner))) {
+            first.get_or_insert_with(|| AUTOSCALER.1.to_owned());
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(kind) => Err(Trouble::unseen(format!("{kind} is being listed for the first time"))),
+    }
 }
 
 /// What the other Environments say of objects that changed hands, or may.

@@ -304,6 +304,7 @@ impl Environments {
         match self.apply(it, commit, desired, Occasion::Watch, &|| true).await {
             Ok(Some(done)) => (findings.corrected, findings.again) = (done.corrected, done.again),
             Ok(None) => {}
+            Err(trouble) if trouble.mended_by == Mend::Sight => findings.again = Some(TURN),
             Err(trouble) => {
                 tracing::warn!(owner = %it.owner, reason = %trouble.reason, message = %trouble.sentence, "cannot put back what others changed");
             }
