@@ -14,7 +14,8 @@ use crate::command::{finish, run};
 use crate::eventually::eventually;
 use crate::git_server::GitServer;
 use crate::http::{Response, get};
-use crate::testbed::{Testbed, repository};
+use crate::recent_log;
+use crate::testbed::{Testbed, cluster, repository};
 
 /// The namespace of the controller's own account, lease and inventory.
 pub(crate) const HOME: &str = "drover-system";
@@ -39,7 +40,9 @@ impl Controller {
             let bed = Testbed::shared();
             install(bed);
             // To who names no authority of its own the git server is as trustworthy as a host that everybody knows.
-            Self::on(bed).variable("SSL_CERT_FILE", GitServer::beside(bed).authority()).start()
+            let controller = Self::on(bed).variable("SSL_CERT_FILE", GitServer::beside(bed).authority()).start();
+            recent_log::is_at(controller.log.clone());
+            controller
         });
         controller.ready().await;
         controller
@@ -305,6 +308,18 @@ pub fn install(bed: &Testbed) {
     assert_eq!(finished.code, 0, "the chart's rights were refused:\n{rights}\n{}", finished.said());
 }
 
+impl Testbed {
+    /// A new cluster of the given number with nothing but a control plane that logs drover's requests, and where drover is
+    /// installed; for tests that hurt it.
+    pub fn victim(number: u32) -> Self {
+        cluster(number, &["down"]);
+        cluster(number, &["up", "--audit"]);
+        let bed = Self::describe(number);
+        install(&bed);
+        bed
+    }
+}
+
 /// A kubeconfig with the rights of the controller's service account and no others.
 fn account_kubeconfig(bed: &Testbed, folder: &Path) -> PathBuf {
     let token = bed.kubectl(&["create", "token", "drover", "--namespace", HOME, "--duration", "24h"]);
@@ -327,13 +342,4 @@ fn account_kubeconfig(bed: &Testbed, folder: &Path) -> PathBuf {
 fn free_address() -> SocketAddr {
     let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     probe.local_addr().expect("a bound socket has an address")
-}
-
-/// The end of the shared controller's log, for a failed test.
-pub(crate) fn recent_log() -> String {
-    let Some(controller) = SHARED.get() else { return String::new() };
-    let log = controller.log();
-    let lines: Vec<&str> = log.lines().collect();
-    let end = &lines[lines.len().saturating_sub(40)..];
-    format!("The controller's last lines ({}):\n{}", controller.log.display(), end.join("\n"))
 }

@@ -27,6 +27,13 @@ pub struct Environment<'a> {
     name: String,
 }
 
+impl Namespace {
+    /// Lets this namespace follow the branch `prod` of `repo`, over TLS, looking every five seconds.
+    pub async fn follow(&self, repo: &GitRepo) -> Environment<'_> {
+        Environment::create(self, "prod", repo, |_| ()).await
+    }
+}
+
 impl<'a> Environment<'a> {
     /// Makes one that follows the branch `prod` of `repo` over TLS with the right credential, looking every five seconds;
     /// `change` may alter the spec first.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::controller::recent_log;
+use crate::recent_log;
 
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -26,7 +26,7 @@ where
         }
         sleep(LOOK_EVERY).await;
     }
-    panic!("{what}: not within {} s.\nLast seen: {last}\n{}", deadline.as_secs(), recent_log());
+    panic!("{what}: not within {} s.\nLast seen: {last}\n{}", deadline.as_secs(), recent_log::read());
 }
 
 /// Looks again and again for the whole of `period`; the test fails at the first look that gives an error.
@@ -38,7 +38,7 @@ where
     let end = Instant::now() + period;
     while Instant::now() < end {
         if let Err(seen) = look().await {
-            panic!("{what}: no longer.\nSeen: {seen}\n{}", recent_log());
+            panic!("{what}: no longer.\nSeen: {seen}\n{}", recent_log::read());
         }
         sleep(LOOK_EVERY).await;
     }

@@ -22,6 +22,7 @@ mod http;
 mod namespace;
 mod prober;
 mod quickstart;
+mod recent_log;
 mod stage;
 mod status;
 mod system;

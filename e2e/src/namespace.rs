@@ -12,11 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::command::{Finished, finish};
 use crate::controller::{Controller, binary};
-use crate::environment::Environment;
 use crate::git_repo::GitRepo;
 use crate::git_server::GitServer;
 use crate::testbed::Testbed;
-use crate::web_app::App;
 
 /// A namespace that is deleted at the end of the test; `DROVER_E2E_KEEP` in the environment leaves it there to look at.
 pub struct Namespace {
@@ -100,16 +98,6 @@ impl Namespace {
     /// The git server that its repositories are on.
     pub fn git_server(&self) -> &GitServer {
         &self.git
-    }
-
-    /// Lets this namespace follow the branch `prod` of `repo`, over TLS, looking every five seconds.
-    pub async fn follow(&self, repo: &GitRepo) -> Environment<'_> {
-        Environment::create(self, "prod", repo, |_| ()).await
-    }
-
-    /// The web app of that name.
-    pub fn app(&self, name: &str) -> App<'_> {
-        App::new(self, name)
     }
 
     /// Objects of one kind in here.

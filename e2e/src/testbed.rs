@@ -69,23 +69,13 @@ impl Testbed {
         Self::describe(number)
     }
 
-    fn describe(number: u32) -> Self {
+    pub(crate) fn describe(number: u32) -> Self {
         let variables = cluster(number, &["env"])
             .lines()
             .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         Self { variables }
-    }
-
-    /// A new cluster of the given number with nothing but a control plane that logs drover's requests, and where drover is
-    /// installed; for tests that hurt it.
-    pub fn victim(number: u32) -> Self {
-        cluster(number, &["down"]);
-        cluster(number, &["up", "--audit"]);
-        let bed = Self::describe(number);
-        crate::controller::install(&bed);
-        bed
     }
 
     /// What the tool `cluster` can do to it: `stop apiserver`, `snapshot`, …
@@ -177,6 +167,6 @@ fn number() -> u32 {
     text.parse().unwrap_or_else(|_| panic!("TESTBED is `{text}`: it must be a number"))
 }
 
-fn cluster(number: u32, arguments: &[&str]) -> String {
+pub(crate) fn cluster(number: u32, arguments: &[&str]) -> String {
     run(Command::new(repository().join("e2e/testbed/cluster")).args(arguments).env("TESTBED", number.to_string()))
 }

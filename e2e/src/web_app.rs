@@ -22,6 +22,13 @@ pub struct App<'a> {
     name: String,
 }
 
+impl Namespace {
+    /// The web app of that name.
+    pub fn app(&self, name: &str) -> App<'_> {
+        App::new(self, name)
+    }
+}
+
 impl<'a> App<'a> {
     pub(crate) fn new(namespace: &'a Namespace, name: &str) -> Self {
         Self { namespace, name: name.to_owned() }

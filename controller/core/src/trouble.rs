@@ -35,6 +35,8 @@ pub enum Mend {
     Time,
     /// Others being done: nothing is wrong.
     Turn,
+    /// drover's own sight, which it gets in a moment: nothing is known yet, so nothing is said.
+    Sight,
 }
 
 impl Trouble {
@@ -48,6 +50,11 @@ impl Trouble {
             again: None,
             each: Vec::new(),
         }
+    }
+
+    /// What drover needs it does not see yet; no condition says so.
+    pub fn unseen(sentence: impl Into<String>) -> Self {
+        Self::new("Unseen", sentence, Mend::Sight)
     }
 }
 

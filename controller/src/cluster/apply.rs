@@ -73,9 +73,10 @@ impl Acting {
         applied_hash(&self.shared.hash_key, object)
     }
 
-    /// Makes sure that the index shows objects of this kind.
-    pub async fn watch(&self, kind: &Kind) -> Sight {
-        self.shared.watches.ensure(kind).await
+    /// Makes sure that the index shows objects of this kind. While its first listing is under way `owner` is called when that has
+    /// ended.
+    pub fn watch(&self, kind: &Kind, owner: &Owner) -> Sight {
+        self.shared.watches.ensure(kind, owner)
     }
 
     /// Sends one object, labelled as `owner`'s. With `force` fields that others took are taken back; without it their holders
@@ -94,7 +95,7 @@ impl Acting {
             refuse_unclaimable(&sent)?;
         }
         // Without a sight of all of them nobody would tell when a route is free again.
-        let routed = is_ingress && self.watch(&kind).await == Sight::Complete;
+        let routed = is_ingress && self.sees(owner, &kind, &key)?;
         if routed && let Some(taken) = self.shared.routes.claim(&sent, &owner.label()) {
             return Err(self.route_taken(&key, &taken));
         }
@@ -130,12 +131,24 @@ impl Acting {
     pub async fn refuse_taken_route(&self, owner: &Owner, ingress: &Object) -> Result<(), ApiError> {
         refuse_unclaimable(ingress)?;
         let kind = self.kind(ingress).await?;
-        if self.watch(&kind).await != Sight::Complete {
+        if !self.sees(owner, &kind, &ingress.key())? {
             return Ok(());
         }
         match self.shared.routes.taken(ingress, &owner.label()) {
             Some(taken) => Err(self.route_taken(&ingress.key(), &taken)),
             None => Ok(()),
+        }
+    }
+
+    /// Whether drover sees all objects of a kind that decide what may be sent; before that is known nothing is.
+    pub(super) fn sees(&self, owner: &Owner, kind: &Kind, key: &ObjectKey) -> Result<bool, ApiError> {
+        match self.watch(kind, owner) {
+            Sight::Complete => Ok(true),
+            Sight::Blind => Ok(false),
+            Sight::Starting => Err(ApiError::Unavailable {
+                object: key.to_string(),
+                message: format!("drover does not see every {} yet", kind.resource.kind),
+            }),
         }
     }
 
@@ -173,6 +186,9 @@ impl Acting {
             Ok(answer) => {
                 let mut live = Live::of(&answer);
                 live.sent = Some(live.held(autoscaled));
+                if key.kind == "CustomResourceDefinition" {
+                    self.shared.kinds.expect(owner);
+                }
                 self.shared.index.applied(key, live.clone());
                 Ok(live)
             }

@@ -12,7 +12,7 @@ use super::onlooker::Onlooker;
 use crate::unpoisoned;
 
 /// Group and kind of autoscalers.
-pub(super) const AUTOSCALER: (&str, &str) = ("autoscaling", "HorizontalPodAutoscaler");
+pub const AUTOSCALER: (&str, &str) = ("autoscaling", "HorizontalPodAutoscaler");
 
 /// What each autoscaler scales.
 #[derive(Default)]

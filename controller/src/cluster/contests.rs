@@ -58,7 +58,7 @@ impl Acting {
         let mut sent = object.clone();
         sent.set_label(LABEL_OWNER, &owner.label());
         sent.set_annotation(ANNOTATION_APPLIED, &self.hash(object));
-        if sent.replicas().is_some() && self.autoscaled(&key).await? {
+        if sent.replicas().is_some() && self.autoscaled(owner, &key).await? {
             sent.remove_replicas();
         }
         // Without force the API server names the fields and who holds them; nothing is written.

@@ -2,9 +2,10 @@
 //! more: CRDs come and go.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
+use drover_crds::Owner;
 use kube::Client;
 use kube::core::discovery::ApiResource;
 use kube::core::gvk::GroupVersionKind;
@@ -12,8 +13,12 @@ use kube::discovery::{Discovery, Scope};
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 
+use crate::unpoisoned;
+
 /// The shortest time between two readings.
 const SETTLE: Duration = Duration::from_secs(1);
+/// How long a new definition may take until its kind is served.
+const DEFINITION_SERVED: Duration = Duration::from_secs(20);
 
 /// A kind that the cluster serves.
 #[derive(Clone, Debug)]
@@ -88,12 +93,26 @@ pub struct Kinds {
     client: Client,
     known: Arc<RwLock<Arc<Known>>>,
     read_at: Arc<Mutex<Option<Instant>>>,
+    /// Whose definitions were sent a moment ago, and until when their kinds may come.
+    expected: Arc<StdMutex<HashMap<Owner, Instant>>>,
 }
 
 impl Kinds {
     /// Nothing is read yet.
     pub fn new(client: Client) -> Self {
-        Self { client, known: Arc::default(), read_at: Arc::default() }
+        Self { client, known: Arc::default(), read_at: Arc::default(), expected: Arc::default() }
+    }
+
+    /// A definition of `owner`'s was sent: its kind is served in a moment.
+    pub fn expect(&self, owner: &Owner) {
+        let (mut expected, now) = (unpoisoned::lock(&self.expected), Instant::now());
+        expected.retain(|_, until| now < *until);
+        expected.insert(owner.clone(), now + DEFINITION_SERVED);
+    }
+
+    /// Whether a definition of `owner`'s was sent so recently that its kind may not be served yet.
+    pub fn are_expected(&self, owner: &Owner) -> bool {
+        unpoisoned::lock(&self.expected).get(owner).is_some_and(|until| Instant::now() < *until)
     }
 
     /// The API server does not know a kind that it served: what is known is read anew when it is next asked for.
@@ -119,5 +138,25 @@ impl Kinds {
             *read_at = Some(Instant::now());
         }
         Ok(self.known.read().await.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drover_crds::OwnerKind;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_is_expected_for_a_while_after_its_definition_was_sent() {
+        let (service, _handle) =
+            tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
+        let kinds = Kinds::new(Client::new(service, "default"));
+        let owner = |name| Owner::new(OwnerKind::Environment, "shop", name);
+        assert!(!kinds.are_expected(&owner("a")));
+        kinds.expect(&owner("a"));
+        assert!(kinds.clone().are_expected(&owner("a")) && !kinds.are_expected(&owner("b")));
+        tokio::time::advance(DEFINITION_SERVED).await;
+        assert!(!kinds.are_expected(&owner("a")));
     }
 }

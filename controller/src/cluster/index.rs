@@ -294,7 +294,8 @@ impl Index {
         }
     }
 
-    fn tell(&self, owner: String) {
+    /// The owner of that label is to look again.
+    pub(super) fn tell(&self, owner: String) {
         // The receiver ends with the process.
         let _ = self.changed.send(owner);
     }

@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use apply::Acting;
+pub use autoscalers::AUTOSCALER;
 pub use error::{ApiError, namespace_ends};
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
@@ -116,9 +117,10 @@ impl Cluster {
         &self.shared.index
     }
 
-    /// Makes sure that the index shows objects of this kind.
-    pub async fn watch(&self, kind: &discovery::Kind) -> Sight {
-        self.shared.watches.ensure(kind).await
+    /// Makes sure that the index shows objects of this kind. While its first listing is under way `owner` is called when that has
+    /// ended.
+    pub fn watch(&self, kind: &discovery::Kind, owner: &Owner) -> Sight {
+        self.shared.watches.ensure(kind, owner)
     }
 
     /// Whether an Environment or WebApp with that owner label exists. Asked of the API server, because a label can be cut and

@@ -11,19 +11,19 @@ use super::autoscalers::{AUTOSCALER, target};
 use super::discovery::Kind;
 use super::error::ApiError;
 use super::refusal::{Refusal, is_conflict, refusal};
-use super::watch::Sight;
 
 impl Acting {
-    /// Whether an autoscaler scales the object of that key.
+    /// Whether an autoscaler scales the object of that key, which is `owner`'s.
     ///
     /// # Errors
-    /// That it is not known: drover may not watch autoscalers, and the API server did not answer the account.
-    pub async fn autoscaled(&self, key: &ObjectKey) -> Result<bool, ApiError> {
+    /// That it is not known: autoscalers are being listed for the first time, or drover may not watch them, and the API server did
+    /// not answer the account.
+    pub async fn autoscaled(&self, owner: &Owner, key: &ObjectKey) -> Result<bool, ApiError> {
         let ask = |error| self.error(error, "list", key);
         let Some(namespace) = &key.namespace else { return Ok(false) };
         let known = self.shared.kinds.known().await.map_err(ask)?;
         let Some(kind) = known.preferred(AUTOSCALER.0, AUTOSCALER.1) else { return Ok(false) };
-        if self.watch(kind).await == Sight::Complete {
+        if self.sees(owner, kind, key)? {
             return Ok(self.shared.autoscalers.scales(key));
         }
         match self.api(kind, Some(namespace)).list(&ListParams::default()).await {
@@ -48,7 +48,7 @@ impl Acting {
         let live = self.shared.index.live(&key);
         let holds = live.as_ref().is_some_and(|live| live.owner == owner.label() && live.holds_replicas());
         let wanted = object.replicas();
-        let autoscaled = wanted.is_some() && self.autoscaled(&key).await?;
+        let autoscaled = wanted.is_some() && self.autoscaled(owner, &key).await?;
         let is_left = match wanted {
             None => holds,
             Some(wanted) => autoscaled && wanted > 0,

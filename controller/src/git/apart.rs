@@ -8,13 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
+use drover_core::branch::CommitInfo;
 use drover_core::render::short;
 use drover_crds::Reference;
 use tokio::time::Instant;
 
-use super::commit::CommitInfo;
 use super::error::Error;
-use super::process::Failed;
+use super::failed::Failed;
 use super::protocol::Synced;
 use super::references::Meaning;
 use super::schedule::{self, Again};
@@ -201,8 +201,9 @@ mod tests {
     use std::future::ready;
     use std::sync::Mutex;
 
+    use drover_core::branch::{CommitId, TreeId};
+
     use super::*;
-    use crate::git::commit::{CommitId, TreeId};
     use crate::git::references::Wanted;
 
     /// A server whose branch `n` leads to commit `n`, and a cache.

@@ -1,8 +1,8 @@
 //! Pure: what is known about the head of a reference, and how one sync changes it.
 
+use drover_core::branch::CommitInfo;
 use jiff::Timestamp;
 
-use super::commit::CommitInfo;
 use super::error::Error;
 use super::schedule::Again;
 
@@ -70,8 +70,9 @@ impl Head {
 
 #[cfg(test)]
 mod tests {
+    use drover_core::branch::{CommitId, TreeId};
+
     use super::*;
-    use crate::git::commit::{CommitId, TreeId};
 
     fn commit(n: u8) -> CommitInfo {
         CommitInfo {

@@ -2,7 +2,6 @@
 //! server that asks to be left alone for a while is, whoever asks for a look.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,39 +13,18 @@ use super::apart::{Apart, Outcome};
 use super::cache::{Cache, CacheId};
 use super::credential::Auth;
 use super::error::Error;
-use super::process::{self, Failed, Trust};
+use super::failed::Failed;
+use super::process::{self, Trust};
 use super::protocol::{Operation, Request, Response, Synced};
 use super::references::Meaning;
 use super::registry::Task;
-use super::repositories::Shared;
 use super::schedule;
+use super::shared::{Rebuild, Shared};
 use crate::clock;
 use crate::metrics;
 
 /// Between two looks, whatever is due.
 const LEAST: Duration = Duration::from_secs(1);
-
-/// Asks the poller to fetch the cache anew.
-#[derive(Debug, Default)]
-pub(super) struct Rebuild {
-    asked: AtomicBool,
-    done: AtomicU64,
-}
-
-impl Rebuild {
-    pub(super) fn ask(&self) {
-        self.asked.store(true, Ordering::Release);
-    }
-
-    /// How often that was done.
-    pub(super) fn done(&self) -> u64 {
-        self.done.load(Ordering::Acquire)
-    }
-
-    fn take(&self) -> bool {
-        self.asked.swap(false, Ordering::AcqRel)
-    }
-}
 
 /// Runs until the pool or the repository's last subscriber is gone.
 pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, rebuild: Arc<Rebuild>) {
@@ -69,7 +47,7 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
         if anew && failed.is_some() {
             rebuild.ask();
         } else if anew {
-            rebuild.done.fetch_add(1, Ordering::AcqRel);
+            rebuild.is_done();
         }
         metrics::synced(failed.map_or("ok", Error::label));
         failures = if failed.is_some() { failures.saturating_add(1) } else { 0 };

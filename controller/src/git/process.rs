@@ -13,9 +13,10 @@ use tokio::sync::SemaphorePermit;
 use super::cache::Cache;
 use super::commit::Tree;
 use super::error::Error;
+use super::failed::Failed;
 use super::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
 use super::references::Meaning;
-use super::repositories::Shared;
+use super::shared::Shared;
 
 /// What a child answered: the message, and the files of each tree in it.
 pub(super) struct Answer {
@@ -25,20 +26,6 @@ pub(super) struct Answer {
     output: Vec<u8>,
     /// Where in the output the message ends and the files begin.
     files_from: usize,
-}
-
-/// A request that came to nothing.
-#[derive(Clone, Debug)]
-pub(super) struct Failed {
-    pub error: Error,
-    /// What a sync had to fetch for each reference, when it came so far that the server had listed its references.
-    pub lacking: Option<Vec<Option<Meaning>>>,
-}
-
-impl From<Failed> for Error {
-    fn from(failed: Failed) -> Self {
-        failed.error
-    }
 }
 
 /// Where OpenSSL finds the certificate authorities.

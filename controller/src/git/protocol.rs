@@ -10,7 +10,9 @@ use drover_crds::Reference;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::commit::{CommitId, CommitInfo, Tree, TreeId};
+use drover_core::branch::{CommitId, CommitInfo, TreeId};
+
+use super::commit::Tree;
 use super::credential::Auth;
 use super::error::Error;
 use super::limits::Limits;

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::sync::Weak;
 use std::time::Duration;
 
+use drover_core::branch::CommitId;
+use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::cache::CacheId;
-use super::commit::{CommitId, Tree};
+use super::commit::Tree;
 use super::error::Error;
 use super::process::{self, Trust};
-use super::protocol::{Operation, ReadRequest, Request};
-use super::repositories::Shared;
+use super::protocol::{Operation, Request};
+use super::shared::{Job, Shared};
 
 /// Readings in one child: enough to spread the cost of a process, few enough to bound the memory of an answer.
 const BATCH: usize = 8;
@@ -32,12 +33,6 @@ impl Rebuilds {
         self.0.retain(|_, (at, _)| now.duration_since(*at) < REBUILD_EVERY);
         self.0.entry(commit.clone()).or_insert((now, done)).1 == done
     }
-}
-
-/// One reading that somebody waits for.
-pub(super) struct Job {
-    pub request: ReadRequest,
-    pub reply: oneshot::Sender<Result<Tree, Error>>,
 }
 
 /// Runs until the pool or the repository's last subscriber is gone.

@@ -1,12 +1,12 @@
 //! Pure: from the references that a server advertises to the commit that a spec follows.
 
+use drover_core::branch::CommitId;
 use drover_core::render::short;
 use drover_crds::Reference;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::commit::CommitId;
 use super::error::Error;
 
 /// A reference of the server; `refs/tags/x^{}` is what the annotated tag `x` points to.

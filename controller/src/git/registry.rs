@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
+use drover_core::branch::CommitId;
 use drover_crds::{Key, Reference};
 use jiff::Timestamp;
 
 use super::address::Address;
 use super::apart::Found;
 use super::cache::CacheId;
-use super::commit::CommitId;
 use super::credential::Credential;
 use super::error::Error;
 use super::head::Head;

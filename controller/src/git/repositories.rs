@@ -2,74 +2,35 @@
 //!
 //! What others ask (`head`) is answered from memory; no worker waits for the network.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use drover_core::branch::{CommitId, TreeId};
 use drover_crds::Key;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
 
-use super::cache::{Cache, CacheId, leftovers};
-use super::commit::{CommitId, Tree, TreeId};
+use super::cache::{CacheId, leftovers};
+use super::commit::Tree;
 use super::error::Error;
 use super::head::Head;
-use super::limits::Limits;
 use super::pools::Pools;
 use super::protocol::ReadRequest;
 use super::registry::{Hooked, Registry, Subscription};
+use super::shared::{Config, Job, Running, Shared};
 use super::{poller, reader};
 use crate::clock;
-use crate::unpoisoned;
 
 /// A sync that takes longer leaves its place to others.
 const GRACE: Duration = Duration::from_secs(5);
 /// After a start everybody has subscribed again by then, and what is left in the cache folder is nobody's.
 const LEFTOVERS_AFTER: Duration = Duration::from_mins(10);
 
-/// How repositories are fetched.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where caches are kept; only drover writes there.
-    pub cache_dir: PathBuf,
-    /// The program that has the subcommand `child git`: drover itself.
-    pub child: PathBuf,
-    /// How much one repository may use.
-    pub limits: Limits,
-    /// Whether `http://` addresses are accepted; meant for loopback.
-    pub allow_http: bool,
-    /// How many child processes of one sort run at a time.
-    pub max_children: usize,
-}
-
 /// The pool; cheap to clone.
 #[derive(Clone)]
 pub struct Repositories {
     shared: Arc<Shared>,
-}
-
-pub(super) struct Shared {
-    pub config: Config,
-    pub pools: Pools,
-    notify: UnboundedSender<Key>,
-    registry: Mutex<Registry<Running>>,
-    runtime: Handle,
-}
-
-/// What runs for one repository × credential; it ends when this is dropped.
-pub(super) struct Running {
-    pub wake: Arc<Notify>,
-    pub reads: UnboundedSender<reader::Job>,
-    pub rebuild: Arc<poller::Rebuild>,
-    tasks: [AbortHandle; 2],
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-    }
 }
 
 impl Repositories {
@@ -97,22 +58,22 @@ impl Repositories {
     pub fn subscribe(&self, key: &Key, subscription: Subscription) {
         let allow_http = self.shared.config.allow_http;
         let mut registry = self.shared.registry();
-        let start = |id: &CacheId| self.shared.start(id);
-        let change = registry.subscribe(key.clone(), subscription, allow_http, clock::now(), start);
+        let begin = |id: &CacheId| start(&self.shared, id);
+        let change = registry.subscribe(key.clone(), subscription, allow_http, clock::now(), begin);
         if change.look {
             self.shared.tell([key.clone()]);
         }
         if let Some(running) = change.ask.and_then(|id| registry.running_of(&id)) {
             running.wake.notify_one();
         }
-        self.shared.retire(&mut registry);
+        retire(&self.shared, &mut registry);
     }
 
     /// Follows nothing under this name any more. The cache goes with its last subscriber.
     pub fn unsubscribe(&self, key: &Key) {
         let mut registry = self.shared.registry();
         registry.unsubscribe(key);
-        self.shared.retire(&mut registry);
+        retire(&self.shared, &mut registry);
     }
 
     /// What is known about the head of what is followed under this name; `Pending` when nothing is.
@@ -144,7 +105,7 @@ impl Repositories {
         {
             let registry = self.shared.registry();
             let (_, running) = registry.running(key)?;
-            running.reads.send(reader::Job { request, reply }).map_err(|_| gone())?;
+            running.reads.send(Job { request, reply }).map_err(|_| gone())?;
         }
         answer.await.map_err(|_| gone())?
     }
@@ -154,51 +115,22 @@ impl Repositories {
     }
 }
 
-impl Shared {
-    pub(super) fn registry(&self) -> MutexGuard<'_, Registry<Running>> {
-        // Nothing that panics while it holds the lock leaves half a change behind.
-        unpoisoned::lock(&self.registry)
-    }
-
-    pub(super) fn cache(&self, id: &CacheId) -> Cache {
-        Cache::new(&self.config.cache_dir, id)
-    }
-
-    /// Tells subscribers that there is news.
-    pub(super) fn tell(&self, names: impl IntoIterator<Item = Key>) {
-        for name in names {
-            // Nobody listens only while the controller stops.
-            let _ = self.notify.send(name);
-        }
-    }
-
-    fn start(self: &Arc<Self>, id: &CacheId) -> Running {
-        let (wake, rebuild) = (Arc::new(Notify::new()), Arc::default());
-        let (reads, jobs) = unbounded_channel();
-        let poller = poller::run(Arc::downgrade(self), id.clone(), Arc::clone(&wake), Arc::clone(&rebuild));
-        let reader = reader::run(Arc::downgrade(self), id.clone(), jobs);
-        let tasks = [self.runtime.spawn(poller).abort_handle(), self.runtime.spawn(reader).abort_handle()];
-        Running { wake, reads, rebuild, tasks }
-    }
-
-    /// Stops what nobody follows any more and deletes its cache.
-    fn retire(&self, registry: &mut Registry<Running>) {
-        for (id, running) in registry.unused() {
-            drop(running);
-            tracing::info!(repository = id.short(), "no longer followed");
-            if let Some(path) = self.cache(&id).retire() {
-                self.delete(path);
-            }
-        }
-    }
-
-    fn delete(&self, path: PathBuf) {
-        self.runtime.spawn_blocking(move || remove(&path));
-    }
+fn start(shared: &Arc<Shared>, id: &CacheId) -> Running {
+    let (wake, rebuild) = (Arc::new(Notify::new()), Arc::default());
+    let (reads, jobs) = unbounded_channel();
+    let poller = poller::run(Arc::downgrade(shared), id.clone(), Arc::clone(&wake), Arc::clone(&rebuild));
+    let reader = reader::run(Arc::downgrade(shared), id.clone(), jobs);
+    let tasks = [shared.runtime.spawn(poller).abort_handle(), shared.runtime.spawn(reader).abort_handle()];
+    Running { wake, reads, rebuild, tasks }
 }
 
-fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(path) {
-        tracing::warn!(path = %path.display(), %error, "a cache folder could not be deleted");
+/// Stops what nobody follows any more and deletes its cache.
+fn retire(shared: &Shared, registry: &mut Registry<Running>) {
+    for (id, running) in registry.unused() {
+        drop(running);
+        tracing::info!(repository = id.short(), "no longer followed");
+        if let Some(path) = shared.cache(&id).retire() {
+            shared.delete(path);
+        }
     }
 }

@@ -1,26 +1,28 @@
 //! A plan carried out: the stages sent, what others took over let go of, and last what nobody wants any more deleted.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use drover_core::plan::{Action, Answer, Elsewhere, InventoryEntry, Plan, Seen, Step, Why};
 use drover_core::render::{Object, ObjectKey, Stage};
+use drover_core::trouble::Trouble;
 use futures::StreamExt as _;
-use tokio::time::Instant;
 
 use super::Owned;
 use crate::cluster::{ApiError, Live};
 
 /// Applies of one owner under way at once.
 const PARALLEL: usize = 16;
-/// How long a new definition may take until its kind is served.
-const DEFINITION_SERVED: Duration = Duration::from_secs(20);
 
 /// What a kind of owners has to say while a plan of theirs is carried out.
 pub trait Party: Sync {
     /// Whether the plan still is the one to carry out.
     fn is_newest(&self) -> bool {
         true
+    }
+
+    /// Refuses to go on while a kind is not served whose definition may have been sent a moment ago.
+    fn served(&self) -> impl Future<Output = Result<(), Trouble>> + Send {
+        std::future::ready(Ok(()))
     }
 
     /// Refuses an object that is about to be sent.
@@ -47,6 +49,8 @@ pub struct Carried {
     pub failures: Vec<(ObjectKey, ApiError)>,
     /// Something newer came meanwhile: what was not done yet is left to that.
     pub superseded: bool,
+    /// A kind is not served yet whose definition was sent: what comes after it was not sent.
+    pub unserved: Option<Trouble>,
 }
 
 impl Carried {
@@ -86,16 +90,19 @@ impl Owned<'_> {
             recorded.iter().filter_map(|entry| Some((&entry.key, entry.uid.as_deref()?))).collect();
         for (stage, steps) in &plan.stages {
             carried.superseded |= !party.is_newest();
-            if carried.superseded || !carried.failures.is_empty() {
+            if carried.superseded || carried.unserved.is_some() || !carried.failures.is_empty() {
                 break;
             }
             self.send(party, objects, &uids, steps, &mut carried).await;
-            if *stage == Stage::Definitions && carried.failures.is_empty() {
-                self.served(objects, steps).await;
+            if *stage == Stage::Definitions {
+                carried.unserved = party.served().await.err();
             }
         }
         self.let_go(plan, &mut carried).await;
-        let complete = !carried.superseded && carried.failures.is_empty() && plan.conflicts().next().is_none();
+        let complete = !carried.superseded
+            && carried.unserved.is_none()
+            && carried.failures.is_empty()
+            && plan.conflicts().next().is_none();
         if complete && party.is_newest() {
             self.prune(party, plan, &mut carried).await;
         }
@@ -196,23 +203,6 @@ impl Owned<'_> {
         match self.acting.look(&kind, &object.key()).await {
             Ok(Some(live)) => matches!(self.cluster.owner_exists(&live.owner).await, Ok(false)),
             _ => false,
-        }
-    }
-
-    /// Waits until the kinds of new definitions are served, so that their first objects can be in the same commit.
-    async fn served(&self, objects: &HashMap<ObjectKey, &Object>, steps: &[Step]) {
-        let mut sent = steps.iter().filter(|step| matches!(step.action, Action::Apply { .. }));
-        if !sent.any(|step| step.key.kind == "CustomResourceDefinition") {
-            return;
-        }
-        let deadline = Instant::now() + DEFINITION_SERVED;
-        while Instant::now() < deadline {
-            let Ok(known) = self.cluster.kinds().refresh().await else { return };
-            let all = objects.values().all(|object| known.exact(object.api_version(), object.kind()).is_some());
-            if all {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
 

@@ -109,7 +109,7 @@ async fn remove(
     entry: &InventoryEntry,
 ) -> Result<Option<String>, Unfinished> {
     let (owner, key) = (estate.owner, &entry.key);
-    let mut known = known(estate.cluster, acting, entry).await?;
+    let mut known = known(estate.cluster, acting, owner, entry).await?;
     if let Knowledge::Present(view) = &mut known {
         view.elsewhere = (estate.elsewhere)(key);
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use drover_core::plan::{Elsewhere, InventoryEntry, Knowledge, LiveView};
 use drover_core::render::ObjectKey;
+use drover_crds::Owner;
 use futures::StreamExt as _;
 
 use super::Owned;
@@ -17,7 +18,8 @@ const PARALLEL: usize = 16;
 pub type Sights = HashMap<(String, String), (Kind, Sight)>;
 
 impl Owned<'_> {
-    /// Makes sure that every kind in question is watched: those of `wanted`, each an apiVersion and a kind, and those of `entries`.
+    /// Makes sure that every kind in question is watched; while the first listing of one is under way, its owner is called when that has
+    /// ended. In question are those of `wanted`, each an apiVersion and a kind, and those of `entries`.
     pub async fn sights<'k>(
         &self,
         wanted: impl Iterator<Item = (&'k str, &'k str)>,
@@ -39,11 +41,11 @@ impl Owned<'_> {
                 kinds.insert(name, found.clone());
             }
         }
-        let watched = kinds.into_iter().map(|(name, kind)| async move {
-            let sight = self.acting.watch(&kind).await;
+        let watched = kinds.into_iter().map(|(name, kind)| {
+            let sight = self.acting.watch(&kind, self.owner);
             (name, (kind, sight))
         });
-        Ok(futures::future::join_all(watched).await.into_iter().collect())
+        Ok(watched.collect())
     }
 
     /// What is known of every object in question: from the index, or asked as the account where drover may not watch. `counted` are
@@ -106,16 +108,21 @@ impl Owned<'_> {
         };
         let is_counted = is_counted && !live.holds_replicas();
         // Where nobody can say, nothing is taken for drift.
-        let autoscaled = is_counted && self.acting.autoscaled(key).await.unwrap_or(true);
+        let autoscaled = is_counted && self.acting.autoscaled(self.owner, key).await.unwrap_or(true);
         Knowledge::Present(view(live, autoscaled))
     }
 }
 
 /// What is there under the key of an entry that is to be deleted. What cannot be asked is an error, so that it is asked again.
-pub(super) async fn known(cluster: &Cluster, acting: &Acting, entry: &InventoryEntry) -> Result<Knowledge, ApiError> {
+pub(super) async fn known(
+    cluster: &Cluster,
+    acting: &Acting,
+    owner: &Owner,
+    entry: &InventoryEntry,
+) -> Result<Knowledge, ApiError> {
     let key = &entry.key;
     let Some(kind) = acting.kind_of(key, "discover").await? else { return Ok(Knowledge::Absent) };
-    let sight = acting.watch(&kind).await;
+    let sight = acting.watch(&kind, owner);
     let shown = cluster.index().live(key);
     let is_doubted = shown.is_none() && entry.uid.is_none();
     let live =

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
 use crate::cluster::lease::Leadership;
-use crate::cluster::{Live, mocked};
+use crate::cluster::{Live, Sight, mocked};
 
 const DEFINITION: &str = "d1";
 const INVENTORY: &str = "configmaps/inventory.app.shop.web-0";
@@ -156,9 +156,20 @@ impl Scene {
     /// One turn in which these are wanted.
     async fn turn(&self, wanted: &[(&str, i64)]) -> Result<(), ApiError> {
         let objects = services(wanted);
+        self.sees(&objects).await;
         let plan = self.parent().plan(&objects).await?;
         self.parent().write_ahead(&plan).await?;
         self.parent().carry_out(&plan, &objects).await.map(drop)
+    }
+
+    /// The watches show the kinds of these, as they do before any owner of them has its turn.
+    async fn sees(&self, objects: &[Object]) {
+        for object in objects {
+            let Ok(kind) = self.acting.kind(object).await else { return };
+            while self.cluster.watch(&kind, &self.owner) == Sight::Starting {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
     }
 
     /// What was written since the last time.

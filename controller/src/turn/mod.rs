@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use drover_core::news::News;
 use drover_core::trouble::{Mend, Trouble};
-use drover_crds::condition::HasHead;
+use drover_crds::condition::{HasHead, Outcome};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Key, Owner, OwnerKind};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -165,10 +165,9 @@ impl<K: Kind> Reconciler for Turn<K> {
         self.tell(&object, done).await;
         let trouble = ended.as_ref().err().filter(|trouble| trouble.mended_by != Mend::Turn);
         K::show(&mut after, &owner, trouble);
-        let (outcome, next) = match ended {
-            Ok(Ended::Said { outcome, next }) => (outcome, next),
-            Ok(Ended::Unsaid(next)) => return next,
-            Err(trouble) => verdict(&trouble, K::LOOK_AGAIN),
+        let (outcome, next) = match ended.unwrap_or_else(|trouble| verdict(&trouble, K::LOOK_AGAIN)) {
+            Ended::Said { outcome, next } => (outcome, next),
+            Ended::Unsaid(next) => return next,
         };
         after.conclude(&outcome, generation, &Time(now()));
         news.extend(K::news(&before, &after));
@@ -194,7 +193,7 @@ impl<K: Kind> Reconciler for Turn<K> {
                 self.owners.forget(&owner);
                 Next::Await
             }
-            Err(wait) if wait.mended_by == Mend::Turn => {
+            Err(wait) if matches!(wait.mended_by, Mend::Turn | Mend::Sight) => {
                 tracing::debug!(%owner, %wait, "cannot clean up after what was deleted yet");
                 Next::Later(TURN)
             }
@@ -212,8 +211,8 @@ impl<K: Kind> Reconciler for Turn<K> {
     async fn unreadable(&self, key: &Key, error: &str) {
         self.kind.unreadable(key);
         let owner = Owner::of(K::OWNER, key);
-        let sentence = format!("{owner} cannot be read by this version of drover: {error}");
-        let (outcome, _) = verdict(&Trouble::new(UNREADABLE, sentence, Mend::Spec), K::LOOK_AGAIN);
+        let message = format!("{owner} cannot be read by this version of drover: {error}");
+        let outcome = Outcome::Stalled { reason: UNREADABLE.into(), message };
         // What else is known of it stays.
         let change = |mut status: K::Status, generation| {
             K::show(&mut status, &owner, None);

@@ -5,22 +5,25 @@ use std::time::Duration;
 use drover_core::trouble::{Mend, Trouble};
 use drover_crds::condition::Outcome;
 
+use super::Ended;
 use crate::driver::Next;
 
-/// How often it is asked whether others are done for whom one waits.
+/// How often it is asked whether that is done for which one waits.
 pub const TURN: Duration = Duration::from_secs(1);
 
 /// What the conditions say of `trouble`, and when to look again: after `person` whether a person has mended it, where nobody tells.
-pub fn verdict(trouble: &Trouble, person: Duration) -> (Outcome, Next) {
+pub fn verdict(trouble: &Trouble, person: Duration) -> Ended {
     let (reason, message) = (trouble.reason.clone(), trouble.to_string());
     let awaited = trouble.again.map_or(Next::Await, Next::After);
-    match trouble.mended_by {
+    let (outcome, next) = match trouble.mended_by {
         Mend::Spec => (Outcome::Stalled { reason, message }, awaited),
         Mend::Person => (Outcome::Stalled { reason, message }, Next::After(person)),
         Mend::Event => (Outcome::Failed { reason, message }, awaited),
         Mend::Time => (Outcome::Failed { reason, message }, Next::Retry),
         Mend::Turn => (Outcome::InProgress { reason, message }, Next::Later(TURN)),
-    }
+        Mend::Sight => return Ended::Unsaid(Next::Later(TURN)),
+    };
+    Ended::Said { outcome, next }
 }
 
 #[cfg(test)]
@@ -32,7 +35,11 @@ mod tests {
         let minute = Duration::from_mins(1);
         let of = |mended_by, again| {
             let trouble = Trouble::new("Reason", "It is so", mended_by);
-            let (outcome, next) = verdict(&Trouble { again, outlook: ", until then".into(), ..trouble }, minute);
+            let trouble = Trouble { again, outlook: ", until then".into(), ..trouble };
+            let (outcome, next) = match verdict(&trouble, minute) {
+                Ended::Said { outcome, next } => (outcome, next),
+                Ended::Unsaid(next) => return ("nothing", next),
+            };
             let (said, reason, message) = match outcome {
                 Outcome::Ready { reason, message } => ("ready", reason, message),
                 Outcome::InProgress { reason, message } => ("in progress", reason, message),
@@ -50,5 +57,6 @@ mod tests {
         assert_eq!(of(Mend::Event, Some(soon)), ("failed", Next::After(soon)));
         assert_eq!(of(Mend::Time, None), ("failed", Next::Retry));
         assert_eq!(of(Mend::Turn, None), ("in progress", Next::Later(TURN)));
+        assert_eq!(of(Mend::Sight, None), ("nothing", Next::Later(TURN)));
     }
 }

@@ -7,3 +7,4 @@ mod examples;
 mod git;
 mod names;
 mod purity;
+mod rooms;

@@ -46,6 +46,7 @@ impl Ledger {
     pub fn changes(&self, namespace: &str) -> (BTreeMap<String, usize>, BTreeSet<String>) {
         let mut counted = BTreeMap::new();
         let mut unanswered = BTreeSet::new();
+        let mut deleted = BTreeSet::new();
         for asked in self.writes() {
             let (call, code) = (&asked.call, asked.code);
             // 504: whoever asked was gone before the answer, so the log does not say what came of it.
@@ -56,6 +57,11 @@ impl Ledger {
             };
             let worker = asked.acting_as.rsplit(':').next().is_some_and(|account| WORKERS.contains(&account));
             if !(asked.by_drover() || worker) || !concerns(call, namespace) {
+                continue;
+            }
+            // Who got no answer deletes the same pod once more, and is told again that it is ending.
+            if worker && what == "delete" && code != 504 && !deleted.insert((call.resource.clone(), call.name.clone()))
+            {
                 continue;
             }
             // Pods and ReplicaSets have made-up names, which are counted, not compared.
@@ -74,4 +80,42 @@ impl Ledger {
 /// Whether the call is for that namespace, or for an object of drover's own that is named after it.
 pub(super) fn concerns(call: &Call, namespace: &str) -> bool {
     call.namespace == namespace || call.name.contains(namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_whose_deletion_was_asked_for_twice_counts_once() {
+        let asked = |verb: &str, account: &str, resource: &str, name: &str, code: u16| {
+            json!({"verb": verb, "requestURI": "/", "user": {"username": format!("system:serviceaccount:{account}")},
+                "objectRef": {"resource": resource, "namespace": "shop", "name": name},
+                "requestReceivedTimestamp": "2026-01-01T00:00:00.000000Z", "responseStatus": {"code": code}})
+        };
+        let (sets, drover) = ("kube-system:replicaset-controller", "drover-system:drover");
+        let lines = [
+            asked("create", sets, "pods", "", 201),
+            asked("delete", sets, "pods", "web-a", 200),
+            asked("delete", sets, "pods", "web-a", 200),
+            asked("delete", sets, "pods", "web-a", 404),
+            asked("delete", sets, "pods", "web-b", 504),
+            asked("delete", drover, "services", "web", 200),
+            asked("patch", drover, "services", "web", 201),
+            asked("delete", drover, "services", "web", 200),
+        ];
+        let path = std::env::temp_dir().join(format!("drover-ledger-{}", std::process::id()));
+        std::fs::write(&path, lines.map(|line| format!("{line}\n")).concat())
+            .expect("the temporary folder can be written");
+        let (counted, unanswered) = Ledger { path: path.clone(), from: 0 }.changes("shop");
+        std::fs::remove_file(path).expect("it was written");
+        let counted: Vec<_> = counted.iter().map(|(what, times)| (what.as_str(), *times)).collect();
+        assert_eq!(
+            counted,
+            [("create pods", 1), ("create services web", 1), ("delete pods", 1), ("delete services web", 2)]
+        );
+        assert_eq!(unanswered, BTreeSet::from(["delete pods".to_owned()]));
+    }
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
 
-use super::pods::{Finding, Patience, Weight, has_served, quote};
+use super::finding::{Finding, Patience, Weight, has_served, quote};
 use super::probe;
 
 /// The exit code by which the runtime says that the process could not be started at all.

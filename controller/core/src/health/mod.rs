@@ -5,6 +5,7 @@ mod assess;
 mod builtin;
 mod container;
 mod fields;
+mod finding;
 mod finished;
 mod pods;
 mod probe;
@@ -13,6 +14,7 @@ mod tests;
 mod verdict;
 
 pub use assess::assess;
+pub use finding::{Finding, Patience, has_served};
 pub use finished::{Finished, finished};
-pub use pods::{Finding, Patience, diagnose, has_served, replica_failure};
+pub use pods::{diagnose, replica_failure};
 pub use verdict::Health;

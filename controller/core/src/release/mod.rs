@@ -2,6 +2,7 @@
 
 mod news;
 mod pods;
+mod pull;
 mod record;
 mod rollout;
 pub mod status;
@@ -11,6 +12,7 @@ mod tests;
 
 pub use news::news;
 pub use pods::{node_to_pull_to, of_release, proven, served_since};
+pub use pull::{Pull, pull_state};
 pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_name};
-pub use rollout::{Asked, Observation, Rollout, is_late, observe, pull_state};
-pub use step::{Harm, Pull, State, Step, next};
+pub use rollout::{Asked, Observation, Rollout, is_late, observe};
+pub use step::{Harm, State, Step, next};

@@ -9,25 +9,8 @@
 
 use drover_crds::{Problem, ReleaseStep};
 
+use super::pull::Pull;
 use super::rollout::Rollout;
-
-/// Bringing the new image to the node before the old pod stops.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pull {
-    /// Nothing is to be brought: new pods start beside the old, or no old pod serves, or the image is the same.
-    NotNeeded,
-    /// It is to be brought to this node.
-    Needed {
-        /// The node of the old pod.
-        node: String,
-    },
-    /// It is on its way.
-    Running,
-    /// It is there.
-    Done,
-    /// It cannot be had.
-    Failed(Problem),
-}
 
 /// What the failure of a release does to those who use the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

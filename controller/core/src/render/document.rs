@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag, options};
 
 use super::error::{Problem, RenderError};
-use super::limits::Limits;
-use super::manifests::MAX_ERRORS;
+use super::limits::{Limits, MAX_ERRORS};
 use super::scalar;
 
 /// A document that is not empty.

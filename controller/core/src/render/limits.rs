@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// At most this many errors are told at once: a person mends the first few and pushes again.
+pub const MAX_ERRORS: usize = 20;
+
 /// Bounds on what is read from one folder of one commit. They exist so that no file, however made, costs more than it should; real
 /// manifests stay far below them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

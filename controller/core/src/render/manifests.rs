@@ -7,13 +7,10 @@ use serde_json::{Map, Value};
 use super::document::{Budget, Document, documents};
 use super::error::{Problem, RenderError};
 use super::left::leave_to_others;
-use super::limits::Limits;
+use super::limits::{Limits, MAX_ERRORS};
 use super::own::misfits;
 use super::secret::text_becomes_data;
 use super::{Object, ObjectKey, Origin, SourceFile};
-
-/// At most this many errors are told at once: a person mends the first few and pushes again.
-pub const MAX_ERRORS: usize = 20;
 
 /// RFC 1123 and 1035: a kind is a label, a group a name of DNS, and a version a label.
 const LONGEST_KIND: usize = 63;

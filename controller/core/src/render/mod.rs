@@ -20,8 +20,8 @@ mod tests;
 
 pub use error::{Problem, RenderError, amount, short};
 pub use hash::applied_hash;
-pub use limits::Limits;
-pub use manifests::{MAX_ERRORS, is_manifest, render};
+pub use limits::{Limits, MAX_ERRORS};
+pub use manifests::{is_manifest, render};
 pub use namespace::{ScopeError, scope};
 pub use object::{NotAnObject, Object, ObjectKey, Origin};
 pub use reading::{Entry, EntryKind, Manifests, Store, Unreadable, read_file, read_folder};

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
 use crate::cluster::lease::Leadership;
-use crate::cluster::{Cluster, Live, mocked};
+use crate::cluster::{Cluster, Live, Sight, mocked};
 
 const OWNER: &str = "drover-env.shop.prod";
 
@@ -92,6 +92,16 @@ impl Scene {
         Self { server, acting: cluster.acting_as("shop", "drover"), owner }
     }
 
+    /// Waits until the autoscalers are seen.
+    async fn seen(self) -> Self {
+        let known = self.acting.shared.kinds.known().await.expect("the API server answers");
+        let autoscalers = known.preferred(AUTOSCALER.0, AUTOSCALER.1).expect("they are served");
+        while self.acting.watch(autoscalers, &self.owner) == Sight::Starting {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self
+    }
+
     /// Applies the Deployment with that number in git, and returns who sent which number for it.
     async fn apply(&self, replicas: Option<i64>) -> Vec<(String, Option<i64>)> {
         let mut wanted = json!({"apiVersion": "apps/v1", "kind": "Deployment",
@@ -131,8 +141,19 @@ fn handed_over(number: i64) -> (String, Option<i64>) {
 }
 
 #[tokio::test]
+async fn before_autoscalers_are_seen_no_number_is_sent() {
+    let scene = Scene::new(true);
+    let wanted = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop"}, "spec": {"replicas": 3}});
+    let object = Object::new(wanted, None).expect("an object");
+    let refused = scene.acting.apply(&scene.owner, &object, true).await.expect_err("they are being listed");
+    assert!(!refused.is_terminal() && refused.to_string().contains("HorizontalPodAutoscaler"), "{refused}");
+    assert_eq!(scene.server.lock().expect("no panic").sent, []);
+}
+
+#[tokio::test]
 async fn without_an_autoscaler_the_number_is_git_s() {
-    let scene = Scene::new(false);
+    let scene = Scene::new(false).seen().await;
     assert_eq!(scene.apply(Some(3)).await, [owner(Some(3))]);
     scene.scale(7);
     assert_eq!(scene.apply(Some(3)).await, [owner(Some(3))], "it is put back");
@@ -143,7 +164,7 @@ async fn without_an_autoscaler_the_number_is_git_s() {
 
 #[tokio::test]
 async fn an_autoscaler_takes_the_number_over_and_keeps_it() {
-    let scene = Scene::new(true);
+    let scene = Scene::new(true).seen().await;
     assert_eq!(scene.apply(Some(3)).await, [owner(Some(3))], "a new one begins with git's number");
     assert_eq!(scene.apply(Some(4)).await, [handed_over(3), owner(None)]);
     scene.scale(7);
@@ -152,7 +173,7 @@ async fn an_autoscaler_takes_the_number_over_and_keeps_it() {
 
 #[tokio::test]
 async fn nothing_wakes_what_an_autoscaler_switched_off_and_git_wakes_what_it_did() {
-    let scene = Scene::new(true);
+    let scene = Scene::new(true).seen().await;
     assert_eq!(scene.apply(Some(3)).await, [owner(Some(3))]);
     scene.scale(0);
     assert_eq!(scene.apply(Some(4)).await, [owner(None)], "KEDA scales to zero");

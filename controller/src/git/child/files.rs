@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use drover_core::branch::CommitId;
 use drover_core::render::{Entry, EntryKind, Manifests, Store, is_manifest, read_file, read_folder, short};
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{damaged, open};
-use crate::git::commit::{CommitId, TreeId};
+use crate::git::commit::tree_id;
 use crate::git::error::Error;
 use crate::git::limits::Limits;
 use crate::git::protocol::{ReadRequest, Response, TreeListing};
@@ -47,7 +48,7 @@ impl<'a> Objects<'a> {
     /// What is asked for; the files' bytes are added to `bytes`.
     fn tree(&self, read: &ReadRequest, limits: &Limits, bytes: &mut Vec<Vec<u8>>) -> Result<TreeListing, Error> {
         let (path, mode, id) = self.locate(&read.commit, &read.path)?;
-        let tree = TreeId::from(id);
+        let tree = tree_id(id);
         if read.known_tree.as_ref() == Some(&tree) {
             return Ok(TreeListing { id: tree, files: None, skipped: Vec::new() });
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use drover_core::branch::{CommitId, CommitInfo};
 use drover_core::render::short;
 use drover_crds::Reference;
 use git2::{Oid, Remote, Repository};
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 
 use super::remote::Connection;
 use super::{damaged, open};
-use crate::git::commit::{CommitId, CommitInfo, TreeId};
+use crate::git::commit::{commit_id, tree_id};
 use crate::git::error::Error;
 use crate::git::protocol::Response;
 use crate::git::references::{Advertised, Meaning, Wanted, resolve};
@@ -103,7 +104,7 @@ impl State {
 
 fn list(remote: &Remote<'_>) -> Result<Vec<Advertised>, git2::Error> {
     let heads = remote.list()?;
-    Ok(heads.iter().map(|head| Advertised { name: head.name().to_owned(), id: head.oid().into() }).collect())
+    Ok(heads.iter().map(|head| Advertised { name: head.name().to_owned(), id: commit_id(head.oid()) }).collect())
 }
 
 fn oid(commit: &CommitId) -> Oid {
@@ -156,7 +157,7 @@ fn describe(repository: &Repository, url: &str, reference: &Reference, wanted: &
     commit.tree().map_err(|error| damaged(&error))?;
     Ok(CommitInfo {
         id: wanted.commit.clone(),
-        tree: TreeId::from(commit.tree_id()),
+        tree: tree_id(commit.tree_id()),
         message: text(commit.message_bytes(), 200),
         author: text(commit.author().name_bytes(), 100),
         time: Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),

@@ -1,30 +1,30 @@
 //! Step 4: the plan made and carried out, as [`owned`](crate::owned) does it, and what is known of the outcome.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use drover_core::branch::{CommitInfo, Peers};
 use drover_core::health::Health;
-use drover_core::plan::{self, Action, Elsewhere, Guards, InventoryEntry, Knowledge, Occasion, Plan};
-use drover_core::render::{Object, ObjectKey};
+use drover_core::plan::{self, Action, Elsewhere, Guards, InventoryEntry, Knowledge, Occasion, Plan, Step};
+use drover_core::render::{Object, ObjectKey, Stage};
 use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_CONFIRM_PRUNE, Environment, Key, ObjectFailure, Owner};
 
 use super::dereference::account;
 use super::desired::{Bodies, Desired, Renderer, Wish, unavailable};
 use super::entrusted::entrusted;
-use super::peers::Peers;
 use crate::cluster::inventory::{Inventories, Record};
-use crate::cluster::{Acting, ApiError, Cluster, Sight};
-use crate::git::CommitInfo;
+use crate::cluster::{AUTOSCALER, Acting, ApiError, Cluster, Sight};
 use crate::owned::{Carried, Owned, Party, Sights};
+use crate::unpoisoned;
 
 /// What is to be carried out, and with what.
 pub(super) struct Work<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) renderer: &'a Renderer,
     pub(super) inventories: &'a Inventories,
-    pub(super) peers: &'a Peers,
+    pub(super) peers: &'a Mutex<Peers>,
     pub(super) acting: &'a Acting,
     pub(super) environment: &'a Environment,
     pub(super) key: &'a Key,
@@ -64,12 +64,23 @@ impl Party for Work<'_> {
         (self.newest)()
     }
 
+    async fn served(&self) -> Result<(), Trouble> {
+        if !self.cluster.kinds().are_expected(self.owner) {
+            return Ok(());
+        }
+        let Ok(known) = self.cluster.kinds().refresh().await else { return Ok(()) };
+        match self.desired.kinds.iter().find(|(api_version, kind)| known.exact(api_version, kind).is_none()) {
+            None => Ok(()),
+            Some((_, kind)) => Err(Trouble::unseen(format!("{kind} is not served yet"))),
+        }
+    }
+
     async fn admit(&self, object: &Object) -> Result<(), ApiError> {
         entrusted(self.acting, self.environment, self.key, object).await
     }
 
     fn claim(&self, key: &ObjectKey) -> Elsewhere {
-        self.peers.claim(self.key, Some(&self.commit.id), key)
+        unpoisoned::lock(self.peers).claim(self.key, Some(&self.commit.id), key)
     }
 }
 
@@ -79,6 +90,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
     let owned = Owned { cluster, inventories, acting, owner };
     let recorded = inventories.confirmed(owner).await?.unwrap_or_default();
     let sights = sights(work, &owned, &recorded.entries).await?;
+    all_listed(work, &sights).await?;
     let wanted: BTreeSet<&ObjectKey> = desired.objects.iter().map(|object| &object.key).collect();
     let mut known = owned.look(&sights, &wanted, &desired.counted, &recorded.entries).await;
     ask_peers(work, &wanted, &mut known).await;
@@ -96,6 +108,10 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
         return Ok(Some(done(work, &sights, &plan, &Carried::default())));
     }
 
+    let defines = |steps: &[Step]| steps.iter().any(|step| matches!(step.action, Action::Apply { .. }));
+    if !plan.stages.iter().any(|(stage, steps)| *stage == Stage::Definitions && defines(steps)) {
+        work.served().await?;
+    }
     let bodies = bodies(work).await?;
     let bodies = bodies.by_key();
     if let Some(ahead) = &plan.write_ahead {
@@ -109,6 +125,9 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
     }
     if carried.superseded {
         return Ok(None);
+    }
+    if let Some(unserved) = carried.unserved {
+        return Err(unserved);
     }
     settled(&plan)?;
     // A kind whose first object was just made is watched from now on.
@@ -163,6 +182,24 @@ async fn sights(work: &Work<'_>, owned: &Owned<'_>, entries: &[InventoryEntry]) 
     owned.sights(kinds, entries).await.map_err(|error| unavailable(&error))
 }
 
+/// Refuses to begin while the objects of a kind in question are being listed for the first time.
+async fn all_listed(work: &Work<'_>, sights: &Sights) -> Result<(), Trouble> {
+    let is_starting = |sight| sight == Sight::Starting;
+    let mut starting = sights.iter().filter(|(_, (_, sight))| is_starting(*sight)).map(|((_, kind), _)| kind.clone());
+    let mut first = starting.next();
+    if !work.desired.counted.is_empty() {
+        let known = work.cluster.kinds().known().await.map_err(|error| unavailable(&error))?;
+        let autoscalers = known.preferred(AUTOSCALER.0, AUTOSCALER.1);
+        if autoscalers.is_some_and(|kind| is_starting(work.acting.watch(kind, work.owner))) {
+            first.get_or_insert_with(|| AUTOSCALER.1.to_owned());
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(kind) => Err(Trouble::unseen(format!("{kind} is being listed for the first time"))),
+    }
+}
+
 /// What the other Environments say of objects that changed hands, or may.
 async fn ask_peers(work: &Work<'_>, wanted: &BTreeSet<&ObjectKey>, known: &mut HashMap<ObjectKey, Knowledge>) {
     let ours = work.owner.label();
@@ -170,7 +207,8 @@ async fn ask_peers(work: &Work<'_>, wanted: &BTreeSet<&ObjectKey>, known: &mut H
     for (key, knowledge) in known {
         let Knowledge::Present(view) = knowledge else { continue };
         let other = view.owner_label.as_deref().filter(|label| *label != ours);
-        let elsewhere = work.peers.elsewhere(work.key, &work.commit.id, wanted.contains(key), other, key);
+        let is_wanted = wanted.contains(key);
+        let elsewhere = unpoisoned::lock(work.peers).elsewhere(work.key, &work.commit.id, is_wanted, other, key);
         view.elsewhere = match (elsewhere, other) {
             (Some(elsewhere), _) => elsewhere,
             // Its objects stayed when it was deleted. That it is not known here is no proof.

@@ -1,19 +1,22 @@
 //! What happens to the objects of an Environment that is gone, as far as that is a matter of Environments.
 
+use std::sync::Mutex;
+
+use drover_core::branch::Peers;
 use drover_core::plan::Mandate;
 use drover_core::render::{ObjectKey, Stage};
 use drover_crds::{Key, Owner, OwnerKind};
 
-use super::peers::Peers;
 use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
 use crate::owned::{self, Estate, Unfinished};
+use crate::unpoisoned;
 
 /// Deletes or leaves the objects, as the Environment's policy was ([`owned::clean_up`]).
 pub(super) async fn clean_up(
     cluster: &Cluster,
     inventories: &Inventories,
-    peers: &Peers,
+    peers: &Mutex<Peers>,
     key: &Key,
 ) -> Result<Vec<String>, Unfinished> {
     let estate = Estate {
@@ -22,7 +25,7 @@ pub(super) async fn clean_up(
         owner: &Owner::of(OwnerKind::Environment, key),
         // Nobody can be asked to confirm any more: whoever means what is guarded deletes it.
         mandate: Mandate::Git { confirmed: false },
-        elsewhere: &|object| peers.claim(key, None, object),
+        elsewhere: &|object| unpoisoned::lock(peers).claim(key, None, object),
         rank,
     };
     owned::clean_up(&estate).await

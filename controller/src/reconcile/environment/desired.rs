@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use drover_core::branch::{CommitId, CommitInfo, TreeId};
 use drover_core::plan::{self, Occasion};
 use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage};
 use drover_core::trouble::{Mend, Trouble};
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use super::turns::Turns;
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
-use crate::git::{self, CommitId, CommitInfo, Repositories, TreeId};
+use crate::git::{self, Repositories};
 
 /// Bytes of manifests from which on a tree is large. What it takes in memory is bounded by [`render::Limits::values`] alone: a
 /// mapping of three bytes takes half a kilobyte while it is read.

@@ -2,9 +2,9 @@
 //!
 //! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account;
 //! 2. [`desired`]: the objects of the commit, of a large one when it is its turn ([`turns`]);
-//! 3. [`mod@plan`](drover_core::plan): what to send, what to prune, what to refuse (pure); [`peers`] says what moved to or from another;
+//! 3. [`mod@plan`](drover_core::plan): what to send, what to prune, what to refuse (pure); [`Peers`] say what moved to or from another;
 //! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
-//! 5. [`status`]: what a person reads, and [`news`](mod@news): what a person is told (pure).
+//! 5. [`branch`](drover_core::branch): what a person reads, and what a person is told (pure).
 //!
 //! A [`Trouble`] ends such a turn before its time. A reconcile never waits: not for the network of a git host (that is
 //! [`Repositories`]' own work), not for pods to become healthy. It looks at what is known, does what is to be done, and is called
@@ -15,14 +15,14 @@ mod deletion;
 mod dereference;
 mod desired;
 mod entrusted;
-mod news;
-mod peers;
-mod status;
 mod turns;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use drover_core::branch::{
+    self, AppliedNow, BLIND_POLL, CommitInfo, Findings, Peers, Reached, applied, conclude, listed, note, put_back,
+};
 use drover_core::health::Health;
 use drover_core::news::News;
 use drover_core::plan::Occasion;
@@ -35,15 +35,13 @@ use self::apply::{Done, apply};
 pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, Renderer, Wish};
-use self::news::{applied, news, put_back};
-use self::peers::Peers;
-use self::status::{AppliedNow, BLIND_POLL, Findings, Reached, conclude, listed, note};
 use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
 use crate::driver::Next;
 use crate::git::webhook::webhook_id;
-use crate::git::{CommitInfo, Head, Repositories, outlook};
+use crate::git::{Head, Repositories, outlook};
 use crate::turn::{Draft, Ended, Gone, It, Kind, TURN, UNREADABLE};
+use crate::unpoisoned;
 
 /// How the git child's error is called for a folder that the commit does not have.
 const NO_SUCH_PATH: &str = "NoSuchPath";
@@ -62,14 +60,14 @@ pub struct Environments {
     repositories: Repositories,
     renderer: Renderer,
     inventories: Arc<Inventories>,
-    peers: Peers,
+    peers: Mutex<Peers>,
 }
 
 impl Environments {
     /// Whose commits are in `repositories`, and what they applied in `inventories`.
     pub fn new(cluster: Cluster, repositories: Repositories, inventories: Arc<Inventories>) -> Self {
         let renderer = Renderer::new(cluster, repositories.clone());
-        Self { repositories, renderer, inventories, peers: Peers::default() }
+        Self { repositories, renderer, inventories, peers: Mutex::default() }
     }
 }
 
@@ -87,11 +85,11 @@ impl Kind for Environments {
     }
 
     fn appeared(&self, environment: &Environment) {
-        self.peers.note(environment);
+        self.peers().note(environment, webhook_id(&environment.spec.source.url));
     }
 
     fn unreadable(&self, key: &Key) {
-        self.peers.note_illegible(key);
+        self.peers().note_illegible(key);
     }
 
     async fn turn(
@@ -109,20 +107,21 @@ impl Kind for Environments {
             return Ok(Ended::Unsaid(Next::Later(TURN)));
         }
         note(&mut draft.status, &findings, it.generation(), &it.now());
-        result.map(|reached| conclude(it.object, &reached, &findings))
+        let (outcome, again) = conclude(it.object, &result?, &findings);
+        Ok(Ended::Said { outcome, next: again.map_or(Next::Await, Next::After) })
     }
 
     fn show(status: &mut EnvironmentStatus, owner: &Owner, trouble: Option<&Trouble>) {
-        status::show(status, owner, trouble);
+        branch::show(status, owner, trouble);
     }
 
     fn news(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Vec<News> {
-        news(before, after)
+        branch::news(before, after)
     }
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
         let key = &gone.owner.key;
-        self.peers.gone(key);
+        self.peers().gone(key);
         self.repositories.unsubscribe(key);
         self.renderer.forget(key);
         let left = deletion::clean_up(gone.cluster, &self.inventories, &self.peers, key).await?;
@@ -130,12 +129,12 @@ impl Kind for Environments {
             gone.tell(News::warning("ObjectsLeft", listed(&left))).await;
         }
         self.inventories.remove(gone.owner).await?;
-        self.peers.forget(key);
+        self.peers().forget(key);
         Ok(())
     }
 
     async fn left_behind(&self, _: &Cluster) -> Vec<Key> {
-        self.peers.complete();
+        self.peers().complete();
         self.inventories.keys(OwnerKind::Environment)
     }
 }
@@ -157,6 +156,10 @@ fn occasion(environment: &Environment, status: &EnvironmentStatus, commit: &Comm
 }
 
 impl Environments {
+    fn peers(&self) -> MutexGuard<'_, Peers> {
+        unpoisoned::lock(&self.peers)
+    }
+
     async fn work(
         &self,
         it: &It<'_, Self>,
@@ -172,7 +175,7 @@ impl Environments {
         }
         if !memory.dereferenced.as_ref().is_some_and(|d| d.holds(environment)) {
             let dereferenced =
-                dereference(&it.acting, environment).await.inspect_err(|_| self.peers.unreadable(key, None))?;
+                dereference(&it.acting, environment).await.inspect_err(|_| self.peers().unreadable(key, None))?;
             self.repositories.subscribe(key, dereferenced.subscription.as_ref().clone());
             if memory.dereferenced.as_ref().is_some_and(|before| before.asked_before(environment)) {
                 self.repositories.sync_now(key);
@@ -202,7 +205,7 @@ impl Environments {
                 match last_good {
                     Some(commit) => (commit, Some(trouble)),
                     None => {
-                        self.peers.unreadable(key, None);
+                        self.peers().unreadable(key, None);
                         return Err(trouble);
                     }
                 }
@@ -217,22 +220,23 @@ impl Environments {
             Err(trouble) => {
                 // A folder that is not there has no objects; what is in a file that cannot be read nobody knows.
                 match trouble.reason.as_str() {
-                    NO_SUCH_PATH => self.peers.read(key, &commit.id, &Arc::default(), unreachable.is_none()),
-                    _ => self.peers.unreadable(key, Some(&commit.id)),
+                    NO_SUCH_PATH => self.peers().read(key, &commit.id, &Arc::default(), unreachable.is_none()),
+                    _ => self.peers().unreadable(key, Some(&commit.id)),
                 }
                 self.hold(it, memory, findings).await;
                 return Err(Trouble { again: findings.again, ..trouble });
             }
         };
         memory.desired = Some(Arc::new(desired.without_objects()));
-        self.peers.read(key, &commit.id, &desired.objects, unreachable.is_none());
+        self.peers().read(key, &commit.id, &desired.objects, unreachable.is_none());
         let newest = || match self.repositories.head(key) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
             Head::Pending | Head::Failed { .. } => true,
         };
         let done = self.apply(it, &commit, &desired, occasion, &newest).await.inspect_err(|trouble| {
             if trouble.mended_by == Mend::Turn {
-                for behind in self.peers.behind(key, &commit.id) {
+                let behind = self.peers().behind(key, &commit.id);
+                for behind in behind {
                     self.repositories.sync_now(&behind);
                 }
             }
@@ -304,6 +308,7 @@ impl Environments {
         match self.apply(it, commit, desired, Occasion::Watch, &|| true).await {
             Ok(Some(done)) => (findings.corrected, findings.again) = (done.corrected, done.again),
             Ok(None) => {}
+            Err(trouble) if trouble.mended_by == Mend::Sight => findings.again = Some(TURN),
             Err(trouble) => {
                 tracing::warn!(owner = %it.owner, reason = %trouble.reason, message = %trouble.sentence, "cannot put back what others changed");
             }

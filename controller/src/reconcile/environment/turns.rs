@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use drover_core::branch::CommitId;
 use drover_crds::Key;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::git::CommitId;
 use crate::unpoisoned;
 
 /// Who has not asked for that long has other things to do, and is passed over.

@@ -31,13 +31,13 @@ use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus};
 use kube::ResourceExt as _;
 
 use self::web_server::WebServer;
-use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
+use crate::cluster::{AUTOSCALER, Cluster, Sight};
 use crate::driver::Next;
 use crate::owned::{self, Estate, Owned, Parent};
 use crate::registry::Registry;
 use crate::rollout::{self, Rolling};
-use crate::turn::{self, Draft, Gone, It, Kind};
+use crate::turn::{self, Draft, Gone, It, Kind, TURN};
 
 /// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
@@ -53,6 +53,17 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         shrinking: Shrinking::Refuse,
     };
     validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
+}
+
+/// Whether the watches show all of the app's children and what scales them. It is called again when they do.
+async fn are_seen(it: &It<'_, WebApps>) -> bool {
+    // What is to be done about an API server that does not answer is said by whoever asks it next.
+    let Ok(known) = it.cluster.kinds().known().await else { return true };
+    let children = Children::KINDS.in_order().map(|child| (child.group, child.kind));
+    let kinds = children.into_iter().chain([AUTOSCALER]).filter_map(|(group, kind)| known.preferred(group, kind));
+    // Each is asked about, so that all are watched from now on.
+    let starting = kinds.filter(|kind| it.cluster.watch(kind, it.owner) == Sight::Starting);
+    starting.count() == 0
 }
 
 /// Makes the turns of WebApps.
@@ -82,6 +93,9 @@ impl Kind for WebApps {
         (): &mut (),
         draft: &mut Draft<WebAppStatus>,
     ) -> Result<turn::Ended, Trouble> {
+        if !are_seen(it).await {
+            return Ok(turn::Ended::Unsaid(Next::Later(TURN)));
+        }
         let definition = it.definition().await.inspect_err(|error| {
             tracing::warn!(owner = %it.owner, %error, "cannot read the definition of WebApps");
         });

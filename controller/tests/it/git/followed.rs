@@ -1,6 +1,7 @@
 //! A repository with one branch that a pool follows already.
 
-use drover::git::{CommitId, Error, Limits, Tree, TreeId};
+use drover::git::{Error, Limits, Tree};
+use drover_core::branch::{CommitId, TreeId};
 
 use super::pool::{Pool, branch, team};
 use super::server::{GitServer, Repo};

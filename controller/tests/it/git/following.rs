@@ -1,6 +1,7 @@
 //! Branches, tags, versions and commits, over https and ssh.
 
-use drover::git::{CommitId, Credential, Head};
+use drover::git::{Credential, Head};
+use drover_core::branch::CommitId;
 
 use super::pool::{Pool, branch, commit, eventually, semver, tag, team};
 use super::server::GitServer;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use drover::git::{CommitId, Credential, Error, Limits};
+use drover::git::{Credential, Error, Limits};
+use drover_core::branch::CommitId;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

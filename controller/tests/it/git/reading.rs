@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::symlink;
 
-use drover::git::{CommitId, Limits, Tree};
+use drover::git::{Limits, Tree};
+use drover_core::branch::CommitId;
 use drover_core::render;
 
 use super::followed::Followed;

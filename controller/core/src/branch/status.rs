@@ -1,56 +1,54 @@
-//! Step 5: what a person reads. Pure: the time comes in.
+//! What a person reads of an Environment. The time comes in.
 
 use std::time::Duration;
 
-use drover_core::health::Health;
-use drover_core::plan::Contested;
-use drover_core::render::ObjectKey;
-use drover_core::trouble::Trouble;
+use crate::health::Health;
+use crate::plan::Contested;
+use crate::render::ObjectKey;
+use crate::trouble::Trouble;
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{
     AppliedStatus, DriftPolicy, Environment, EnvironmentStatus, HistoryEntry, ObjectFailure, Owner, SourceStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::driver::Next;
-use crate::git::CommitInfo;
-use crate::turn::Ended;
+use super::CommitInfo;
 
 /// How many failures and releases a status holds.
 const FAILURES: usize = 10;
 const HISTORY: usize = 20;
 
 /// How often objects of kinds that drover may not watch are looked at.
-pub(super) const BLIND_POLL: Duration = Duration::from_secs(300);
+pub const BLIND_POLL: Duration = Duration::from_secs(300);
 /// The same while they are not healthy yet.
 const BLIND_WAIT: Duration = Duration::from_secs(15);
 
 /// What a reconcile came to know, for the status.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Findings {
+pub struct Findings {
     /// The commit at the head of what is followed.
-    pub(super) head: Option<(CommitInfo, Time)>,
+    pub head: Option<(CommitInfo, Time)>,
     /// The commit that is applied in full now.
-    pub(super) applied: Option<AppliedNow>,
+    pub applied: Option<AppliedNow>,
     /// Applied objects that failed.
-    pub(super) failures: Vec<ObjectFailure>,
+    pub failures: Vec<ObjectFailure>,
     /// Applied objects that are on their way.
-    pub(super) waiting_for: Vec<String>,
+    pub waiting_for: Vec<String>,
     /// Kinds that drover may not watch.
-    pub(super) blind: Vec<String>,
+    pub blind: Vec<String>,
     /// Objects that others had changed, put back.
-    pub(super) corrected: Vec<String>,
+    pub corrected: Vec<String>,
     /// Objects that others change again and again.
-    pub(super) contested: Vec<ObjectFailure>,
+    pub contested: Vec<ObjectFailure>,
     /// When to look at those again.
-    pub(super) again: Option<Duration>,
+    pub again: Option<Duration>,
     /// Where this repository's webhook is taken.
-    pub(super) webhook_path: Option<String>,
+    pub webhook_path: Option<String>,
 }
 
 impl Findings {
     /// An applied object is not as asked; of many, as many as a status holds are noted.
-    pub(super) fn note(&mut self, object: &ObjectKey, health: &Health) {
+    pub fn note(&mut self, object: &ObjectKey, health: &Health) {
         match health {
             Health::InProgress { .. } if self.waiting_for.len() < FAILURES => self.waiting_for.push(object.to_string()),
             Health::Failed { reason, message } if self.failures.len() < FAILURES => {
@@ -62,24 +60,28 @@ impl Findings {
     }
 
     /// When to look again although no event comes: at what others change again and again, and after `poll` at what may not be watched.
-    pub(super) fn look(&self, poll: Duration) -> Option<Duration> {
+    pub fn look(&self, poll: Duration) -> Option<Duration> {
         self.again.into_iter().chain((!self.blind.is_empty()).then_some(poll)).min()
     }
 }
 
 /// A commit that is applied in full.
 #[derive(Clone, Debug)]
-pub(super) struct AppliedNow {
-    pub(super) commit: CommitInfo,
-    pub(super) tree: String,
-    pub(super) objects: usize,
+pub struct AppliedNow {
+    /// The commit.
+    pub commit: CommitInfo,
+    /// The id of the folder that is followed.
+    pub tree: String,
+    /// How many objects it wants.
+    pub objects: usize,
     /// By this turn: after a crash in the middle of a commit, only what was left to do.
-    pub(super) changed: usize,
-    pub(super) healthy: bool,
+    pub changed: usize,
+    /// Whether all are as asked.
+    pub healthy: bool,
 }
 
 /// What a reconcile that met no failure came to.
-pub(super) enum Reached {
+pub enum Reached {
     /// The first commit is on its way.
     Fetching,
     /// `suspend: true`.
@@ -97,17 +99,16 @@ pub(super) enum Reached {
     },
 }
 
-/// What a turn that met no trouble came to, and when to look again.
-pub(super) fn conclude(environment: &Environment, reached: &Reached, findings: &Findings) -> Ended {
-    let wait = |poll| findings.look(poll).map_or(Next::Await, Next::After);
-    let (outcome, next) = match reached {
+/// What a turn that met no trouble came to, and after which time to look again although no event comes.
+pub fn conclude(environment: &Environment, reached: &Reached, findings: &Findings) -> (Outcome, Option<Duration>) {
+    match reached {
         Reached::Fetching => {
             let message = format!("Fetching {}", environment.spec.source.url);
-            (Outcome::InProgress { reason: "Fetching".into(), message }, Next::Await)
+            (Outcome::InProgress { reason: "Fetching".into(), message }, None)
         }
         Reached::Superseded => {
             let message = "A newer commit came while one was being applied".to_owned();
-            (Outcome::InProgress { reason: "Superseded".into(), message }, Next::After(Duration::ZERO))
+            (Outcome::InProgress { reason: "Superseded".into(), message }, Some(Duration::ZERO))
         }
         Reached::Suspended => {
             let why = environment.spec.suspend_reason.as_deref();
@@ -115,7 +116,7 @@ pub(super) fn conclude(environment: &Environment, reached: &Reached, findings: &
                 "Suspended{}: nothing is fetched or changed until `suspend` is removed",
                 why.map(|why| format!(" ({why})")).unwrap_or_default()
             );
-            (Outcome::Ready { reason: "Suspended".into(), message }, Next::Await)
+            (Outcome::Ready { reason: "Suspended".into(), message }, None)
         }
         Reached::Applied { unhealthy, drifted, held } => {
             let commit = findings.applied.as_ref().map(|a| a.commit.id.short()).unwrap_or_default();
@@ -123,40 +124,39 @@ pub(super) fn conclude(environment: &Environment, reached: &Reached, findings: &
             match unhealthy {
                 Some((object, Health::Failed { message, .. })) => {
                     let message = format!("Applied {commit}, but {object} failed: {message}");
-                    (Outcome::Failed { reason: condition::UNHEALTHY.into(), message }, wait(BLIND_WAIT))
+                    (Outcome::Failed { reason: condition::UNHEALTHY.into(), message }, findings.look(BLIND_WAIT))
                 }
                 Some((object, Health::InProgress { message })) => {
                     let message = format!("Applied {commit}; waiting for {object}: {message}");
-                    (Outcome::InProgress { reason: condition::PROGRESSING.into(), message }, wait(BLIND_WAIT))
+                    (Outcome::InProgress { reason: condition::PROGRESSING.into(), message }, findings.look(BLIND_WAIT))
                 }
                 _ if !held.is_empty() => {
                     let message = format!("Applied {commit}, but {}", listed(held));
-                    (Outcome::Ready { reason: "RemovalHeld".into(), message }, wait(BLIND_POLL))
+                    (Outcome::Ready { reason: "RemovalHeld".into(), message }, findings.look(BLIND_POLL))
                 }
                 _ if !findings.contested.is_empty() => {
                     let wars: Vec<String> = findings.contested.iter().map(|war| war.message.clone()).collect();
                     let message = format!("Applied {commit}, but {}", listed(&wars));
-                    (Outcome::Ready { reason: Contested::REASON.into(), message }, wait(BLIND_POLL))
+                    (Outcome::Ready { reason: Contested::REASON.into(), message }, findings.look(BLIND_POLL))
                 }
                 _ if !drifted.is_empty() && environment.spec.drift == Some(DriftPolicy::Report) => {
                     let message = format!("Applied {commit}, but others changed {}", listed(drifted));
-                    (Outcome::Ready { reason: "Drifted".into(), message }, wait(BLIND_POLL))
+                    (Outcome::Ready { reason: "Drifted".into(), message }, findings.look(BLIND_POLL))
                 }
                 _ => {
                     let message = match objects {
                         1 => format!("Applied {commit}: its object is there and healthy"),
                         _ => format!("Applied {commit}: all {objects} objects are there and healthy"),
                     };
-                    (Outcome::Ready { reason: "Applied".into(), message }, wait(BLIND_POLL))
+                    (Outcome::Ready { reason: "Applied".into(), message }, findings.look(BLIND_POLL))
                 }
             }
         }
-    };
-    Ended::Said { outcome, next }
+    }
 }
 
 /// The first few words of a list.
-pub(super) fn listed(words: &[String]) -> String {
+pub fn listed(words: &[String]) -> String {
     match words {
         [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
         words => words.join(", "),
@@ -164,7 +164,7 @@ pub(super) fn listed(words: &[String]) -> String {
 }
 
 /// Notes what a turn came to know.
-pub(super) fn note(status: &mut EnvironmentStatus, findings: &Findings, generation: Option<i64>, now: &Time) {
+pub fn note(status: &mut EnvironmentStatus, findings: &Findings, generation: Option<i64>, now: &Time) {
     if findings.blind.is_empty() {
         status.conditions.retain(|c| c.type_ != condition::DRIFT_WATCH);
     } else {
@@ -199,7 +199,7 @@ pub(super) fn note(status: &mut EnvironmentStatus, findings: &Findings, generati
 }
 
 /// What ended the turn of `owner` stands before what else is wrong; what has no subject of its own is about the owner.
-pub(super) fn show(status: &mut EnvironmentStatus, owner: &Owner, trouble: Option<&Trouble>) {
+pub fn show(status: &mut EnvironmentStatus, owner: &Owner, trouble: Option<&Trouble>) {
     let Some(Trouble { reason, sentence, each, .. }) = trouble else { return };
     let own = ObjectFailure { object: owner.to_string(), reason: reason.clone(), message: sentence.clone() };
     let first = if each.is_empty() { std::slice::from_ref(&own) } else { each };
@@ -244,11 +244,11 @@ fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
 
 #[cfg(test)]
 mod tests {
-    use drover_core::trouble::Mend;
+    use crate::trouble::Mend;
     use drover_crds::OwnerKind;
 
     use super::*;
-    use crate::git::{CommitId, TreeId};
+    use crate::branch::{CommitId, TreeId};
 
     fn at(seconds: i64) -> Time {
         Time(jiff::Timestamp::from_second(seconds).expect("a time"))

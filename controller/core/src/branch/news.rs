@@ -1,6 +1,6 @@
-//! What a person is told of. Pure.
+//! What a person is told of an Environment.
 
-use drover_core::news::News;
+use crate::news::News;
 use drover_crds::condition::{READY, get};
 use drover_crds::{EnvironmentStatus, ObjectFailure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::status::{Findings, listed};
 
 /// What is told although no status shows it: others had changed objects, which were put back.
-pub(super) fn put_back(findings: &Findings) -> Vec<News> {
+pub fn put_back(findings: &Findings) -> Vec<News> {
     if findings.corrected.is_empty() {
         return Vec::new();
     }
@@ -16,7 +16,7 @@ pub(super) fn put_back(findings: &Findings) -> Vec<News> {
 }
 
 /// A commit that is applied in full now, and was not before.
-pub(super) fn applied(before: &EnvironmentStatus, findings: &Findings) -> Vec<News> {
+pub fn applied(before: &EnvironmentStatus, findings: &Findings) -> Vec<News> {
     let known = before.applied.as_ref().map(|applied| applied.commit.as_str());
     let applied = findings.applied.as_ref().filter(|now| known != Some(now.commit.id.as_str())).map(|now| {
         let note = format!("Applied {}: {} of {} objects changed", now.commit.id.short(), now.changed, now.objects);
@@ -27,7 +27,7 @@ pub(super) fn applied(before: &EnvironmentStatus, findings: &Findings) -> Vec<Ne
 
 /// What is told of between two statuses: the first thing that was not wrong before. A failure is known by its reason and subject,
 /// because its sentence may speak of time; of another commit or spec it is another one.
-pub(super) fn news(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Vec<News> {
+pub fn news(before: &EnvironmentStatus, after: &EnvironmentStatus) -> Vec<News> {
     let of = |status: &EnvironmentStatus| {
         (status.observed_generation, status.source.as_ref().map(|source| source.commit.clone()))
     };
@@ -53,7 +53,7 @@ mod tests {
 
     use super::super::status::AppliedNow;
     use super::*;
-    use crate::git::{CommitId, CommitInfo, TreeId};
+    use crate::branch::{CommitId, CommitInfo, TreeId};
 
     fn failure(object: &str, reason: &str, message: &str) -> ObjectFailure {
         ObjectFailure { object: object.into(), reason: reason.into(), message: message.into() }
