@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use drover::git::Credential;
 use drover::git::answer::{Asked, explain, retry_after};
 use drover::git::references::{Advertised, resolve};
-use drover::git::{CommitId, Credential};
+use drover_core::branch::CommitId;
 use drover_crds::Reference;
 use drover_fuzz::{assert_sentence, parts};
 use git2::{ErrorClass, ErrorCode};
