@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use drover_core::sync::ErrandImage;
 use drover_crds::Key;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +18,8 @@ use tokio::task::JoinHandle;
 use crate::cluster::lease::{Election, Ended, Leadership, Loss, Role};
 use crate::cluster::{self, Cluster, client, crds, inventory::Inventories};
 use crate::git::{self, Repositories};
+use crate::interest::Interest;
+use crate::reconcile::data_sync::DataSyncs;
 use crate::reconcile::environment::{self, Environments};
 use crate::reconcile::web_app::WebApps;
 use crate::registry::{self, Registry};
@@ -50,6 +53,8 @@ pub struct Options {
     pub insecure_registries: Vec<String>,
     /// What is asked in place of a registry.
     pub registry_mirrors: Vec<registry::Mirror>,
+    /// What the Jobs of errands run from.
+    pub errands: ErrandImage,
     /// Reconciles of one kind at the same time.
     pub concurrency: usize,
     /// How often each watch lists anew.
@@ -200,6 +205,7 @@ async fn lead(
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
     let inventories = Arc::new(inventories);
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
+    let tell_interested = tell_owner.clone();
     let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner);
     let cluster = shared.get_or_init(|| cluster);
     let settings = registry::Settings {
@@ -210,8 +216,10 @@ async fn lead(
     let (images_known, mut images) = mpsc::unbounded_channel();
     let registry = Registry::new(settings, images_known)?;
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped);
+    let interest = Interest::new(tell_interested);
     let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
-    let web_apps = kinds.register(WebApps::new(registry, inventories));
+    let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), interest.clone()));
+    kinds.register(DataSyncs::new(options.errands.clone(), inventories, interest));
     let mut running = kinds.run();
     loop {
         tokio::select! {

@@ -38,6 +38,16 @@ pub const LABEL_COMPONENT: &str = "drover.dev/component";
 /// The value of [`LABEL_COMPONENT`] on the web server's own pods.
 pub const COMPONENT_WEB: &str = "web";
 
+/// The value of [`LABEL_COMPONENT`] on the Jobs that sync a `DataSync`, and on their pods.
+pub const COMPONENT_SYNC: &str = "sync";
+
+/// Label on pods that share claims which the pods of one node hold: such pods are all on the node where the first of them in the
+/// namespace is.
+pub const LABEL_ONE_NODE: &str = "drover.dev/one-node";
+
+/// The value of [`LABEL_ONE_NODE`].
+pub const SHARED_CLAIMS: &str = "shared-claims";
+
 /// Label on the pods of a `WebApp`: the number of the release that last changed them.
 pub const LABEL_RELEASE: &str = "drover.dev/release";
 
@@ -130,6 +140,11 @@ pub fn bounded_name(name: &str) -> String {
     format!("{head}-{}", &digest[..CUT_DIGITS])
 }
 
+/// The name of the claim that a `DataSync` keeps its files on, and of what else stands around it. Its own name is short enough.
+pub fn synced_claim(name: &str) -> String {
+    format!("{name}-sync")
+}
+
 /// Whether a name may be one that [`bounded_name`] cut. What it keeps of one can be short: it ends before a run of dashes.
 fn may_be_cut(name: &str) -> bool {
     let digits = name.rsplit_once('-').map(|(_, digits)| digits);
@@ -171,6 +186,8 @@ pub enum OwnerKind {
     Environment,
     /// A `WebApp`: the object is one of its children.
     WebApp,
+    /// A `DataSync`: the object is its volume, or what keeps that filled.
+    DataSync,
 }
 
 /// What the names of a kind are.
@@ -184,7 +201,7 @@ struct Names {
 
 impl OwnerKind {
     /// All kinds, in the order in which they are documented.
-    pub const ALL: [Self; 2] = [Self::Environment, Self::WebApp];
+    pub const ALL: [Self; 3] = [Self::Environment, Self::WebApp, Self::DataSync];
 
     const fn names(self) -> Names {
         match self {
@@ -195,6 +212,9 @@ impl OwnerKind {
                 annotation: "drover.dev/environment",
             },
             Self::WebApp => Names { kind: "WebApp", plural: "webapps", short: "app", annotation: "drover.dev/web-app" },
+            Self::DataSync => {
+                Names { kind: "DataSync", plural: "datasyncs", short: "sync", annotation: "drover.dev/data-sync" }
+            }
         }
     }
 

@@ -54,6 +54,12 @@ pub struct Controller {
     /// What is asked in place of a registry, as REGISTRY=ADDRESS, where the nodes have such a mirror too; may be given several times.
     #[arg(long = "registry-mirror", value_name = "REGISTRY=ADDRESS")]
     pub registry_mirrors: Vec<Mirror>,
+    /// The image from which the Jobs of a DataSync run, which has the program drover-errands; set by the chart to drover's own.
+    #[arg(long, value_name = "IMAGE", default_value = concat!("drover:", env!("CARGO_PKG_VERSION")))]
+    pub errand_image: String,
+    /// A Secret of the namespaces concerned with which that image is pulled; may be given several times.
+    #[arg(long = "errand-pull-secret", value_name = "NAME")]
+    pub errand_pull_secrets: Vec<String>,
     /// How many objects are worked on at once.
     #[arg(long, value_name = "N", default_value = "16")]
     pub concurrency: NonZeroUsize,

@@ -24,6 +24,7 @@ mod restart;
 mod rollout;
 mod session;
 mod status;
+mod sync;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -72,6 +73,8 @@ pub enum Command {
     Restart(restart::Restart),
     /// Look at the git repository of an Environment now.
     Reconcile(reconcile::Reconcile),
+    /// Bring the files of a DataSync up to date now.
+    Sync(sync::Sync),
     /// Print what the controller would apply from a folder, without a cluster.
     Render(render::Render),
     /// Print the custom resource definitions, for `kubectl apply -f -`.
@@ -119,6 +122,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Logs(command) => logs::run(command, global).await,
         Command::Restart(command) => restart::run(command, global).await,
         Command::Reconcile(command) => reconcile::run(command, global).await,
+        Command::Sync(command) => sync::run(command, global).await,
         Command::Render(command) => render::run(&command, global),
         Command::Crds(command) => crds::run(&command, global),
         Command::Completions(command) => completions::run(&command),

@@ -18,10 +18,12 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::data::{self, Data};
 use super::records::{forget_old, releases, write_ahead};
 use super::{Workload, dereference, image, pull};
 use crate::cluster::{Acting, ApiError, Cluster, current_uid};
 use crate::driver::Next;
+use crate::interest::Interest;
 use crate::registry::Registry;
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
@@ -37,6 +39,8 @@ pub struct Rolling<'a, W: Workload> {
     pub registry: &'a Registry,
     /// The namespace's account.
     pub acting: &'a Acting,
+    /// Who is told when data that the app reads is published.
+    pub interest: &'a Interest,
     /// Whose pods these are.
     pub owner: &'a Owner,
     /// The same.
@@ -73,6 +77,7 @@ enum Begun {
 struct Known<W: Workload> {
     releases: Vec<Release<W::Spec>>,
     claims: BTreeMap<String, LiveClaim>,
+    data: Data,
     applied: Option<(i64, W::Valid)>,
     rollout: Rollout,
     /// A pod that the newest release brought has served.
@@ -100,10 +105,12 @@ impl<W: Workload> Rolling<'_, W> {
         let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
         specs.push(self.wanted.spec.pod());
         let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs).await?) };
-        let (claims, ()) = tokio::try_join!(claims, self.workload.look())?;
+        let data = data::published(acting, self.interest, self.owner, &specs);
+        let (claims, data, ()) = tokio::try_join!(claims, data, self.workload.look())?;
         let mut known = Known {
             releases,
             claims,
+            data,
             applied: None,
             rollout: Rollout::Progressing(None),
             served: false,
@@ -216,9 +223,11 @@ impl<W: Workload> Rolling<'_, W> {
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: Shrinking::Refuse,
+            data_sets: known.data.sets(),
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
         let valid = self.workload.validate(wanted.spec, &facts)?;
+        known.data.refuse_without(wanted.spec.pod())?;
         self.workload.refuse(&valid).await?;
         status::begin(self.status, number, wanted.commit, &wanted.spec.pod().image, self.now);
         let image = image::resolved(self.acting, self.registry, self.owner, self.app, &wanted).await?;
@@ -279,7 +288,9 @@ impl<W: Workload> Rolling<'_, W> {
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
+            data_sets: known.data.sets(),
         };
+        known.data.refuse_without(spec.pod())?;
         self.workload.validate(&spec, &facts)
     }
 

@@ -3,6 +3,7 @@
 //! What comes next [`drover_core::release`] says; [`Rolling`] does it: it writes the release down, has its image brought to the node,
 //! lets the kind send what it is made of, and looks at the pods. What only the kind knows is its [`Workload`].
 
+mod data;
 pub mod dereference;
 mod image;
 mod machine;

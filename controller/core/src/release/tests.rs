@@ -48,7 +48,8 @@ fn only_a_release_that_changes_the_pods_renews_them() {
     let template = |data: &ReleaseData<WebAppSpec>, pods: &PodRelease| {
         let (image, claims) = (data.image(), BTreeMap::new());
         let shrinking = Shrinking::Refuse;
-        let facts = Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking };
+        let data_sets = &BTreeMap::new();
+        let facts = Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking, data_sets };
         validate(&identity, &data.spec, &facts, &Kept::default()).map(|app| build::pod_template(&app))
     };
     let carried = |new: &ReleaseData<WebAppSpec>| carried_pods(5, new, Some(&previous), template).expect("valid");

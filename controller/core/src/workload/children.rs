@@ -59,7 +59,7 @@ pub struct ChildKind {
 }
 
 impl ChildKind {
-    const fn of<K: Resource>() -> Self {
+    pub(crate) const fn of<K: Resource>() -> Self {
         Self { group: K::GROUP, kind: K::KIND, plural: K::URL_PATH_SEGMENT }
     }
 }

@@ -79,13 +79,21 @@ pub enum Invalid {
     },
     /// Not exactly one source.
     #[error(
-        "volume {volume} has {count} sources: write exactly one of claim, persistentVolumeClaim, nfs, secret, configMap or emptyDir"
+        "volume {volume} has {count} sources: write exactly one of claim, persistentVolumeClaim, nfs, secret, configMap, emptyDir or dataSync"
     )]
     VolumeSources {
         /// The volume.
         volume: String,
         /// How many.
         count: usize,
+    },
+    /// A folder of data that changes under the pod.
+    #[error(
+        "volume {volume} is a DataSync's and has a subPath, which is looked up once, when a pod starts: mount the whole volume and read the folder below it"
+    )]
+    SyncedSubPath {
+        /// The volume.
+        volume: String,
     },
     /// A name that drover uses itself.
     #[error("volume {volume} begins with `drover-`, as drover's own volumes do: give it another name")]

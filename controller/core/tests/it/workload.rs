@@ -77,6 +77,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
             .map(|(_, at)| at.as_str()),
         claims: &claims,
         shrinking: Shrinking::Refuse,
+        data_sets: &BTreeMap::new(),
     };
     validate(&identity, &app.spec, &facts, &assumed.kept(&identity, &app.spec.ports))
 }

@@ -34,6 +34,7 @@ use self::web_server::WebServer;
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{AUTOSCALER, Cluster, Sight};
 use crate::driver::Next;
+use crate::interest::Interest;
 use crate::owned::{self, Estate, Owned, Parent};
 use crate::registry::Registry;
 use crate::rollout::{self, Rolling};
@@ -51,6 +52,7 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
+        data_sets: &BTreeMap::new(),
     };
     validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
 }
@@ -70,12 +72,13 @@ async fn are_seen(it: &It<'_, WebApps>) -> bool {
 pub struct WebApps {
     registry: Registry,
     inventories: Arc<Inventories>,
+    interest: Arc<Interest>,
 }
 
 impl WebApps {
-    /// Whose images are looked up in `registry`, and whose children are written down in `inventories`.
-    pub fn new(registry: Registry, inventories: Arc<Inventories>) -> Self {
-        Self { registry, inventories }
+    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, and who are told by `interest`.
+    pub fn new(registry: Registry, inventories: Arc<Inventories>, interest: Arc<Interest>) -> Self {
+        Self { registry, inventories, interest }
     }
 }
 
@@ -115,6 +118,7 @@ impl Kind for WebApps {
             cluster: it.cluster,
             registry: &self.registry,
             acting: &it.acting,
+            interest: &self.interest,
             owner: it.owner,
             app: &app,
             wanted: Wanted {

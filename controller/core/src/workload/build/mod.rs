@@ -1,16 +1,16 @@
 //! Step 3, pure: the children of a [`ValidatedWebApp`], one file per kind. Nothing here can fail, and nothing here knows
 //! what is in the cluster.
 
-mod container;
+pub(crate) mod container;
 mod deployment;
 mod ingress;
-mod metadata;
+pub(crate) mod metadata;
 mod network_policy;
-mod pod;
+pub(crate) mod pod;
 mod pod_disruption_budget;
 mod probe;
 mod pull_pod;
-mod pvc;
+pub(crate) mod pvc;
 mod service;
 mod service_account;
 mod volume;

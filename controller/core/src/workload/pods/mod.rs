@@ -10,7 +10,7 @@ use drover_crds as crds;
 use super::{App, Invalid};
 
 pub use identity::{Identity, ImageUser};
-pub use volumes::{Access, LiveClaim, Shrinking, ValidatedClaim, ValidatedVolume, VolumeSource};
+pub use volumes::{Access, LiveClaim, Shrinking, SyncedFiles, ValidatedClaim, ValidatedVolume, VolumeSource};
 
 /// The image of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,15 @@ pub struct Facts<'a> {
     pub claims: &'a BTreeMap<String, LiveClaim>,
     /// What to do about a claim that is larger than the spec asks.
     pub shrinking: Shrinking,
+    /// What the DataSyncs that the app mounts have published, by their names; those that have nothing yet are left out.
+    pub data_sets: &'a BTreeMap<String, DataSet>,
+}
+
+/// What a DataSync has published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataSet {
+    /// The folder of the set on the DataSync's claim; `None` where pods see what is published at any time.
+    pub folder: Option<String>,
 }
 
 /// Pods in which nothing is missing.
@@ -101,6 +110,11 @@ impl Pods {
             release: facts.pods.clone(),
             restarted_at: facts.restarted_at.map(str::to_owned),
         })
+    }
+
+    /// Whether they share a claim with the pods of others that only one node holds.
+    pub fn share_one_node(&self) -> bool {
+        self.volumes.iter().any(|v| matches!(v.source, VolumeSource::Synced(_)) && v.access != Access::AnyPods)
     }
 
     /// The claims that drover makes.

@@ -1,0 +1,23 @@
+//! What a DataSync asks for and what became of it: its spec × what is known → the objects that keep its volume filled; the Jobs that
+//! ran → what is published, and what a person reads.
+
+mod build;
+mod children;
+mod invalid;
+mod request;
+mod runs;
+mod status;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+/// The folder of a claim in which each set has a folder of its name.
+pub const SETS: &str = ".drover/sets";
+
+pub use build::{ErrandImage, ORDER_FILE, children, job};
+pub use children::SyncChildren;
+pub use invalid::Invalid;
+pub use request::{ANNOTATION_ASKED, Due, Request, due};
+pub use runs::{End, Run, run, selector};
+pub use status::{conclude, news, note};
+pub use validate::{ValidatedSync, validate};
