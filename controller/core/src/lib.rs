@@ -3,6 +3,8 @@
 //!
 //! Pure: the same input gives the same output, and time is a value. `Cargo.toml` names no client, no runtime and no git.
 
+pub mod address;
+pub mod errand;
 pub mod health;
 pub mod mask;
 pub mod news;
