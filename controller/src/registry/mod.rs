@@ -8,7 +8,6 @@
 //!
 //! Looking up is work of its own: [`Registry::look_up`] answers from memory, and whoever asked is told when there is an answer.
 
-mod address;
 mod cache;
 pub mod challenge;
 mod credentials;

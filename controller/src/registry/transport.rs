@@ -12,7 +12,8 @@ use url::Url;
 
 use super::challenge::{self, Challenge, challenges};
 use super::credentials::{Credentials, Login};
-use super::{Error, Mirror, Settings, address, manifest};
+use super::{Error, Mirror, Settings, manifest};
+use drover_core::address;
 
 /// The longest that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
