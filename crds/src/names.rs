@@ -90,6 +90,9 @@ pub const ANNOTATION_CONFIRM_PRUNE: &str = "drover.dev/confirm-prune";
 /// Annotation that asks for a reconcile now; any new value counts. Written by `drover` and by people.
 pub const ANNOTATION_RECONCILE_AT: &str = "drover.dev/reconcile-at";
 
+/// Annotation on a Job that syncs a `DataSync` because its spec or a person asked: which request it is for.
+pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
+
 /// Annotation on a `WebApp` that asks for new pods of the same release; any new value counts.
 pub const ANNOTATION_RESTARTED_AT: &str = "drover.dev/restarted-at";
 

@@ -8,11 +8,14 @@
 #![allow(clippy::missing_panics_doc)]
 
 mod audit;
+mod binary;
 pub mod campaign;
 mod cheese;
 mod command;
 mod controller;
+mod data_server;
 mod environment;
+mod errands;
 mod eventually;
 pub mod fault;
 mod git_repo;
@@ -31,10 +34,13 @@ mod tls_server;
 mod web_app;
 
 pub use audit::{Asked, Audit};
+pub use binary::binary;
 pub use cheese::Cheese;
 pub use command::{Finished, finish, run};
-pub use controller::{Controller, Start, binary, install};
+pub use controller::{Controller, Start, install};
+pub use data_server::DataServer;
 pub use environment::Environment;
+pub use errands::image as errand_image;
 pub use eventually::{eventually, steadily};
 pub use git_repo::{Commit, GitRepo};
 pub use git_server::GitServer;

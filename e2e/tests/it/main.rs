@@ -5,6 +5,7 @@ mod apply;
 mod bad_input;
 mod chart;
 mod clock;
+mod data_sync;
 mod docs;
 mod git;
 mod git_faults;

@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::request::{ANNOTATION_ASKED, Request};
+use super::request::Request;
 use super::{SyncChildren, ValidatedSync};
 use crate::render::Object;
 use crate::workload::build::metadata::{self, Labels};
@@ -111,7 +111,7 @@ fn cron_job(sync: &ValidatedSync, image: &ErrandImage, schedule: &str) -> CronJo
 pub fn job(sync: &ValidatedSync, image: &ErrandImage, request: &Request) -> Job {
     let mut metadata = metadata::bookkeeping(&sync.app, request.job_name(&sync.app.name));
     metadata.labels = Some(owned(sync));
-    metadata.annotations = Some([(ANNOTATION_ASKED.to_owned(), request.id.clone())].into());
+    metadata.annotations = Some([(crds::ANNOTATION_ASKED.to_owned(), request.id.clone())].into());
     Job {
         metadata,
         spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..job_spec(sync, image) }),

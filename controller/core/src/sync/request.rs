@@ -7,9 +7,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::ValidatedSync;
 
-/// Annotation on a Job that drover made: which request it is for.
-pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
-
 /// Hexadecimal digits of a request's id.
 const DIGITS: usize = 8;
 /// Seconds until a sync that did not succeed is made again, where no schedule does; doubled with each.

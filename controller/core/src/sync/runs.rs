@@ -1,12 +1,14 @@
 //! What a Job that syncs says of itself.
 
-use drover_crds::LABEL_COMPONENT;
+use std::collections::BTreeSet;
+
+use drover_crds::{ANNOTATION_ASKED, LABEL_COMPONENT};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::request::ANNOTATION_ASKED;
-use crate::errand::{Outcome, SyncResult};
+use super::SETS;
+use crate::errand::{Outcome, SyncResult, is_set_id};
 use crate::health::{Patience, diagnose};
 
 /// A sync, as its Job shows it.
@@ -103,6 +105,26 @@ fn result(job: &str, pods: &[Pod], why: Option<(String, String)>, now: i64) -> R
             Err(("NoResult".to_owned(), sentence))
         }
     }
+}
+
+/// The sets on the claim that these pods mount, those that have ended left out, in order.
+pub fn sets_in_use(pods: &[Pod], claim: &str) -> Vec<String> {
+    let mut sets = BTreeSet::new();
+    for pod in pods {
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
+        let Some(spec) = pod.spec.as_ref().filter(|_| !["Succeeded", "Failed"].contains(&phase)) else { continue };
+        let is_its = |volume: &&Volume| {
+            volume.persistent_volume_claim.as_ref().is_some_and(|mounted| mounted.claim_name == claim)
+        };
+        let volumes: BTreeSet<&str> =
+            spec.volumes.iter().flatten().filter(is_its).map(|volume| volume.name.as_str()).collect();
+        let mounts = spec.containers.iter().flat_map(|container| container.volume_mounts.iter().flatten());
+        let folders =
+            mounts.filter(|mount| volumes.contains(mount.name.as_str())).filter_map(|m| m.sub_path.as_deref());
+        let inside = folders.filter_map(|folder| folder.strip_prefix(SETS)?.strip_prefix('/'));
+        sets.extend(inside.map(str::to_owned).filter(|set| is_set_id(set)));
+    }
+    sets.into_iter().collect()
 }
 
 /// The selector that finds a DataSync's Jobs, and their pods, in a namespace.

@@ -14,6 +14,9 @@ use crate::news::News;
 /// The condition that says whether the last sync succeeded.
 pub const SYNCED: &str = "Synced";
 
+/// The reason of `Ready` while the files are there and the last sync failed.
+pub const LAST_SYNC_FAILED: &str = "LastSyncFailed";
+
 /// How often the pod of a sync that runs is looked at: what keeps it from starting is no event of its Job's.
 const LOOK: Duration = Duration::from_secs(15);
 
@@ -136,7 +139,7 @@ pub fn conclude(
         }
         (_, Some(why)) => {
             let message = format!("Published: {what}, from {since}; {why}");
-            Outcome::Ready { reason: "LastSyncFailed".into(), message }
+            Outcome::Ready { reason: LAST_SYNC_FAILED.into(), message }
         }
         (_, None) => Outcome::Ready { reason: "Published".into(), message: format!("Published: {what}") },
     };

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drover_crds::condition::{self, Outcome};
-use drover_crds::{DataSync, DataSyncStatus, OwnerKind};
+use drover_crds::{ANNOTATION_ASKED, DataSync, DataSyncStatus, OwnerKind};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -224,6 +224,26 @@ fn a_sync_is_made_once_for_each_spec_claim_and_wish() {
 
 fn id_of_nothing() -> Request {
     Request { id: "none".into(), attempt: 0 }
+}
+
+#[test]
+fn sets_that_pods_mount_are_in_use() {
+    let pod = |phase: &str, claim: &str, folder: &str| -> Pod {
+        serde_json::from_value(json!({"status": {"phase": phase}, "spec": {
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}, {"name": "tmp", "emptyDir": {}}],
+            "containers": [{"name": "app", "volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": folder},
+                {"name": "tmp", "mountPath": "/tmp", "subPath": format!("{SETS}/{OTHER}")}]}]}}))
+        .expect("a pod")
+    };
+    let (one, other) = (format!("{SETS}/{SET}"), format!("{SETS}/{OTHER}"));
+    let pods = [
+        pod("Running", "csv-sync", &one),
+        pod("Pending", "csv-sync", &one),
+        pod("Succeeded", "csv-sync", &other),
+        pod("Running", "another", &other),
+        pod("Running", "csv-sync", "a/folder"),
+    ];
+    assert_eq!(sets_in_use(&pods, "csv-sync"), [SET]);
 }
 
 #[test]

@@ -24,6 +24,14 @@ pub(super) async fn runs(acting: &Acting, app: &App, now: i64) -> Result<Vec<Run
     Ok(jobs.items.iter().map(|job| sync::run(job, &pods.items, now)).collect())
 }
 
+/// The sets on the claim that pods of the namespace mount.
+pub(super) async fn sets_in_use(acting: &Acting, app: &App, claim: &str) -> Result<Vec<String>, ApiError> {
+    let pods: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
+    let pods = pods.list(&ListParams::default()).await;
+    let pods = pods.map_err(|error| acting.error(error, "list", &key("", "Pod", app)))?;
+    Ok(sync::sets_in_use(&pods.items, claim))
+}
+
 /// Makes a Job, if it is not there.
 pub(super) async fn make(acting: &Acting, job: &Job, owner: &Owner) -> Result<(), ApiError> {
     let namespace = job.metadata.namespace.clone().unwrap_or_default();

@@ -20,7 +20,7 @@ use drover_core::sync::{self, Due, ErrandImage, Invalid, Request, SyncChildren, 
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
 use drover_crds::{ANNOTATION_DEFINITION, ANNOTATION_RECONCILE_AT, synced_claim};
-use drover_crds::{DataSync, DataSyncStatus, Key, Owner, OwnerKind};
+use drover_crds::{DataSync, DataSyncStatus, Key, Owner, OwnerKind, Publish};
 use kube::ResourceExt as _;
 
 use crate::cluster::inventory::Inventories;
@@ -85,7 +85,10 @@ impl Kind for DataSyncs {
         let app = App { kind: OwnerKind::DataSync, namespace, name, uid: it.object.uid() };
         let claim_name = synced_claim(&app.name);
         let claims = dereference::claims_named(&it.acting, &app, [claim_name.clone()].into()).await?;
-        let valid = validate(&app, &it.object.spec, &claims)?;
+        let mut valid = validate(&app, &it.object.spec, &claims)?;
+        if it.object.spec.publish == Publish::Rollout {
+            valid.order.in_use = jobs::sets_in_use(&it.acting, &app, &claim_name).await?;
+        }
 
         let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
         let parent = Parent { owned, definition };

@@ -85,6 +85,9 @@ func routes(version, starts string) http.Handler {
 	if starts != "" {
 		mux.HandleFunc("/data", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, starts) })
 	}
+	if folder := os.Getenv("FILES_DIR"); folder != "" {
+		mux.Handle("/files/", http.StripPrefix("/files/", http.FileServer(http.Dir(folder))))
+	}
 	return onlyFor(os.Getenv("ALLOWED_HOSTS"), mux)
 }
 
