@@ -132,6 +132,10 @@ impl SyncResult {
     }
 
     /// The result as one line that [`SyncResult::read`] reads.
+    ///
+    /// # Panics
+    ///
+    /// Never: strings and numbers are JSON.
     pub fn to_text(&self) -> String {
         let mut result = self.clone();
         result.bound();

@@ -74,6 +74,23 @@ impl Manifest {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|at| &self.files[at])
     }
 
+    /// Adds what the source calls the types of the files at these places.
+    pub fn set_content_types(&mut self, types: impl IntoIterator<Item = (usize, String)>) {
+        for (at, content_type) in types {
+            if let Some(file) = self.files.get_mut(at) {
+                file.content_type = Some(content_type);
+            }
+        }
+    }
+
+    /// Takes from `other` the types of the files that are the same.
+    pub fn inherit_content_types(&mut self, other: &Self) {
+        for file in self.files.iter_mut().filter(|file| file.content_type.is_none()) {
+            let known = other.at(&file.path).filter(|known| known.is_same_as(file));
+            file.content_type = known.and_then(|known| known.content_type.clone());
+        }
+    }
+
     /// The sizes of all files together.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()

@@ -5,11 +5,11 @@ use std::fmt;
 
 use super::manifest::{File, Manifest};
 use super::order::{PathPair, S3Source};
-use super::path::check_path;
+use super::path::{check_names, check_path};
 use super::reason::{Reason, Refusal};
 
 /// The most files that a set may hold: all of them are known at once while it is made.
-pub const LARGEST_SET: usize = 200_000;
+pub const LARGEST_SET: usize = 100_000;
 
 /// An object, as the listing tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Selection {
             ""
         };
         let path = join(&self.to, rest);
-        check_path(&path).map_err(|why| no_file(&object.key, why))?;
+        check_names(&object.key).and_then(|()| check_path(&path)).map_err(|why| no_file(&object.key, why))?;
         Ok(Some(path))
     }
 }
@@ -92,6 +92,12 @@ pub fn place(listed: &[(Selection, Vec<Object>)]) -> Result<Manifest, Refusal> {
             if files.len() == LARGEST_SET {
                 let sentence = format!("the source holds more than {LARGEST_SET} files: sync a part of it");
                 return Err(Refusal::new(Reason::TooManyFiles, sentence));
+            }
+            if object.etag.is_none() && object.modified.is_none() {
+                let key = object.key.escape_debug();
+                let sentence =
+                    format!("`{key}` has neither ETag nor time in the listing: nothing tells when it changes");
+                return Err(Refusal::of(Reason::SourceFails, &object.key, sentence));
             }
             files.push(File {
                 entry: selection.from.clone(),

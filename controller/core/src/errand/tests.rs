@@ -151,6 +151,21 @@ fn a_key_that_no_folder_holds_is_named() {
 }
 
 #[test]
+fn an_object_of_which_nothing_tells_when_it_changes_is_refused() {
+    let source = S3Source {
+        endpoint: None,
+        region: "r".into(),
+        bucket: "b".into(),
+        prefix: None,
+        paths: vec![PathPair { from: String::new(), to: String::new() }],
+        signed: false,
+    };
+    let bare = Object { etag: None, ..object("a", 1) };
+    let refusal = place(&[(source.selections().remove(0), vec![bare])]).expect_err("no name and no time");
+    assert_eq!((refusal.reason, refusal.path.as_deref()), (Reason::SourceFails, Some("a")));
+}
+
+#[test]
 fn a_file_beside_a_folder_of_its_name_is_refused_however_far_apart_they_are_listed() {
     let refusal = placed(&[("layers/a", 1), ("layers/a-b", 1), ("layers/a/b/c", 1)]).expect_err("a clash");
     assert!(refusal.sentence.contains("`layers/a` and `layers/a/b/c`"), "{}", refusal.sentence);
