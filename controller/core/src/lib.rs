@@ -10,5 +10,6 @@ pub mod news;
 pub mod plan;
 pub mod release;
 pub mod render;
+pub mod schedule;
 pub mod trouble;
 pub mod workload;
