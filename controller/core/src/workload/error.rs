@@ -58,11 +58,24 @@ pub enum Invalid {
     NoMemoryLimit,
     /// Not even one worker fits.
     #[error(
-        "not even one worker of {worker} fits into resources.limits.memory: raise the limit, or lower gunicorn.memoryPerWorker"
+        "not even one worker of {worker} fits into resources.limits.memory beside gunicorn's master, which takes 32Mi: raise the limit, or lower gunicorn.memoryPerWorker"
     )]
     WorkerTooLarge {
         /// The memory of a worker.
         worker: String,
+    },
+    /// A fixed number of workers, and one by memory.
+    #[error(
+        "gunicorn has both workers and memoryPerWorker, which are two ways to say how many workers run: remove one"
+    )]
+    WorkersAndMemory,
+    /// A variable that gunicorn does not start with.
+    #[error(
+        "the variable WEB_CONCURRENCY is {value:?}, and gunicorn only starts with a number there: write one, or remove it and say gunicorn.workers"
+    )]
+    WebConcurrency {
+        /// Its value.
+        value: String,
     },
     /// User 0 without a reason.
     #[error("runAs.user is 0, which is root: write another user, or say in allowRoot why the app needs root")]
