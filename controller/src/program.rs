@@ -71,6 +71,7 @@ async fn controller(options: Controller, global: &Global, connect: run::Connect)
         allow_http_git: options.allow_http_git,
         insecure_registries: options.insecure_registries,
         registry_mirrors: options.registry_mirrors,
+        ingress_controllers: options.ingress_controllers,
         concurrency: options.concurrency.get(),
         resync: options.resync.into(),
         leader_election: !options.no_leader_election,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use drover_core::workload::exposure::Allowance;
 use drover_crds::Key;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,6 +51,8 @@ pub struct Options {
     pub insecure_registries: Vec<String>,
     /// What is asked in place of a registry.
     pub registry_mirrors: Vec<registry::Mirror>,
+    /// What ingress controllers let through.
+    pub ingress_controllers: Vec<Allowance>,
     /// Reconciles of one kind at the same time.
     pub concurrency: usize,
     /// How often each watch lists anew.
@@ -211,7 +214,7 @@ async fn lead(
     let registry = Registry::new(settings, images_known)?;
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped);
     let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
-    let web_apps = kinds.register(WebApps::new(registry, inventories));
+    let web_apps = kinds.register(WebApps::new(registry, inventories, options.ingress_controllers.clone()));
     let mut running = kinds.run();
     loop {
         tokio::select! {

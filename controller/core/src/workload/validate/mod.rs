@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use drover_crds as crds;
 
+use super::exposure::{Class, Limits};
 use super::pods::{Access, Facts, Pods, ValidatedVolume, seconds, unique};
 use super::takeover::Kept;
 use super::{App, Invalid};
@@ -56,6 +57,8 @@ pub struct ValidatedWebApp {
     pub ingress_class: Option<String>,
     /// Annotations of the Ingress.
     pub ingress_annotations: BTreeMap<String, String>,
+    /// What is asked of the ingress controller.
+    pub limits: Limits,
     /// What is kept of objects that were there before.
     pub kept: Kept,
 }
@@ -64,6 +67,15 @@ impl ValidatedWebApp {
     /// Address of the first route.
     pub fn url(&self) -> Option<String> {
         routes::url(&self.routes, &self.tls)
+    }
+
+    /// The same, whose Ingress tells the controller of that class what is asked of it. The spec's own annotations win.
+    #[must_use]
+    pub fn behind(&self, class: &Class) -> Self {
+        let Class::Of { controller, .. } = class else { return self.clone() };
+        let mut annotations = self.limits.annotations(controller);
+        annotations.extend(self.ingress_annotations.clone());
+        Self { ingress_annotations: annotations, ..self.clone() }
     }
 }
 
@@ -99,6 +111,7 @@ pub fn validate(
         tls,
         ingress_class: expose.ingress_class_name,
         ingress_annotations: expose.annotations,
+        limits: Limits::of(spec),
         kept: kept.clone(),
     })
 }
