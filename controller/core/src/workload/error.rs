@@ -1,5 +1,6 @@
 //! What can be wrong with a spec, each as one sentence that says what to write instead.
 
+use crate::schedule::InvalidSchedule;
 use crate::trouble::{Mend, Trouble};
 
 /// Why a spec cannot be built.
@@ -193,6 +194,36 @@ pub enum Invalid {
     TlsHost {
         /// The host.
         host: String,
+    },
+    /// A schedule that Kubernetes would not keep as it is meant.
+    #[error("the job {job}: {why}")]
+    Schedule {
+        /// The job.
+        job: String,
+        /// What is wrong.
+        why: InvalidSchedule,
+    },
+    /// A time zone of nothing.
+    #[error("the job {job} has a timeZone and no schedule: write schedule too, or remove timeZone")]
+    ZoneWithoutSchedule {
+        /// The job.
+        job: String,
+    },
+    /// Nothing to run.
+    #[error("the job {job} has no command: write the program and its arguments")]
+    NoCommand {
+        /// The job.
+        job: String,
+    },
+    /// A job that could never start beside the app.
+    #[error(
+        "the job {job} cannot run beside the app, because only one pod may mount the volume {volume}: give its claim accessModes [ReadWriteOnce], which pods of one node share"
+    )]
+    ShutOut {
+        /// The job.
+        job: String,
+        /// The volume.
+        volume: String,
     },
     /// Two ways to ask.
     #[error("spec.health has both path and command: remove one")]

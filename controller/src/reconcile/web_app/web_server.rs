@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{PodTemplateSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 
-use super::apply;
+use super::apply::{self, Due};
 use crate::cluster::{Acting, ApiError, ingress_class};
 use crate::owned::{Carried, Parent};
 use crate::rollout::{Workload, dereference, key};
@@ -63,9 +63,9 @@ impl WebServer<'_> {
         self.found.kept(&own, &spec.ports, &self.owner().field_manager(), self.phase(&self.found))
     }
 
-    async fn send_in(&mut self, app: &ValidatedWebApp, phase: Phase) -> Result<Carried, Trouble> {
+    async fn send_in(&mut self, app: &ValidatedWebApp, due: Due) -> Result<Carried, Trouble> {
         let app = self.exposed(app).await?;
-        Ok(apply::apply(self.parent, &app, &self.found, phase).await?)
+        Ok(apply::apply(self.parent, &app, &self.found, due).await?)
     }
 
     /// The app, whose Ingress tells its controller what is asked of that.
@@ -156,12 +156,14 @@ impl Workload for WebServer<'_> {
 
     async fn send(&mut self, app: &ValidatedWebApp) -> Result<Carried, Trouble> {
         self.phase = self.phase(&self.found);
-        self.send_in(app, self.phase).await
+        self.send_in(app, Due { phase: self.phase, proven: false }).await
     }
 
     async fn settle(&mut self, app: &ValidatedWebApp, have_proven_themselves: bool) -> Result<bool, Trouble> {
-        if self.phase == Phase::Beside && have_proven_themselves {
-            self.send_in(app, Phase::Settling).await?;
+        let leads = self.phase == Phase::Beside;
+        if have_proven_themselves && (leads || app.pods.jobs.iter().any(|job| job.times.is_some())) {
+            let phase = if leads { Phase::Settling } else { self.phase };
+            self.send_in(app, Due { phase, proven: true }).await?;
         }
         Ok(self.phase == Phase::Done)
     }
