@@ -74,6 +74,7 @@ async fn controller(options: Controller, global: &Global, connect: run::Connect)
         insecure_registries: options.insecure_registries,
         registry_mirrors: options.registry_mirrors,
         errands: ErrandImage { reference: options.errand_image, pull_secrets: options.errand_pull_secrets },
+        ingress_controllers: options.ingress_controllers,
         concurrency: options.concurrency.get(),
         resync: options.resync.into(),
         leader_election: !options.no_leader_election,

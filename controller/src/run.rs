@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use drover_core::sync::ErrandImage;
+use drover_core::workload::exposure::Allowance;
 use drover_crds::Key;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,6 +56,8 @@ pub struct Options {
     pub registry_mirrors: Vec<registry::Mirror>,
     /// What the Jobs of errands run from.
     pub errands: ErrandImage,
+    /// What ingress controllers let through.
+    pub ingress_controllers: Vec<Allowance>,
     /// Reconciles of one kind at the same time.
     pub concurrency: usize,
     /// How often each watch lists anew.
@@ -218,7 +221,8 @@ async fn lead(
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped);
     let interest = Interest::new(tell_interested);
     let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
-    let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), interest.clone()));
+    let allowances = options.ingress_controllers.clone();
+    let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), interest.clone(), allowances));
     kinds.register(DataSyncs::new(options.errands.clone(), inventories, interest));
     let mut running = kinds.run();
     loop {

@@ -48,6 +48,12 @@ pub const LABEL_ONE_NODE: &str = "drover.dev/one-node";
 /// The value of [`LABEL_ONE_NODE`].
 pub const SHARED_CLAIMS: &str = "shared-claims";
 
+/// The value of [`LABEL_COMPONENT`] on the pods of jobs.
+pub const COMPONENT_JOB: &str = "job";
+
+/// Label on the pods of a job: the job's name; on those of a command that a person gave, [`CLI_MANAGER`].
+pub const LABEL_JOB: &str = "drover.dev/job";
+
 /// Label on the pods of a `WebApp`: the number of the release that last changed them.
 pub const LABEL_RELEASE: &str = "drover.dev/release";
 
@@ -131,11 +137,20 @@ const MANAGER_PREFIX: &str = "drover-";
 /// assert_ne!(bounded_name(&long), bounded_name(&"a".repeat(81)));
 /// ```
 pub fn bounded_name(name: &str) -> String {
-    if name.len() <= MAX_LABEL {
+    cut(name, MAX_LABEL)
+}
+
+/// The same for the name of a `CronJob`, or of a `Job` that others are made from: Kubernetes adds up to eleven bytes to it.
+pub fn bounded_cron_name(name: &str) -> String {
+    cut(name, MAX_LABEL - 11)
+}
+
+fn cut(name: &str, most: usize) -> String {
+    if name.len() <= most {
         return name.to_owned();
     }
     let digest = hex::encode(Sha256::digest(name.as_bytes()));
-    let mut keep = MAX_LABEL - CUT_DIGITS - 1;
+    let mut keep = most - CUT_DIGITS - 1;
     while !name.is_char_boundary(keep) {
         keep -= 1;
     }

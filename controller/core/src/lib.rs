@@ -12,6 +12,7 @@ pub mod news;
 pub mod plan;
 pub mod release;
 pub mod render;
+pub mod schedule;
 pub mod sync;
 pub mod trouble;
 pub mod workload;

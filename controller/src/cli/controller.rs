@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use drover_core::workload::exposure::Allowance;
 
 use crate::registry::Mirror;
 
@@ -60,6 +61,10 @@ pub struct Controller {
     /// A Secret of the namespaces concerned with which that image is pulled; may be given several times.
     #[arg(long = "errand-pull-secret", value_name = "NAME")]
     pub errand_pull_secrets: Vec<String>,
+    /// What an ingress controller lets through, as CONTROLLER,timeout=DURATION,maxBodySize=SIZE, where CONTROLLER is what
+    /// `kubectl get ingressclass` shows; may be given several times.
+    #[arg(long = "ingress-controller", value_name = "CONTROLLER,LIMITS")]
+    pub ingress_controllers: Vec<Allowance>,
     /// How many objects are worked on at once.
     #[arg(long, value_name = "N", default_value = "16")]
     pub concurrency: NonZeroUsize,

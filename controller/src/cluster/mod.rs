@@ -5,6 +5,7 @@
 
 mod apply;
 mod autoscalers;
+mod classes;
 pub mod client;
 mod contests;
 pub mod crds;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 pub use apply::Acting;
 pub use autoscalers::AUTOSCALER;
+pub use classes::ingress_class;
 pub use error::{ApiError, namespace_ends};
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};

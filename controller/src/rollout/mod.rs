@@ -76,8 +76,8 @@ pub trait Workload: Send + Sync {
     /// Sends what the app is made of.
     fn send(&mut self, valid: &Self::Valid) -> impl Future<Output = Result<Carried, Trouble>> + Send;
 
-    /// After the pods of what was sent were looked at: lets requests come to them, once they have proven themselves. Whether nothing of
-    /// that is left to do.
+    /// After the pods of what was sent were looked at: lets requests come to them, and sends what runs beside them, once they have proven
+    /// themselves. Whether nothing of that is left to do.
     fn settle(
         &mut self,
         valid: &Self::Valid,

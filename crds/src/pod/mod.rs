@@ -2,10 +2,12 @@
 
 mod container;
 mod health;
+mod job;
 mod volume;
 
 pub use container::*;
 pub use health::*;
+pub use job::*;
 pub use volume::*;
 
 use kube::KubeSchema;
@@ -101,6 +103,12 @@ pub struct PodSpec {
     /// app is loaded, the page `/` answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+
+    /// Programs that run beside the app and end: by a schedule, or by hand with `drover run`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub jobs: Vec<Job>,
 }
 
 /// The spec of a kind that runs pods and brings them out in releases. How many pods run is no part of a release.

@@ -1,6 +1,7 @@
 //! What can be wrong with a DataSync's spec.
 
 use crate::errand::Refusal;
+use crate::schedule::InvalidSchedule;
 use crate::trouble::{Mend, Trouble};
 use crate::workload;
 
@@ -13,6 +14,9 @@ pub enum Invalid {
     /// A percentage that is none.
     #[error("guard.maxShrink is {0:?}: write a percentage between 0% and 100%")]
     Percentage(String),
+    /// A schedule that Kubernetes would not keep as it is meant.
+    #[error("spec.schedule: {0}")]
+    Schedule(#[from] InvalidSchedule),
     /// A name that is too long for what is made of it.
     #[error("the name {0} becomes a CronJob's: at most 47 characters")]
     Name(String),

@@ -254,6 +254,7 @@ fn a_spec_that_makes_no_sense_is_refused_with_a_sentence() {
     assert!(refused(url("https://ada:secret@h/a")).contains("Secret"));
     assert!(!refused(url("https://ada:secret@h/a")).contains("secret@"));
     assert!(refused(json!({"source": {"http": {"url": "https://h/a", "to": "../a.csv"}}})).contains("to"));
+    assert!(refused(json!({"schedule": "0 0 * * * *"})).contains("spec.schedule"));
     assert!(refused(json!({"guard": {"maxShrink": "101%"}})).contains("maxShrink"));
 }
 

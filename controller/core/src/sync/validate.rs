@@ -8,6 +8,7 @@ use drover_crds::{DataGuard, DataSyncSpec, Duration};
 use super::Invalid;
 use crate::errand::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder};
 use crate::plan::percent;
+use crate::schedule;
 use crate::workload::App;
 use crate::workload::pods::{LiveClaim, Shrinking, ValidatedClaim};
 
@@ -53,6 +54,10 @@ pub fn validate(
     if app.name.len() > LONGEST_NAME {
         return Err(Invalid::Name(app.name.clone()));
     }
+    let time_zone = spec.time_zone.clone().unwrap_or_else(|| "UTC".to_owned());
+    if let Some(written) = &spec.schedule {
+        schedule::validate(written, Some(&time_zone))?;
+    }
     let (source, secret) = match (&spec.source.s3, &spec.source.http) {
         (Some(s3), None) => (Source::S3(bucket(s3)), &s3.secret_ref),
         (None, Some(http)) => {
@@ -82,7 +87,7 @@ pub fn validate(
         order,
         secret: secret.as_ref().map(|secret| secret.name.clone()),
         schedule: spec.schedule.clone(),
-        time_zone: spec.time_zone.clone().unwrap_or_else(|| "UTC".to_owned()),
+        time_zone,
         max_stale: spec.max_stale.map(|stale| i64::try_from(stale.as_secs()).unwrap_or(i64::MAX)),
         is_suspended: spec.suspend == Some(true),
     })

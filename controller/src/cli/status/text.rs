@@ -113,6 +113,9 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     }
     facts.extend(app.url.clone());
     let _ = writeln!(text, "{indent}{} WebApp {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
+    if let Some(limited) = &app.limited {
+        let _ = writeln!(text, "{indent}    {}", reason(condition::EXPOSE_LIMITED, limited));
+    }
     let problem = app.release.as_ref().and_then(|release| release.problem.as_ref());
     let said = if health.state == State::Ready { String::new() } else { told(health) };
     if !said.is_empty() {

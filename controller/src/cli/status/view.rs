@@ -131,6 +131,9 @@ pub struct WebAppView {
     /// Where it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What cuts requests on their way to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limited: Option<String>,
 }
 
 /// A DataSync.
@@ -280,6 +283,7 @@ fn web_app(object: &DynamicObject) -> WebAppView {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
+        limited: condition::get(&status.conditions, condition::EXPOSE_LIMITED).map(|limited| limited.message.clone()),
         release: status.rollout.release,
         serving: status.rollout.serving,
         replicas: status.rollout.replicas,

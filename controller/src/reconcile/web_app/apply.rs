@@ -14,14 +14,30 @@ use k8s_openapi::api::apps::v1::Deployment;
 use crate::cluster::Acting;
 use crate::owned::{ApplyError, Carried, Owned, Parent};
 
+/// How far the app is with what decides whether a child may be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    /// With taking over what others made.
+    pub phase: Phase,
+    /// Whether the release has proven itself. Until then what runs by a schedule stays that of the release before.
+    pub proven: bool,
+}
+
+impl Due {
+    /// Whether an object has to wait until pods and proxies are ready for it.
+    fn holds(self, object: &Object) -> bool {
+        match object.kind() {
+            "Ingress" => self.phase != Phase::Done,
+            "Service" => self.phase == Phase::Beside,
+            "CronJob" => !self.proven,
+            _ => false,
+        }
+    }
+}
+
 /// Applies the children of `app`, and deletes those that it no longer has. None is sent before the API server was asked about all of
-/// them, and all of them were written down. While others' objects are taken over, some wait for their `phase`.
-pub async fn apply(
-    parent: Parent<'_>,
-    app: &ValidatedWebApp,
-    found: &Found,
-    phase: Phase,
-) -> Result<Carried, ApplyError> {
+/// them, and all of them were written down. Some wait until they are `due`.
+pub async fn apply(parent: Parent<'_>, app: &ValidatedWebApp, found: &Found, due: Due) -> Result<Carried, ApplyError> {
     let Owned { acting, owner, .. } = parent.owned;
     let mut objects = build::build(app);
     for object in &mut objects {
@@ -33,23 +49,14 @@ pub async fn apply(
     // The person who hands over does it while this runs: what was decided before must have seen it.
     parent.owned.refuse_foreign(&objects, |kind| found.shows_waiting(kind, &label, &manager)).await?;
     let handed = found.deployment.as_ref().filter(|d| waits(&d.metadata, &owner.label(), &owner.field_manager()));
-    rehearse(acting, owner, &plan, &objects, handed, phase).await?;
+    rehearse(acting, owner, &plan, &objects, handed, due).await?;
     parent.write_ahead(&plan).await?;
     if let Some((live, object)) = handed.zip(objects.iter().find(|object| object.kind() == "Deployment")) {
         let entries = live.metadata.managed_fields.as_deref().unwrap_or_default();
         acting.set_managers(object, &live.metadata, &handed_over(entries, &owner.field_manager())).await?;
     }
-    objects.retain(|object| !is_held(object, phase));
+    objects.retain(|object| !due.holds(object));
     Ok(parent.carry_out(&plan, &objects).await?)
-}
-
-/// Whether an object has to wait until pods and proxies are ready for it.
-fn is_held(object: &Object, phase: Phase) -> bool {
-    match phase {
-        Phase::Done => false,
-        Phase::Settling => object.kind() == "Ingress",
-        Phase::Beside => ["Ingress", "Service"].contains(&object.kind()),
-    }
 }
 
 /// Asks the API server whether it would take all objects that are to be sent, so that not half of them are. One alone is asked for
@@ -60,14 +67,14 @@ async fn rehearse(
     plan: &Plan,
     objects: &[Object],
     handed: Option<&Deployment>,
-    phase: Phase,
+    due: Due,
 ) -> Result<(), ApplyError> {
-    let due: BTreeSet<&ObjectKey> = plan.applies().map(|step| &step.key).collect();
-    let due: Vec<&Object> = objects.iter().filter(|object| due.contains(&object.key())).collect();
-    if (due.len() < 2 && handed.is_none()) || due.iter().all(|object| is_held(object, phase)) {
+    let changed: BTreeSet<&ObjectKey> = plan.applies().map(|step| &step.key).collect();
+    let changed: Vec<&Object> = objects.iter().filter(|object| changed.contains(&object.key())).collect();
+    if (changed.len() < 2 && handed.is_none()) || changed.iter().all(|object| due.holds(object)) {
         return Ok(());
     }
-    let rehearsals = due.into_iter().map(async |object| match (object.kind(), handed) {
+    let rehearsals = changed.into_iter().map(async |object| match (object.kind(), handed) {
         ("Deployment", Some(live)) => {
             let live = serde_json::to_value(&live.spec).unwrap_or_default();
             acting.rehearse_in_place(object, &live).await

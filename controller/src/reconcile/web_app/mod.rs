@@ -22,15 +22,16 @@ use drover_core::release::{Wanted, news, status};
 use drover_core::render::Object;
 use drover_core::trouble::Trouble;
 use drover_core::workload::children::Children;
+use drover_core::workload::exposure::{Allowance, Shortfall};
 use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
 use drover_core::workload::{App, Invalid, build};
 use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
-use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus};
+use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus, condition};
 use kube::ResourceExt as _;
 
-use self::web_server::WebServer;
+use self::web_server::{Way, WebServer};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{AUTOSCALER, Cluster, Sight};
 use crate::driver::Next;
@@ -73,12 +74,19 @@ pub struct WebApps {
     registry: Registry,
     inventories: Arc<Inventories>,
     interest: Arc<Interest>,
+    allowances: Vec<Allowance>,
 }
 
 impl WebApps {
-    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, and who are told by `interest`.
-    pub fn new(registry: Registry, inventories: Arc<Inventories>, interest: Arc<Interest>) -> Self {
-        Self { registry, inventories, interest }
+    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, who are told by `interest`, and whose
+    /// requests ingress controllers let through as far as `allowances` say.
+    pub fn new(
+        registry: Registry,
+        inventories: Arc<Inventories>,
+        interest: Arc<Interest>,
+        allowances: Vec<Allowance>,
+    ) -> Self {
+        Self { registry, inventories, interest, allowances }
     }
 }
 
@@ -112,6 +120,8 @@ impl Kind for WebApps {
             now: &now,
             found: Found::default(),
             phase: Phase::Done,
+            allowances: &self.allowances,
+            way: Way::default(),
         };
         let mut rolling = Rolling {
             workload,
@@ -131,6 +141,14 @@ impl Kind for WebApps {
             status: &mut draft.status.rollout,
         };
         let rollout::Ended { outcome, applied, next } = rolling.run().await?;
+        let conditions = &mut draft.status.conditions;
+        match rolling.workload.way {
+            Way::Unknown => {}
+            Way::Open => conditions.retain(|condition| condition.type_ != condition::EXPOSE_LIMITED),
+            Way::Limited(Shortfall { reason, sentence }) => {
+                condition::set(conditions, condition::EXPOSE_LIMITED, "True", reason, &sentence, it.generation(), &now);
+            }
+        }
         let url = applied.map_or_else(|| draft.status.url.clone(), |app| app.url());
         status::address(&mut draft.status.url, url, &outcome);
         Ok(turn::Ended::Said { outcome, next })

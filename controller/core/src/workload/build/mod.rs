@@ -2,6 +2,7 @@
 //! what is in the cluster.
 
 pub(crate) mod container;
+mod cron_job;
 mod deployment;
 mod ingress;
 pub(crate) mod metadata;
@@ -27,6 +28,7 @@ pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 /// Every child of `app`.
 pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
     let (owner, pods) = (&app.pods.app, || metadata::label_selector(app));
+    let cron_jobs = app.pods.jobs.iter().filter_map(|job| cron_job::cron_job(&app.pods, job, &pods()));
     let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
     Children {
         service_account: vec![Object::built(&service_account::service_account(owner))],
@@ -34,6 +36,7 @@ pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
         service: vec![Object::built(&service::service(app))],
         network_policy: vec![Object::built(&network_policy::network_policy(owner, pods(), &app.ports))],
         deployment: vec![Object::built(&deployment::deployment(app))],
+        cron_jobs: cron_jobs.map(|cron_job| Object::built(&cron_job)).collect(),
         pod_disruption_budget: budget.iter().map(Object::built).collect(),
         ingress: ingress::ingress(app).iter().map(Object::built).collect(),
     }

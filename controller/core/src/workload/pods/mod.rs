@@ -1,6 +1,7 @@
 //! Pods in which nothing can be missing, whatever makes them: a Deployment, a StatefulSet, a Job.
 
 mod identity;
+mod jobs;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use drover_crds as crds;
 use super::{App, Invalid};
 
 pub use identity::{Identity, ImageUser};
+pub use jobs::{Times, ValidatedJob};
 pub use volumes::{Access, LiveClaim, Shrinking, SyncedFiles, ValidatedClaim, ValidatedVolume, VolumeSource};
 
 /// The image of a release.
@@ -82,6 +84,8 @@ pub struct Pods {
     pub drain_seconds: i64,
     /// Their volumes.
     pub volumes: Vec<ValidatedVolume>,
+    /// What runs beside them and ends.
+    pub jobs: Vec<ValidatedJob>,
     /// The release that last changed them.
     pub release: PodRelease,
     /// When a person last asked for new ones.
@@ -106,6 +110,7 @@ impl Pods {
             env_from: spec.env_from.clone(),
             resources: spec.resources.clone().unwrap_or_default(),
             drain_seconds: seconds(spec.drain.as_ref().and_then(|d| d.timeout), 30),
+            jobs: jobs::jobs(spec, &volumes)?,
             volumes,
             release: facts.pods.clone(),
             restarted_at: facts.restarted_at.map(str::to_owned),
