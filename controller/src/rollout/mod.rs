@@ -8,6 +8,7 @@ mod image;
 mod machine;
 mod pull;
 mod records;
+mod tag;
 
 use std::fmt::Debug;
 use std::time::Duration;
