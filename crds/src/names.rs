@@ -102,6 +102,9 @@ pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
 /// Annotation on a `WebApp` that asks for new pods of the same release; any new value counts.
 pub const ANNOTATION_RESTARTED_AT: &str = "drover.dev/restarted-at";
 
+/// Annotation on an app that follows a tag, written by `drover rollback`: the image that it keeps while the tag points to a bad one.
+pub const ANNOTATION_HOLD_IMAGE: &str = "drover.dev/hold-image";
+
 /// Annotation on an inventory: what the deletion of its owner means.
 pub const ANNOTATION_DELETION_POLICY: &str = "drover.dev/deletion-policy";
 

@@ -93,6 +93,15 @@ impl Testbed {
         cluster(self.number(), &["load", &archive.display().to_string()]);
     }
 
+    /// Makes an image of the tests' web server with these options of the tool `image`, and pushes it as `name`, which leads to it from
+    /// now on. Its digest.
+    pub fn push_hello(&self, name: &str, options: &[&str]) -> String {
+        let program = format!("{}/hello:/hello", self.variable("TESTBED_BIN"));
+        let fixed = ["image", name, "--push", "--user", "65532:65532", "--entrypoint", "/hello"];
+        let told = cluster(self.number(), &[&fixed, options, &[&program]].concat());
+        told.trim().rsplit(' ').next().expect("name and digest").to_owned()
+    }
+
     /// Ends the cluster and removes all of it.
     pub fn down(&self) {
         cluster(self.number(), &["down"]);

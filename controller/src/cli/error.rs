@@ -125,10 +125,10 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A file that a person named holds something else.
+    /// A file or an object that a person named is another than the command can use.
     #[error("{what} {problem}")]
     BadInput {
-        /// Which file or stream.
+        /// Which file, stream or object.
         what: String,
         /// What is wrong with it.
         problem: String,

@@ -21,6 +21,7 @@ mod output;
 mod reconcile;
 mod render;
 mod restart;
+mod rollback;
 mod rollout;
 mod session;
 mod status;
@@ -44,7 +45,7 @@ const EXIT_CODES: &str = "Exit codes:\n  \
     0  done\n  \
     1  an error; one sentence on standard error says which\n  \
     2  the command line is wrong\n  \
-    3  what was looked at is not ready, failed, or has findings (status, init, restart, render)";
+    3  what was looked at is not ready, failed, or has findings (status, init, restart, rollback, render)";
 
 /// drover: what a team pushes to a branch becomes a running system on Kubernetes.
 #[derive(Debug, Parser)]
@@ -71,6 +72,8 @@ pub enum Command {
     Logs(logs::Logs),
     /// Replace the pods of a WebApp by new ones of the same release.
     Restart(restart::Restart),
+    /// Bring a WebApp that follows a tag back to its last good image.
+    Rollback(rollback::Rollback),
     /// Look at the git repository of an Environment now.
     Reconcile(reconcile::Reconcile),
     /// Bring the files of a DataSync up to date now.
@@ -121,6 +124,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Status(command) => status::run(command, global).await,
         Command::Logs(command) => logs::run(command, global).await,
         Command::Restart(command) => restart::run(command, global).await,
+        Command::Rollback(command) => rollback::run(command, global).await,
         Command::Reconcile(command) => reconcile::run(command, global).await,
         Command::Sync(command) => sync::run(command, global).await,
         Command::Render(command) => render::run(&command, global),

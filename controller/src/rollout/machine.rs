@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use drover_core::release::status::{self, Reached};
 use drover_core::release::{
-    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
-    node_to_pull_to, observe, of_release, proven, pull_state, served_since,
+    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, Sight, State, Step, Wanted, carried_pods, follow,
+    is_late, next, node_to_pull_to, observe, of_release, proven, pull_state, served_since,
 };
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::App;
@@ -20,11 +20,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::data::{self, Data};
 use super::records::{forget_old, releases, write_ahead};
+use super::tag::{self, Following};
 use super::{Workload, dereference, image, pull};
 use crate::cluster::{Acting, ApiError, Cluster, current_uid};
 use crate::driver::Next;
 use crate::interest::Interest;
-use crate::registry::Registry;
+use crate::registry::{Registry, pinned};
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
 const MOST_STEPS: usize = 12;
@@ -49,6 +50,8 @@ pub struct Rolling<'a, W: Workload> {
     pub wanted: Wanted<'a, W::Spec>,
     /// When a person last asked for new pods.
     pub restarted_at: Option<&'a str>,
+    /// The image that a person holds in place of the one that its tag points to: the value of `drover.dev/hold-image`.
+    pub hold: Option<&'a str>,
     /// The time of this turn.
     pub now: &'a Time,
     /// The status, as it grows.
@@ -75,6 +78,7 @@ enum Begun {
 
 /// What is known of the releases while the steps are done.
 struct Known<W: Workload> {
+    following: Following,
     releases: Vec<Release<W::Spec>>,
     claims: BTreeMap<String, LiveClaim>,
     data: Data,
@@ -106,8 +110,10 @@ impl<W: Workload> Rolling<'_, W> {
         specs.push(self.wanted.spec.pod());
         let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs).await?) };
         let data = data::published(acting, self.interest, self.owner, &specs);
-        let (claims, data, ()) = tokio::try_join!(claims, data, self.workload.look())?;
+        let sight = async { Ok::<_, Trouble>(tag::sight(acting, self.registry, self.owner, app, &self.wanted).await?) };
+        let (claims, data, sight, ()) = tokio::try_join!(claims, data, sight, self.workload.look())?;
         let mut known = Known {
+            following: self.follow(sight),
             releases,
             claims,
             data,
@@ -166,12 +172,24 @@ impl<W: Workload> Rolling<'_, W> {
         Ok(self.end(&state, known))
     }
 
+    /// What its tag asks for, if one is followed; the status says so.
+    fn follow(&mut self, sight: Option<Sight>) -> Following {
+        let image = &self.wanted.spec.pod().image;
+        let Some(sight) = sight else {
+            self.status.image = None;
+            return Following { sight: None, digest: None };
+        };
+        let digest = follow(self.status, image, &sight, self.hold, self.now);
+        Following { sight: Some(sight), digest }
+    }
+
     /// Where the newest release stands.
     async fn state(&mut self, known: &mut Known<W>) -> Result<State, Trouble> {
         let Some(newest) = known.newest().cloned() else { return Ok(State::none_yet()) };
         let number = newest.number;
         let failed = status::outcome_of(self.status, number) == Some(ReleaseOutcome::Failed);
-        let superseded = newest.is_superseded_by(&self.wanted, status::standing(self.status, &newest), failed);
+        let wanted = Wanted { digest: known.following.digest.as_deref(), ..self.wanted };
+        let superseded = newest.is_superseded_by(&wanted, status::standing(self.status, &newest), failed);
         if !superseded {
             status::resume(self.status, &newest, self.now);
             status::stand_for(self.status, &self.wanted);
@@ -215,7 +233,8 @@ impl<W: Workload> Rolling<'_, W> {
     /// Begins a release: its image is resolved, and it is written down.
     async fn resolve(&mut self, number: i64, state: &State, known: &mut Known<W>) -> Result<Begun, Trouble> {
         let wanted = self.wanted;
-        let unresolved = Image { reference: wanted.spec.pod().image.clone(), user: ImageUser::Unknown };
+        let reference = wanted.spec.pod().image.clone();
+        let unresolved = Image { reference, user: ImageUser::Unknown, revision: None };
         let pods = PodRelease::default();
         let facts = Facts {
             image: &unresolved,
@@ -230,7 +249,7 @@ impl<W: Workload> Rolling<'_, W> {
         known.data.refuse_without(wanted.spec.pod())?;
         self.workload.refuse(&valid).await?;
         status::begin(self.status, number, wanted.commit, &wanted.spec.pod().image, self.now);
-        let image = image::resolved(self.acting, self.registry, self.owner, self.app, &wanted).await?;
+        let image = self.image(known).await?;
         status::hinder(self.status, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
         let facts = Facts { image: &image, ..facts };
@@ -239,6 +258,7 @@ impl<W: Workload> Rolling<'_, W> {
             spec: wanted.spec.clone(),
             image: image.reference.clone(),
             user: image.user.clone(),
+            revision: image.revision.clone(),
             commit: wanted.commit.map(str::to_owned),
             pods: PodRelease::default(),
             asked: wanted.asked.map(str::to_owned),
@@ -254,6 +274,7 @@ impl<W: Workload> Rolling<'_, W> {
         write_ahead(self.acting, self.app, &release).await?;
         if let Some(began) = &mut self.status.release {
             began.image.clone_from(&release.data.image);
+            began.revision.clone_from(&release.data.revision);
             began.step = ReleaseStep::PullImage;
         }
         self.end_pull(known, state).await?;
@@ -262,6 +283,28 @@ impl<W: Workload> Rolling<'_, W> {
         known.pull = None;
         known.rollout = Rollout::Progressing(None);
         Ok(Begun::Written)
+    }
+
+    /// The image of a release that is to begin; `None` until the registry has answered.
+    async fn image(&self, known: &Known<W>) -> Result<Option<Image>, Trouble> {
+        let spec = self.wanted.spec.pod();
+        let Following { sight, digest } = &known.following;
+        let reference = match (sight, digest) {
+            (None, _) => spec.image.clone(),
+            (Some(_), Some(digest)) => pinned(&spec.image, digest),
+            (Some(Sight::Asking | Sight::At(_)), None) => return Ok(None),
+            // What the tag pointed to before serves better than nothing.
+            (Some(Sight::Lost { trouble, .. }), None) => {
+                let before = known.newest().filter(|newest| newest.data.spec.pod().image == spec.image);
+                before.ok_or_else(|| trouble.clone())?.data.image.clone()
+            }
+        };
+        // A record tells of an image what its registry would.
+        let same = known.releases.iter().map(|release| &release.data).find(|data| data.image == reference);
+        if let Some(known) = same.filter(|data| sight.is_some() && matches!(data.user, ImageUser::Known(_))) {
+            return Ok(Some(known.image()));
+        }
+        image::resolved(self.acting, self.registry, self.owner, self.app, &self.wanted, &reference).await
     }
 
     /// A release whose record is missing is new, or its owner was deleted a moment ago and took the records along: then nothing is

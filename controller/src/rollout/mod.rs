@@ -9,6 +9,7 @@ mod image;
 mod machine;
 mod pull;
 mod records;
+mod tag;
 
 use std::fmt::Debug;
 use std::time::Duration;

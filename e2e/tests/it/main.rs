@@ -15,6 +15,7 @@ mod leadership;
 mod quickstart;
 mod removal;
 mod spine;
+mod tags;
 mod testbed;
 mod wars;
 mod webapp;

@@ -119,6 +119,7 @@ pub fn begin(status: &mut RolloutStatus, number: i64, commit: Option<&str>, imag
         commit: commit.map(str::to_owned),
         replicas: None,
         image: image.to_owned(),
+        revision: None,
         step: ReleaseStep::ResolveImage,
         started_at: Some(now.clone()),
         problem: None,
@@ -148,6 +149,7 @@ pub fn resume<S>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
         commit: release.data.commit.clone(),
         replicas: None,
         image: release.data.image.clone(),
+        revision: release.data.revision.clone(),
         step,
         started_at: started_at.or_else(|| Some(now.clone())),
         problem: None,
@@ -265,7 +267,10 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
                 let message = format!("Release {number}{commit} is switched off: replicas is 0");
                 Outcome::Ready { reason: "SwitchedOff".into(), message }
             } else if *reached.rollout == Rollout::Complete {
-                Outcome::Ready { reason: "Live".into(), message: format!("Release {number}{commit} is live: {pods}") }
+                let held = status.image.as_ref().and_then(|image| image.hold.as_ref());
+                let held = held.map(|held| format!("; {}", held.message)).unwrap_or_default();
+                let message = format!("Release {number}{commit} is live: {pods}{held}");
+                Outcome::Ready { reason: "Live".into(), message }
             } else if replicas.ready >= replicas.desired {
                 let message = format!(
                     "Release {number}{commit} is live; its pods are being replaced: {} of {} new{hindrance}",

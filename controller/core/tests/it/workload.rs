@@ -23,6 +23,7 @@ use serde_json::Value;
 struct Assumed {
     user: Option<String>,
     digest: Option<String>,
+    revision: Option<String>,
     claims: BTreeMap<String, AssumedClaim>,
     /// A Deployment and a Service of the app's name, which others made.
     deployment: Option<Deployment>,
@@ -52,6 +53,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
     let image = Image {
         reference: format!("{}{digest}", app.spec.pod.image),
         user: assumed.user.clone().map_or(ImageUser::Unknown, ImageUser::Known),
+        revision: assumed.revision.clone(),
     };
     let claim = |c: &AssumedClaim| LiveClaim {
         storage: c.storage.clone(),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use drover_core::release::status::quotes;
 use drover_core::sync::LAST_SYNC_FAILED;
-use drover_crds::{Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
+use drover_crds::{ImageStatus, Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
 
 use super::view::{DataSyncView, EnvironmentView, Health, State, View, WebAppView};
 use crate::cli::time::{Moment, age};
@@ -130,6 +130,9 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
             let _ = writeln!(text, "{indent}    {DIM}│{DIM:#} {}", printable(line));
         }
     }
+    if let Some(image) = &app.image {
+        following(text, image, indent, now);
+    }
     if let Some(release) = &app.release {
         if let Some(since) = &release.unavailable_since {
             let _ = writeln!(text, "{indent}    nothing serves, for {} now", age(now, since));
@@ -156,6 +159,18 @@ fn data_sync(text: &mut String, sync: &DataSyncView, indent: &str, with_namespac
     // Ready, and yet the last sync failed: the files are there, and somebody should know.
     if health.state != State::Ready || health.reason == LAST_SYNC_FAILED {
         let _ = writeln!(text, "{indent}    {}", told(health));
+    }
+}
+
+/// What is to be told of a tag that is followed.
+fn following(text: &mut String, image: &ImageStatus, indent: &str, now: Moment) {
+    if let Some(held) = &image.hold {
+        let _ = writeln!(text, "{indent}    {}", printable(&held.message));
+    }
+    if let Some(problem) = &image.problem {
+        let seen = image.last_seen.as_ref().map(|at| format!(", seen {} ago", age(now, at))).unwrap_or_default();
+        let said = reason(&problem.reason, &problem.message);
+        let _ = writeln!(text, "{indent}    the tag {}{seen}: {said}", printable(&image.tag));
     }
 }
 
@@ -438,6 +453,30 @@ mod tests {
         let view = of(&[environment("new", Value::Null), old], &[strange, down]);
         assert!(!view.ready);
         insta::assert_snapshot!(shown(&view));
+    }
+
+    #[test]
+    fn a_tag_that_is_held_or_out_of_sight_is_told_though_the_app_is_ready() {
+        let hello = app(
+            "hello",
+            None,
+            json!({
+                "observedGeneration": 1,
+                "conditions": conditions("True", None, "Live", "Release 5 is live: 2 of 2 pods ready"),
+                "release": {"number": 5, "image": "example/hello:prod@sha256:1", "step": "Live"},
+                "replicas": {"desired": 2, "ready": 2, "updated": 2, "summary": "2/2"},
+                "image": {
+                    "tag": "prod", "digest": "sha256:2", "since": "2026-11-21T10:00:00Z", "lastSeen": "2026-11-21T11:45:00Z",
+                    "problem": {"reason": "ImageNotFound", "message": "the image example/hello:prod is not there"},
+                    "hold": {"release": 3, "digest": "sha256:1", "message": "the image of release 3 is held"},
+                },
+            }),
+        );
+        insta::assert_snapshot!(shown(&View::of(&[], &[hello])), @r"
+        ✓ WebApp shop/hello  ready  release 5  2/2 pods
+            the image of release 3 is held
+            the tag prod, seen 15m ago: ImageNotFound: the image example/hello:prod is not there
+        ");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use drover_crds::condition;
 use drover_crds::{
-    AppliedStatus, DataSyncStatus, EnvironmentSpec, EnvironmentStatus, LABEL_OWNER, LastSync, ObjectFailure, Owner,
-    OwnerKind, PublishedSet, ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus, WebAppStatus,
+    AppliedStatus, DataSyncStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, LABEL_OWNER, LastSync,
+    ObjectFailure, Owner, OwnerKind, PublishedSet, ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus,
+    WebAppStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
@@ -128,6 +129,9 @@ pub struct WebAppView {
     /// Its pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<ReplicasStatus>,
+    /// Where the tag points that it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageStatus>,
     /// Where it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -287,6 +291,7 @@ fn web_app(object: &DynamicObject) -> WebAppView {
         release: status.rollout.release,
         serving: status.rollout.serving,
         replicas: status.rollout.replicas,
+        image: status.rollout.image,
         url: status.url,
     }
 }

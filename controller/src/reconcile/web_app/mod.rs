@@ -27,7 +27,7 @@ use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
 use drover_core::workload::{App, Invalid, build};
-use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
+use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_HOLD_IMAGE, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
 use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus, condition};
 use kube::ResourceExt as _;
 
@@ -45,7 +45,7 @@ use crate::turn::{self, Draft, Gone, It, Kind, TURN};
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
     let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
     let identity = App { kind: OwnerKind::WebApp, namespace, name: app.name_any(), uid: app.uid() };
-    let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown };
+    let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown, revision: None };
     let pods = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
     let facts = Facts {
         image: &image,
@@ -135,7 +135,9 @@ impl Kind for WebApps {
                 spec: &it.object.spec,
                 commit: it.annotation(ANNOTATION_COMMIT),
                 asked: it.annotation(ANNOTATION_RECONCILE_AT),
+                digest: None,
             },
+            hold: it.annotation(ANNOTATION_HOLD_IMAGE),
             restarted_at: it.annotation(ANNOTATION_RESTARTED_AT),
             now: &now,
             status: &mut draft.status.rollout,

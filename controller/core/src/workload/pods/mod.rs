@@ -21,6 +21,8 @@ pub struct Image {
     pub reference: String,
     /// The user that it runs as.
     pub user: ImageUser,
+    /// The revision that its label says it was built from.
+    pub revision: Option<String>,
 }
 
 /// The release that last changed the pods: a release that changes only a route leaves them alone.
@@ -64,6 +66,8 @@ pub struct Pods {
     pub app: App,
     /// The image as pods name it.
     pub image: String,
+    /// The revision that it was built from.
+    pub image_revision: Option<String>,
     /// When the node pulls it.
     pub pull_policy: Option<crds::ImagePullPolicy>,
     /// Names of the Secrets it is pulled with.
@@ -101,6 +105,7 @@ impl Pods {
         Ok(Self {
             app: app.clone(),
             image: facts.image.reference.clone(),
+            image_revision: facts.image.revision.clone(),
             pull_policy: spec.image_pull_policy,
             pull_secrets: spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
             identity,
