@@ -142,7 +142,7 @@ impl<'a> Page<'a> {
     }
 
     async fn read(&self, mut response: Response, partial: &mut Partial, progress: &Progress) -> Result<(), Fault> {
-        let expected = web::length(response.headers()).map(|rest| partial.offset + rest);
+        let expected = web::length(response.headers()).map(|rest| partial.offset.saturating_add(rest));
         progress.expect_bytes(expected.unwrap_or(0));
         let broken = loop {
             match response.chunk().await {

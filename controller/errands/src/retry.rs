@@ -52,7 +52,7 @@ pub async fn patiently<T>(deadline: Instant, mut attempt: impl AsyncFnMut() -> R
             Retry::Soon | Retry::Never => return Err(refusal),
             Retry::After(wait) => wait,
         };
-        if Instant::now() + wait >= deadline {
+        if wait >= deadline.saturating_duration_since(Instant::now()) {
             if let Retry::After(wait) = retry {
                 let again = wait.as_secs();
                 refusal.sentence =

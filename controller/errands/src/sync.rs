@@ -158,8 +158,7 @@ impl Sync<'_> {
         let staging = self.claim.staging();
         s3::make_folders(&manifest, &staging)?;
         let places = self.link_unchanged(&manifest, &staging).await?;
-        let sizes = places.iter().map(|at| manifest.files()[*at].size);
-        let bytes = sizes.sum();
+        let bytes = places.iter().fold(0_u64, |sum, at| sum.saturating_add(manifest.files()[*at].size));
         self.claim.refuse_without_room(bytes, places.len() as u64)?;
         self.progress.begin(places.len() as u64, bytes);
         let types = s3::fetch(bucket, &self.order.guard, &manifest, &places, &staging, self.progress).await?;
@@ -198,7 +197,7 @@ impl Sync<'_> {
         if wait.is_zero() {
             return Ok(false);
         }
-        if Instant::now() + wait >= self.deadline {
+        if wait >= self.deadline.saturating_duration_since(Instant::now()) {
             self.refuse_unsettled(manifest)?;
         }
         tracing::info!(wait_seconds = wait.as_secs(), "the source was changed a moment ago");

@@ -96,7 +96,7 @@ fn amounts(manifest: &Manifest) -> BTreeMap<&str, Amount> {
     for file in manifest.files() {
         let amount = amounts.entry(&file.entry).or_default();
         amount.files += 1;
-        amount.bytes += file.size;
+        amount.bytes = amount.bytes.saturating_add(file.size);
     }
     amounts
 }

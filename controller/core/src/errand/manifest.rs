@@ -93,7 +93,7 @@ impl Manifest {
 
     /// The sizes of all files together.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
     }
 
     /// The digest of paths, sizes and contents: the same data gives the same, wherever it comes from and whenever.

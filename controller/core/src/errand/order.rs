@@ -6,6 +6,9 @@ use super::manifest::is_set_id;
 use super::path::{check_names, check_path};
 use super::reason::{Reason, Refusal};
 
+/// The longest that a sync may take, in seconds: a week.
+const LONGEST: u64 = 7 * 24 * 3600;
+
 /// An order, as the JSON file that the errand reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -21,7 +24,7 @@ pub struct SyncOrder {
     pub keep: u32,
     /// For how long, in seconds, a set stays after another took its place.
     pub keep_for_seconds: u64,
-    /// The longest that all of it may take, in seconds, the wait for the claim included.
+    /// The longest that all of it may take, in seconds, the wait for the claim included: at most a week.
     pub timeout_seconds: u64,
     /// The sets that templates or pods name: these stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -129,8 +132,8 @@ impl SyncOrder {
         if self.keep == 0 {
             return Err(bad("keep is 0: one set, the published one, always stays"));
         }
-        if self.timeout_seconds == 0 {
-            return Err(bad("timeout is 0: nothing can be done in no time"));
+        if self.timeout_seconds == 0 || self.timeout_seconds > LONGEST {
+            return Err(bad("timeout must be more than nothing and no more than a week"));
         }
         match self.in_use.iter().find(|set| !is_set_id(set)) {
             Some(set) => Err(bad(format!("`{set}` is not the name of a set"))),

@@ -81,7 +81,8 @@ fn an_order_that_makes_no_sense_is_refused_with_what_to_do() {
     for (got, expected) in [
         (order(|o| o["surprise"] = json!(1)), "unknown field `surprise`"),
         (order(|o| o["keep"] = json!(0)), "keep is 0"),
-        (order(|o| o["timeoutSeconds"] = json!(0)), "timeout is 0"),
+        (order(|o| o["timeoutSeconds"] = json!(0)), "timeout must be more than nothing"),
+        (order(|o| o["timeoutSeconds"] = json!(u64::MAX)), "no more than a week"),
         (order(|o| o["inUse"] = json!(["../x"])), "`../x` is not the name of a set"),
         (order(|o| o["guard"]["maxShrink"] = json!(101)), "more than 100%"),
         (order(|o| o["guard"]["require"] = json!(["../x"])), "`..` for a folder"),
@@ -203,6 +204,13 @@ fn each_entry_is_judged_by_itself() {
     let refusal =
         judge(&Guard { max_shrink: Some(50), ..lax }, &entries[..1], Some(&before), &whole(&small)).expect_err("bytes");
     assert!(refusal.sentence.contains("388 bytes and held 970"), "{}", refusal.sentence);
+}
+
+#[test]
+fn sizes_that_no_disk_has_are_counted_all_the_same() {
+    let huge = manifest(&[("", "a", u64::MAX), ("", "b", u64::MAX)]);
+    assert_eq!(huge.bytes(), u64::MAX);
+    judge(&Guard { max_shrink: Some(0), ..Guard::default() }, &[String::new()], Some(&huge), &huge).expect("good");
 }
 
 #[test]

@@ -192,6 +192,14 @@ fn what_a_server_says_instead_of_the_file_keeps_the_last_good_one() {
             "RateLimited",
             "asked again after 3600 s",
         ),
+        (
+            "never",
+            |_| (),
+            Reply::new(503, "").with("Retry-After", &u64::MAX.to_string()),
+            Outcome::Failed,
+            "RateLimited",
+            "asked again after 18446744073709551615 s",
+        ),
     ];
     for (what, change, reply, outcome, reason, sentence) in cases {
         let (result, errand) = then(change, move |_| reply.clone());
