@@ -51,8 +51,11 @@ pub const SHARED_CLAIMS: &str = "shared-claims";
 /// The value of [`LABEL_COMPONENT`] on the pods of jobs.
 pub const COMPONENT_JOB: &str = "job";
 
-/// Label on the pods of a job: the job's name; on those of a command that a person gave, [`CLI_MANAGER`].
+/// Label on the pods of a job: the job's name; on those of a command that a person gave, [`BY_HAND`].
 pub const LABEL_JOB: &str = "drover.dev/job";
+
+/// What a command is called that a person has run in place of a job.
+pub const BY_HAND: &str = "run";
 
 /// Label on the pods of a `WebApp`: the number of the release that last changed them.
 pub const LABEL_RELEASE: &str = "drover.dev/release";

@@ -115,6 +115,14 @@ pub enum Error {
         /// The API server's sentence.
         detail: String,
     },
+    /// What a person had run has no exit code.
+    #[error("{what} did not come to an end of its own: {why}")]
+    CutShort {
+        /// What.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// A file or a stream.
     #[error("{what} cannot be {done}: {source}")]
     Io {
@@ -184,7 +192,7 @@ impl Error {
             )),
             Self::NotOurs { object } => Some(format!("look at {object} and remove it yourself if nobody needs it")),
             Self::Outdated { path, .. } => Some(format!("write it anew with `drover crds > {}`", path.display())),
-            Self::Refused { .. } | Self::Io { .. } | Self::Findings { .. } => None,
+            Self::Refused { .. } | Self::CutShort { .. } | Self::Io { .. } | Self::Findings { .. } => None,
         }
     }
 

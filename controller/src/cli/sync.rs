@@ -19,7 +19,8 @@ pub async fn run(command: Sync, global: &Global) -> Result<Verdict, Error> {
     let session = Session::open(&global.target).await?;
     let stamp = time::stamp(time::now());
     let name = &command.name;
-    let _: DataSync = annotate::annotate(&session, OwnerKind::DataSync, name, ANNOTATION_RECONCILE_AT, &stamp).await?;
+    let _: DataSync =
+        annotate::annotate(&session, OwnerKind::DataSync, name, ANNOTATION_RECONCILE_AT, Some(&stamp)).await?;
     let namespace = session.namespace();
     output::print(&format!(
         "DataSync {namespace}/{name} is asked to sync now; `kubectl get datasync {name} --namespace {namespace} -w` shows what happens.\n"

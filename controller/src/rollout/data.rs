@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use drover_core::sync::SETS;
+use drover_core::sync::data_set;
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::pods::DataSet;
 use drover_crds::condition::{self, READY};
-use drover_crds::{self as crds, DataSync, Owner, OwnerKind, Publish};
+use drover_crds::{self as crds, DataSync, Owner, OwnerKind};
 use kube::Api;
 
 use super::key;
@@ -60,11 +60,14 @@ pub async fn published(
                     format!("{what}, whose files a volume mounts, is not there: create it, or correct dataSync.name");
                 data.missing.insert(name.clone(), Trouble::new("DataMissing", sentence, Mend::Event));
             }
-            Some(found) => match folder(&found) {
-                Ok(folder) => {
-                    data.sets.insert(name.clone(), DataSet { folder });
+            Some(found) => match data_set(&found) {
+                Some(set) => {
+                    data.sets.insert(name.clone(), set);
                 }
-                Err(why) => {
+                None => {
+                    let status = found.status.as_ref();
+                    let ready = status.and_then(|status| condition::get(&status.conditions, READY));
+                    let why = ready.map(|ready| format!(": {}", ready.message)).unwrap_or_default();
                     let sentence = format!("Waiting for the first files of {what}{why}");
                     data.missing.insert(name.clone(), Trouble::new("AwaitingData", sentence, Mend::Others));
                 }
@@ -72,16 +75,4 @@ pub async fn published(
         }
     }
     Ok(data)
-}
-
-/// The folder that pods mount; else what the DataSync says of itself.
-fn folder(found: &DataSync) -> Result<Option<String>, String> {
-    let status = found.status.as_ref();
-    match status.and_then(|status| status.published.as_ref()) {
-        Some(published) => Ok((found.spec.publish == Publish::Rollout).then(|| format!("{SETS}/{}", published.set))),
-        None => {
-            let ready = status.and_then(|status| condition::get(&status.conditions, READY));
-            Err(ready.map(|ready| format!(": {}", ready.message)).unwrap_or_default())
-        }
-    }
 }

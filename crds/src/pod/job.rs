@@ -17,7 +17,7 @@ pub struct Job {
     pub name: String,
 
     /// When it runs: minute, hour, day of the month, month and day of the week, as in a CronJob, such as `0 4 * * 1`. A run that cannot begin
-    /// within ten minutes of its time, or while the one before still runs, is left out. Default: by hand only.
+    /// within ten minutes of its time, such as while the one before still runs, is left out. Default: by hand only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub schedule: Option<String>,

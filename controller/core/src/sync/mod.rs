@@ -4,6 +4,7 @@
 mod build;
 mod children;
 mod invalid;
+mod published;
 mod request;
 mod runs;
 mod status;
@@ -11,12 +12,10 @@ mod status;
 mod tests;
 mod validate;
 
-/// The folder of a claim in which each set has a folder of its name.
-pub const SETS: &str = ".drover/sets";
-
 pub use build::{ErrandImage, ORDER_FILE, children, job};
 pub use children::SyncChildren;
 pub use invalid::Invalid;
+pub use published::{SETS, data_set};
 pub use request::{Due, Request, due};
 pub use runs::{End, Run, run, selector, sets_in_use};
 pub use status::{LAST_SYNC_FAILED, conclude, news, note};

@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::SETS;
+use super::published::SETS;
 use crate::errand::{Outcome, SyncResult, is_set_id};
 use crate::health::{Patience, diagnose};
 

@@ -46,10 +46,10 @@ pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
         });
     }
     let namespace = global.target.namespace.as_deref().unwrap_or("default");
-    let mut objects = rendered(&files, namespace, command.environment.as_deref())?;
-    if command.children {
-        objects = with_children(objects)?;
-    }
+    let rendered = rendered(&files, namespace, command.environment.as_deref())?;
+    // What a WebApp asks for that cannot be built is a finding, also where nobody wants to see its children.
+    let with_children = with_children(rendered.clone())?;
+    let objects = if command.children { with_children } else { rendered };
     let text = match global.output {
         Format::Json => output::objects(&objects, Format::Json),
         Format::Text | Format::Yaml => objects.iter().map(document).collect(),

@@ -61,7 +61,7 @@ async fn gather(session: &Session, all: bool) -> Result<Objects, Error> {
     let list = async |kind: OwnerKind| {
         let action = format!("list the {kind}s of {place}");
         let list = session.ask(&action, api_of(kind, session, all).list(&ListParams::default())).await?;
-        Ok(list.items)
+        Ok::<_, Error>(list.items)
     };
     let (environments, web_apps, data_syncs) =
         tokio::try_join!(list(OwnerKind::Environment), list(OwnerKind::WebApp), list(OwnerKind::DataSync))?;

@@ -472,7 +472,7 @@ mod tests {
                 },
             }),
         );
-        insta::assert_snapshot!(shown(&View::of(&[], &[hello])), @r"
+        insta::assert_snapshot!(shown(&of(&[], &[hello])), @r"
         ✓ WebApp shop/hello  ready  release 5  2/2 pods
             the image of release 3 is held
             the tag prod, seen 15m ago: ImageNotFound: the image example/hello:prod is not there

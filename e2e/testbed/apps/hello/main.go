@@ -1,6 +1,6 @@
 // Hello is a small web server that can be told to misbehave in the ways in which real ones do.
 //
-// It answers every path with its greeting and version, /healthz with ok, and /data with what it wrote at its starts.
+// `hello once CODE` says its version and ends with that code, as a job does. Otherwise it answers every path with its greeting and version, /healthz with ok, and /data with what it wrote at its starts.
 // All settings are environment variables:
 //
 //	VERSION, GREETING  what it shows
@@ -42,6 +42,14 @@ func main() {
 	}
 	if code, err := strconv.Atoi(os.Getenv("EXIT_CODE")); err == nil {
 		log.Print("cannot connect to the database at db:5432")
+		os.Exit(code)
+	}
+	if len(os.Args) == 3 && os.Args[1] == "once" {
+		code, err := strconv.Atoi(os.Args[2])
+		if err != nil {
+			log.Fatalf("%s is no exit code", os.Args[2])
+		}
+		log.Printf("once from version %s", version)
 		os.Exit(code)
 	}
 	eatMemory()

@@ -2,9 +2,9 @@
 //! what is in the cluster.
 
 pub(crate) mod container;
-mod cron_job;
 mod deployment;
 mod ingress;
+mod job;
 pub(crate) mod metadata;
 mod network_policy;
 pub(crate) mod pod;
@@ -22,13 +22,15 @@ use super::children::Children;
 use super::validate::ValidatedWebApp;
 use crate::render::Object;
 
+pub use container::APP;
+pub use job::job;
 pub use metadata::{bookkeeping, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 
 /// Every child of `app`.
 pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
     let (owner, pods) = (&app.pods.app, || metadata::label_selector(app));
-    let cron_jobs = app.pods.jobs.iter().filter_map(|job| cron_job::cron_job(&app.pods, job, &pods()));
+    let cron_jobs = app.pods.jobs.iter().filter_map(|job| job::cron_job(&app.pods, job, &pods()));
     let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
     Children {
         service_account: vec![Object::built(&service_account::service_account(owner))],

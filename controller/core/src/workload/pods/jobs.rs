@@ -34,6 +34,14 @@ pub struct Times {
     pub time_zone: String,
 }
 
+impl ValidatedJob {
+    /// What a person has run without a name for it.
+    pub fn by_hand(command: Vec<String>) -> Self {
+        let deadline_seconds = crds::Job::default().deadline_seconds();
+        Self { name: crds::BY_HAND.to_owned(), times: None, command, working_dir: None, deadline_seconds }
+    }
+}
+
 pub(super) fn jobs(spec: &crds::PodSpec, volumes: &[ValidatedVolume]) -> Result<Vec<ValidatedJob>, Invalid> {
     unique("jobs", spec.jobs.iter().map(|job| job.name.as_str()))?;
     let shut_out = |volume: &&ValidatedVolume| match &volume.source {
