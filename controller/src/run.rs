@@ -200,7 +200,7 @@ async fn lead(
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
     let inventories = Arc::new(inventories);
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
-    let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner);
+    let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner.clone());
     let cluster = shared.get_or_init(|| cluster);
     let settings = registry::Settings {
         insecure: options.insecure_registries.clone(),
@@ -209,7 +209,7 @@ async fn lead(
     };
     let (images_known, mut images) = mpsc::unbounded_channel();
     let registry = Registry::new(settings, images_known)?;
-    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped);
+    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
     let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
     let web_apps = kinds.register(WebApps::new(registry, inventories));
     let mut running = kinds.run();
