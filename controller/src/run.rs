@@ -208,8 +208,8 @@ async fn lead(
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
     let inventories = Arc::new(inventories);
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
-    let tell_interested = tell_owner.clone();
-    let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner);
+    let interest = Interest::new(tell_owner.clone());
+    let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner.clone());
     let cluster = shared.get_or_init(|| cluster);
     let settings = registry::Settings {
         insecure: options.insecure_registries.clone(),
@@ -218,8 +218,7 @@ async fn lead(
     };
     let (images_known, mut images) = mpsc::unbounded_channel();
     let registry = Registry::new(settings, images_known)?;
-    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped);
-    let interest = Interest::new(tell_interested);
+    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
     let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
     let allowances = options.ingress_controllers.clone();
     let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), interest.clone(), allowances));

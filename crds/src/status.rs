@@ -28,6 +28,21 @@ pub struct RolloutStatus {
     pub history: Vec<ReleaseRecord>,
 }
 
+/// What an image was built from, by its labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BuiltFrom {
+    /// The revision: the image's label `org.opencontainers.image.revision`.
+    pub revision: String,
+    /// The repository: the image's label `org.opencontainers.image.source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The commit of that repository which the Environment has applied, where the image was built from another one: most often its own
+    /// image is not built yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_is_at: Option<String>,
+}
+
 /// Where a tag points that is followed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -103,9 +118,9 @@ pub struct ReleaseStatus {
     pub replicas: Option<i32>,
     /// The image as it is run: with its digest where the registry told it.
     pub image: String,
-    /// The revision that the image's label says it was built from.
+    /// What the image was built from, by its labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<String>,
+    pub built_from: Option<BuiltFrom>,
     /// The step that it is in, or in which it failed.
     pub step: ReleaseStep,
     /// When this release began.

@@ -25,7 +25,8 @@ fuzz_target!(|data: &[u8]| {
     match configuration(data) {
         Ok(said) => {
             assert!(said.user.is_none_or(|user| !user.is_empty() && user.len() <= data.len()));
-            assert!(said.revision.is_none_or(|revision| revision.len() <= 128 && !revision.contains(['$', ' '])));
+            let plain = |revision: &str| revision.len() <= 128 && !revision.contains(['$', ' ']);
+            assert!(said.origin.is_none_or(|origin| plain(&origin.revision)));
         }
         Err(why) => assert_sentence(&why),
     }

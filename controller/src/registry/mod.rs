@@ -36,6 +36,7 @@ use tokio::time::Instant;
 
 pub use credentials::Credentials;
 pub use drover_core::release::reference::pinned;
+use drover_core::workload::pods::Origin;
 pub use error::Error;
 pub use mirror::Mirror;
 
@@ -71,8 +72,8 @@ pub struct Resolved {
     pub digest: String,
     /// The user that the image is made for; `None` where it names none, which is root.
     pub user: Option<String>,
-    /// The revision that its label says it was built from.
-    pub revision: Option<String>,
+    /// What its labels say that it was built from.
+    pub origin: Option<Origin>,
 }
 
 /// Whether `image` names a digest, so that no tag has to be resolved.
@@ -339,7 +340,7 @@ impl Shared {
         }
     }
 
-    /// The digest, user and revision of `image`, from the registry.
+    /// The digest, user and origin of `image`, from the registry.
     async fn resolve(&self, image: &str, credentials: &Credentials) -> Result<Resolved, Error> {
         let reference = parse(image)?;
         in_time(image, &reference, self.ask(image, &reference, credentials)).await
@@ -384,9 +385,9 @@ impl Shared {
             return Err(Error::Unusable { image: image.to_owned(), why: "its index leads to another index".into() });
         };
         let body = session.get(&format!("blobs/{config}"), LARGEST).await?;
-        let manifest::Said { user, revision } =
+        let manifest::Said { user, origin } =
             manifest::configuration(&body).map_err(|why| Error::Unusable { image: image.to_owned(), why })?;
-        Ok(Resolved { reference: pinned(image, &digest), digest, user, revision })
+        Ok(Resolved { reference: pinned(image, &digest), digest, user, origin })
     }
 }
 

@@ -108,7 +108,8 @@ async fn a_tag_becomes_the_index_digest_and_the_platforms_user() {
     let resolved = registry.resolve(&image, &Credentials::default()).await.expect("resolved");
     assert_eq!(resolved.digest, digest_of(&index()));
     assert_eq!(resolved.reference, format!("{image}@{}", resolved.digest));
-    assert_eq!((resolved.user.as_deref(), resolved.revision.as_deref()), (Some("33:33"), Some("1a2b3c")));
+    assert_eq!(resolved.user.as_deref(), Some("33:33"));
+    assert_eq!(resolved.origin, Some(Origin { revision: "1a2b3c".into(), repository: None }));
     // A reference with a digest keeps it.
     let pinned = registry.resolve(&resolved.reference, &Credentials::default()).await.expect("resolved");
     assert_eq!(pinned, resolved);

@@ -23,7 +23,7 @@ pub async fn resolved<S: AppSpec>(
     let spec = wanted.spec.pod();
     let user_is_said = spec.allow_root.is_some() || spec.run_as.is_some_and(|r| r.user.is_some());
     if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
-        return Ok(Some(Image { reference: reference.to_owned(), user: ImageUser::Unknown, revision: None }));
+        return Ok(Some(Image { reference: reference.to_owned(), user: ImageUser::Unknown, origin: None }));
     }
     let credentials = dereference::credentials(acting, app, spec).await?;
     let Wanted { commit, asked, .. } = *wanted;
@@ -31,7 +31,7 @@ pub async fn resolved<S: AppSpec>(
     match registry.look_up(&owner.key, &wanted) {
         Answer::Known(resolved) => {
             let user = ImageUser::Known(resolved.user.unwrap_or_default());
-            Ok(Some(Image { reference: resolved.reference, user, revision: resolved.revision }))
+            Ok(Some(Image { reference: resolved.reference, user, origin: resolved.origin }))
         }
         Answer::Asking { before: None } => Ok(None),
         // Until it is known that something has changed, what is said of it stays.

@@ -234,7 +234,7 @@ impl<W: Workload> Rolling<'_, W> {
     async fn resolve(&mut self, number: i64, state: &State, known: &mut Known<W>) -> Result<Begun, Trouble> {
         let wanted = self.wanted;
         let reference = wanted.spec.pod().image.clone();
-        let unresolved = Image { reference, user: ImageUser::Unknown, revision: None };
+        let unresolved = Image { reference, user: ImageUser::Unknown, origin: None };
         let pods = PodRelease::default();
         let facts = Facts {
             image: &unresolved,
@@ -258,13 +258,17 @@ impl<W: Workload> Rolling<'_, W> {
             spec: wanted.spec.clone(),
             image: image.reference.clone(),
             user: image.user.clone(),
-            revision: image.revision.clone(),
+            origin: image.origin.clone(),
             commit: wanted.commit.map(str::to_owned),
             pods: PodRelease::default(),
             asked: wanted.asked.map(str::to_owned),
         };
         // The pods that are there belong to the release that was put back, where one was.
         let previous = state.put_back.or(state.newest).and_then(|n| known.release(n));
+        // What is newly known of an image that runs already is no reason for new pods.
+        if let Some(same) = previous.filter(|previous| previous.data.image == data.image) {
+            data.origin.clone_from(&same.data.origin);
+        }
         data.pods = carried_pods(number, &data, previous, |data, pods| {
             let facts = Facts { image: &data.image(), pods, ..facts.clone() };
             self.workload.template(&data.spec, &facts, &valid)
@@ -274,7 +278,7 @@ impl<W: Workload> Rolling<'_, W> {
         write_ahead(self.acting, self.app, &release).await?;
         if let Some(began) = &mut self.status.release {
             began.image.clone_from(&release.data.image);
-            began.revision.clone_from(&release.data.revision);
+            began.built_from = release.data.origin.as_ref().map(status::built_from);
             began.step = ReleaseStep::PullImage;
         }
         self.end_pull(known, state).await?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use drover_crds::{ANNOTATION_RECONCILE_AT, ReleaseStep, RolloutStatus, WebApp, WebAppStatus};
 use drover_e2e::{
-    App, Controller, Environment, Hello, ImageRegistry, Manners, Namespace, Testbed, eventually, install, ready,
-    steadily,
+    App, Controller, Environment, Hello, ImageRegistry, Manners, Namespace, Testbed, eventually, finish, install,
+    ready, steadily,
 };
 use kube::api::{Patch, PatchParams};
 use rustix::process::Signal;
@@ -61,9 +61,7 @@ async fn a_moved_tag_is_rolled_out_and_a_broken_one_rolled_back_by_one_command()
     let bed = namespace.bed();
     let image = format!("{}/{}:prod", bed.registry(), namespace.name());
     let push = |version: &str, more: &[&str]| {
-        let variable = format!("VERSION={version}");
-        let label = format!("org.opencontainers.image.revision=revision-{version}");
-        bed.push_hello(&image, &[&["--env", &variable, "--label", &label], more].concat())
+        bed.push_hello(&image, &[&["--env", &format!("VERSION={version}")], more].concat())
     };
     let hello = |greeting: &str| {
         let hello = Hello::new("web", "1", &namespace.host()).of(&image);
@@ -81,16 +79,19 @@ async fn a_moved_tag_is_rolled_out_and_a_broken_one_rolled_back_by_one_command()
 
     // Nobody says a word: the registry is asked once a minute.
     let prober = app.probe();
-    let two = push("2", &[]);
+    let revision = format!("org.opencontainers.image.revision={first}");
+    let source = format!("org.opencontainers.image.source={}", repo.https().trim_end_matches(".git"));
+    let two = push("2", &["--label", &revision, "--label", &source]);
     let status = runs(&app, &two).await;
     let release = status.rollout.release.as_ref().expect("a release");
-    assert_eq!((release.number, release.revision.as_deref()), (2, Some("revision-2")));
+    let built_from = release.built_from.as_ref().expect("the image says so");
+    assert_eq!((release.number, &*built_from.revision, &built_from.git_is_at), (2, &*first, &None));
     assert_eq!(release.commit.as_deref(), Some(&*first), "no commit brought it");
     app.answers("/", "hello from version 2").await;
     let template = app.deployment().await.spec.and_then(|spec| spec.template.spec).expect("pods have a spec");
     let variables = template.containers[0].env.clone().unwrap_or_default();
     let revision = variables.iter().find(|variable| variable.name == "DROVER_IMAGE_REVISION");
-    assert_eq!(revision.and_then(|variable| variable.value.as_deref()), Some("revision-2"));
+    assert_eq!(revision.and_then(|variable| variable.value.as_deref()), Some(&*first));
 
     let broken = push("3", &["--env", "EXIT_CODE=1"]);
     look_now(&namespace, "broken").await;
@@ -108,6 +109,12 @@ async fn a_moved_tag_is_rolled_out_and_a_broken_one_rolled_back_by_one_command()
     let status = runs(&app, &two).await;
     assert_eq!(status.rollout.image.as_ref().and_then(|image| image.digest.as_deref()), Some(&*broken));
     assert!(is_held(&status.rollout), "{status:?}");
+    app.comes_to("says that git has gone on", |status| {
+        let built_from = status.rollout.release.as_ref().and_then(|release| release.built_from.as_ref());
+        let git_is_at = built_from.and_then(|built| built.git_is_at.as_deref());
+        if git_is_at == Some(&*second) { Ok(()) } else { Err(format!("{built_from:?}")) }
+    })
+    .await;
 
     // A second time goes one further back, a third has nowhere to go.
     let further = rollback(&namespace, &[]);
@@ -258,6 +265,23 @@ async fn a_hold_outlives_the_controller_and_an_unmoved_tag_begins_no_release() {
     assert_eq!(registry.asked(), asked, "it was asked although it wants to be left alone");
     drover.stop();
     namespace.bed().down();
+}
+
+/// What could never be followed is refused when it is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_tag_whose_registry_is_asked_can_be_followed() {
+    let namespace = Namespace::new("unfollowed").await;
+    let hello = Hello::new("web", "1", &namespace.host()).spec(FOLLOWED);
+    let by_digest = hello.clone().of(&format!("{}@sha256:{}", hello.image(), "0".repeat(64)));
+    for (app, said) in [
+        (by_digest, "the image is named by digest, which never moves"),
+        (hello.clone().spec("imagePullPolicy: Never"), "with imagePullPolicy Never no registry is asked"),
+    ] {
+        let mut kubectl = namespace.bed().program("kubectl");
+        kubectl.args(["--namespace", namespace.name(), "apply", "--dry-run=server", "-f", "-"]);
+        let refused = finish(&mut kubectl, &app.yaml());
+        assert!(refused.code != 0 && refused.stderr.contains(said), "{}", refused.said());
+    }
 }
 
 /// For an app that follows no tag the command says what to do instead.

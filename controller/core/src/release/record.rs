@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::reference;
-use crate::workload::pods::{Image, ImageUser, PodRelease};
+use crate::workload::pods::{Image, ImageUser, Origin, PodRelease};
 use crate::workload::{App, build};
 
 /// Everything that a release is made of; `S` is the spec of the app's kind.
@@ -21,9 +21,9 @@ pub struct ReleaseData<S> {
     pub image: String,
     /// The user that the image is made for.
     pub user: ImageUser,
-    /// The revision that the image's label says it was built from.
+    /// What the image says that it was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<String>,
+    pub origin: Option<Origin>,
     /// The commit that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -37,7 +37,7 @@ pub struct ReleaseData<S> {
 impl<S> ReleaseData<S> {
     /// Its image.
     pub fn image(&self) -> Image {
-        Image { reference: self.image.clone(), user: self.user.clone(), revision: self.revision.clone() }
+        Image { reference: self.image.clone(), user: self.user.clone(), origin: self.origin.clone() }
     }
 }
 

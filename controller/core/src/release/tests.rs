@@ -30,7 +30,7 @@ fn data(spec: WebAppSpec, image: &str) -> ReleaseData<WebAppSpec> {
         spec,
         image: image.to_owned(),
         user: ImageUser::Known("33".into()),
-        revision: None,
+        origin: None,
         commit: Some("c2".into()),
         pods: PodRelease { number: 1, commit: Some("c1".into()) },
         asked: None,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use drover_core::render::Object;
 use drover_core::workload::build::{self, PullTarget};
-use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking};
+use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, Origin, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_core::workload::{App, Invalid};
@@ -53,7 +53,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
     let image = Image {
         reference: format!("{}{digest}", app.spec.pod.image),
         user: assumed.user.clone().map_or(ImageUser::Unknown, ImageUser::Known),
-        revision: assumed.revision.clone(),
+        origin: assumed.revision.clone().map(|revision| Origin { revision, repository: None }),
     };
     let claim = |c: &AssumedClaim| LiveClaim {
         storage: c.storage.clone(),

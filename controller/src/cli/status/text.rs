@@ -134,6 +134,11 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
         following(text, image, indent, now);
     }
     if let Some(release) = &app.release {
+        if let Some((revision, at)) =
+            release.built_from.as_ref().and_then(|b| Some((&b.revision, b.git_is_at.as_ref()?)))
+        {
+            let _ = writeln!(text, "{indent}    built from {}, git is at {}", commit(revision, None), commit(at, None));
+        }
         if let Some(since) = &release.unavailable_since {
             let _ = writeln!(text, "{indent}    nothing serves, for {} now", age(now, since));
         } else if let Some(seconds) = release.unavailable_seconds.filter(|seconds| *seconds > 0) {
@@ -463,7 +468,8 @@ mod tests {
             json!({
                 "observedGeneration": 1,
                 "conditions": conditions("True", None, "Live", "Release 5 is live: 2 of 2 pods ready"),
-                "release": {"number": 5, "image": "example/hello:prod@sha256:1", "step": "Live"},
+                "release": {"number": 5, "image": "example/hello:prod@sha256:1", "step": "Live",
+                    "builtFrom": {"revision": "1a2b3c4d5e6f7890", "gitIsAt": "4d5e6f78901234567890"}},
                 "replicas": {"desired": 2, "ready": 2, "updated": 2, "summary": "2/2"},
                 "image": {
                     "tag": "prod", "digest": "sha256:2", "since": "2026-11-21T10:00:00Z", "lastSeen": "2026-11-21T11:45:00Z",
@@ -476,6 +482,7 @@ mod tests {
         ✓ WebApp shop/hello  ready  release 5  2/2 pods
             the image of release 3 is held
             the tag prod, seen 15m ago: ImageNotFound: the image example/hello:prod is not there
+            built from 1a2b3c4d5e6f, git is at 4d5e6f789012
         ");
     }
 

@@ -45,7 +45,7 @@ use crate::turn::{self, Draft, Gone, It, Kind, TURN};
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
     let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
     let identity = App { kind: OwnerKind::WebApp, namespace, name: app.name_any(), uid: app.uid() };
-    let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown, revision: None };
+    let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown, origin: None };
     let pods = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
     let facts = Facts {
         image: &image,
@@ -150,6 +150,11 @@ impl Kind for WebApps {
             Way::Limited(Shortfall { reason, sentence }) => {
                 condition::set(conditions, condition::EXPOSE_LIMITED, "True", reason, &sentence, it.generation(), &now);
             }
+        }
+        let release = draft.status.rollout.release.as_ref();
+        let has_origin = release.is_some_and(|release| release.built_from.is_some());
+        if let Some(applied) = has_origin.then(|| it.applied_by()).flatten() {
+            status::compare(&mut draft.status.rollout, &applied);
         }
         let url = applied.map_or_else(|| draft.status.url.clone(), |app| app.url());
         status::address(&mut draft.status.url, url, &outcome);

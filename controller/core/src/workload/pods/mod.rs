@@ -2,6 +2,7 @@
 
 mod identity;
 mod jobs;
+mod origin;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use super::{App, Invalid};
 
 pub use identity::{Identity, ImageUser};
 pub use jobs::{Times, ValidatedJob};
+pub use origin::{Applied, Origin};
 pub use volumes::{Access, LiveClaim, Shrinking, SyncedFiles, ValidatedClaim, ValidatedVolume, VolumeSource};
 
 /// The image of a release.
@@ -21,8 +23,8 @@ pub struct Image {
     pub reference: String,
     /// The user that it runs as.
     pub user: ImageUser,
-    /// The revision that its label says it was built from.
-    pub revision: Option<String>,
+    /// What its labels say that it was built from.
+    pub origin: Option<Origin>,
 }
 
 /// The release that last changed the pods: a release that changes only a route leaves them alone.
@@ -105,7 +107,7 @@ impl Pods {
         Ok(Self {
             app: app.clone(),
             image: facts.image.reference.clone(),
-            image_revision: facts.image.revision.clone(),
+            image_revision: facts.image.origin.as_ref().map(|origin| origin.revision.clone()),
             pull_policy: spec.image_pull_policy,
             pull_secrets: spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
             identity,
