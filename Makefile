@@ -38,7 +38,9 @@ fuzz: setup ## throw made-up input at every parser, 10 minutes each; FUZZ_SECOND
 
 bench: setup ## measure the release build on a control plane, and print a table; ONLY=install, apps, failing or sync for a part
 	@cargo build --quiet --release --locked --workspace --bin drover --bin drover-errands --bin bench
-	@DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover $(CARGO_TARGET_DIR)/release/bench $(ONLY)
+	@case "$(ONLY)" in '' | sync) $(cluster) build versitygw rclone || true ;; esac
+	@PATH="$${TESTBED_BIN:-$(HOME)/.cache/drover/testbed/bin}:$$PATH" DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover \
+	  $(CARGO_TARGET_DIR)/release/bench $(ONLY)
 
 docs: setup ## write the generated files anew: definitions, plain install, reference
 	@$(cluster) build

@@ -73,7 +73,7 @@ async fn controller(options: Controller, global: &Global, connect: run::Connect)
         allow_http_git: options.allow_http_git,
         insecure_registries: options.insecure_registries,
         registry_mirrors: options.registry_mirrors,
-        errands: ErrandImage { reference: options.errand_image, pull_secrets: options.errand_pull_secrets },
+        errands: ErrandImage { reference: options.errand_image, pull_secrets: options.errand_pull_credentials },
         ingress_controllers: options.ingress_controllers,
         concurrency: options.concurrency.get(),
         resync: options.resync.into(),

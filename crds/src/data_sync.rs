@@ -234,6 +234,10 @@ pub struct DataSyncStatus {
     /// The sync that runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<RunningSync>,
+    /// The Jobs that have ended and whose results are in here, as long as they are there, at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub noted: Vec<String>,
     /// The last sync that the spec or a person asked for and that has run: it is not run again for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,

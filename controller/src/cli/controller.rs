@@ -59,8 +59,8 @@ pub struct Controller {
     #[arg(long, value_name = "IMAGE", default_value = concat!("drover:", env!("CARGO_PKG_VERSION")))]
     pub errand_image: String,
     /// A Secret of the namespaces concerned with which that image is pulled; may be given several times.
-    #[arg(long = "errand-pull-secret", value_name = "NAME")]
-    pub errand_pull_secrets: Vec<String>,
+    #[arg(long = "errand-pull-credential", value_name = "NAME")]
+    pub errand_pull_credentials: Vec<String>,
     /// What an ingress controller lets through, as CONTROLLER,timeout=DURATION,maxBodySize=SIZE, where CONTROLLER is what
     /// `kubectl get ingressclass` shows; may be given several times.
     #[arg(long = "ingress-controller", value_name = "CONTROLLER,LIMITS")]

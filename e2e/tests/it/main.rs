@@ -11,6 +11,7 @@ mod git;
 mod git_faults;
 mod image;
 mod isolation;
+mod jacow;
 mod jobs;
 mod leadership;
 mod quickstart;

@@ -32,7 +32,7 @@ const START_DEADLINE: i64 = 600;
 /// Seconds beyond the order's own time after which Kubernetes ends a Job.
 const DEADLINE_ALLOWANCE: i64 = 60;
 /// Seconds for which a Job that drover made stays when it has ended, for people to look at.
-const STAYS: i32 = 86_400;
+const STAYS: i32 = 3600;
 
 /// What errands run from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -20,31 +20,37 @@ pub const LAST_SYNC_FAILED: &str = "LastSyncFailed";
 /// How often the pod of a sync that runs is looked at: what keeps it from starting is no event of its Job's.
 const LOOK: Duration = Duration::from_secs(15);
 
-/// Notes what the Jobs say that ended since, in the order in which they did, and which one runs.
-pub fn note(status: &mut DataSyncStatus, runs: &[Run]) {
+/// How many Jobs are remembered whose results were noted, and for how many seconds a result may come later than one that ended after it.
+const NOTED: usize = 100;
+const LATE: i64 = 120;
+
+/// Notes what the Jobs say that ended since, in the order in which they did, and which one runs. `request` is what is asked for now: of
+/// Jobs that ended in the same second, which is as exactly as Kubernetes tells it, its is the last.
+pub fn note(status: &mut DataSyncStatus, runs: &[Run], request: Option<&str>) {
     let mut ended: Vec<(&Run, &End)> = runs.iter().filter_map(|run| Some((run, run.end.as_ref()?))).collect();
-    ended.sort_by(|(one, a), (other, b)| (a.at.0, &one.job).cmp(&(b.at.0, &other.job)));
-    let seen = seen(status);
-    for (run, end) in ended {
-        if seen.as_ref().is_none_or(|seen| (end.at.0, run.job.as_str()) > (seen.0.0, seen.1.as_str())) {
-            match &end.result {
-                Ok(result) => succeeded(status, run, end, result),
-                Err((reason, message)) => failed(status, run, end, reason, message),
-            }
+    let order = |run: &Run, end: &End| {
+        (end.at.0, run.since.as_ref().map(|since| since.0), run.asked.is_some() && run.asked.as_deref() == request)
+    };
+    ended.sort_by(|(one, a), (other, b)| (order(one, a), &one.job).cmp(&(order(other, b), &other.job)));
+    let good = status.last_sync.as_ref().and_then(|last| last.at.as_ref());
+    let newest =
+        good.into_iter().chain(status.failure.as_ref().and_then(|f| f.at.as_ref())).map(|at| at.0.as_second()).max();
+    for (run, end) in &ended {
+        let is_old = newest.is_some_and(|newest| end.at.0.as_second() < newest - LATE);
+        if is_old || status.noted.contains(&run.job) {
+            continue;
+        }
+        match &end.result {
+            Ok(result) => succeeded(status, run, end, result),
+            Err((reason, message)) => failed(status, run, end, reason, message),
         }
         if run.asked.is_some() {
             status.asked.clone_from(&run.asked);
         }
     }
+    status.noted = ended.iter().rev().take(NOTED).rev().map(|(run, _)| run.job.clone()).collect();
     let running = runs.iter().filter(|run| run.end.is_none()).max_by_key(|run| run.since.as_ref().map(|at| at.0));
     status.running = running.map(|run| RunningSync { job: run.job.clone(), since: run.since.clone() });
-}
-
-/// When the last sync ended that the status knows of, and its Job.
-fn seen(status: &DataSyncStatus) -> Option<(Time, String)> {
-    let good = status.last_sync.as_ref().and_then(|last| Some((last.at.clone()?, last.job.clone())));
-    let bad = status.failure.as_ref().and_then(|failure| Some((failure.at.clone()?, failure.job.clone())));
-    good.into_iter().chain(bad).max_by(|a, b| (a.0.0, &a.1).cmp(&(b.0.0, &b.1)))
 }
 
 fn succeeded(status: &mut DataSyncStatus, run: &Run, end: &End, result: &SyncResult) {

@@ -103,12 +103,12 @@ impl Kind for DataSyncs {
 
         let (status, now) = (&mut draft.status, it.now());
         let runs = jobs::runs(&it.acting, &app, now.0.as_second()).await?;
-        sync::note(status, &runs);
         let claim = it.cluster.index().live(&dereference::claim_key(&app, &claim_name)).map(|live| live.uid);
+        let asked = it.annotation(ANNOTATION_RECONCILE_AT);
+        let request = claim.map(|claim| Request::of(&valid, it.generation().unwrap_or_default(), &claim, asked));
+        sync::note(status, &runs, request.as_ref().map(|request| request.id.as_str()));
         let mut again = None;
-        if let Some(claim) = claim {
-            let asked = it.annotation(ANNOTATION_RECONCILE_AT);
-            let request = Request::of(&valid, it.generation().unwrap_or_default(), &claim, asked);
+        if let Some(request) = request {
             match due(&valid, request, status, status.running.is_some(), now.0.as_second()) {
                 Due::No => {}
                 Due::In(wait) => again = Some(wait),
