@@ -14,9 +14,9 @@ help: ## show this list
 setup: ## install what builds and tests need from the system's packages
 	@packaging/setup
 
-build: setup ## build the release binary, and say where it is
-	@cargo build --release --locked --workspace --bin drover
-	@echo "the release binary is $(CARGO_TARGET_DIR)/release/drover"
+build: setup ## build the release binaries, and say where they are
+	@cargo build --release --locked --workspace --bin drover --bin drover-errands
+	@echo "the release binaries are drover and drover-errands in $(CARGO_TARGET_DIR)/release"
 
 image: build ## make the release image, as an archive that docker, ctr and kind load
 	@packaging/image
@@ -36,9 +36,11 @@ soak: setup ## run the long campaigns of faults, which print their figures; ONLY
 fuzz: setup ## throw made-up input at every parser, 10 minutes each; FUZZ_SECONDS=60 for less, ONLY=name for one
 	@fuzz/run $(ONLY)
 
-bench: setup ## measure the release build on a control plane, and print a table; ONLY=install, apps or failing for a part
-	@cargo build --quiet --release --locked --workspace --bin drover --bin bench
-	@DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover $(CARGO_TARGET_DIR)/release/bench $(ONLY)
+bench: setup ## measure the release build on a control plane, and print a table; ONLY=install, apps, failing or sync for a part
+	@cargo build --quiet --release --locked --workspace --bin drover --bin drover-errands --bin bench
+	@case "$(ONLY)" in '' | sync) $(cluster) build versitygw rclone || true ;; esac
+	@PATH="$${TESTBED_BIN:-$(HOME)/.cache/drover/testbed/bin}:$$PATH" DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover \
+	  $(CARGO_TARGET_DIR)/release/bench $(ONLY)
 
 docs: setup ## write the generated files anew: definitions, plain install, reference
 	@$(cluster) build

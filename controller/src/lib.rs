@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cluster;
 pub mod driver;
 pub mod git;
+pub mod interest;
 pub mod metrics;
 pub mod owned;
 pub mod program;

@@ -3,10 +3,12 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use clap::Parser as _;
+use drover_core::sync::ErrandImage;
+use tracing_subscriber::EnvFilter;
+
 use crate::cli::{self, Cli, Command, Controller, Global, LogFormat, Work};
 use crate::{clock, git, run};
-use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
 
 /// Runs what the command line asks for. `connect` makes the controller's client, and `read` tells the time.
 pub fn main(connect: run::Connect, read: clock::Read) -> ExitCode {
@@ -71,6 +73,8 @@ async fn controller(options: Controller, global: &Global, connect: run::Connect)
         allow_http_git: options.allow_http_git,
         insecure_registries: options.insecure_registries,
         registry_mirrors: options.registry_mirrors,
+        errands: ErrandImage { reference: options.errand_image, pull_secrets: options.errand_pull_credentials },
+        ingress_controllers: options.ingress_controllers,
         concurrency: options.concurrency.get(),
         resync: options.resync.into(),
         leader_election: !options.no_leader_election,

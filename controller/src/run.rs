@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use drover_core::sync::ErrandImage;
+use drover_core::workload::exposure::Allowance;
 use drover_crds::Key;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +19,8 @@ use tokio::task::JoinHandle;
 use crate::cluster::lease::{Election, Ended, Leadership, Loss, Role};
 use crate::cluster::{self, Cluster, client, crds, inventory::Inventories};
 use crate::git::{self, Repositories};
+use crate::interest::Interest;
+use crate::reconcile::data_sync::DataSyncs;
 use crate::reconcile::environment::{self, Environments};
 use crate::reconcile::web_app::WebApps;
 use crate::registry::{self, Registry};
@@ -50,6 +54,10 @@ pub struct Options {
     pub insecure_registries: Vec<String>,
     /// What is asked in place of a registry.
     pub registry_mirrors: Vec<registry::Mirror>,
+    /// What the Jobs of errands run from.
+    pub errands: ErrandImage,
+    /// What ingress controllers let through.
+    pub ingress_controllers: Vec<Allowance>,
     /// Reconciles of one kind at the same time.
     pub concurrency: usize,
     /// How often each watch lists anew.
@@ -200,7 +208,8 @@ async fn lead(
     let inventories = again("the inventories", || Inventories::load(client.clone(), &options.namespace)).await;
     let inventories = Arc::new(inventories);
     let (tell_owner, mut owners_told) = mpsc::unbounded_channel();
-    let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner);
+    let interest = Interest::new(tell_owner.clone());
+    let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner.clone());
     let cluster = shared.get_or_init(|| cluster);
     let settings = registry::Settings {
         insecure: options.insecure_registries.clone(),
@@ -209,9 +218,11 @@ async fn lead(
     };
     let (images_known, mut images) = mpsc::unbounded_channel();
     let registry = Registry::new(settings, images_known)?;
-    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped);
+    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
     let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
-    let web_apps = kinds.register(WebApps::new(registry, inventories));
+    let allowances = options.ingress_controllers.clone();
+    let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), interest.clone(), allowances));
+    kinds.register(DataSyncs::new(options.errands.clone(), inventories, interest));
     let mut running = kinds.run();
     loop {
         tokio::select! {

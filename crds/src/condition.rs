@@ -13,6 +13,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// Drift is seen by events; `False` where drover may not watch a kind and says so.
 pub const DRIFT_WATCH: &str = "DriftWatch";
+/// Something on the way to a WebApp cuts requests that it would take; absent where nothing does, or nobody asked.
+pub const EXPOSE_LIMITED: &str = "ExposeLimited";
 
 /// The reason of an Environment that is applied, where the first object of `status.failures` keeps it from being ready.
 pub const UNHEALTHY: &str = "Unhealthy";

@@ -4,6 +4,7 @@
 //! or write drover's objects.
 
 pub mod condition;
+mod data_sync;
 mod duration;
 mod environment;
 mod names;
@@ -13,6 +14,7 @@ mod reference;
 mod status;
 mod web_app;
 
+pub use data_sync::*;
 pub use duration::Duration;
 pub use environment::*;
 pub use names::*;
@@ -37,6 +39,7 @@ impl OwnerKind {
         match self {
             Self::Environment => Environment::crd(),
             Self::WebApp => WebApp::crd(),
+            Self::DataSync => DataSync::crd(),
         }
     }
 
@@ -45,6 +48,7 @@ impl OwnerKind {
         match self {
             Self::Environment => ApiResource::erase::<Environment>(&()),
             Self::WebApp => ApiResource::erase::<WebApp>(&()),
+            Self::DataSync => ApiResource::erase::<DataSync>(&()),
         }
     }
 }

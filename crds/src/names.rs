@@ -38,6 +38,25 @@ pub const LABEL_COMPONENT: &str = "drover.dev/component";
 /// The value of [`LABEL_COMPONENT`] on the web server's own pods.
 pub const COMPONENT_WEB: &str = "web";
 
+/// The value of [`LABEL_COMPONENT`] on the Jobs that sync a `DataSync`, and on their pods.
+pub const COMPONENT_SYNC: &str = "sync";
+
+/// Label on pods that share claims which the pods of one node hold: such pods are all on the node where the first of them in the
+/// namespace is.
+pub const LABEL_ONE_NODE: &str = "drover.dev/one-node";
+
+/// The value of [`LABEL_ONE_NODE`].
+pub const SHARED_CLAIMS: &str = "shared-claims";
+
+/// The value of [`LABEL_COMPONENT`] on the pods of jobs.
+pub const COMPONENT_JOB: &str = "job";
+
+/// Label on the pods of a job: the job's name; on those of a command that a person gave, [`BY_HAND`].
+pub const LABEL_JOB: &str = "drover.dev/job";
+
+/// What a command is called that a person has run in place of a job.
+pub const BY_HAND: &str = "run";
+
 /// Label on the pods of a `WebApp`: the number of the release that last changed them.
 pub const LABEL_RELEASE: &str = "drover.dev/release";
 
@@ -80,8 +99,14 @@ pub const ANNOTATION_CONFIRM_PRUNE: &str = "drover.dev/confirm-prune";
 /// Annotation that asks for a reconcile now; any new value counts. Written by `drover` and by people.
 pub const ANNOTATION_RECONCILE_AT: &str = "drover.dev/reconcile-at";
 
+/// Annotation on a Job that syncs a `DataSync` because its spec or a person asked: which request it is for.
+pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
+
 /// Annotation on a `WebApp` that asks for new pods of the same release; any new value counts.
 pub const ANNOTATION_RESTARTED_AT: &str = "drover.dev/restarted-at";
+
+/// Annotation on an app that follows a tag, written by `drover rollback`: the image that it keeps while the tag points to a bad one.
+pub const ANNOTATION_HOLD_IMAGE: &str = "drover.dev/hold-image";
 
 /// Annotation on an inventory: what the deletion of its owner means.
 pub const ANNOTATION_DELETION_POLICY: &str = "drover.dev/deletion-policy";
@@ -118,16 +143,30 @@ const MANAGER_PREFIX: &str = "drover-";
 /// assert_ne!(bounded_name(&long), bounded_name(&"a".repeat(81)));
 /// ```
 pub fn bounded_name(name: &str) -> String {
-    if name.len() <= MAX_LABEL {
+    cut(name, MAX_LABEL)
+}
+
+/// The same for the name of a `CronJob`, or of a `Job` that others are made from: Kubernetes adds up to eleven bytes to it.
+pub fn bounded_cron_name(name: &str) -> String {
+    cut(name, MAX_LABEL - 11)
+}
+
+fn cut(name: &str, most: usize) -> String {
+    if name.len() <= most {
         return name.to_owned();
     }
     let digest = hex::encode(Sha256::digest(name.as_bytes()));
-    let mut keep = MAX_LABEL - CUT_DIGITS - 1;
+    let mut keep = most - CUT_DIGITS - 1;
     while !name.is_char_boundary(keep) {
         keep -= 1;
     }
     let head = name[..keep].trim_end_matches(['-', '.', '_']);
     format!("{head}-{}", &digest[..CUT_DIGITS])
+}
+
+/// The name of the claim that a `DataSync` keeps its files on, and of what else stands around it. Its own name is short enough.
+pub fn synced_claim(name: &str) -> String {
+    format!("{name}-sync")
 }
 
 /// Whether a name may be one that [`bounded_name`] cut. What it keeps of one can be short: it ends before a run of dashes.
@@ -171,6 +210,8 @@ pub enum OwnerKind {
     Environment,
     /// A `WebApp`: the object is one of its children.
     WebApp,
+    /// A `DataSync`: the object is its volume, or what keeps that filled.
+    DataSync,
 }
 
 /// What the names of a kind are.
@@ -184,7 +225,7 @@ struct Names {
 
 impl OwnerKind {
     /// All kinds, in the order in which they are documented.
-    pub const ALL: [Self; 2] = [Self::Environment, Self::WebApp];
+    pub const ALL: [Self; 3] = [Self::Environment, Self::WebApp, Self::DataSync];
 
     const fn names(self) -> Names {
         match self {
@@ -195,6 +236,9 @@ impl OwnerKind {
                 annotation: "drover.dev/environment",
             },
             Self::WebApp => Names { kind: "WebApp", plural: "webapps", short: "app", annotation: "drover.dev/web-app" },
+            Self::DataSync => {
+                Names { kind: "DataSync", plural: "datasyncs", short: "sync", annotation: "drover.dev/data-sync" }
+            }
         }
     }
 

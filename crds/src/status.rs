@@ -19,10 +19,63 @@ pub struct RolloutStatus {
     /// Pods of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<ReplicasStatus>,
+    /// Where the image's tag points, when that is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageStatus>,
     /// The last 10 releases, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<ReleaseRecord>,
+}
+
+/// What an image was built from, by its labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BuiltFrom {
+    /// The revision: the image's label `org.opencontainers.image.revision`.
+    pub revision: String,
+    /// The repository: the image's label `org.opencontainers.image.source`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The commit of that repository which the Environment has applied, where the image was built from another one: most often its own
+    /// image is not built yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_is_at: Option<String>,
+}
+
+/// Where a tag points that is followed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageStatus {
+    /// The tag.
+    pub tag: String,
+    /// The digest that it points to, as far as drover has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Since when drover sees it point there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// When it was last seen to point there, while it cannot be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
+    /// Why it cannot be seen. The app runs on meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// What `drover rollback` chose in place of what the tag points to, until that is something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldStatus>,
+}
+
+/// An image that is held while its tag points to a bad one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldStatus {
+    /// The release whose image it is.
+    pub release: i64,
+    /// Its digest.
+    pub digest: String,
+    /// One sentence: what is held, why, and how it ends.
+    pub message: String,
 }
 
 /// The status of a kind that runs pods and brings them out in releases.
@@ -65,6 +118,9 @@ pub struct ReleaseStatus {
     pub replicas: Option<i32>,
     /// The image as it is run: with its digest where the registry told it.
     pub image: String,
+    /// What the image was built from, by its labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_from: Option<BuiltFrom>,
     /// The step that it is in, or in which it failed.
     pub step: ReleaseStep,
     /// When this release began.

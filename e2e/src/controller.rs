@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::binary::binary;
 use crate::command::{finish, run};
+use crate::errands;
 use crate::eventually::eventually;
 use crate::git_server::GitServer;
 use crate::http::{Response, get};
@@ -40,7 +42,10 @@ impl Controller {
             let bed = Testbed::shared();
             install(bed);
             // To who names no authority of its own the git server is as trustworthy as a host that everybody knows.
-            let controller = Self::on(bed).variable("SSL_CERT_FILE", GitServer::beside(bed).authority()).start();
+            let controller = Self::on(bed)
+                .variable("SSL_CERT_FILE", GitServer::beside(bed).authority())
+                .arguments(&["--errand-image", &errands::image(bed)])
+                .start();
             recent_log::is_at(controller.log.clone());
             controller
         });
@@ -261,34 +266,6 @@ impl Drop for Controller {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// The `drover` binary that is tested: `DROVER_BIN`, or what this workspace builds, brought up to date first.
-pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(given) = std::env::var_os("DROVER_BIN") {
-            return given.into();
-        }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--locked", "--workspace", "--bin", "drover"]).current_dir(repository());
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        // What cargo tells a test about its own package would have some dependencies built anew, now and at the next call.
-        let of_a_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_a_package)) {
-            build.env_remove(name);
-        }
-        run(&mut build);
-        // This program lies in the same target folder: PROFILE/deps/it-… for a test, PROFILE/bench for a program.
-        let here = std::env::current_exe().expect("a running program has a path");
-        here.ancestors()
-            .map(|folder| folder.join("drover"))
-            .find(|candidate| candidate.is_file())
-            .expect("cargo has just built the binary beside this program")
-    })
 }
 
 /// Brings drover's resource definitions and the rights of its controller into the cluster, as the chart does, without the

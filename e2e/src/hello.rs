@@ -36,6 +36,13 @@ impl Hello {
         self
     }
 
+    /// The same app from another image.
+    #[must_use]
+    pub fn of(mut self, image: &str) -> Self {
+        image.clone_into(&mut self.image);
+        self
+    }
+
     /// Sets an environment variable: see the app for those that it reads.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -26,6 +26,11 @@ pub async fn get(address: &str, host: &str, path: &str) -> Result<Response, Stri
     exchange(address, &format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n")).await
 }
 
+/// `DELETE http://ADDRESS/PATH`.
+pub async fn delete(address: &str, path: &str) -> Result<Response, String> {
+    exchange(address, &format!("DELETE {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")).await
+}
+
 /// `POST` with the given headers and body.
 pub async fn post(address: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Response, String> {
     let mut request = format!("POST {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n", body.len());

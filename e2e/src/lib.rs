@@ -8,17 +8,22 @@
 #![allow(clippy::missing_panics_doc)]
 
 mod audit;
+mod binary;
 pub mod campaign;
 mod cheese;
 mod command;
 mod controller;
+mod data_server;
 mod environment;
+mod errands;
 mod eventually;
 pub mod fault;
+mod forward;
 mod git_repo;
 mod git_server;
 mod hello;
 mod http;
+mod image_registry;
 mod namespace;
 mod prober;
 mod quickstart;
@@ -31,15 +36,20 @@ mod tls_server;
 mod web_app;
 
 pub use audit::{Asked, Audit};
+pub use binary::binary;
 pub use cheese::Cheese;
 pub use command::{Finished, finish, run};
-pub use controller::{Controller, Start, binary, install};
+pub use controller::{Controller, Start, install};
+pub use data_server::DataServer;
 pub use environment::Environment;
+pub use errands::image as errand_image;
 pub use eventually::{eventually, steadily};
+pub use forward::Forward;
 pub use git_repo::{Commit, GitRepo};
 pub use git_server::GitServer;
 pub use hello::Hello;
-pub use http::{Response, get, post, signature};
+pub use http::{Response, delete, get, post, signature};
+pub use image_registry::{ImageRegistry, Manners};
 pub use namespace::Namespace;
 pub use prober::{Prober, Service};
 pub use quickstart::commands_of;

@@ -10,8 +10,9 @@ use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::binary::binary;
 use crate::command::{Finished, finish};
-use crate::controller::{Controller, binary};
+use crate::controller::Controller;
 use crate::git_repo::GitRepo;
 use crate::git_server::GitServer;
 use crate::testbed::Testbed;

@@ -93,6 +93,34 @@ impl Testbed {
         cluster(self.number(), &["load", &archive.display().to_string()]);
     }
 
+    /// Makes an image of the tests' web server with these options of the tool `image`, and pushes it as `name`, which leads to it from
+    /// now on. Its digest.
+    pub fn push_hello(&self, name: &str, options: &[&str]) -> String {
+        let program = format!("{}/hello:/hello", self.variable("TESTBED_BIN"));
+        let fixed = ["image", name, "--push", "--user", "65532:65532", "--entrypoint", "/hello"];
+        let told = cluster(self.number(), &[&fixed, options, &[&program]].concat());
+        told.trim().rsplit(' ').next().expect("name and digest").to_owned()
+    }
+
+    /// Makes an image of a Python program of `e2e/testbed/apps/`, whose files may be changed first, with these options of the tool
+    /// `image`, and pushes it as `name`. Its digest.
+    pub fn push_python(&self, name: &str, program: &str, change: impl Fn(&Path), options: &[&str]) -> String {
+        let folder = self.state().join(format!("python-{program}-{}", std::process::id()));
+        let from = repository().join("e2e/testbed/apps").join(program);
+        std::fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
+        for entry in std::fs::read_dir(from).expect("a program of the testbed") {
+            let path = entry.expect("an entry").path();
+            std::fs::copy(&path, folder.join(path.file_name().expect("a name"))).expect("it can be copied");
+        }
+        change(&folder);
+        let tool = repository().join("e2e/testbed/python-app");
+        let mut make = Command::new(tool);
+        make.arg(name).arg(&folder).arg("--push").args(options).env("TESTBED", self.number().to_string());
+        let told = run(&mut make);
+        let _ = std::fs::remove_dir_all(&folder);
+        told.trim().rsplit(' ').next().expect("name and digest").to_owned()
+    }
+
     /// Ends the cluster and removes all of it.
     pub fn down(&self) {
         cluster(self.number(), &["down"]);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use drover::registry::challenge::{Challenge, challenges, retry_after, token, token_address};
-use drover::registry::manifest::{Manifest, platform, read, user};
+use drover::registry::manifest::{Manifest, configuration, platform, read};
 use drover_fuzz::{assert_sentence, texts};
 use libfuzzer_sys::fuzz_target;
 
@@ -22,8 +22,12 @@ fuzz_target!(|data: &[u8]| {
         }
         Err(why) => assert_sentence(&why),
     }
-    match user(data) {
-        Ok(user) => assert!(user.is_none_or(|user| !user.is_empty() && user.len() <= data.len())),
+    match configuration(data) {
+        Ok(said) => {
+            assert!(said.user.is_none_or(|user| !user.is_empty() && user.len() <= data.len()));
+            let plain = |revision: &str| revision.len() <= 128 && !revision.contains(['$', ' ']);
+            assert!(said.origin.is_none_or(|origin| plain(&origin.revision)));
+        }
         Err(why) => assert_sentence(&why),
     }
     if let Some(token) = token(data) {

@@ -3,12 +3,16 @@
 //!
 //! Pure: the same input gives the same output, and time is a value. `Cargo.toml` names no client, no runtime and no git.
 
+pub mod address;
 pub mod branch;
+pub mod errand;
 pub mod health;
 pub mod mask;
 pub mod news;
 pub mod plan;
 pub mod release;
 pub mod render;
+pub mod schedule;
+pub mod sync;
 pub mod trouble;
 pub mod workload;

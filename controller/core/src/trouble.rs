@@ -35,6 +35,8 @@ pub enum Mend {
     Time,
     /// Others being done: nothing is wrong.
     Turn,
+    /// Another of drover's objects, of whose changes drover is told: nothing is wrong.
+    Others,
     /// drover's own sight, which it gets in a moment: nothing is known yet, so nothing is said.
     Sight,
 }

@@ -14,8 +14,14 @@ use super::session::Session;
 use super::{Error, api};
 use crate::cluster::Refusal;
 
-/// Sets an annotation of an object in the session's namespace; the object as it is then.
-pub async fn annotate<K>(session: &Session, kind: OwnerKind, name: &str, key: &str, value: &str) -> Result<K, Error>
+/// Sets an annotation of an object in the session's namespace, or with `None` removes it; the object as it is then.
+pub async fn annotate<K>(
+    session: &Session,
+    kind: OwnerKind,
+    name: &str,
+    key: &str,
+    value: Option<&str>,
+) -> Result<K, Error>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
@@ -24,14 +30,30 @@ where
     let params = PatchParams { field_manager: Some(CLI_MANAGER.to_owned()), ..PatchParams::default() };
     let action = format!("annotate {kind} {}/{name}", session.namespace());
     let request = async { Ok(objects.patch(name, &params, &patch).await) };
-    match session.ask(&action, request).await? {
+    let answer = session.ask(&action, request).await?;
+    found(session, kind, name, &action, answer).await
+}
+
+/// The object that was asked for by that name, or why there is none.
+pub async fn found<K>(
+    session: &Session,
+    kind: OwnerKind,
+    name: &str,
+    action: &str,
+    answer: kube::Result<K>,
+) -> Result<K, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    match answer {
         Ok(object) => Ok(object),
         Err(kube::Error::Api(status))
             if Refusal::of(&status) == Some(Refusal::NotFound) && !api::is_unknown_kind(&status) =>
         {
+            let objects: Api<K> = Api::namespaced(session.client(), session.namespace());
             Err(not_found(session, &objects, kind, name).await)
         }
-        Err(error) => Err(session.explain(&error, &action)),
+        Err(error) => Err(session.explain(&error, action)),
     }
 }
 

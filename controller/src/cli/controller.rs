@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use drover_core::workload::exposure::Allowance;
 
 use crate::registry::Mirror;
 
@@ -54,6 +55,16 @@ pub struct Controller {
     /// What is asked in place of a registry, as REGISTRY=ADDRESS, where the nodes have such a mirror too; may be given several times.
     #[arg(long = "registry-mirror", value_name = "REGISTRY=ADDRESS")]
     pub registry_mirrors: Vec<Mirror>,
+    /// The image from which the Jobs of a DataSync run, which has the program drover-errands; set by the chart to drover's own.
+    #[arg(long, value_name = "IMAGE", default_value = concat!("drover:", env!("CARGO_PKG_VERSION")))]
+    pub errand_image: String,
+    /// A Secret of the namespaces concerned with which that image is pulled; may be given several times.
+    #[arg(long = "errand-pull-credential", value_name = "NAME")]
+    pub errand_pull_credentials: Vec<String>,
+    /// What an ingress controller lets through, as CONTROLLER,timeout=DURATION,maxBodySize=SIZE, where CONTROLLER is what
+    /// `kubectl get ingressclass` shows; may be given several times.
+    #[arg(long = "ingress-controller", value_name = "CONTROLLER,LIMITS")]
+    pub ingress_controllers: Vec<Allowance>,
     /// How many objects are worked on at once.
     #[arg(long, value_name = "N", default_value = "16")]
     pub concurrency: NonZeroUsize,

@@ -115,6 +115,14 @@ pub enum Error {
         /// The API server's sentence.
         detail: String,
     },
+    /// What a person had run has no exit code.
+    #[error("{what} did not come to an end of its own: {why}")]
+    CutShort {
+        /// What.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// A file or a stream.
     #[error("{what} cannot be {done}: {source}")]
     Io {
@@ -125,10 +133,10 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A file that a person named holds something else.
+    /// A file or an object that a person named is another than the command can use.
     #[error("{what} {problem}")]
     BadInput {
-        /// Which file or stream.
+        /// Which file, stream or object.
         what: String,
         /// What is wrong with it.
         problem: String,
@@ -184,7 +192,7 @@ impl Error {
             )),
             Self::NotOurs { object } => Some(format!("look at {object} and remove it yourself if nobody needs it")),
             Self::Outdated { path, .. } => Some(format!("write it anew with `drover crds > {}`", path.display())),
-            Self::Refused { .. } | Self::Io { .. } | Self::Findings { .. } => None,
+            Self::Refused { .. } | Self::CutShort { .. } | Self::Io { .. } | Self::Findings { .. } => None,
         }
     }
 

@@ -21,9 +21,12 @@ mod output;
 mod reconcile;
 mod render;
 mod restart;
+mod rollback;
 mod rollout;
+mod run;
 mod session;
 mod status;
+mod sync;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -43,7 +46,8 @@ const EXIT_CODES: &str = "Exit codes:\n  \
     0  done\n  \
     1  an error; one sentence on standard error says which\n  \
     2  the command line is wrong\n  \
-    3  what was looked at is not ready, failed, or has findings (status, init, restart, render)";
+    3  what was looked at is not ready, failed, or has findings (status, init, restart, rollback, render)\n  \
+     *  `drover run` ends with the code of what it ran, and with 130 after Ctrl-C";
 
 /// drover: what a team pushes to a branch becomes a running system on Kubernetes.
 #[derive(Debug, Parser)]
@@ -68,10 +72,16 @@ pub enum Command {
     Status(status::Status),
     /// Show the logs of a WebApp's pods, crashed ones included.
     Logs(logs::Logs),
+    /// Run a job of a WebApp, or a command, in a pod of its own.
+    Run(run::Run),
     /// Replace the pods of a WebApp by new ones of the same release.
     Restart(restart::Restart),
+    /// Bring a WebApp that follows a tag back to its last good image.
+    Rollback(rollback::Rollback),
     /// Look at the git repository of an Environment now.
     Reconcile(reconcile::Reconcile),
+    /// Bring the files of a DataSync up to date now.
+    Sync(sync::Sync),
     /// Print what the controller would apply from a folder, without a cluster.
     Render(render::Render),
     /// Print the custom resource definitions, for `kubectl apply -f -`.
@@ -107,6 +117,8 @@ pub enum Verdict {
     Good,
     /// The command did its work, and what it looked at is not as it should be.
     NotReady,
+    /// What was run ended with this code.
+    Ended(u8),
 }
 
 /// Does what a person asked for and prints any failure. `Controller` and `Child` are not commands of a person: `main`
@@ -117,8 +129,11 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Allow(command) => allow::run(command, global).await,
         Command::Status(command) => status::run(command, global).await,
         Command::Logs(command) => logs::run(command, global).await,
+        Command::Run(command) => Box::pin(run::run(command, global)).await,
         Command::Restart(command) => restart::run(command, global).await,
+        Command::Rollback(command) => rollback::run(command, global).await,
         Command::Reconcile(command) => reconcile::run(command, global).await,
+        Command::Sync(command) => sync::run(command, global).await,
         Command::Render(command) => render::run(&command, global),
         Command::Crds(command) => crds::run(&command, global),
         Command::Completions(command) => completions::run(&command),
@@ -129,6 +144,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
     };
     match done {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Ended(code)) => ExitCode::from(code),
         Ok(Verdict::NotReady) => ExitCode::from(error::EXIT_NOT_READY),
         Err(error) => report(&error),
     }

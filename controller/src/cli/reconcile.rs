@@ -22,7 +22,7 @@ pub async fn run(command: Reconcile, global: &Global) -> Result<Verdict, Error> 
         OwnerKind::Environment,
         &command.name,
         ANNOTATION_RECONCILE_AT,
-        &time::stamp(time::now()),
+        Some(&time::stamp(time::now())),
     )
     .await?;
     output::print(&format!(

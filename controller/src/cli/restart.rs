@@ -31,7 +31,7 @@ pub async fn run(command: Restart, global: &Global) -> Result<Verdict, Error> {
     let session = Session::open(&global.target).await?;
     let stamp = time::stamp(time::now());
     let app: WebApp =
-        annotate::annotate(&session, OwnerKind::WebApp, &command.name, ANNOTATION_RESTARTED_AT, &stamp).await?;
+        annotate::annotate(&session, OwnerKind::WebApp, &command.name, ANNOTATION_RESTARTED_AT, Some(&stamp)).await?;
     let id = format!("{}/{}", session.namespace(), app.name_any());
     if command.no_wait {
         output::print(&format!("WebApp {id} is asked to restart; `drover status` shows how it gets on.\n"))?;

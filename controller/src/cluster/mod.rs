@@ -5,6 +5,7 @@
 
 mod apply;
 mod autoscalers;
+mod classes;
 pub mod client;
 mod contests;
 pub mod crds;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 pub use apply::Acting;
 pub use autoscalers::AUTOSCALER;
+pub use classes::ingress_class;
 pub use error::{ApiError, namespace_ends};
 pub use gate::{Connection, connect, connection};
 pub use index::{GroupKind, Index, Live};
@@ -40,12 +42,12 @@ pub use restart::Restarts;
 pub use status::{current_uid, definition, is_gone, namespace_is_going, patch_status, read_status};
 pub use watch::Sight;
 
-use drover_crds::{Environment, Owner, OwnerKind, WebApp};
+use drover_crds::{Owner, OwnerKind};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ListParams, ObjectMeta, PostParams};
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
+use kube::core::DynamicObject;
+use kube::{Api, Client};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -123,12 +125,15 @@ impl Cluster {
         self.shared.watches.ensure(kind, owner)
     }
 
-    /// Whether an Environment or WebApp with that owner label exists. Asked of the API server, because a label can be cut and
+    /// Whether an object of drover's with that owner label exists. Asked of the API server, because a label can be cut and
     /// so cannot be read back; only needed when an object's owner may have been deleted.
     pub async fn owner_exists(&self, label: &str) -> Result<bool, kube::Error> {
-        let environments = labels_of::<Environment>(&self.client, OwnerKind::Environment).await?;
-        let apps = labels_of::<WebApp>(&self.client, OwnerKind::WebApp).await?;
-        Ok(environments.contains(label) || apps.contains(label))
+        for kind in OwnerKind::ALL {
+            if labels_of(&self.client, kind).await?.contains(label) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The kinds that the cluster serves.
@@ -137,11 +142,8 @@ impl Cluster {
     }
 }
 
-async fn labels_of<K>(client: &Client, kind: OwnerKind) -> Result<HashSet<String>, kube::Error>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let api: Api<K> = Api::all(client.clone());
+async fn labels_of(client: &Client, kind: OwnerKind) -> Result<HashSet<String>, kube::Error> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind.api_resource());
     let mut params = ListParams::default().limit(500);
     let mut labels = HashSet::new();
     loop {

@@ -5,6 +5,7 @@
 
 mod carry;
 mod deletion;
+mod foreign;
 mod parent;
 mod sight;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use drover_crds::Owner;
 
 pub use carry::{Carried, Party};
 pub use deletion::{Estate, Unfinished, clean_up};
+pub use foreign::ApplyError;
 pub use parent::Parent;
 pub use sight::Sights;
 

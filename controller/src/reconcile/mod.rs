@@ -1,5 +1,6 @@
 //! One folder per kind, each with what it does in a [turn](crate::turn). Each reconcile is read in the order in which it happens: dereference → validate → build → apply →
 //! status. What decides is pure; what does is thin.
 
+pub mod data_sync;
 pub mod environment;
 pub mod web_app;

@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn the_oldest_answer_goes_first() {
         let mut cache = Cache::default();
-        let answer = Resolved { reference: String::new(), digest: String::new(), user: None };
+        let answer = Resolved { reference: String::new(), digest: String::new(), user: None, origin: None };
         for i in 0..=KEPT {
             cache.put(i, answer.clone());
         }

@@ -90,6 +90,14 @@ impl Error {
         matches!(self, Self::Invalid { .. } | Self::Refused { .. })
     }
 
+    /// The same without a time, which would be another one each time.
+    pub(super) fn timeless(self) -> Self {
+        match self {
+            Self::RateLimited { image, registry, .. } => Self::RateLimited { image, registry, retry_after: None },
+            other => other,
+        }
+    }
+
     /// One word for conditions.
     pub fn label(&self) -> &'static str {
         match self {

@@ -41,10 +41,13 @@ pub(super) struct Lookups {
     /// What each asker asked last, and the word by which a person asked for it.
     asked: HashMap<Key, (Question, Option<String>)>,
     waiting: VecDeque<Question>,
-    places: Places,
-    /// Registries that want to be left alone, by credentials: limits are counted per user.
-    limited: HashMap<(String, String), Instant>,
+    pub(super) places: Places,
+    /// Registries that want to be left alone.
+    limited: HashMap<At, Instant>,
 }
+
+/// A registry, and who drover is for it: limits are counted per user.
+pub(super) type At = (String, String);
 
 /// One question.
 struct Lookup {
@@ -117,7 +120,7 @@ impl Lookups {
             }
             Standing::Waiting | Standing::Running => {}
         }
-        if let Some(until) = self.limited.get(&question.at()).copied().filter(|until| now < *until) {
+        if let Some(until) = self.limited(&question.at(), now) {
             self.leave_alone(question, until, now);
         }
         let Some(lookup) = self.questions.get(question) else { return Answer::Asking { before: None } };
@@ -182,8 +185,7 @@ impl Lookups {
                 lookup.failed = Some((error, again));
                 lookup.standing = Standing::Failed;
                 if is_limited {
-                    self.limited.insert(question.at(), again);
-                    told.extend(self.leave_all_alone(question, again, now));
+                    told.extend(self.limit(&question.at(), again, now));
                 }
             }
         }
@@ -193,9 +195,15 @@ impl Lookups {
         told
     }
 
-    /// The registry of `question` is asked nothing with these credentials until then. Returns who waited.
-    fn leave_all_alone(&mut self, question: &Question, until: Instant, now: Instant) -> BTreeSet<Key> {
-        let waiting: Vec<Question> = self.waiting.iter().filter(|q| q.at() == question.at()).cloned().collect();
+    /// Until when that registry wants to be left alone, where it does.
+    pub(super) fn limited(&self, at: &At, now: Instant) -> Option<Instant> {
+        self.limited.get(at).copied().filter(|until| now < *until)
+    }
+
+    /// That registry is asked nothing until then. Returns who waited.
+    pub(super) fn limit(&mut self, at: &At, until: Instant, now: Instant) -> BTreeSet<Key> {
+        self.limited.insert(at.clone(), until);
+        let waiting: Vec<Question> = self.waiting.iter().filter(|q| q.at() == *at).cloned().collect();
         let mut told = BTreeSet::new();
         for question in waiting {
             self.leave_alone(&question, until, now);
@@ -221,7 +229,7 @@ impl Lookups {
 
 impl Question {
     /// Where it is asked, and as whom.
-    fn at(&self) -> (String, String) {
+    pub(super) fn at(&self) -> At {
         (self.registry.clone(), self.credentials.clone())
     }
 }

@@ -1,9 +1,16 @@
 //! Reads manifests and configurations of images, of the OCI and of Docker. Pure.
 
+use std::collections::BTreeMap;
+
+use drover_core::workload::pods::Origin;
 use serde::Deserialize;
 
 /// The media types that are asked for.
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// The labels that say what an image was built from, by the OCI's annotation rules.
+const REVISION: &str = "org.opencontainers.image.revision";
+const SOURCE: &str = "org.opencontainers.image.source";
 
 /// A manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +60,12 @@ struct Configuration {
     config: Option<RunConfiguration>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct RunConfiguration {
     #[serde(default, rename = "User")]
     user: Option<String>,
+    #[serde(default, rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
 }
 
 /// Whether `text` is a digest: it becomes part of an address.
@@ -99,11 +108,36 @@ pub fn architecture() -> &'static str {
     }
 }
 
-/// The user of an image's configuration.
-pub fn user(body: &[u8]) -> Result<Option<String>, String> {
+/// What an image's configuration says of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The user that it is made for.
+    pub user: Option<String>,
+    /// What it was built from.
+    pub origin: Option<Origin>,
+}
+
+/// Reads an image's configuration.
+pub fn configuration(body: &[u8]) -> Result<Said, String> {
     let read: Configuration =
         serde_json::from_slice(body).map_err(|_| "its configuration is not JSON that drover knows".to_owned())?;
-    Ok(read.config.and_then(|c| c.user).filter(|u| !u.is_empty()))
+    let RunConfiguration { user, labels } = read.config.unwrap_or_default();
+    let mut labels = labels.unwrap_or_default();
+    let revision = labels.remove(REVISION).filter(|revision| is_revision(revision));
+    let repository = labels.remove(SOURCE).filter(|source| is_address(source));
+    let origin = revision.map(|revision| Origin { revision, repository });
+    Ok(Said { user: user.filter(|u| !u.is_empty()), origin })
+}
+
+/// Whether `text` can be a revision of any version control: it is shown to people, and given to the app.
+fn is_revision(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/+:".contains(c);
+    !text.is_empty() && text.len() <= 128 && text.chars().all(plain)
+}
+
+/// Whether `text` can be the address of a repository, for people to read.
+fn is_address(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 512 && text.chars().all(|c| c.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -130,8 +164,26 @@ mod tests {
 
     #[test]
     fn an_image_without_user_is_roots() {
-        assert_eq!(user(br#"{"config": {"User": ""}}"#), Ok(None));
-        assert_eq!(user(br#"{"config": null}"#), Ok(None));
-        assert_eq!(user(br#"{"config": {"User": "33:33"}}"#), Ok(Some("33:33".into())));
+        let user = |body: &str| configuration(body.as_bytes()).expect("a configuration").user;
+        assert_eq!(user(r#"{"config": {"User": ""}}"#), None);
+        assert_eq!(user(r#"{"config": null}"#), None);
+        assert_eq!(user(r#"{"config": {"User": "33:33"}}"#).as_deref(), Some("33:33"));
+    }
+
+    #[test]
+    fn a_revision_is_taken_only_where_it_can_be_one() {
+        let origin = |revision: &str, source: &str| {
+            let labels = serde_json::json!({"config": {"Labels": {REVISION: revision, SOURCE: source}}});
+            configuration(labels.to_string().as_bytes()).expect("a configuration").origin
+        };
+        let revision = |text: &str| origin(text, "").map(|origin| origin.revision);
+        let repository = |text: &str| origin("1a2b3c4", text).and_then(|origin| origin.repository);
+        assert_eq!(repository("https://git.test/shop").as_deref(), Some("https://git.test/shop"));
+        assert_eq!(repository("two words"), None);
+        assert_eq!(revision("1a2b3c4d").as_deref(), Some("1a2b3c4d"));
+        for text in ["", "two words", "$(PASSWORD)", "a\n", &"x".repeat(129)] {
+            assert_eq!(revision(text), None, "{text}");
+        }
+        assert_eq!(configuration(br#"{"config": {"Labels": null}}"#), Ok(Said::default()));
     }
 }

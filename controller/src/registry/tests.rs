@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use k8s_openapi::ByteString;
 use serde_json::json;
@@ -30,7 +30,8 @@ async fn serve(answer: impl Fn(&str, &HeaderMap, &str) -> Response + Send + Sync
     let asked = Asked::default();
     let state: (Reply, Asked, String) = (Arc::new(answer), asked.clone(), address.clone());
     let handle = |State((answer, asked, own)): State<(Reply, Asked, String)>, request: Request| async move {
-        let path = request.uri().to_string();
+        let is_head = request.method() == Method::HEAD;
+        let path = format!("{}{}", if is_head { "HEAD " } else { "" }, request.uri());
         let authorization = request.headers().get("authorization").and_then(|v| v.to_str().ok()).map(str::to_owned);
         asked.lock().expect("no panic").push((path.clone(), authorization));
         answer(&path, request.headers(), &own)
@@ -59,7 +60,9 @@ fn registry(insecure: &[&Fake]) -> Arc<Shared> {
 }
 
 fn config() -> Vec<u8> {
-    json!({"config": {"User": "33:33"}}).to_string().into_bytes()
+    json!({"config": {"User": "33:33", "Labels": {"org.opencontainers.image.revision": "1a2b3c"}}})
+        .to_string()
+        .into_bytes()
 }
 
 fn image_manifest() -> Vec<u8> {
@@ -106,6 +109,7 @@ async fn a_tag_becomes_the_index_digest_and_the_platforms_user() {
     assert_eq!(resolved.digest, digest_of(&index()));
     assert_eq!(resolved.reference, format!("{image}@{}", resolved.digest));
     assert_eq!(resolved.user.as_deref(), Some("33:33"));
+    assert_eq!(resolved.origin, Some(Origin { revision: "1a2b3c".into(), repository: None }));
     // A reference with a digest keeps it.
     let pinned = registry.resolve(&resolved.reference, &Credentials::default()).await.expect("resolved");
     assert_eq!(pinned, resolved);
@@ -153,6 +157,83 @@ async fn who_asks_is_told_and_the_registry_is_asked_once_per_commit() {
         told(&mut answers).await;
         assert!(matches!(look_up("web", None), Answer::Known(_)));
     }
+}
+
+#[tokio::test]
+async fn a_tag_is_where_the_manifests_bytes_say_whatever_the_registry_answers_to_head() {
+    let told = digest_of(&index());
+    let tells = move |path: &str, _: &HeaderMap, _: &str| match path.strip_prefix("HEAD ") {
+        Some(_) => [("docker-content-digest", told.clone())].into_response(),
+        None => content(path),
+    };
+    let silent = |path: &str, _: &HeaderMap, _: &str| content(path.trim_start_matches("HEAD "));
+    let lies = |path: &str, _: &HeaderMap, _: &str| match path.strip_prefix("HEAD ") {
+        Some(_) => [("docker-content-digest", "sha256:../../x")].into_response(),
+        None => content(path),
+    };
+    let refuses = |status: StatusCode| {
+        move |path: &str, _: &HeaderMap, _: &str| match path.strip_prefix("HEAD ") {
+            Some(_) => status.into_response(),
+            None => content(path),
+        }
+    };
+    for (fake, asked) in [
+        (serve(tells).await, 1),
+        (serve(silent).await, 2),
+        (serve(lies).await, 2),
+        (serve(refuses(StatusCode::NOT_FOUND)).await, 2),
+        (serve(refuses(StatusCode::METHOD_NOT_ALLOWED)).await, 2),
+    ] {
+        let image = format!("{}/team/app:prod", fake.address);
+        let digest = registry(&[&fake]).locate(&image, &Credentials::default()).await;
+        assert_eq!(digest, Ok(digest_of(&index())));
+        assert_eq!(fake.asked.lock().expect("no panic").len(), asked);
+        let missing = format!("{}/team/app:gone", fake.address);
+        let gone = registry(&[&fake]).locate(&missing, &Credentials::default()).await;
+        assert!(asked == 1 || matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_follows_a_tag_is_told_when_it_moves_and_a_limit_is_kept_for_all() {
+    let points_to = Arc::new(Mutex::new(Some(digest_of(b"one"))));
+    let now = points_to.clone();
+    let fake = serve(move |_, _, _| match &*now.lock().expect("no panic") {
+        Some(digest) => [("docker-content-digest", digest.clone())].into_response(),
+        None => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "900")]).into_response(),
+    })
+    .await;
+    let moves = |to: Option<&[u8]>| *points_to.lock().expect("no panic") = to.map(digest_of);
+    let asked = || fake.asked.lock().expect("no panic").len();
+    let (registry, mut answers) = asking(&[&fake.address]);
+    let (image, credentials) = (format!("{}/team/app:prod", fake.address), Credentials::default());
+    let follow = |who: &str, commit| {
+        let wanted = Wanted { image: &image, credentials: &credentials, commit: Some(commit), asked: None };
+        registry.follow(&Key::new("shop", who), &wanted)
+    };
+    let at = |bytes: &[u8]| Pointing::At(digest_of(bytes));
+    assert_eq!(follow("web", "c1"), Pointing::Asking);
+    assert_eq!(told(&mut answers).await, "web");
+    assert_eq!((follow("web", "c1"), follow("web", "c1"), asked()), (at(b"one"), at(b"one"), 1));
+
+    // Another who follows it asks anew, and both are told.
+    moves(Some(b"two"));
+    assert_eq!(follow("worker", "c1"), Pointing::Asking);
+    assert_eq!([told(&mut answers).await, told(&mut answers).await], ["web", "worker"]);
+    assert_eq!((follow("web", "c1"), follow("worker", "c1"), asked()), (at(b"two"), at(b"two"), 2));
+
+    moves(None);
+    assert_eq!(follow("worker", "c2"), Pointing::Asking);
+    assert_eq!([told(&mut answers).await, told(&mut answers).await], ["web", "worker"]);
+    for (who, commit) in [("web", "c1"), ("worker", "c2"), ("web", "c3")] {
+        let lost = follow(who, commit);
+        assert!(matches!(&lost, Pointing::Lost { error: Error::RateLimited { .. }, ago: Some(_) }), "{lost:?}");
+    }
+    let other = format!("{}/team/other:prod", fake.address);
+    let wanted = Wanted { image: &other, credentials: &credentials, commit: None, asked: Some("now") };
+    assert!(matches!(registry.follow(&Key::new("shop", "other"), &wanted), Pointing::Lost { ago: None, .. }));
+    assert!(matches!(registry.look_up(&Key::new("shop", "third"), &wanted), Answer::Failed { .. }));
+    assert_eq!(asked(), 3, "it was asked although it wants to be left alone");
 }
 
 /// A registry that takes connections and says nothing, and how many it has taken.

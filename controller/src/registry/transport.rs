@@ -4,15 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use drover_core::release::reference;
 use oci_spec::distribution::Reference;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use super::challenge::{self, Challenge, challenges};
 use super::credentials::{Credentials, Login};
-use super::{Error, Mirror, Settings, address, manifest};
+use super::{Error, Mirror, Settings, manifest};
+use drover_core::address;
 
 /// The longest that one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,6 +24,9 @@ const REDIRECTS: usize = 3;
 
 /// The largest answer of a token service.
 const LARGEST_TOKEN: usize = 64 << 10;
+
+/// The header by which registries tell a manifest's digest.
+const CONTENT_DIGEST: &str = "docker-content-digest";
 
 pub struct Transport {
     client: Client,
@@ -134,19 +139,43 @@ impl<'a> Session<'a> {
 
     /// The body of `rest` below the repository, at most `largest` bytes.
     pub async fn get(&mut self, rest: &str, largest: usize) -> Result<Vec<u8>, Error> {
-        let address = format!("{}/v2/{}/{rest}", self.transport.base(&self.registry), self.repository);
-        let url: Url = address.parse().map_err(|_| Error::Invalid { image: self.image.to_owned() })?;
-        let mut response = self.follow(url.clone()).await?;
-        if response.status() == StatusCode::UNAUTHORIZED && self.authorization.is_none() {
-            self.authorization = Some(self.authorize(response.headers()).await?);
-            response = self.follow(url).await?;
-        }
+        let response = self.ask(Method::GET, rest).await?;
         self.check(&response)?;
         self.body(response, largest).await
     }
 
+    /// The digest of the manifest of that name; `None` where the registry does not tell it without the manifest itself.
+    pub async fn digest(&mut self, name: &str) -> Result<Option<String>, Error> {
+        let response = self.ask(Method::HEAD, &format!("manifests/{name}")).await?;
+        let refuses_heads = matches!(
+            response.status(),
+            StatusCode::BAD_REQUEST
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::NOT_IMPLEMENTED
+        );
+        if refuses_heads {
+            return Ok(None);
+        }
+        self.check(&response)?;
+        let digest = response.headers().get(CONTENT_DIGEST).and_then(|value| value.to_str().ok());
+        Ok(digest.filter(|digest| reference::is_digest(digest)).map(str::to_owned))
+    }
+
+    /// What `rest` below the repository is answered with, once it is known who asks.
+    async fn ask(&mut self, method: Method, rest: &str) -> Result<Response, Error> {
+        let address = format!("{}/v2/{}/{rest}", self.transport.base(&self.registry), self.repository);
+        let url: Url = address.parse().map_err(|_| Error::Invalid { image: self.image.to_owned() })?;
+        let response = self.follow(&method, url.clone()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || self.authorization.is_some() {
+            return Ok(response);
+        }
+        self.authorization = Some(self.authorize(response.headers()).await?);
+        self.follow(&method, url).await
+    }
+
     /// One request and its redirects. What proves who drover is goes to the registry's own host and port only.
-    async fn follow(&self, start: Url) -> Result<Response, Error> {
+    async fn follow(&self, method: &Method, start: Url) -> Result<Response, Error> {
         let home = (start.scheme().to_owned(), start.host_str().map(str::to_owned), start.port_or_known_default());
         let mut url = start;
         for _ in 0..=REDIRECTS {
@@ -157,7 +186,7 @@ impl<'a> Session<'a> {
             if let Some(authorization) = self.authorization.as_ref().filter(|_| at_home) {
                 headers.insert(AUTHORIZATION, authorization.clone());
             }
-            let response = self.send(&url, headers).await?;
+            let response = self.send(method.clone(), &url, headers).await?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }
@@ -167,7 +196,7 @@ impl<'a> Session<'a> {
         Err(self.unreachable("it redirects again and again"))
     }
 
-    async fn send(&self, url: &Url, headers: HeaderMap) -> Result<Response, Error> {
+    async fn send(&self, method: Method, url: &Url, headers: HeaderMap) -> Result<Response, Error> {
         self.transport.may_ask(url).await.map_err(|refusal| match refusal {
             Refusal::Unknown(why) => self.unreachable(&why),
             Refusal::Address => {
@@ -175,7 +204,7 @@ impl<'a> Session<'a> {
                 Error::Refused { image: self.image.to_owned(), host }
             }
         })?;
-        let answer = self.transport.client.get(url.clone()).headers(headers).send().await;
+        let answer = self.transport.client.request(method, url.clone()).headers(headers).send().await;
         answer.map_err(|error| {
             self.unreachable(&if error.is_timeout() {
                 format!("it did not answer within {} seconds", TIMEOUT.as_secs())
@@ -205,7 +234,7 @@ impl<'a> Session<'a> {
         if let Some(login) = &self.login {
             headers.insert(AUTHORIZATION, self.header(&basic(login))?);
         }
-        let response = self.send(&url, headers).await?;
+        let response = self.send(Method::GET, &url, headers).await?;
         self.check(&response)?;
         let body = self.body(response, LARGEST_TOKEN).await?;
         let token = challenge::token(&body).ok_or_else(|| self.unreachable("its token service gave no token"))?;

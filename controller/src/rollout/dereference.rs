@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use drover_core::health::Finding;
 use drover_core::mask::excerpt;
+use drover_core::render::ObjectKey;
 use drover_core::workload::App;
 use drover_core::workload::pods::LiveClaim;
 use drover_crds as crds;
@@ -29,16 +30,30 @@ pub async fn claims(
     app: &App,
     specs: &[&crds::PodSpec],
 ) -> Result<BTreeMap<String, LiveClaim>, ApiError> {
-    let api: Api<PersistentVolumeClaim> = Api::namespaced(acting.client(), &app.namespace);
-    let mounted = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim) {
-        (Some(_), _) => Some(app.child_name(&v.name)),
-        (None, Some(existing)) => Some(existing.claim_name.clone()),
-        (None, None) => None,
+    let mounted = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim, &v.data_sync) {
+        (Some(_), _, _) => Some(app.child_name(&v.name)),
+        (None, Some(existing), _) => Some(existing.claim_name.clone()),
+        (None, None, Some(synced)) => Some(crds::synced_claim(&synced.name)),
+        (None, None, None) => None,
     };
-    let names: BTreeSet<String> = specs.iter().flat_map(|s| &s.volumes).filter_map(mounted).collect();
+    claims_named(acting, app, specs.iter().flat_map(|s| &s.volumes).filter_map(mounted).collect()).await
+}
+
+/// The key of a claim of the app's namespace.
+pub fn claim_key(app: &App, name: &str) -> ObjectKey {
+    key("", "PersistentVolumeClaim", &app.namespace, name)
+}
+
+/// The claims of these names, as they are; those that do not exist are left out.
+pub async fn claims_named(
+    acting: &Acting,
+    app: &App,
+    names: BTreeSet<String>,
+) -> Result<BTreeMap<String, LiveClaim>, ApiError> {
+    let api: Api<PersistentVolumeClaim> = Api::namespaced(acting.client(), &app.namespace);
     let mut claims = BTreeMap::new();
     for name in names {
-        let key = key("", "PersistentVolumeClaim", &app.namespace, &name);
+        let key = claim_key(app, &name);
         let Some(found) = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))? else { continue };
         let spec = found.spec.unwrap_or_default();
         let storage = spec.resources.and_then(|r| r.requests).and_then(|r| r.get("storage").map(|q| q.0.clone()));

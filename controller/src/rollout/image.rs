@@ -10,27 +10,28 @@ use super::dereference;
 use crate::cluster::Acting;
 use crate::registry::{self, Answer, Registry, has_digest};
 
-/// The image as the registry knows it now; `None` until it has answered for the first time. None is asked where nothing would
-/// be learnt.
+/// The image `reference` as the registry knows it now; `None` until it has answered for the first time. None is asked where nothing
+/// would be learnt.
 pub async fn resolved<S: AppSpec>(
     acting: &Acting,
     registry: &Registry,
     owner: &Owner,
     app: &App,
     wanted: &Wanted<'_, S>,
+    reference: &str,
 ) -> Result<Option<Image>, Trouble> {
     let spec = wanted.spec.pod();
     let user_is_said = spec.allow_root.is_some() || spec.run_as.is_some_and(|r| r.user.is_some());
     if spec.image_pull_policy == Some(ImagePullPolicy::Never) || (has_digest(&spec.image) && user_is_said) {
-        return Ok(Some(Image { reference: spec.image.clone(), user: ImageUser::Unknown }));
+        return Ok(Some(Image { reference: reference.to_owned(), user: ImageUser::Unknown, origin: None }));
     }
     let credentials = dereference::credentials(acting, app, spec).await?;
     let Wanted { commit, asked, .. } = *wanted;
-    let wanted = registry::Wanted { image: &spec.image, credentials: &credentials, commit, asked };
+    let wanted = registry::Wanted { image: reference, credentials: &credentials, commit, asked };
     match registry.look_up(&owner.key, &wanted) {
         Answer::Known(resolved) => {
             let user = ImageUser::Known(resolved.user.unwrap_or_default());
-            Ok(Some(Image { reference: resolved.reference, user }))
+            Ok(Some(Image { reference: resolved.reference, user, origin: resolved.origin }))
         }
         Answer::Asking { before: None } => Ok(None),
         // Until it is known that something has changed, what is said of it stays.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use drover_core::release::status::{self, Reached};
 use drover_core::release::{
-    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, State, Step, Wanted, carried_pods, is_late, next,
-    node_to_pull_to, observe, of_release, proven, pull_state, served_since,
+    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, Sight, State, Step, Wanted, carried_pods, follow,
+    is_late, next, node_to_pull_to, observe, of_release, proven, pull_state, served_since,
 };
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::App;
@@ -18,11 +18,14 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::data::{self, Data};
 use super::records::{forget_old, releases, write_ahead};
+use super::tag::{self, Following};
 use super::{Workload, dereference, image, pull};
 use crate::cluster::{Acting, ApiError, Cluster, current_uid};
 use crate::driver::Next;
-use crate::registry::Registry;
+use crate::interest::Interest;
+use crate::registry::{Registry, pinned};
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
 const MOST_STEPS: usize = 12;
@@ -37,6 +40,8 @@ pub struct Rolling<'a, W: Workload> {
     pub registry: &'a Registry,
     /// The namespace's account.
     pub acting: &'a Acting,
+    /// Who is told when data that the app reads is published.
+    pub interest: &'a Interest,
     /// Whose pods these are.
     pub owner: &'a Owner,
     /// The same.
@@ -45,6 +50,8 @@ pub struct Rolling<'a, W: Workload> {
     pub wanted: Wanted<'a, W::Spec>,
     /// When a person last asked for new pods.
     pub restarted_at: Option<&'a str>,
+    /// The image that a person holds in place of the one that its tag points to: the value of `drover.dev/hold-image`.
+    pub hold: Option<&'a str>,
     /// The time of this turn.
     pub now: &'a Time,
     /// The status, as it grows.
@@ -71,8 +78,10 @@ enum Begun {
 
 /// What is known of the releases while the steps are done.
 struct Known<W: Workload> {
+    following: Following,
     releases: Vec<Release<W::Spec>>,
     claims: BTreeMap<String, LiveClaim>,
+    data: Data,
     applied: Option<(i64, W::Valid)>,
     rollout: Rollout,
     /// A pod that the newest release brought has served.
@@ -100,10 +109,14 @@ impl<W: Workload> Rolling<'_, W> {
         let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
         specs.push(self.wanted.spec.pod());
         let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs).await?) };
-        let (claims, ()) = tokio::try_join!(claims, self.workload.look())?;
+        let data = data::published(acting, self.interest, self.owner, &specs);
+        let sight = async { Ok::<_, Trouble>(tag::sight(acting, self.registry, self.owner, app, &self.wanted).await?) };
+        let (claims, data, sight, ()) = tokio::try_join!(claims, data, sight, self.workload.look())?;
         let mut known = Known {
+            following: self.follow(sight),
             releases,
             claims,
+            data,
             applied: None,
             rollout: Rollout::Progressing(None),
             served: false,
@@ -159,12 +172,24 @@ impl<W: Workload> Rolling<'_, W> {
         Ok(self.end(&state, known))
     }
 
+    /// What its tag asks for, if one is followed; the status says so.
+    fn follow(&mut self, sight: Option<Sight>) -> Following {
+        let image = &self.wanted.spec.pod().image;
+        let Some(sight) = sight else {
+            self.status.image = None;
+            return Following { sight: None, digest: None };
+        };
+        let digest = follow(self.status, image, &sight, self.hold, self.now);
+        Following { sight: Some(sight), digest }
+    }
+
     /// Where the newest release stands.
     async fn state(&mut self, known: &mut Known<W>) -> Result<State, Trouble> {
         let Some(newest) = known.newest().cloned() else { return Ok(State::none_yet()) };
         let number = newest.number;
         let failed = status::outcome_of(self.status, number) == Some(ReleaseOutcome::Failed);
-        let superseded = newest.is_superseded_by(&self.wanted, status::standing(self.status, &newest), failed);
+        let wanted = Wanted { digest: known.following.digest.as_deref(), ..self.wanted };
+        let superseded = newest.is_superseded_by(&wanted, status::standing(self.status, &newest), failed);
         if !superseded {
             status::resume(self.status, &newest, self.now);
             status::stand_for(self.status, &self.wanted);
@@ -208,7 +233,8 @@ impl<W: Workload> Rolling<'_, W> {
     /// Begins a release: its image is resolved, and it is written down.
     async fn resolve(&mut self, number: i64, state: &State, known: &mut Known<W>) -> Result<Begun, Trouble> {
         let wanted = self.wanted;
-        let unresolved = Image { reference: wanted.spec.pod().image.clone(), user: ImageUser::Unknown };
+        let reference = wanted.spec.pod().image.clone();
+        let unresolved = Image { reference, user: ImageUser::Unknown, origin: None };
         let pods = PodRelease::default();
         let facts = Facts {
             image: &unresolved,
@@ -216,12 +242,14 @@ impl<W: Workload> Rolling<'_, W> {
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: Shrinking::Refuse,
+            data_sets: known.data.sets(),
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
         let valid = self.workload.validate(wanted.spec, &facts)?;
+        known.data.refuse_without(wanted.spec.pod())?;
         self.workload.refuse(&valid).await?;
         status::begin(self.status, number, wanted.commit, &wanted.spec.pod().image, self.now);
-        let image = image::resolved(self.acting, self.registry, self.owner, self.app, &wanted).await?;
+        let image = self.image(known).await?;
         status::hinder(self.status, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
         let facts = Facts { image: &image, ..facts };
@@ -230,12 +258,17 @@ impl<W: Workload> Rolling<'_, W> {
             spec: wanted.spec.clone(),
             image: image.reference.clone(),
             user: image.user.clone(),
+            origin: image.origin.clone(),
             commit: wanted.commit.map(str::to_owned),
             pods: PodRelease::default(),
             asked: wanted.asked.map(str::to_owned),
         };
         // The pods that are there belong to the release that was put back, where one was.
         let previous = state.put_back.or(state.newest).and_then(|n| known.release(n));
+        // What is newly known of an image that runs already is no reason for new pods.
+        if let Some(same) = previous.filter(|previous| previous.data.image == data.image) {
+            data.origin.clone_from(&same.data.origin);
+        }
         data.pods = carried_pods(number, &data, previous, |data, pods| {
             let facts = Facts { image: &data.image(), pods, ..facts.clone() };
             self.workload.template(&data.spec, &facts, &valid)
@@ -245,6 +278,7 @@ impl<W: Workload> Rolling<'_, W> {
         write_ahead(self.acting, self.app, &release).await?;
         if let Some(began) = &mut self.status.release {
             began.image.clone_from(&release.data.image);
+            began.built_from = release.data.origin.as_ref().map(status::built_from);
             began.step = ReleaseStep::PullImage;
         }
         self.end_pull(known, state).await?;
@@ -253,6 +287,28 @@ impl<W: Workload> Rolling<'_, W> {
         known.pull = None;
         known.rollout = Rollout::Progressing(None);
         Ok(Begun::Written)
+    }
+
+    /// The image of a release that is to begin; `None` until the registry has answered.
+    async fn image(&self, known: &Known<W>) -> Result<Option<Image>, Trouble> {
+        let spec = self.wanted.spec.pod();
+        let Following { sight, digest } = &known.following;
+        let reference = match (sight, digest) {
+            (None, _) => spec.image.clone(),
+            (Some(_), Some(digest)) => pinned(&spec.image, digest),
+            (Some(Sight::Asking | Sight::At(_)), None) => return Ok(None),
+            // What the tag pointed to before serves better than nothing.
+            (Some(Sight::Lost { trouble, .. }), None) => {
+                let before = known.newest().filter(|newest| newest.data.spec.pod().image == spec.image);
+                before.ok_or_else(|| trouble.clone())?.data.image.clone()
+            }
+        };
+        // A record tells of an image what its registry would.
+        let same = known.releases.iter().map(|release| &release.data).find(|data| data.image == reference);
+        if let Some(known) = same.filter(|data| sight.is_some() && matches!(data.user, ImageUser::Known(_))) {
+            return Ok(Some(known.image()));
+        }
+        image::resolved(self.acting, self.registry, self.owner, self.app, &self.wanted, &reference).await
     }
 
     /// A release whose record is missing is new, or its owner was deleted a moment ago and took the records along: then nothing is
@@ -279,7 +335,9 @@ impl<W: Workload> Rolling<'_, W> {
             restarted_at: self.restarted_at,
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
+            data_sets: known.data.sets(),
         };
+        known.data.refuse_without(spec.pod())?;
         self.workload.validate(&spec, &facts)
     }
 

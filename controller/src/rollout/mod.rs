@@ -3,11 +3,13 @@
 //! What comes next [`drover_core::release`] says; [`Rolling`] does it: it writes the release down, has its image brought to the node,
 //! lets the kind send what it is made of, and looks at the pods. What only the kind knows is its [`Workload`].
 
+mod data;
 pub mod dereference;
 mod image;
 mod machine;
 mod pull;
 mod records;
+mod tag;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -75,8 +77,8 @@ pub trait Workload: Send + Sync {
     /// Sends what the app is made of.
     fn send(&mut self, valid: &Self::Valid) -> impl Future<Output = Result<Carried, Trouble>> + Send;
 
-    /// After the pods of what was sent were looked at: lets requests come to them, once they have proven themselves. Whether nothing of
-    /// that is left to do.
+    /// After the pods of what was sent were looked at: lets requests come to them, and sends what runs beside them, once they have proven
+    /// themselves. Whether nothing of that is left to do.
     fn settle(
         &mut self,
         valid: &Self::Valid,

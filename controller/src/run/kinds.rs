@@ -6,7 +6,7 @@ use std::sync::Arc;
 use drover_crds::OwnerKind;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, JoinAll, join_all};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{GRACE, Options};
 use crate::cluster::lease::Leadership;
@@ -27,12 +27,13 @@ pub(super) struct Kinds {
 }
 
 impl Kinds {
-    /// None yet. Their controllers run until `stopped` becomes true.
+    /// None yet. Their controllers run until `stopped` becomes true. `tell` brings a label back to [`Self::tell`].
     pub(super) fn new(
         options: &Options,
         cluster: Cluster,
         leadership: Leadership,
         stopped: watch::Receiver<bool>,
+        tell: mpsc::UnboundedSender<String>,
     ) -> Self {
         Self {
             cluster,
@@ -40,7 +41,7 @@ impl Kinds {
             leadership,
             concurrency: options.concurrency,
             stopped,
-            owners: Arc::default(),
+            owners: Arc::new(Owners::telling(tell)),
             triggers: HashMap::new(),
             controllers: Vec::new(),
         }

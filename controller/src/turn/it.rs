@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 
 use drover_core::news::News;
 use drover_core::render::ObjectKey;
+use drover_core::workload::pods::Applied;
 use drover_crds::condition::Outcome;
-use drover_crds::{Key, Owner};
+use drover_crds::{Key, LABEL_OWNER, Owner};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::PartialObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
@@ -76,6 +77,16 @@ impl<'a, K: Kind> It<'a, K> {
     /// The object itself and all that wait for it to be healthy, for which it must not wait in turn.
     pub fn above(&self) -> HashSet<ObjectKey> {
         self.owners.above(self.owner, |key| self.cluster.index().live(key).map(|live| live.owner))
+    }
+
+    /// It has applied that: whoever asked for it is called again where it is another than before.
+    pub fn has_applied(&self, applied: Applied) {
+        self.owners.has_applied(self.owner, applied);
+    }
+
+    /// What the owner of the object has applied, as far as this process knows; the object is called again when that is another.
+    pub fn applied_by(&self) -> Option<Applied> {
+        self.owners.applied_by(self.object.labels().get(LABEL_OWNER)?, self.owner)
     }
 
     /// The time.

@@ -163,7 +163,7 @@ impl<K: Kind> Reconciler for Turn<K> {
 
         let Draft { status: mut after, done, mut news } = draft;
         self.tell(&object, done).await;
-        let trouble = ended.as_ref().err().filter(|trouble| trouble.mended_by != Mend::Turn);
+        let trouble = ended.as_ref().err().filter(|trouble| !matches!(trouble.mended_by, Mend::Turn | Mend::Others));
         K::show(&mut after, &owner, trouble);
         let (outcome, next) = match ended.unwrap_or_else(|trouble| verdict(&trouble, K::LOOK_AGAIN)) {
             Ended::Said { outcome, next } => (outcome, next),

@@ -1,20 +1,38 @@
-//! Which of drover's objects an owner label stands for. Labels are cut where they are too long, so they cannot be read back.
+//! Which of drover's objects an owner label stands for, and what that has applied. Labels are cut where they are too long, so they cannot
+//! be read back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 
+use drover_core::render::ObjectKey;
+use drover_core::workload::pods::Applied;
 use drover_crds::{GROUP, Owner};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::unpoisoned;
-use drover_core::render::ObjectKey;
 
 /// Owner labels of the objects that were reconciled in this process.
 #[derive(Default)]
 pub struct Owners {
     by_label: Mutex<HashMap<String, Owner>>,
+    applied: Mutex<HashMap<String, AppliedBy>>,
+    /// Who calls an owner again, by its label.
+    tell: Option<UnboundedSender<String>>,
+}
+
+/// What one owner has applied, and the labels of those who asked for it.
+#[derive(Default)]
+struct AppliedBy {
+    applied: Option<Applied>,
+    asked_by: BTreeSet<String>,
 }
 
 impl Owners {
+    /// None yet; `tell` gets the labels of those that are to be called again.
+    pub fn telling(tell: UnboundedSender<String>) -> Self {
+        Self { tell: Some(tell), ..Self::default() }
+    }
+
     /// Notes an owner that exists.
     pub fn note(&self, owner: &Owner) {
         self.map().insert(owner.label(), owner.clone());
@@ -22,7 +40,34 @@ impl Owners {
 
     /// Forgets an owner that is gone.
     pub fn forget(&self, owner: &Owner) {
-        self.map().remove(&owner.label());
+        let label = owner.label();
+        self.map().remove(&label);
+        let mut applied = unpoisoned::lock(&self.applied);
+        applied.remove(&label);
+        for by in applied.values_mut() {
+            by.asked_by.remove(&label);
+        }
+    }
+
+    /// `owner` has applied that. Whoever asked for it is called again where it is another than before.
+    pub fn has_applied(&self, owner: &Owner, applied: Applied) {
+        let mut all = unpoisoned::lock(&self.applied);
+        let by = all.entry(owner.label()).or_default();
+        if by.applied.replace(applied.clone()) == Some(applied) {
+            return;
+        }
+        for label in &by.asked_by {
+            // The receiver ends with the process.
+            let _ = self.tell.as_ref().map(|tell| tell.send(label.clone()));
+        }
+    }
+
+    /// What the owner of that label has applied, as far as is known. `who` is called again when that is another.
+    pub fn applied_by(&self, label: &str, who: &Owner) -> Option<Applied> {
+        let mut all = unpoisoned::lock(&self.applied);
+        let by = all.entry(label.to_owned()).or_default();
+        by.asked_by.insert(who.label());
+        by.applied.clone()
     }
 
     /// The owner of that label.
@@ -82,6 +127,23 @@ mod tests {
             owners.above(&environment(name), label_on).into_iter().map(|key| key.name).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn who_asked_what_is_applied_is_called_when_it_is_another() {
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let owners = Owners::telling(tell);
+        let (prod, web) = (environment("prod"), Owner::new(OwnerKind::WebApp, "shop", "web"));
+        let applied = |commit: &str| Applied { repository: "https://git.test/shop".into(), commit: commit.into() };
+        assert_eq!(owners.applied_by(&prod.label(), &web), None);
+        for commit in ["c1", "c1", "c2"] {
+            owners.has_applied(&prod, applied(commit));
+            assert_eq!(owners.applied_by(&prod.label(), &web), Some(applied(commit)));
+        }
+        assert_eq!([told.try_recv().ok(), told.try_recv().ok()], [Some(web.label()), Some(web.label())]);
+        owners.forget(&web);
+        owners.has_applied(&prod, applied("c3"));
+        assert!(told.try_recv().is_err(), "c1 was told once, and who is gone is told nothing");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub fn verdict(trouble: &Trouble, person: Duration) -> Ended {
         Mend::Event => (Outcome::Failed { reason, message }, awaited),
         Mend::Time => (Outcome::Failed { reason, message }, Next::Retry),
         Mend::Turn => (Outcome::InProgress { reason, message }, Next::Later(TURN)),
+        Mend::Others => (Outcome::InProgress { reason, message }, awaited),
         Mend::Sight => return Ended::Unsaid(Next::Later(TURN)),
     };
     Ended::Said { outcome, next }
@@ -57,6 +58,7 @@ mod tests {
         assert_eq!(of(Mend::Event, Some(soon)), ("failed", Next::After(soon)));
         assert_eq!(of(Mend::Time, None), ("failed", Next::Retry));
         assert_eq!(of(Mend::Turn, None), ("in progress", Next::Later(TURN)));
+        assert_eq!(of(Mend::Others, None), ("in progress", Next::Await));
         assert_eq!(of(Mend::Sight, None), ("nothing", Next::Later(TURN)));
     }
 }

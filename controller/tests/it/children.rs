@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use drover_core::workload::children::Children;
+use drover_core::sync::SyncChildren;
+use drover_core::workload::children::{ChildKind, Children};
 use serde_json::Value;
 
 /// What the namespace's account does with a child.
@@ -16,6 +17,11 @@ const WATCH: [&str; 2] = ["list", "watch"];
 fn chart(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/drover").join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The kinds of all children, of every kind of owner.
+fn kinds() -> impl Iterator<Item = ChildKind> {
+    Children::KINDS.in_order().into_iter().chain(SyncChildren::KINDS.in_order())
 }
 
 /// Whether one of these rules gives all of `verbs` on that resource.
@@ -39,7 +45,7 @@ fn the_chart_gives_the_rights_for_every_child() {
     let mut watching = roles.filter(|one| one["metadata"]["name"] == "drover-watch-builtin");
     let watching = watching.next().expect("the role by which drover watches");
     let watch = watching["rules"].as_array().expect("rules");
-    for child in Children::KINDS.in_order() {
+    for child in kinds() {
         assert!(gives(&deployer, &APPLY, child.group, child.plural), "files/deployer-rules.yaml lacks {child:?}");
         assert!(gives(watch, &WATCH, child.group, child.plural), "templates/rbac-watch.yaml lacks {child:?}");
     }
@@ -56,7 +62,7 @@ fn the_recorded_rights_are_those_for_every_child() {
     };
     let deployer = lines("system:serviceaccount:shop:drover in shop");
     let drover = lines("system:serviceaccount:drover-system:drover in shop");
-    for child in Children::KINDS.in_order() {
+    for child in kinds() {
         let name =
             if child.group.is_empty() { child.plural.to_owned() } else { format!("{}.{}", child.plural, child.group) };
         for (account, verbs) in [(&deployer, &APPLY[..]), (&drover, &WATCH[..])] {

@@ -1,5 +1,5 @@
 //! The direction of knowledge: the crate `drover-core` has no dependency that does I/O and names nothing of the standard library
-//! that does, and rooms name none of the rooms that use them.
+//! that does, the crate `drover-errands` has no client of the cluster, and rooms name none of the rooms that use them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,6 +18,9 @@ const INNER: [(&[&str], &[&str]); 4] = [
 const UNLINKED: [&str; 9] =
     ["git2", "hyper", "kube-client", "kube-runtime", "libgit2-sys", "reqwest", "rustls", "tokio", "tokio-util"];
 
+/// Crates that nothing in the crate `drover-errands` links: inside a Job there is no cluster to talk to, and no right to.
+const NO_CLUSTER: [&str; 4] = ["drover", "git2", "kube-client", "kube-runtime"];
+
 /// Paths of the standard library that nothing in the crate `drover-core` may begin with.
 const IMPURE: [&str; 7] =
     ["std::fs", "std::net", "std::env", "std::process", "std::thread", "std::time::SystemTime", "std::time::Instant"];
@@ -27,19 +30,24 @@ const CLOCKS: [&str; 6] = ["SystemTime::now", "Instant::now", "Utc::now", "Local
 
 #[test]
 fn the_core_and_its_tests_link_no_client_no_runtime_and_no_git() {
+    assert_links_none("drover-core", "normal,dev", &UNLINKED);
+}
+
+#[test]
+fn errands_link_no_client_of_the_cluster() {
+    assert_links_none("drover-errands", "normal", &NO_CLUSTER);
+}
+
+fn assert_links_none(package: &str, edges: &str, unlinked: &[&str]) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments =
-        ["tree", "--package", "drover-core", "--edges", "normal,dev", "--prefix", "none", "--format", "{p}"];
+    let arguments = ["tree", "--package", package, "--edges", edges, "--prefix", "none", "--format", "{p}"];
     let output = Command::new(cargo).args(arguments).args(["--locked", "--offline"]).output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let tree = String::from_utf8(output.stdout).expect("names of crates");
     let linked: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(linked.contains("drover-crds"), "not the dependencies of drover-core:\n{tree}");
-    let unwanted: Vec<_> = linked.into_iter().filter(|name| UNLINKED.contains(name)).collect();
-    assert!(
-        unwanted.is_empty(),
-        "drover-core would link {unwanted:?}: `cargo tree -p drover-core -i NAME` says by what"
-    );
+    assert!(linked.contains("drover-crds"), "not the dependencies of {package}:\n{tree}");
+    let unwanted: Vec<_> = linked.into_iter().filter(|name| unlinked.contains(name)).collect();
+    assert!(unwanted.is_empty(), "{package} would link {unwanted:?}: `cargo tree -p {package} -i NAME` says by what");
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 mod container;
 mod health;
+mod job;
 mod volume;
 
 pub use container::*;
 pub use health::*;
+pub use job::*;
 pub use volume::*;
 
 use kube::KubeSchema;
@@ -30,6 +32,18 @@ pub(crate) const ONE_WRITER: Rule = (
     "only one pod may write to a claim that is not ReadWriteMany: set replicas to 1, mount the claim readOnly, or ask for accessModes [ReadWriteMany]",
 );
 
+/// Only a tag can be followed.
+pub(crate) const A_TAG_TO_FOLLOW: Rule = (
+    "!has(self.imagePolicy) || !self.image.contains('@')",
+    "imagePolicy follows a tag, and the image is named by digest, which never moves: write image without @sha256:…, or remove imagePolicy",
+);
+
+/// Where a tag points only its registry knows.
+pub(crate) const A_REGISTRY_TO_ASK: Rule = (
+    "!has(self.imagePolicy) || !has(self.imagePullPolicy) || self.imagePullPolicy != 'Never'",
+    "imagePolicy follows the tag at its registry, and with imagePullPolicy Never no registry is asked: remove one of them",
+);
+
 /// What is said of pods. It stands among the kind's own fields.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,6 +52,10 @@ pub struct PodSpec {
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new(r"self.matches('^[^\\s]+$')").message("image must not contain spaces: write it as registry/repository:tag"))]
     pub image: String,
+
+    /// Whether a release begins when the image's tag moves. Without it only another spec or commit begins one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_policy: Option<ImagePolicy>,
 
     /// When the node pulls the image. With `Never` the image must be on the node, and no registry is asked. Default: what
     /// Kubernetes does for the image's tag.
@@ -72,7 +90,8 @@ pub struct PodSpec {
     pub args: Option<Vec<String>>,
 
     /// Environment variables. `DROVER_COMMIT` and `DROVER_RELEASE` are set besides: the commit and number of the release that
-    /// last changed the pods.
+    /// last changed the pods; and `DROVER_IMAGE_REVISION`: what the image's label `org.opencontainers.image.revision` says that it was
+    /// built from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -101,6 +120,12 @@ pub struct PodSpec {
     /// app is loaded, the page `/` answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+
+    /// Programs that run beside the app and end: by a schedule, or by hand with `drover run`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub jobs: Vec<Job>,
 }
 
 /// The spec of a kind that runs pods and brings them out in releases. How many pods run is no part of a release.
@@ -118,6 +143,20 @@ pub trait AppSpec: Clone + PartialEq {
     /// The same spec, which asks for one pod where it asks for more.
     #[must_use]
     fn with_one_pod_at_most(&self) -> Self;
+}
+
+/// Whether a release begins when the image's tag moves. Without it only another spec or commit begins one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImagePolicy {
+    /// With `Tag` the registry is asked once a minute where the image's tag points, and each time that it moves a release begins.
+    pub follow: Follow,
+}
+
+/// With `Tag` the registry is asked once a minute where the image's tag points, and each time that it moves a release begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Follow {
+    /// The image's tag.
+    Tag,
 }
 
 /// When the node pulls the image. With `Never` the image must be on the node, and no registry is asked. Default: what

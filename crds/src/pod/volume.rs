@@ -4,12 +4,14 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Size;
+use crate::{Size, SyncedData};
 
 /// A volume: where it is mounted, and exactly one source.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("[has(self.claim), has(self.nfs), has(self.persistentVolumeClaim), has(self.secret), has(self.configMap), has(self.emptyDir)].filter(x, x).size() == 1")
-    .message("a volume has exactly one source: claim (drover makes it), persistentVolumeClaim (it exists already), nfs, secret, configMap or emptyDir"))]
+#[x_kube(validation = Rule::new("[has(self.claim), has(self.nfs), has(self.persistentVolumeClaim), has(self.secret), has(self.configMap), has(self.emptyDir), has(self.dataSync)].filter(x, x).size() == 1")
+    .message("a volume has exactly one source: claim (drover makes it), persistentVolumeClaim (it exists already), nfs, secret, configMap, emptyDir or dataSync"))]
+#[x_kube(validation = Rule::new("!has(self.dataSync) || self.mounts.all(m, !has(m.subPath))")
+    .message("a mount of a dataSync cannot have a subPath: its files are links that lead to new data, and a subPath is looked up once, when the pod starts; mount the whole volume and read the folder below it"))]
 #[serde(rename_all = "camelCase")]
 pub struct Volume {
     /// Its name. A claim is named `APP-NAME`.
@@ -44,6 +46,10 @@ pub struct Volume {
     /// An empty folder that lives as long as the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_dir: Option<EmptyDir>,
+
+    /// The files of a DataSync. The app can only read them, and its first pod starts when the first set of them is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_sync: Option<SyncedData>,
 }
 
 /// Where a volume is mounted.

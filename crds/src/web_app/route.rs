@@ -6,6 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{Duration, Size};
+
 /// Requests for a host and everything below a path, and where they go.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
@@ -86,8 +88,21 @@ pub struct Expose {
     #[schemars(length(min = 1, max = 253))]
     pub ingress_class_name: Option<String>,
 
+    /// How large the body of a request may be, such as `100Mi`, for an upload. What the Ingress class cannot be told of it, the condition
+    /// `ExposeLimited` says. Default: what the ingress controller lets through by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body_size: Option<Size>,
+
+    /// How long a request may take on its way through the ingress controller, its upload and its answer. What the Ingress class cannot be
+    /// told of it, the condition `ExposeLimited` says. Default: gunicorn.timeout where that is more than `60s`, else what the ingress
+    /// controller gives by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
+        .message("expose.timeout must be between 1s and 24h"))]
+    pub timeout: Option<Duration>,
+
     /// Annotations of the Ingress, for what the cluster's ingress controller or certificate issuer reads from them, such as
-    /// `cert-manager.io/cluster-issuer` or `nginx.ingress.kubernetes.io/proxy-body-size`.
+    /// `cert-manager.io/cluster-issuer`. They win over those that drover makes of the fields above.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('drover.dev/') && !k.startsWith('kubectl.kubernetes.io/') && self[k].size() <= 16384)")

@@ -18,17 +18,21 @@ pub struct Gunicorn {
         .message("gunicorn.app is written module:variable, such as wsgi:app"))]
     pub app: String,
 
-    /// The number of worker processes. Default: what the image's gunicorn.conf.py says, else 1.
+    /// The number of worker processes. Default: what the image's gunicorn.conf.py says, else the variable `WEB_CONCURRENCY`, else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub workers: Option<i32>,
 
-    /// The memory that one worker needs, such as `200Mi`: as many workers are started as the memory limit holds, but no more
-    /// than two per CPU and one.
+    /// The memory that one worker needs, such as `200Mi`: as many workers are started as the memory limit holds beside gunicorn's
+    /// master, for which 32Mi are left, but no more than two per CPU and one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_per_worker: Option<Size>,
 
-    /// How long a request may take before its worker is killed. Default: what gunicorn.conf.py says, else `30s`.
+    /// After what time without a sign of life a worker is killed. A worker of gunicorn's default class, `sync`, gives none while it has
+    /// a request: so long may a request take, its upload included. Workers of other classes, such as `gthread`, which `--threads`
+    /// brings, end no request by it. While requests hold all workers no page answers, which is no ill health: no pod counts as not ready,
+    /// and none is restarted, before this time is over. Default: what gunicorn.conf.py says, else `30s`; what is longer there has to
+    /// be written here too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
         .message("gunicorn.timeout must be between 1s and 24h"))]

@@ -28,6 +28,7 @@ build_group() { # GROUP
     traefik) go_build traefik "$LINK_FLAGS" "$out/traefik" github.com/traefik/traefik/v3/cmd/traefik ;;
     containerd) go_build containerd "$LINK_FLAGS" "$out/" github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr} ;;
     registry) go_build registry "$LINK_FLAGS" "$out/registry" github.com/distribution/distribution/v3/cmd/registry ;;
+    versitygw) go_build versitygw "$LINK_FLAGS" "$out/versitygw" github.com/versity/versitygw/cmd/versitygw ;;
     kwok) go_build kwok "$LINK_FLAGS" "$out/kwok" sigs.k8s.io/kwok/cmd/kwok ;;
   esac
   mv -f "$out"/* "$BIN/"

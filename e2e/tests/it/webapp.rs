@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use drover_crds::ReleaseStep;
+use drover_crds::{ReleaseStep, condition};
 use drover_e2e::{App, Hello, Namespace, eventually, ready, run};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 /// Pushes the app, waits until its release has one of these problems, and returns the message.
@@ -391,4 +391,37 @@ async fn a_running_app_is_taken_over_as_advised_without_losing_a_request() {
     let seen = prober.until_it_serves().await;
     assert!(seen.answers > 50, "the app was not watched: {seen:?}");
     assert!(seen.failures.is_empty(), "the takeover was felt: {:?}", seen.failures);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_ingress_controller_cuts_is_said_and_nginx_is_told() {
+    let namespace = Namespace::new("expose").await;
+    let nginx = format!("nginx-{}", namespace.name());
+    namespace.apply(&format!(
+        "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {{name: {nginx}}}\nspec: {{controller: k8s.io/ingress-nginx}}\n"
+    ));
+    let repo = namespace.repository("web");
+    let push = |class: &str| {
+        let expose = format!("expose: {{maxBodySize: 100Mi, timeout: 3m{class}}}");
+        repo.push(&[("web.yaml", &hello(&namespace, "1").spec(&expose).yaml())], "Expose")
+    };
+    let annotations = async || {
+        let ingress = namespace.get::<Ingress>("web").await.expect("an app with a route has an Ingress");
+        ingress.metadata.annotations.unwrap_or_default()
+    };
+    let told = "nginx.ingress.kubernetes.io/proxy-body-size";
+
+    let traefik = push("");
+    namespace.follow(&repo).await.has_applied(&traefik).await;
+    let app = namespace.app("web");
+    let status = app.is_live_at(&traefik).await;
+    let limited = condition::get(&status.conditions, condition::EXPOSE_LIMITED).expect("Traefik cuts long uploads");
+    assert_eq!((limited.status.as_str(), limited.reason.as_str()), ("True", "EntryPointTimeout"), "{limited:?}");
+    assert!(!annotations().await.contains_key(told));
+
+    let commit = push(&format!(", ingressClassName: {nginx}"));
+    let status = app.is_live_at(&commit).await;
+    assert!(condition::get(&status.conditions, condition::EXPOSE_LIMITED).is_none(), "{:?}", status.conditions);
+    assert_eq!(annotations().await.get(told).map(String::as_str), Some("104857600"));
+    namespace.bed().kubectl(&["delete", "ingressclass", &nginx]);
 }

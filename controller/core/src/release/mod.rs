@@ -1,18 +1,23 @@
 //! Pure: what a release is, what comes next, what the cluster says about it, and what a person reads of it.
 
+mod hold;
 mod news;
 mod pods;
 mod pull;
 mod record;
+pub mod reference;
 mod rollout;
 pub mod status;
 mod step;
+mod tag;
 #[cfg(test)]
 mod tests;
 
+pub use hold::{Hold, NoTarget, target};
 pub use news::news;
 pub use pods::{node_to_pull_to, of_release, proven, served_since};
 pub use pull::{Pull, pull_state};
 pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_name};
 pub use rollout::{Asked, Observation, Rollout, is_late, observe};
 pub use step::{Harm, State, Step, next};
+pub use tag::{Sight, follow};

@@ -6,7 +6,8 @@ use super::status::outcome_of;
 use crate::news::{News, Tone};
 use crate::plan::Contested;
 
-/// What a person should be told of, between two statuses: releases that ended, a release that was put back, a refusal.
+/// What a person should be told of, between two statuses: releases that ended, a release that was put back, a followed tag
+/// that went out of sight, a refusal.
 pub fn news<S: AppStatus>(before: &S, after: &S) -> Vec<News> {
     let ready = |status: &S| condition::get(status.conditions(), condition::READY).cloned();
     let message = ready(after).map(|c| c.message).unwrap_or_default();
@@ -24,6 +25,10 @@ pub fn news<S: AppStatus>(before: &S, after: &S) -> Vec<News> {
     let restoring = |s: &S| s.rollout().release.as_ref().is_some_and(|r| r.step == ReleaseStep::Restore);
     if restoring(before) && !restoring(after) && after.rollout().serving.is_some() {
         news.push(News::normal("ReleaseRestored", message.clone()));
+    }
+    let unseen = |s: &S| s.rollout().image.as_ref().and_then(|image| image.problem.clone());
+    if let Some(problem) = unseen(after).filter(|now| unseen(before).is_none_or(|before| before.reason != now.reason)) {
+        news.push(News::warning(problem.reason, problem.message));
     }
     let contested = ready(after).filter(|ready| ready.reason == Contested::REASON);
     if let Some(contested) = contested.filter(|now| ready(before).is_none_or(|before| before.message != now.message)) {

@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::workload::pods::{Image, ImageUser, PodRelease};
+use super::reference;
+use crate::workload::pods::{Image, ImageUser, Origin, PodRelease};
 use crate::workload::{App, build};
 
 /// Everything that a release is made of; `S` is the spec of the app's kind.
@@ -20,6 +21,9 @@ pub struct ReleaseData<S> {
     pub image: String,
     /// The user that the image is made for.
     pub user: ImageUser,
+    /// What the image says that it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The commit that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -33,7 +37,7 @@ pub struct ReleaseData<S> {
 impl<S> ReleaseData<S> {
     /// Its image.
     pub fn image(&self) -> Image {
-        Image { reference: self.image.clone(), user: self.user.clone() }
+        Image { reference: self.image.clone(), user: self.user.clone(), origin: self.origin.clone() }
     }
 }
 
@@ -55,6 +59,8 @@ pub struct Wanted<'a, S> {
     pub commit: Option<&'a str>,
     /// The value of `drover.dev/reconcile-at`.
     pub asked: Option<&'a str>,
+    /// The digest of the image, where a tag is followed and it is known: the one that the tag points to, or that is held.
+    pub digest: Option<&'a str>,
 }
 
 impl<S> Clone for Wanted<'_, S> {
@@ -86,12 +92,13 @@ impl<S: AppSpec> Release<S> {
         Standing { commit: self.data.commit.as_deref(), replicas: self.data.spec.replicas() }
     }
 
-    /// Whether `wanted` needs another release than this one, which stands for `at` by now: the spec or the commit is another one, or
-    /// this one failed and a person asks to try again. How many pods run is no part of a release.
+    /// Whether `wanted` needs another release than this one, which stands for `at` by now: the spec, the commit or the digest of a
+    /// followed tag is another one, or this one failed and a person asks to try again. How many pods run is no part of a release.
     pub fn is_superseded_by(&self, wanted: &Wanted<'_, S>, at: Standing<'_>, failed: bool) -> bool {
         let is_scaled = at.replicas != wanted.spec.replicas();
         !is_same_but_for_replicas(&self.data.spec, wanted.spec)
             || (at.commit != wanted.commit && !is_scaled)
+            || wanted.digest.is_some_and(|digest| reference::digest(&self.data.image) != Some(digest))
             || (failed && self.data.asked.as_deref() != wanted.asked)
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use drover_crds::condition::Outcome;
 use drover_crds::{
-    AppSpec, Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus, RolloutStatus,
+    AppSpec, BuiltFrom, Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus,
+    RolloutStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -12,6 +13,7 @@ use super::record::{Release, Standing, Wanted};
 use super::rollout::{Observation, Rollout};
 use crate::plan::Contested;
 use crate::trouble::Trouble;
+use crate::workload::pods::{Applied, Origin};
 
 /// How many releases a status remembers.
 const HISTORY: usize = 10;
@@ -119,6 +121,7 @@ pub fn begin(status: &mut RolloutStatus, number: i64, commit: Option<&str>, imag
         commit: commit.map(str::to_owned),
         replicas: None,
         image: image.to_owned(),
+        built_from: None,
         step: ReleaseStep::ResolveImage,
         started_at: Some(now.clone()),
         problem: None,
@@ -148,12 +151,25 @@ pub fn resume<S>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
         commit: release.data.commit.clone(),
         replicas: None,
         image: release.data.image.clone(),
+        built_from: release.data.origin.as_ref().map(built_from),
         step,
         started_at: started_at.or_else(|| Some(now.clone())),
         problem: None,
         unavailable_seconds: None,
         unavailable_since: None,
     });
+}
+
+/// What is said of an image's origin before it is known what git has.
+pub fn built_from(origin: &Origin) -> BuiltFrom {
+    BuiltFrom { revision: origin.revision.clone(), repository: origin.repository.clone(), git_is_at: None }
+}
+
+/// Notes where git is, if the image of the newest release was built from another commit.
+pub fn compare(status: &mut RolloutStatus, applied: &Applied) {
+    let Some(built) = status.release.as_mut().and_then(|release| release.built_from.as_mut()) else { return };
+    let origin = Origin { revision: built.revision.clone(), repository: built.repository.clone() };
+    built.git_is_at = origin.is_another_than(applied).then(|| applied.commit.clone());
 }
 
 /// The release goes on to `step`.
@@ -265,7 +281,10 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
                 let message = format!("Release {number}{commit} is switched off: replicas is 0");
                 Outcome::Ready { reason: "SwitchedOff".into(), message }
             } else if *reached.rollout == Rollout::Complete {
-                Outcome::Ready { reason: "Live".into(), message: format!("Release {number}{commit} is live: {pods}") }
+                let held = status.image.as_ref().and_then(|image| image.hold.as_ref());
+                let held = held.map(|held| format!("; {}", held.message)).unwrap_or_default();
+                let message = format!("Release {number}{commit} is live: {pods}{held}");
+                Outcome::Ready { reason: "Live".into(), message }
             } else if replicas.ready >= replicas.desired {
                 let message = format!(
                     "Release {number}{commit} is live; its pods are being replaced: {} of {} new{hindrance}",

@@ -30,6 +30,7 @@ fn data(spec: WebAppSpec, image: &str) -> ReleaseData<WebAppSpec> {
         spec,
         image: image.to_owned(),
         user: ImageUser::Known("33".into()),
+        origin: None,
         commit: Some("c2".into()),
         pods: PodRelease { number: 1, commit: Some("c1".into()) },
         asked: None,
@@ -48,7 +49,8 @@ fn only_a_release_that_changes_the_pods_renews_them() {
     let template = |data: &ReleaseData<WebAppSpec>, pods: &PodRelease| {
         let (image, claims) = (data.image(), BTreeMap::new());
         let shrinking = Shrinking::Refuse;
-        let facts = Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking };
+        let data_sets = &BTreeMap::new();
+        let facts = Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking, data_sets };
         validate(&identity, &data.spec, &facts, &Kept::default()).map(|app| build::pod_template(&app))
     };
     let carried = |new: &ReleaseData<WebAppSpec>| carried_pods(5, new, Some(&previous), template).expect("valid");
@@ -80,7 +82,7 @@ fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
     let (spec, mut other) = (plain_spec(), plain_spec());
     other.pod.allow_root = Some("needs raw sockets".into());
-    let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked };
+    let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked, digest: None };
     let is_superseded = |wanted, failed| release.is_superseded_by(&wanted, release.standing(), failed);
     assert!(!is_superseded(wanted(&spec, "c2", None), false));
     assert!(!is_superseded(wanted(&spec, "c2", Some("now")), false));
@@ -90,12 +92,30 @@ fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
 }
 
 #[test]
+fn a_followed_tag_that_moved_begins_a_release_and_nothing_else_of_it_does() {
+    let spec = plain_spec();
+    let release = Release { number: 7, data: data(plain_spec(), "web:1@sha256:aa") };
+    let by_kubectl = Release { number: 7, data: data(plain_spec(), "web:1") };
+    for (release, digest, superseded) in [
+        (&release, None, false),
+        (&release, Some("sha256:aa"), false),
+        (&release, Some("sha256:bb"), true),
+        (&by_kubectl, Some("sha256:aa"), true),
+    ] {
+        let wanted = Wanted { spec: &spec, commit: Some("c2"), asked: None, digest };
+        for failed in [false, true] {
+            assert_eq!(release.is_superseded_by(&wanted, release.standing(), failed), superseded, "{digest:?}");
+        }
+    }
+}
+
+#[test]
 fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
     let (one, none) = (plain_spec(), WebAppSpec { replicas: Some(0), ..plain_spec() });
-    let off = Wanted { spec: &none, commit: Some("c3"), asked: None };
-    let on = Wanted { spec: &one, commit: Some("c4"), asked: None };
-    let again = Wanted { spec: &one, commit: Some("c5"), asked: None };
+    let off = Wanted { spec: &none, commit: Some("c3"), asked: None, digest: None };
+    let on = Wanted { spec: &one, commit: Some("c4"), asked: None, digest: None };
+    let again = Wanted { spec: &one, commit: Some("c5"), asked: None, digest: None };
     let mut status = RolloutStatus::default();
     for (wanted, superseded) in [(off, false), (off, false), (on, false), (on, false), (again, true)] {
         for failed in [false, true] {
@@ -108,6 +128,6 @@ fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
     // Without a commit, as by kubectl.
     let mut by_hand = release.clone();
     by_hand.data.commit = None;
-    let wanted = Wanted { spec: &none, commit: None, asked: None };
+    let wanted = Wanted { spec: &none, commit: None, asked: None, digest: None };
     assert!(!by_hand.is_superseded_by(&wanted, by_hand.standing(), false));
 }

@@ -21,6 +21,11 @@ impl App {
         crds::bounded_name(&self.name)
     }
 
+    /// The name of the CronJob of one of its jobs.
+    pub fn cron_name(&self, job: &str) -> String {
+        crds::bounded_cron_name(&format!("{}-{job}", self.name))
+    }
+
     /// The name of a further child.
     pub fn child_name(&self, suffix: &str) -> String {
         crds::bounded_name(&format!("{}-{suffix}", self.name))

@@ -3,6 +3,7 @@
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -10,7 +11,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use crate::render::ObjectKey;
 
 /// How many there are.
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 
 /// One thing for each child.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Children<T> {
     pub network_policy: T,
     /// The pods.
     pub deployment: T,
+    /// What runs beside them by a schedule.
+    pub cron_jobs: T,
     /// How many of them may be away.
     pub pod_disruption_budget: T,
     /// What leads to them from outside.
@@ -34,16 +37,32 @@ pub struct Children<T> {
 impl<T> Children<T> {
     /// In the order in which a reader expects them.
     pub fn in_order(self) -> [T; COUNT] {
-        let Self { service_account, claims, service, network_policy, deployment, pod_disruption_budget, ingress } =
-            self;
-        [service_account, claims, service, network_policy, deployment, pod_disruption_budget, ingress]
+        let Self {
+            service_account,
+            claims,
+            service,
+            network_policy,
+            deployment,
+            cron_jobs,
+            pod_disruption_budget,
+            ingress,
+        } = self;
+        [service_account, claims, service, network_policy, deployment, cron_jobs, pod_disruption_budget, ingress]
     }
 
     /// In the order in which they go with their app: what serves goes first.
     pub fn leaving(self) -> [T; COUNT] {
-        let Self { service_account, claims, service, network_policy, deployment, pod_disruption_budget, ingress } =
-            self;
-        [ingress, deployment, service, pod_disruption_budget, network_policy, service_account, claims]
+        let Self {
+            service_account,
+            claims,
+            service,
+            network_policy,
+            deployment,
+            cron_jobs,
+            pod_disruption_budget,
+            ingress,
+        } = self;
+        [ingress, deployment, cron_jobs, service, pod_disruption_budget, network_policy, service_account, claims]
     }
 }
 
@@ -59,7 +78,7 @@ pub struct ChildKind {
 }
 
 impl ChildKind {
-    const fn of<K: Resource>() -> Self {
+    pub(crate) const fn of<K: Resource>() -> Self {
         Self { group: K::GROUP, kind: K::KIND, plural: K::URL_PATH_SEGMENT }
     }
 }
@@ -72,6 +91,7 @@ impl Children<ChildKind> {
         service: ChildKind::of::<Service>(),
         network_policy: ChildKind::of::<NetworkPolicy>(),
         deployment: ChildKind::of::<Deployment>(),
+        cron_jobs: ChildKind::of::<CronJob>(),
         pod_disruption_budget: ChildKind::of::<PodDisruptionBudget>(),
         ingress: ChildKind::of::<Ingress>(),
     };

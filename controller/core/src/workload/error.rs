@@ -1,5 +1,6 @@
 //! What can be wrong with a spec, each as one sentence that says what to write instead.
 
+use crate::schedule::InvalidSchedule;
 use crate::trouble::{Mend, Trouble};
 
 /// Why a spec cannot be built.
@@ -58,11 +59,24 @@ pub enum Invalid {
     NoMemoryLimit,
     /// Not even one worker fits.
     #[error(
-        "not even one worker of {worker} fits into resources.limits.memory: raise the limit, or lower gunicorn.memoryPerWorker"
+        "not even one worker of {worker} fits into resources.limits.memory beside gunicorn's master, which takes 32Mi: raise the limit, or lower gunicorn.memoryPerWorker"
     )]
     WorkerTooLarge {
         /// The memory of a worker.
         worker: String,
+    },
+    /// A fixed number of workers, and one by memory.
+    #[error(
+        "gunicorn has both workers and memoryPerWorker, which are two ways to say how many workers run: remove one"
+    )]
+    WorkersAndMemory,
+    /// A variable that gunicorn does not start with.
+    #[error(
+        "the variable WEB_CONCURRENCY is {value:?}, and gunicorn only starts with a number there: write one, or remove it and say gunicorn.workers"
+    )]
+    WebConcurrency {
+        /// Its value.
+        value: String,
     },
     /// User 0 without a reason.
     #[error("runAs.user is 0, which is root: write another user, or say in allowRoot why the app needs root")]
@@ -79,13 +93,21 @@ pub enum Invalid {
     },
     /// Not exactly one source.
     #[error(
-        "volume {volume} has {count} sources: write exactly one of claim, persistentVolumeClaim, nfs, secret, configMap or emptyDir"
+        "volume {volume} has {count} sources: write exactly one of claim, persistentVolumeClaim, nfs, secret, configMap, emptyDir or dataSync"
     )]
     VolumeSources {
         /// The volume.
         volume: String,
         /// How many.
         count: usize,
+    },
+    /// A folder of data that changes under the pod.
+    #[error(
+        "volume {volume} is a DataSync's and has a subPath, which is looked up once, when a pod starts: mount the whole volume and read the folder below it"
+    )]
+    SyncedSubPath {
+        /// The volume.
+        volume: String,
     },
     /// A name that drover uses itself.
     #[error("volume {volume} begins with `drover-`, as drover's own volumes do: give it another name")]
@@ -180,6 +202,36 @@ pub enum Invalid {
     TlsHost {
         /// The host.
         host: String,
+    },
+    /// A schedule that Kubernetes would not keep as it is meant.
+    #[error("the job {job}: {why}")]
+    Schedule {
+        /// The job.
+        job: String,
+        /// What is wrong.
+        why: InvalidSchedule,
+    },
+    /// A time zone of nothing.
+    #[error("the job {job} has a timeZone and no schedule: write schedule too, or remove timeZone")]
+    ZoneWithoutSchedule {
+        /// The job.
+        job: String,
+    },
+    /// Nothing to run.
+    #[error("the job {job} has no command: write the program and its arguments")]
+    NoCommand {
+        /// The job.
+        job: String,
+    },
+    /// A job that could never start beside the app.
+    #[error(
+        "the job {job} cannot run beside the app, because only one pod may mount the volume {volume}: give its claim accessModes [ReadWriteOnce], which pods of one node share"
+    )]
+    ShutOut {
+        /// The job.
+        job: String,
+        /// The volume.
+        volume: String,
     },
     /// Two ways to ask.
     #[error("spec.health has both path and command: remove one")]

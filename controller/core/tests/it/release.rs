@@ -19,6 +19,7 @@ fn a_record_stays_as_it_is_and_is_read_back() {
         spec: web_app.spec,
         image: "registry.example.org/shop:1@sha256:aa".into(),
         user: ImageUser::Known("33".into()),
+        origin: None,
         commit: Some("c2".into()),
         pods: PodRelease { number: 6, commit: Some("c1".into()) },
         asked: Some("2026-11-27T08:00:00Z".into()),

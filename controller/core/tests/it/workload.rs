@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use drover_core::render::Object;
 use drover_core::workload::build::{self, PullTarget};
-use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking};
+use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, Origin, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_core::workload::{App, Invalid};
@@ -23,6 +23,7 @@ use serde_json::Value;
 struct Assumed {
     user: Option<String>,
     digest: Option<String>,
+    revision: Option<String>,
     claims: BTreeMap<String, AssumedClaim>,
     /// A Deployment and a Service of the app's name, which others made.
     deployment: Option<Deployment>,
@@ -52,6 +53,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
     let image = Image {
         reference: format!("{}{digest}", app.spec.pod.image),
         user: assumed.user.clone().map_or(ImageUser::Unknown, ImageUser::Known),
+        origin: assumed.revision.clone().map(|revision| Origin { revision, repository: None }),
     };
     let claim = |c: &AssumedClaim| LiveClaim {
         storage: c.storage.clone(),
@@ -77,6 +79,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
             .map(|(_, at)| at.as_str()),
         claims: &claims,
         shrinking: Shrinking::Refuse,
+        data_sets: &BTreeMap::new(),
     };
     validate(&identity, &app.spec, &facts, &assumed.kept(&identity, &app.spec.ports))
 }
@@ -182,6 +185,18 @@ fn check_child(child: &Object, root: bool) {
         assert!(value.as_str().is_some_and(|v| v.len() <= 63), "{label}: {value}");
     }
     assert!(meta["ownerReferences"].is_null(), "{} would go with the definition of WebApps", child.key());
+    if child.kind() == "CronJob" {
+        assert!(name.len() <= 52, "{name}: Kubernetes adds eleven characters");
+        let template = &child.json()["spec"]["jobTemplate"]["spec"]["template"];
+        let pod = &template["spec"];
+        assert!(root || violations_of_restricted(pod).is_empty(), "{:?}", violations_of_restricted(pod));
+        assert!(pod["containers"][0]["livenessProbe"].is_null() && pod["containers"][0]["ports"].is_null());
+        let labels = template["metadata"]["labels"].as_object().expect("labels");
+        for (label, value) in labels {
+            assert!(value.as_str().is_some_and(|v| v.len() <= 63), "{label}: {value}");
+        }
+        assert!(!labels.contains_key(crds::LABEL_INSTANCE) && labels[crds::LABEL_COMPONENT] != crds::COMPONENT_WEB);
+    }
     if child.kind() == "Deployment" {
         let spec = &child.json()["spec"];
         let pod = &spec["template"]["spec"];
@@ -245,6 +260,19 @@ fn route() -> impl Strategy<Value = crds::Route> {
     })
 }
 
+fn job() -> impl Strategy<Value = crds::Job> {
+    let times = prop::option::of(prop::sample::select(vec!["0 4 * * 1", "@daily", "* * * * * *"]));
+    ("[a-z][-a-z0-9]{0,50}[a-z0-9]", times, prop::option::of("UTC|nowhere")).prop_map(|(name, schedule, time_zone)| {
+        crds::Job {
+            name,
+            schedule: schedule.map(str::to_owned),
+            time_zone,
+            command: vec!["true".into()],
+            ..Default::default()
+        }
+    })
+}
+
 fn spec() -> impl Strategy<Value = WebAppSpec> {
     let port = ("[a-z]{1,4}", 0..70_000_i32, prop::option::of(any::<bool>()));
     let port = port.prop_map(|(name, port, metrics)| crds::Port { name, port, metrics });
@@ -273,15 +301,25 @@ fn spec() -> impl Strategy<Value = WebAppSpec> {
         (some_ports, prop::option::of(run_as), prop::option::of(Just("needs raw sockets".to_owned()))),
         (prop::option::of(gunicorn), prop::option::of(health), prop::option::of(-1..4_i32)),
         prop::collection::vec(volume(), 0..3),
-        prop::collection::vec(route(), 0..4),
+        (prop::collection::vec(route(), 0..4), prop::collection::vec(job(), 0..2)),
     )
-        .prop_map(|((ports, run_as, allow_root), (gunicorn, health, replicas), volumes, routes)| WebAppSpec {
-            pod: crds::PodSpec { image: "web:1".into(), run_as, allow_root, health, volumes, ..Default::default() },
-            ports,
-            gunicorn,
-            replicas,
-            routes,
-            ..Default::default()
+        .prop_map(|((ports, run_as, allow_root), (gunicorn, health, replicas), volumes, (routes, jobs))| {
+            WebAppSpec {
+                pod: crds::PodSpec {
+                    image: "web:1".into(),
+                    run_as,
+                    allow_root,
+                    health,
+                    volumes,
+                    jobs,
+                    ..Default::default()
+                },
+                ports,
+                gunicorn,
+                replicas,
+                routes,
+                ..Default::default()
+            }
         })
 }
 

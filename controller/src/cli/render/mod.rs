@@ -8,11 +8,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use drover_core::render::{Limits, Object, ScopeError, SourceFile, Stage, render, scope};
-use drover_crds::{Owner, OwnerKind, WebApp};
+use drover_core::sync::ErrandImage;
+use drover_crds::{Owner, OwnerKind};
 
 use super::global::{Format, Global};
 use super::{Error, Verdict, output, yaml};
-use crate::reconcile::web_app;
+use crate::reconcile::{data_sync, web_app};
 
 /// Prints what the controller would apply from a folder, without a cluster.
 ///
@@ -45,10 +46,10 @@ pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
         });
     }
     let namespace = global.target.namespace.as_deref().unwrap_or("default");
-    let mut objects = rendered(&files, namespace, command.environment.as_deref())?;
-    if command.children {
-        objects = with_children(objects)?;
-    }
+    let rendered = rendered(&files, namespace, command.environment.as_deref())?;
+    // What a WebApp asks for that cannot be built is a finding, also where nobody wants to see its children.
+    let with_children = with_children(rendered.clone())?;
+    let objects = if command.children { with_children } else { rendered };
     let text = match global.output {
         Format::Json => output::objects(&objects, Format::Json),
         Format::Text | Format::Yaml => objects.iter().map(document).collect(),
@@ -90,36 +91,46 @@ fn settle(objects: &mut [Object], namespace: &str) -> Result<(), Vec<ScopeError>
     scope(objects, guess, namespace)
 }
 
-/// Every WebApp followed by what drover makes of it, labelled as its own.
+/// Every WebApp and DataSync followed by what drover makes of it, labelled as its own.
 fn with_children(objects: Vec<Object>) -> Result<Vec<Object>, Error> {
     let mut all = Vec::with_capacity(objects.len());
     let mut wrong = Vec::new();
     for object in objects {
-        let children = if OwnerKind::of(object.group(), object.kind()) == Some(OwnerKind::WebApp) {
-            children(&object).unwrap_or_else(|problem| {
-                let origin = object.origin.clone().unwrap_or_default();
-                wrong.push(format!("{origin}: {} cannot be built: {problem}", object.key()));
-                Vec::new()
-            })
-        } else {
+        let kind = OwnerKind::of(object.group(), object.kind());
+        let children = children(&object, kind).unwrap_or_else(|problem| {
+            let origin = object.origin.clone().unwrap_or_default();
+            wrong.push(format!("{origin}: {} cannot be built: {problem}", object.key()));
             Vec::new()
-        };
+        });
         all.push(object);
         all.extend(children);
     }
     if wrong.is_empty() { Ok(all) } else { Err(Error::Findings { findings: wrong }) }
 }
 
-fn children(object: &Object) -> Result<Vec<Object>, String> {
-    let app: WebApp =
-        serde_json::from_value(serde_json::Value::Object(object.json().clone())).map_err(|error| error.to_string())?;
+fn children(object: &Object, kind: Option<OwnerKind>) -> Result<Vec<Object>, String> {
     let namespace = object.namespace().unwrap_or_default();
-    let mut children = web_app::build_all(&app, namespace).map_err(|error| error.to_string())?;
-    let label = Owner::new(OwnerKind::WebApp, namespace, object.name()).label();
+    let said = |error: &dyn std::error::Error| error.to_string();
+    let (kind, mut children) = match kind {
+        Some(kind @ OwnerKind::WebApp) => {
+            (kind, web_app::build_all(&typed(object)?, namespace).map_err(|error| said(&error))?)
+        }
+        Some(kind @ OwnerKind::DataSync) => (
+            kind,
+            data_sync::build_all(&typed(object)?, namespace, &ErrandImage::of_this_version())
+                .map_err(|error| said(&error))?,
+        ),
+        Some(OwnerKind::Environment) | None => return Ok(Vec::new()),
+    };
+    let label = Owner::new(kind, namespace, object.name()).label();
     for child in &mut children {
         child.set_label(drover_crds::LABEL_OWNER, &label);
     }
     Ok(children)
+}
+
+fn typed<K: serde::de::DeserializeOwned>(object: &Object) -> Result<K, String> {
+    serde_json::from_value(serde_json::Value::Object(object.json().clone())).map_err(|error| error.to_string())
 }
 
 fn findings<E: ToString>(errors: &[E]) -> Error {

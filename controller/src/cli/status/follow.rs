@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
 
-use super::view::{Health, View};
+use super::view::{Health, Objects, View};
 use super::{Status, api_of, select, shown, text};
 use crate::cli::global::Format;
 use crate::cli::session::Session;
@@ -26,15 +26,17 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
     let all = command.all_namespaces;
     let mut environments = Collection::new(OwnerKind::Environment, session, all);
     let mut apps = Collection::new(OwnerKind::WebApp, session, all);
+    let mut syncs = Collection::new(OwnerKind::DataSync, session, all);
     let screen = format == Format::Text && std::io::stdout().is_terminal();
     let mut last = BTreeMap::new();
     loop {
         let wake = tokio::select! {
             event = environments.next(session) => event?,
             event = apps.next(session) => event?,
+            event = syncs.next(session) => event?,
             () = tokio::time::sleep(AGES), if screen => true,
         };
-        if !(wake && environments.complete && apps.complete) {
+        if !(wake && environments.complete && apps.complete && syncs.complete) {
             continue;
         }
         // Take in what else comes now.
@@ -44,10 +46,12 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
             tokio::select! {
                 event = environments.next(session) => { event?; }
                 event = apps.next(session) => { event?; }
+                event = syncs.next(session) => { event?; }
                 () = &mut settled => break,
             }
         }
-        let view = View::of(&environments.objects(), &apps.objects());
+        let (environments, web_apps, data_syncs) = (environments.objects(), apps.objects(), syncs.objects());
+        let view = View::of(&Objects { environments, web_apps, data_syncs });
         let view = if command.name.is_some() { select(session, command, view)? } else { view };
         let changed = changes(&mut last, &view);
         match format {

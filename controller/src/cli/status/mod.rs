@@ -9,7 +9,7 @@ use drover_crds::{OwnerKind, Reference};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 
-pub use self::view::View;
+pub use self::view::{Objects, View};
 use super::global::{Format, Global};
 use super::near::near;
 use super::session::Session;
@@ -39,8 +39,8 @@ pub async fn run(command: Status, global: &Global) -> Result<Verdict, Error> {
     if command.watch {
         return follow::follow(&session, &command, global.output).await;
     }
-    let (environments, apps) = gather(&session, command.all_namespaces).await?;
-    let view = select(&session, &command, View::of(&environments, &apps))?;
+    let objects = gather(&session, command.all_namespaces).await?;
+    let view = select(&session, &command, View::of(&objects))?;
     output::print(&shown(&view, &command, &session, global.output))?;
     Ok(if view.ready { Verdict::Good } else { Verdict::NotReady })
 }
@@ -56,14 +56,16 @@ fn api_of(kind: OwnerKind, session: &Session, all: bool) -> Api<DynamicObject> {
     }
 }
 
-async fn gather(session: &Session, all: bool) -> Result<(Vec<DynamicObject>, Vec<DynamicObject>), Error> {
+async fn gather(session: &Session, all: bool) -> Result<Objects, Error> {
     let place = if all { "all namespaces".to_owned() } else { format!("namespace {}", session.namespace()) };
     let list = async |kind: OwnerKind| {
         let action = format!("list the {kind}s of {place}");
-        session.ask(&action, api_of(kind, session, all).list(&ListParams::default())).await
+        let list = session.ask(&action, api_of(kind, session, all).list(&ListParams::default())).await?;
+        Ok::<_, Error>(list.items)
     };
-    let (environments, apps) = tokio::try_join!(list(OwnerKind::Environment), list(OwnerKind::WebApp))?;
-    Ok((environments.items, apps.items))
+    let (environments, web_apps, data_syncs) =
+        tokio::try_join!(list(OwnerKind::Environment), list(OwnerKind::WebApp), list(OwnerKind::DataSync))?;
+    Ok(Objects { environments, web_apps, data_syncs })
 }
 
 /// What a person asked to see of it.
@@ -71,7 +73,7 @@ fn select(session: &Session, command: &Status, view: View) -> Result<View, Error
     let Some(name) = &command.name else { return Ok(view) };
     let names: Vec<String> = view.names().map(str::to_owned).collect();
     view.only(name).ok_or_else(|| Error::NotFound {
-        kind: "Environment or WebApp",
+        kind: "Environment, WebApp or DataSync",
         name: name.clone(),
         namespace: if command.all_namespaces { "any".to_owned() } else { session.namespace().to_owned() },
         near: near(name, names.iter().map(String::as_str)),
@@ -88,7 +90,7 @@ fn shown(view: &View, command: &Status, session: &Session, format: Format) -> St
         } else {
             format!("namespace {}", session.namespace())
         };
-        return format!("There is no Environment and no WebApp in {place}: `drover init` makes the first.\n");
+        return format!("There is nothing of drover's in {place}: `drover init` makes the first.\n");
     }
     text::text(view, time::now())
 }

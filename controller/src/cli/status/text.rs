@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use drover_core::release::status::quotes;
-use drover_crds::{Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
+use drover_core::sync::LAST_SYNC_FAILED;
+use drover_crds::{ImageStatus, Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
 
-use super::view::{EnvironmentView, Health, State, View, WebAppView};
+use super::view::{DataSyncView, EnvironmentView, Health, State, View, WebAppView};
 use crate::cli::time::{Moment, age};
 
 const DIM: Style = Style::new().dimmed();
@@ -20,6 +21,9 @@ pub fn text(view: &View, now: Moment) -> String {
     }
     for app in &view.web_apps {
         web_app(&mut text, app, "", true, now);
+    }
+    for sync in &view.data_syncs {
+        data_sync(&mut text, sync, "", true, now);
     }
     text
 }
@@ -61,10 +65,9 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
     }
     // What an app says of itself stands with the app.
     let is_shown = |object: &str| {
-        environment
-            .web_apps
-            .iter()
-            .any(|app| object == Owner::new(OwnerKind::WebApp, &*app.namespace, &*app.name).to_string())
+        let is = |kind, namespace: &str, name: &str| object == Owner::new(kind, namespace, name).to_string();
+        environment.web_apps.iter().any(|app| is(OwnerKind::WebApp, &app.namespace, &app.name))
+            || environment.data_syncs.iter().any(|sync| is(OwnerKind::DataSync, &sync.namespace, &sync.name))
     };
     if health.state != State::Ready {
         let own = match (&*health.reason, environment.failures.first(), environment.waiting_for.first()) {
@@ -90,6 +93,9 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
     for app in &environment.web_apps {
         web_app(text, app, "    ", app.namespace != *namespace, now);
     }
+    for sync in &environment.data_syncs {
+        data_sync(text, sync, "    ", sync.namespace != *namespace, now);
+    }
 }
 
 fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bool, now: Moment) {
@@ -107,6 +113,9 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     }
     facts.extend(app.url.clone());
     let _ = writeln!(text, "{indent}{} WebApp {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
+    if let Some(limited) = &app.limited {
+        let _ = writeln!(text, "{indent}    {}", reason(condition::EXPOSE_LIMITED, limited));
+    }
     let problem = app.release.as_ref().and_then(|release| release.problem.as_ref());
     let said = if health.state == State::Ready { String::new() } else { told(health) };
     if !said.is_empty() {
@@ -121,12 +130,52 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
             let _ = writeln!(text, "{indent}    {DIM}│{DIM:#} {}", printable(line));
         }
     }
+    if let Some(image) = &app.image {
+        following(text, image, indent, now);
+    }
     if let Some(release) = &app.release {
+        if let Some((revision, at)) =
+            release.built_from.as_ref().and_then(|b| Some((&b.revision, b.git_is_at.as_ref()?)))
+        {
+            let _ = writeln!(text, "{indent}    built from {}, git is at {}", commit(revision, None), commit(at, None));
+        }
         if let Some(since) = &release.unavailable_since {
             let _ = writeln!(text, "{indent}    nothing serves, for {} now", age(now, since));
         } else if let Some(seconds) = release.unavailable_seconds.filter(|seconds| *seconds > 0) {
             let _ = writeln!(text, "{indent}    nothing served for {seconds} s while this release came");
         }
+    }
+}
+
+fn data_sync(text: &mut String, sync: &DataSyncView, indent: &str, with_namespace: bool, now: Moment) {
+    let DataSyncView { namespace, name, health, .. } = sync;
+    let place = if with_namespace { format!("{namespace}/") } else { String::new() };
+    let mut facts = vec![word(health.state)];
+    if let Some(published) = &sync.published {
+        facts.push(format!("{} files", published.files));
+    }
+    if let Some(at) = sync.last_sync.as_ref().and_then(|last| last.at.as_ref()) {
+        facts.push(format!("synced {} ago", age(now, at)));
+    }
+    if let Some(since) = sync.running.as_ref().and_then(|running| running.since.as_ref()) {
+        facts.push(format!("syncing for {}", age(now, since)));
+    }
+    let _ = writeln!(text, "{indent}{} DataSync {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
+    // Ready, and yet the last sync failed: the files are there, and somebody should know.
+    if health.state != State::Ready || health.reason == LAST_SYNC_FAILED {
+        let _ = writeln!(text, "{indent}    {}", told(health));
+    }
+}
+
+/// What is to be told of a tag that is followed.
+fn following(text: &mut String, image: &ImageStatus, indent: &str, now: Moment) {
+    if let Some(held) = &image.hold {
+        let _ = writeln!(text, "{indent}    {}", printable(&held.message));
+    }
+    if let Some(problem) = &image.problem {
+        let seen = image.last_seen.as_ref().map(|at| format!(", seen {} ago", age(now, at))).unwrap_or_default();
+        let said = reason(&problem.reason, &problem.message);
+        let _ = writeln!(text, "{indent}    the tag {}{seen}: {said}", printable(&image.tag));
     }
 }
 
@@ -221,6 +270,28 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::cli::status::Objects;
+
+    fn of(environments: &[DynamicObject], apps: &[DynamicObject]) -> View {
+        let (environments, web_apps) = (environments.to_vec(), apps.to_vec());
+        View::of(&Objects { environments, web_apps, data_syncs: Vec::new() })
+    }
+
+    #[test]
+    fn a_data_sync_whose_last_sync_failed_is_ready_and_says_so() {
+        let ready = json!({"type": "Ready", "status": "True", "reason": "LastSyncFailed", "message": "the last sync failed: no answer",
+            "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1});
+        let sync = object(json!({"apiVersion": "drover.dev/v1alpha1", "kind": "DataSync",
+            "metadata": {"name": "csv", "namespace": "shop", "generation": 1},
+            "status": {"observedGeneration": 1, "conditions": [ready], "published": {"set": "0a", "files": 3, "bytes": 9}}}));
+        let view = View::of(&Objects { data_syncs: vec![sync], ..Objects::default() });
+        assert!(view.ready);
+        let text = shown(&view);
+        assert!(
+            text.contains("DataSync shop/csv  ready  3 files") && text.contains("LastSyncFailed: the last sync failed"),
+            "{text}"
+        );
+    }
 
     fn shown(view: &View) -> String {
         let now = "2026-11-21T12:00:00Z".parse().expect("a time");
@@ -288,7 +359,7 @@ mod tests {
     #[test]
     fn all_is_well() {
         let (environments, apps) = good();
-        let view = View::of(&environments, &apps);
+        let view = of(&environments, &apps);
         assert!(view.ready);
         insta::assert_snapshot!(shown(&view));
     }
@@ -321,7 +392,7 @@ mod tests {
                 "replicas": {"desired": 2, "ready": 2, "updated": 1, "summary": "2/2"},
             }),
         );
-        let view = View::of(&environments, &[hello]);
+        let view = of(&environments, &[hello]);
         assert!(!view.ready);
         insta::assert_snapshot!(shown(&view));
     }
@@ -347,10 +418,9 @@ mod tests {
             )
         };
         // What the spec says now cannot be used, and the last release had failed for another reason.
-        let refused = shown(&View::of(&environments, &[app("InvalidSpec", "spec.ports: there is no port")]));
+        let refused = shown(&of(&environments, &[app("InvalidSpec", "spec.ports: there is no port")]));
         insta::assert_snapshot!(refused);
-        let failed =
-            shown(&View::of(&environments, &[app("CrashLoopBackOff", "Release 4 failed: pod hello-1: its end")]));
+        let failed = shown(&of(&environments, &[app("CrashLoopBackOff", "Release 4 failed: pod hello-1: its end")]));
         assert!(!failed.contains("its program ends"), "it is said once: {failed}");
     }
 
@@ -364,7 +434,7 @@ mod tests {
             json!([{"commit": "1a2b3c4d5e6f7890123456789012345678901234", "message": "Add a basket"}]);
         environments[0].data["status"]["failures"] =
             json!([{"object": "deploy/web.yaml:7", "reason": "Syntax", "message": message}]);
-        insta::assert_snapshot!(shown(&View::of(&environments, &apps)));
+        insta::assert_snapshot!(shown(&of(&environments, &apps)));
     }
 
     #[test]
@@ -385,15 +455,41 @@ mod tests {
                 "release": {"number": 2, "image": "example/down:2", "step": "PullImage", "unavailableSince": "2026-11-21T11:59:20Z"},
             }),
         );
-        let view = View::of(&[environment("new", Value::Null), old], &[strange, down]);
+        let view = of(&[environment("new", Value::Null), old], &[strange, down]);
         assert!(!view.ready);
         insta::assert_snapshot!(shown(&view));
     }
 
     #[test]
+    fn a_tag_that_is_held_or_out_of_sight_is_told_though_the_app_is_ready() {
+        let hello = app(
+            "hello",
+            None,
+            json!({
+                "observedGeneration": 1,
+                "conditions": conditions("True", None, "Live", "Release 5 is live: 2 of 2 pods ready"),
+                "release": {"number": 5, "image": "example/hello:prod@sha256:1", "step": "Live",
+                    "builtFrom": {"revision": "1a2b3c4d5e6f7890", "gitIsAt": "4d5e6f78901234567890"}},
+                "replicas": {"desired": 2, "ready": 2, "updated": 2, "summary": "2/2"},
+                "image": {
+                    "tag": "prod", "digest": "sha256:2", "since": "2026-11-21T10:00:00Z", "lastSeen": "2026-11-21T11:45:00Z",
+                    "problem": {"reason": "ImageNotFound", "message": "the image example/hello:prod is not there"},
+                    "hold": {"release": 3, "digest": "sha256:1", "message": "the image of release 3 is held"},
+                },
+            }),
+        );
+        insta::assert_snapshot!(shown(&of(&[], &[hello])), @r"
+        ✓ WebApp shop/hello  ready  release 5  2/2 pods
+            the image of release 3 is held
+            the tag prod, seen 15m ago: ImageNotFound: the image example/hello:prod is not there
+            built from 1a2b3c4d5e6f, git is at 4d5e6f789012
+        ");
+    }
+
+    #[test]
     fn a_name_shows_an_environment_with_its_apps_or_an_app_alone() {
         let (environments, apps) = good();
-        let view = View::of(&environments, &apps);
+        let view = of(&environments, &apps);
         let alone = view.clone().only("hello").expect("the app");
         assert!(alone.environments.is_empty() && alone.web_apps.len() == 1 && alone.ready);
         let whole = view.clone().only("prod").expect("the Environment");
@@ -404,6 +500,6 @@ mod tests {
     #[test]
     fn json_says_the_same() {
         let (environments, apps) = good();
-        insta::assert_json_snapshot!(View::of(&environments, &apps));
+        insta::assert_json_snapshot!(of(&environments, &apps));
     }
 }

@@ -2,8 +2,9 @@
 
 use drover_crds::condition;
 use drover_crds::{
-    AppliedStatus, EnvironmentSpec, EnvironmentStatus, LABEL_OWNER, ObjectFailure, Owner, OwnerKind, ReleaseStatus,
-    ReplicasStatus, SourceStatus, WebAppStatus,
+    AppliedStatus, DataSyncStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, LABEL_OWNER, LastSync,
+    ObjectFailure, Owner, OwnerKind, PublishedSet, ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus,
+    WebAppStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
@@ -51,6 +52,20 @@ pub struct View {
     pub environments: Vec<EnvironmentView>,
     /// WebApps that no shown Environment applied.
     pub web_apps: Vec<WebAppView>,
+    /// DataSyncs that no shown Environment applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_syncs: Vec<DataSyncView>,
+}
+
+/// The objects that there are, of each kind.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    /// Environments.
+    pub environments: Vec<DynamicObject>,
+    /// WebApps.
+    pub web_apps: Vec<DynamicObject>,
+    /// DataSyncs.
+    pub data_syncs: Vec<DynamicObject>,
 }
 
 /// An Environment.
@@ -89,6 +104,9 @@ pub struct EnvironmentView {
     pub webhook_path: Option<String>,
     /// The apps that it applied.
     pub web_apps: Vec<WebAppView>,
+    /// The DataSyncs that it applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_syncs: Vec<DataSyncView>,
 }
 
 /// A WebApp.
@@ -111,51 +129,99 @@ pub struct WebAppView {
     /// Its pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<ReplicasStatus>,
+    /// Where the tag points that it follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageStatus>,
     /// Where it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What cuts requests on their way to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limited: Option<String>,
+}
+
+/// A DataSync.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataSyncView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub health: Health,
+    /// The files that apps see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<PublishedSet>,
+    /// The last sync that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sync: Option<LastSync>,
+    /// The sync that runs now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running: Option<RunningSync>,
+}
+
+/// The Environment that applied the object, among these.
+fn environment_of<'a>(
+    environments: &'a mut [EnvironmentView],
+    object: &DynamicObject,
+) -> Option<&'a mut EnvironmentView> {
+    let label = object.labels().get(LABEL_OWNER)?;
+    environments.iter_mut().find(|environment| {
+        let owner = Owner::new(OwnerKind::Environment, &*environment.namespace, &*environment.name);
+        *label == owner.label()
+    })
 }
 
 impl View {
-    /// Sorts WebApps below the Environments that applied them.
-    pub fn of(environments: &[DynamicObject], apps: &[DynamicObject]) -> Self {
-        let mut environments: Vec<EnvironmentView> = environments.iter().map(environment).collect();
+    /// Sorts the objects of the other kinds below the Environments that applied them.
+    pub fn of(objects: &Objects) -> Self {
+        let mut environments: Vec<EnvironmentView> = objects.environments.iter().map(environment).collect();
         environments.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        let mut web_apps = Vec::new();
-        let mut apps: Vec<&DynamicObject> = apps.iter().collect();
-        apps.sort_by_key(|app| (app.namespace(), app.name_any()));
-        for app in apps {
-            let label = app.labels().get(LABEL_OWNER);
-            let owner = environments.iter_mut().find(|environment| {
-                let owner = Owner::new(OwnerKind::Environment, &*environment.namespace, &*environment.name);
-                label == Some(&owner.label())
-            });
-            owner.map_or(&mut web_apps, |environment| &mut environment.web_apps).push(web_app(app));
+        let sorted = |objects: &[DynamicObject]| {
+            let mut objects = objects.to_vec();
+            objects.sort_by_key(|object| (object.namespace(), object.name_any()));
+            objects
+        };
+        let (mut web_apps, mut data_syncs) = (Vec::new(), Vec::new());
+        for app in sorted(&objects.web_apps) {
+            let owner = environment_of(&mut environments, &app);
+            owner.map_or(&mut web_apps, |environment| &mut environment.web_apps).push(web_app(&app));
         }
-        Self { ready: false, environments, web_apps }.judged()
+        for sync in sorted(&objects.data_syncs) {
+            let owner = environment_of(&mut environments, &sync);
+            owner.map_or(&mut data_syncs, |environment| &mut environment.data_syncs).push(data_sync(&sync));
+        }
+        Self { ready: false, environments, web_apps, data_syncs }.judged()
     }
 
-    /// Only the Environments and WebApps of that name, if there are any.
+    /// Only the objects of that name, if there are any.
     pub fn only(mut self, name: &str) -> Option<Self> {
         for environment in &mut self.environments {
             if environment.name != name {
                 self.web_apps.extend(environment.web_apps.drain(..).filter(|app| app.name == name));
+                self.data_syncs.extend(environment.data_syncs.drain(..).filter(|sync| sync.name == name));
             }
         }
         self.environments.retain(|environment| environment.name == name);
         self.web_apps.retain(|app| app.name == name);
+        self.data_syncs.retain(|sync| sync.name == name);
         (!self.is_empty()).then(|| self.judged())
     }
 
     /// Whether there is nothing to show.
     pub fn is_empty(&self) -> bool {
-        self.environments.is_empty() && self.web_apps.is_empty()
+        self.environments.is_empty() && self.web_apps.is_empty() && self.data_syncs.is_empty()
     }
 
     /// The names of everything in it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let environments = self.environments.iter().map(|environment| environment.name.as_str());
-        environments.chain(self.all_web_apps().map(|app| app.name.as_str()))
+        self.states().map(|((_, _, name), _)| name)
+    }
+
+    fn all_data_syncs(&self) -> impl Iterator<Item = &DataSyncView> {
+        self.environments.iter().flat_map(|environment| &environment.data_syncs).chain(&self.data_syncs)
     }
 
     fn all_web_apps(&self) -> impl Iterator<Item = &WebAppView> {
@@ -168,6 +234,7 @@ impl View {
             self.environments.iter().map(|e| ((OwnerKind::Environment, &*e.namespace, &*e.name), &e.health));
         environments
             .chain(self.all_web_apps().map(|app| ((OwnerKind::WebApp, &*app.namespace, &*app.name), &app.health)))
+            .chain(self.all_data_syncs().map(|s| ((OwnerKind::DataSync, &*s.namespace, &*s.name), &s.health)))
     }
 
     fn judged(mut self) -> Self {
@@ -208,6 +275,7 @@ fn environment(object: &DynamicObject) -> EnvironmentView {
         waiting_for: status.waiting_for,
         webhook_path: status.webhook_path,
         web_apps: Vec::new(),
+        data_syncs: Vec::new(),
     }
 }
 
@@ -219,10 +287,26 @@ fn web_app(object: &DynamicObject) -> WebAppView {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
+        limited: condition::get(&status.conditions, condition::EXPOSE_LIMITED).map(|limited| limited.message.clone()),
         release: status.rollout.release,
         serving: status.rollout.serving,
         replicas: status.rollout.replicas,
+        image: status.rollout.image,
         url: status.url,
+    }
+}
+
+fn data_sync(object: &DynamicObject) -> DataSyncView {
+    let status: Result<DataSyncStatus, _> = part(object, "status");
+    let unreadable = status.as_ref().err().map(unreadable);
+    let status = status.unwrap_or_default();
+    DataSyncView {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
+        published: status.published,
+        last_sync: status.last_sync,
+        running: status.running,
     }
 }
 

@@ -27,6 +27,7 @@ use drover_core::health::Health;
 use drover_core::news::News;
 use drover_core::plan::Occasion;
 use drover_core::trouble::{Mend, Trouble};
+use drover_core::workload::pods::Applied;
 use drover_crds::condition;
 use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -100,6 +101,10 @@ impl Kind for Environments {
     ) -> Result<Ended, Trouble> {
         let mut findings = Findings::default();
         let result = self.work(it, &draft.status, memory, &mut findings).await;
+        if let Some(AppliedNow { commit, .. }) = &findings.applied {
+            let repository = it.object.spec.source.url.clone();
+            it.has_applied(Applied { repository, commit: commit.id.as_str().to_owned() });
+        }
         (draft.done, draft.news) = (put_back(&findings), applied(&draft.status, &findings));
         let waits = result.as_ref().is_err_and(|trouble| trouble.mended_by == Mend::Turn);
         if waits && judged_before(it.object, &draft.status, &findings) {

@@ -22,18 +22,20 @@ use drover_core::release::{Wanted, news, status};
 use drover_core::render::Object;
 use drover_core::trouble::Trouble;
 use drover_core::workload::children::Children;
+use drover_core::workload::exposure::{Allowance, Shortfall};
 use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
 use drover_core::workload::{App, Invalid, build};
-use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
-use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus};
+use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_HOLD_IMAGE, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
+use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus, condition};
 use kube::ResourceExt as _;
 
-use self::web_server::WebServer;
+use self::web_server::{Way, WebServer};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{AUTOSCALER, Cluster, Sight};
 use crate::driver::Next;
+use crate::interest::Interest;
 use crate::owned::{self, Estate, Owned, Parent};
 use crate::registry::Registry;
 use crate::rollout::{self, Rolling};
@@ -43,7 +45,7 @@ use crate::turn::{self, Draft, Gone, It, Kind, TURN};
 pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
     let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
     let identity = App { kind: OwnerKind::WebApp, namespace, name: app.name_any(), uid: app.uid() };
-    let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown };
+    let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown, origin: None };
     let pods = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
     let facts = Facts {
         image: &image,
@@ -51,6 +53,7 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
+        data_sets: &BTreeMap::new(),
     };
     validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
 }
@@ -70,12 +73,20 @@ async fn are_seen(it: &It<'_, WebApps>) -> bool {
 pub struct WebApps {
     registry: Registry,
     inventories: Arc<Inventories>,
+    interest: Arc<Interest>,
+    allowances: Vec<Allowance>,
 }
 
 impl WebApps {
-    /// Whose images are looked up in `registry`, and whose children are written down in `inventories`.
-    pub fn new(registry: Registry, inventories: Arc<Inventories>) -> Self {
-        Self { registry, inventories }
+    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, who are told by `interest`, and whose
+    /// requests ingress controllers let through as far as `allowances` say.
+    pub fn new(
+        registry: Registry,
+        inventories: Arc<Inventories>,
+        interest: Arc<Interest>,
+        allowances: Vec<Allowance>,
+    ) -> Self {
+        Self { registry, inventories, interest, allowances }
     }
 }
 
@@ -109,24 +120,42 @@ impl Kind for WebApps {
             now: &now,
             found: Found::default(),
             phase: Phase::Done,
+            allowances: &self.allowances,
+            way: Way::default(),
         };
         let mut rolling = Rolling {
             workload,
             cluster: it.cluster,
             registry: &self.registry,
             acting: &it.acting,
+            interest: &self.interest,
             owner: it.owner,
             app: &app,
             wanted: Wanted {
                 spec: &it.object.spec,
                 commit: it.annotation(ANNOTATION_COMMIT),
                 asked: it.annotation(ANNOTATION_RECONCILE_AT),
+                digest: None,
             },
+            hold: it.annotation(ANNOTATION_HOLD_IMAGE),
             restarted_at: it.annotation(ANNOTATION_RESTARTED_AT),
             now: &now,
             status: &mut draft.status.rollout,
         };
         let rollout::Ended { outcome, applied, next } = rolling.run().await?;
+        let conditions = &mut draft.status.conditions;
+        match rolling.workload.way {
+            Way::Unknown => {}
+            Way::Open => conditions.retain(|condition| condition.type_ != condition::EXPOSE_LIMITED),
+            Way::Limited(Shortfall { reason, sentence }) => {
+                condition::set(conditions, condition::EXPOSE_LIMITED, "True", reason, &sentence, it.generation(), &now);
+            }
+        }
+        let release = draft.status.rollout.release.as_ref();
+        let has_origin = release.is_some_and(|release| release.built_from.is_some());
+        if let Some(applied) = has_origin.then(|| it.applied_by()).flatten() {
+            status::compare(&mut draft.status.rollout, &applied);
+        }
         let url = applied.map_or_else(|| draft.status.url.clone(), |app| app.url());
         status::address(&mut draft.status.url, url, &outcome);
         Ok(turn::Ended::Said { outcome, next })

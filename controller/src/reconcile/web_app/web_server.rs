@@ -1,9 +1,11 @@
 //! What a WebApp does itself while its releases are brought out: what others made is taken over, and its Service and Ingress are led to
 //! pods that have proven themselves.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use drover_core::trouble::Trouble;
+use drover_core::workload::exposure::{Allowance, Shortfall};
 use drover_core::workload::pods::{Facts, Pods};
 use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
@@ -14,8 +16,8 @@ use k8s_openapi::api::core::v1::{PodTemplateSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 
-use super::apply;
-use crate::cluster::{Acting, ApiError};
+use super::apply::{self, Due};
+use crate::cluster::{Acting, ApiError, ingress_class};
 use crate::owned::{Carried, Parent};
 use crate::rollout::{Workload, dereference, key};
 
@@ -31,6 +33,22 @@ pub struct WebServer<'a> {
     pub found: Found,
     /// How far it was with taking over what others made when it was sent last.
     pub phase: Phase,
+    /// What administrators say that ingress controllers let through.
+    pub allowances: &'a [Allowance],
+    /// What is known of the way to it.
+    pub way: Way,
+}
+
+/// What is known of the way of requests to an app.
+#[derive(Debug, Default)]
+pub enum Way {
+    /// It was not looked at in this turn.
+    #[default]
+    Unknown,
+    /// What the app asks is let through.
+    Open,
+    /// It is not.
+    Limited(Shortfall),
 }
 
 impl WebServer<'_> {
@@ -45,8 +63,21 @@ impl WebServer<'_> {
         self.found.kept(&own, &spec.ports, &self.owner().field_manager(), self.phase(&self.found))
     }
 
-    async fn send_in(&self, app: &ValidatedWebApp, phase: Phase) -> Result<Carried, Trouble> {
-        Ok(apply::apply(self.parent, app, &self.found, phase).await?)
+    async fn send_in(&mut self, app: &ValidatedWebApp, due: Due) -> Result<Carried, Trouble> {
+        let app = self.exposed(app).await?;
+        Ok(apply::apply(self.parent, &app, &self.found, due).await?)
+    }
+
+    /// The app, whose Ingress tells its controller what is asked of that.
+    async fn exposed<'v>(&mut self, app: &'v ValidatedWebApp) -> Result<Cow<'v, ValidatedWebApp>, Trouble> {
+        if app.routes.is_empty() || app.limits.is_none() {
+            self.way = Way::Open;
+            return Ok(Cow::Borrowed(app));
+        }
+        let class = ingress_class(&self.parent.owned.cluster.client(), app.ingress_class.as_deref()).await?;
+        let shortfall = app.limits.shortfall(&class, self.allowances);
+        self.way = shortfall.map_or(Way::Open, Way::Limited);
+        Ok(Cow::Owned(app.behind(&class)))
     }
 
     fn owner(&self) -> &Owner {
@@ -125,12 +156,14 @@ impl Workload for WebServer<'_> {
 
     async fn send(&mut self, app: &ValidatedWebApp) -> Result<Carried, Trouble> {
         self.phase = self.phase(&self.found);
-        self.send_in(app, self.phase).await
+        self.send_in(app, Due { phase: self.phase, proven: false }).await
     }
 
     async fn settle(&mut self, app: &ValidatedWebApp, have_proven_themselves: bool) -> Result<bool, Trouble> {
-        if self.phase == Phase::Beside && have_proven_themselves {
-            self.send_in(app, Phase::Settling).await?;
+        let leads = self.phase == Phase::Beside;
+        if have_proven_themselves && (leads || app.pods.jobs.iter().any(|job| job.times.is_some())) {
+            let phase = if leads { Phase::Settling } else { self.phase };
+            self.send_in(app, Due { phase, proven: true }).await?;
         }
         Ok(self.phase == Phase::Done)
     }

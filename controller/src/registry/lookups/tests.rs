@@ -14,7 +14,7 @@ fn question(image: &str) -> Question {
 }
 
 fn resolved(digest: &str) -> Resolved {
-    Resolved { reference: format!("app@{digest}"), digest: digest.to_owned(), user: None }
+    Resolved { reference: format!("app@{digest}"), digest: digest.to_owned(), user: None, origin: None }
 }
 
 fn away() -> Error {

@@ -1,7 +1,7 @@
 //! Measures the release build against a real API server on the same machine, and prints a table.
 //!
 //! There is no node: what is measured is drover and the API server, not how fast containers start. `bench NAME` measures one
-//! part (`install`, `apps` or `failing`) without the others. `BENCH_TESTBED=N` chooses the cluster that is started for it and
+//! part (`install`, `apps`, `failing` or `sync`) without the others. `BENCH_TESTBED=N` chooses the cluster that is started for it and
 //! removed afterwards.
 
 mod drift;
@@ -10,6 +10,7 @@ mod figures;
 mod install;
 mod push;
 mod quiet;
+mod sync;
 
 use drover_e2e::{Controller, GitServer, Testbed};
 
@@ -19,11 +20,20 @@ use crate::figures::Row;
 async fn main() {
     let only = std::env::args().nth(1);
     let asked_for = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    println!("| what | figure |\n|---|---|");
+    if asked_for("sync") {
+        match sync::beside_rclone() {
+            Some(rows) => figures::print(&rows),
+            None => eprintln!("sync is left out: it takes versitygw and rclone in the path"),
+        }
+        if only.is_some() {
+            return;
+        }
+    }
     let number = std::env::var("BENCH_TESTBED").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let bed = Testbed::share_control_plane(number);
     drover_e2e::install(bed);
 
-    println!("| what | figure |\n|---|---|");
     // The bare loop runs before the controller, which would react to what the loop creates.
     let bare = if asked_for("install") { Some(install::bare_loop(bed).await) } else { None };
     let controller = Controller::shared().await;

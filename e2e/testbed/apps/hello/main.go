@@ -1,6 +1,6 @@
 // Hello is a small web server that can be told to misbehave in the ways in which real ones do.
 //
-// It answers every path with its greeting and version, /healthz with ok, and /data with what it wrote at its starts.
+// `hello once CODE` says its version and ends with that code, as a job does. Otherwise it answers every path with its greeting and version, /healthz with ok, and /data with what it wrote at its starts.
 // All settings are environment variables:
 //
 //	VERSION, GREETING  what it shows
@@ -44,6 +44,14 @@ func main() {
 		log.Print("cannot connect to the database at db:5432")
 		os.Exit(code)
 	}
+	if len(os.Args) == 3 && os.Args[1] == "once" {
+		code, err := strconv.Atoi(os.Args[2])
+		if err != nil {
+			log.Fatalf("%s is no exit code", os.Args[2])
+		}
+		log.Printf("once from version %s", version)
+		os.Exit(code)
+	}
 	eatMemory()
 	starts := recordStart(version)
 	if wait, err := time.ParseDuration(os.Getenv("SLOW_START")); err == nil {
@@ -84,6 +92,9 @@ func routes(version, starts string) http.Handler {
 	})
 	if starts != "" {
 		mux.HandleFunc("/data", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, starts) })
+	}
+	if folder := os.Getenv("FILES_DIR"); folder != "" {
+		mux.Handle("/files/", http.StripPrefix("/files/", http.FileServer(http.Dir(folder))))
 	}
 	return onlyFor(os.Getenv("ALLOWED_HOSTS"), mux)
 }

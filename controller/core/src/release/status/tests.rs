@@ -250,6 +250,19 @@ fn an_app_that_is_switched_off_is_as_asked_and_neither_live_nor_failed_by_it() {
 }
 
 #[test]
+fn an_image_that_is_not_of_the_applied_commit_says_where_git_is() {
+    let mut status = one_live();
+    let origin = Origin { revision: "1a2b3c4".into(), repository: Some("https://git.test/shop".into()) };
+    status.release.as_mut().expect("a release").built_from = Some(built_from(&origin));
+    let mut compared = |commit: &str| {
+        compare(&mut status, &Applied { repository: "git@git.test:shop.git".into(), commit: commit.into() });
+        status.release.as_ref().and_then(|release| release.built_from.clone()?.git_is_at)
+    };
+    assert_eq!(compared("4d5e6f7890").as_deref(), Some("4d5e6f7890"));
+    assert_eq!(compared("1a2b3c4d5e"), None, "its image has come");
+}
+
+#[test]
 fn the_address_stays_while_a_new_one_is_not_known() {
     let (status, mut noted) = (one_live(), None);
     let live = said(&status, false, &Rollout::Complete);

@@ -52,6 +52,7 @@ fn env(pods: &Pods) -> Vec<EnvVar> {
     let plain = |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), ..Default::default() };
     let mut env = vec![plain("DROVER_RELEASE", pods.release.number.to_string())];
     env.extend(pods.release.commit.clone().map(|commit| plain("DROVER_COMMIT", commit)));
+    env.extend(pods.image_revision.clone().map(|revision| plain("DROVER_IMAGE_REVISION", revision)));
     if volume::brings_home(pods) {
         env.push(plain("HOME", volume::HOME.to_owned()));
     }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, ContainerPort, Lifecycle, LifecycleHandler, PodAffinity, PodAffinityTerm, PodSpec,
-    PodTemplateSpec, SleepAction,
+    Affinity, Container, ContainerPort, Lifecycle, LifecycleHandler, PodSpec, PodTemplateSpec, SleepAction,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -87,13 +86,21 @@ pub fn template(app: &ValidatedWebApp) -> PodTemplateSpec {
     };
     let spec = PodSpec {
         security_context: Some(pod::security(&pods.identity, app.ports.iter().any(|p| p.port < 1024))),
-        affinity: (app.strategy == Strategy::RollingBeside).then(|| beside(app)),
+        affinity: affinity(app),
         termination_grace_period_seconds: Some(leave_seconds.unwrap_or(0) + pod::grace_seconds(pods)),
         ..pod::spec(pods, container)
     };
     let mut found_by = metadata::own_selector(&pods.app);
     found_by.extend(app.kept.pod_labels.clone());
     pod::template(pods, found_by, scraped(app), spec)
+}
+
+/// New pods start on the node of the old where the volume that they read is attached there.
+fn affinity(app: &ValidatedWebApp) -> Option<Affinity> {
+    if app.pods.share_one_node() {
+        return Some(pod::on_one_node());
+    }
+    (app.strategy == Strategy::RollingBeside).then(|| pod::beside(metadata::label_selector(app)))
 }
 
 fn port(port: &crds::Port) -> ContainerPort {
@@ -118,19 +125,4 @@ fn scraped(app: &ValidatedWebApp) -> BTreeMap<String, String> {
         [annotation("prometheus.io/scrape", "true".to_owned()), annotation("prometheus.io/port", port.to_string())]
             .into()
     })
-}
-
-/// New pods start on the node of the old: the volume that they read is attached there.
-fn beside(app: &ValidatedWebApp) -> Affinity {
-    Affinity {
-        pod_affinity: Some(PodAffinity {
-            required_during_scheduling_ignored_during_execution: Some(vec![PodAffinityTerm {
-                label_selector: Some(metadata::label_selector(app)),
-                topology_key: "kubernetes.io/hostname".to_owned(),
-                ..Default::default()
-            }]),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
 }

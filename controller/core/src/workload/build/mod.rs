@@ -1,16 +1,17 @@
 //! Step 3, pure: the children of a [`ValidatedWebApp`], one file per kind. Nothing here can fail, and nothing here knows
 //! what is in the cluster.
 
-mod container;
+pub(crate) mod container;
 mod deployment;
 mod ingress;
-mod metadata;
+mod job;
+pub(crate) mod metadata;
 mod network_policy;
-mod pod;
+pub(crate) mod pod;
 mod pod_disruption_budget;
 mod probe;
 mod pull_pod;
-mod pvc;
+pub(crate) mod pvc;
 mod service;
 mod service_account;
 mod volume;
@@ -21,12 +22,15 @@ use super::children::Children;
 use super::validate::ValidatedWebApp;
 use crate::render::Object;
 
+pub use container::APP;
+pub use job::job;
 pub use metadata::{bookkeeping, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 
 /// Every child of `app`.
 pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
     let (owner, pods) = (&app.pods.app, || metadata::label_selector(app));
+    let cron_jobs = app.pods.jobs.iter().filter_map(|job| job::cron_job(&app.pods, job, &pods()));
     let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
     Children {
         service_account: vec![Object::built(&service_account::service_account(owner))],
@@ -34,6 +38,7 @@ pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
         service: vec![Object::built(&service::service(app))],
         network_policy: vec![Object::built(&network_policy::network_policy(owner, pods(), &app.ports))],
         deployment: vec![Object::built(&deployment::deployment(app))],
+        cron_jobs: cron_jobs.map(|cron_job| Object::built(&cron_job)).collect(),
         pod_disruption_budget: budget.iter().map(Object::built).collect(),
         ingress: ingress::ingress(app).iter().map(Object::built).collect(),
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use drover_crds as crds;
 use k8s_openapi::api::core::v1::{
-    Container, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Sysctl,
+    Affinity, Container, LocalObjectReference, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec,
+    PodTemplateSpec, SeccompProfile, Sysctl,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::metadata::{self, Labels};
 use super::volume;
@@ -25,6 +26,9 @@ pub fn template(
     let mut labels = metadata::labels(&pods.app);
     labels.extend(found_by);
     labels.insert(crds::LABEL_RELEASE.to_owned(), pods.release.number.to_string());
+    if pods.share_one_node() {
+        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
+    }
     if let Some(at) = &pods.restarted_at {
         annotations.insert("kubectl.kubernetes.io/restartedAt".to_owned(), at.clone());
     }
@@ -58,6 +62,28 @@ pub fn spec(pods: &Pods, container: Container) -> PodSpec {
 /// Seconds after which a pod that was told to stop is killed.
 pub fn grace_seconds(pods: &Pods) -> i64 {
     pods.drain_seconds + GRACE_ALLOWANCE
+}
+
+/// All pods of the namespace that share claims which one node holds are on one node: that of the first of them.
+pub fn on_one_node() -> Affinity {
+    let label = (crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
+    beside(LabelSelector { match_labels: Some([label].into()), ..Default::default() })
+}
+
+/// Pods are on a node where such pods are; the first of them goes anywhere.
+pub fn beside(pods: LabelSelector) -> Affinity {
+    Affinity {
+        pod_affinity: Some(PodAffinity {
+            // One term only: with several the scheduler lets the first pods of each land apart.
+            required_during_scheduling_ignored_during_execution: Some(vec![PodAffinityTerm {
+                label_selector: Some(pods),
+                topology_key: "kubernetes.io/hostname".to_owned(),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
 }
 
 /// The Secrets that the image is pulled with.

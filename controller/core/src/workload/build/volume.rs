@@ -39,8 +39,8 @@ pub fn mounts(pods: &Pods) -> Vec<VolumeMount> {
         let mount = |m: &drover_crds::Mount| VolumeMount {
             name: v.name.clone(),
             mount_path: m.mount_path.clone(),
-            sub_path: m.sub_path.clone(),
-            read_only: m.is_read_only().then_some(true),
+            sub_path: m.sub_path.clone().or_else(|| v.folder()),
+            read_only: (m.is_read_only() || matches!(v.source, VolumeSource::Synced(_))).then_some(true),
             ..Default::default()
         };
         v.mounts.iter().map(mount).collect()
@@ -58,6 +58,11 @@ fn volume(volume: &ValidatedVolume) -> Volume {
     match &volume.source {
         VolumeSource::Claim(claim) => built.persistent_volume_claim = Some(claimed(&claim.name)),
         VolumeSource::Existing(claim) => built.persistent_volume_claim = Some(claimed(claim)),
+        // Read-only as a whole, so that nobody walks through it to change its files' owner.
+        VolumeSource::Synced(files) => {
+            built.persistent_volume_claim =
+                Some(PersistentVolumeClaimVolumeSource { read_only: Some(true), ..claimed(&files.claim) });
+        }
         VolumeSource::Nfs(nfs) => {
             built.nfs = Some(NFSVolumeSource { server: nfs.server.clone(), path: nfs.path.clone(), read_only: None });
         }

@@ -97,7 +97,7 @@ mod tests {
 
     fn decide(user: Option<&str>, spec: &crds::PodSpec) -> Result<Identity, Invalid> {
         let user = user.map_or(ImageUser::Unknown, |u| ImageUser::Known(u.to_owned()));
-        identity(spec, &Image { reference: "app:1".into(), user })
+        identity(spec, &Image { reference: "app:1".into(), user, origin: None })
     }
 
     #[test]

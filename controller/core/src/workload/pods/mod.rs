@@ -1,6 +1,8 @@
 //! Pods in which nothing can be missing, whatever makes them: a Deployment, a StatefulSet, a Job.
 
 mod identity;
+mod jobs;
+mod origin;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +12,9 @@ use drover_crds as crds;
 use super::{App, Invalid};
 
 pub use identity::{Identity, ImageUser};
-pub use volumes::{Access, LiveClaim, Shrinking, ValidatedClaim, ValidatedVolume, VolumeSource};
+pub use jobs::{Times, ValidatedJob};
+pub use origin::{Applied, Origin};
+pub use volumes::{Access, LiveClaim, Shrinking, SyncedFiles, ValidatedClaim, ValidatedVolume, VolumeSource};
 
 /// The image of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Image {
     pub reference: String,
     /// The user that it runs as.
     pub user: ImageUser,
+    /// What its labels say that it was built from.
+    pub origin: Option<Origin>,
 }
 
 /// The release that last changed the pods: a release that changes only a route leaves them alone.
@@ -44,6 +50,15 @@ pub struct Facts<'a> {
     pub claims: &'a BTreeMap<String, LiveClaim>,
     /// What to do about a claim that is larger than the spec asks.
     pub shrinking: Shrinking,
+    /// What the DataSyncs that the app mounts have published, by their names; those that have nothing yet are left out.
+    pub data_sets: &'a BTreeMap<String, DataSet>,
+}
+
+/// What a DataSync has published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataSet {
+    /// The folder of the set on the DataSync's claim; `None` where pods see what is published at any time.
+    pub folder: Option<String>,
 }
 
 /// Pods in which nothing is missing.
@@ -53,6 +68,8 @@ pub struct Pods {
     pub app: App,
     /// The image as pods name it.
     pub image: String,
+    /// The revision that it was built from.
+    pub image_revision: Option<String>,
     /// When the node pulls it.
     pub pull_policy: Option<crds::ImagePullPolicy>,
     /// Names of the Secrets it is pulled with.
@@ -73,6 +90,8 @@ pub struct Pods {
     pub drain_seconds: i64,
     /// Their volumes.
     pub volumes: Vec<ValidatedVolume>,
+    /// What runs beside them and ends.
+    pub jobs: Vec<ValidatedJob>,
     /// The release that last changed them.
     pub release: PodRelease,
     /// When a person last asked for new ones.
@@ -88,6 +107,7 @@ impl Pods {
         Ok(Self {
             app: app.clone(),
             image: facts.image.reference.clone(),
+            image_revision: facts.image.origin.as_ref().map(|origin| origin.revision.clone()),
             pull_policy: spec.image_pull_policy,
             pull_secrets: spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
             identity,
@@ -97,10 +117,16 @@ impl Pods {
             env_from: spec.env_from.clone(),
             resources: spec.resources.clone().unwrap_or_default(),
             drain_seconds: seconds(spec.drain.as_ref().and_then(|d| d.timeout), 30),
+            jobs: jobs::jobs(spec, &volumes)?,
             volumes,
             release: facts.pods.clone(),
             restarted_at: facts.restarted_at.map(str::to_owned),
         })
+    }
+
+    /// Whether they share a claim with the pods of others that only one node holds.
+    pub fn share_one_node(&self) -> bool {
+        self.volumes.iter().any(|v| matches!(v.source, VolumeSource::Synced(_)) && v.access != Access::AnyPods)
     }
 
     /// The claims that drover makes.

@@ -52,6 +52,16 @@ pub struct ValidatedVolume {
     pub access: Access,
 }
 
+impl ValidatedVolume {
+    /// The folder of the volume that pods see, where that is not all of it and the spec does not say.
+    pub fn folder(&self) -> Option<String> {
+        match &self.source {
+            VolumeSource::Synced(files) => files.folder.clone(),
+            _ => None,
+        }
+    }
+}
+
 /// Where a volume's files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VolumeSource {
@@ -67,6 +77,17 @@ pub enum VolumeSource {
     ConfigMap(crds::ConfigMapFiles),
     /// An empty folder.
     Empty(crds::EmptyDir),
+    /// The files of a DataSync, on its claim.
+    Synced(SyncedFiles),
+}
+
+/// The files of a DataSync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncedFiles {
+    /// The claim that they are on.
+    pub claim: String,
+    /// The folder of the one set that these pods see; `None` where they see what is published at any time.
+    pub folder: Option<String>,
 }
 
 /// A claim that drover makes.
@@ -122,7 +143,8 @@ fn inside(volume: &str, path: &str) -> Result<(), Invalid> {
 fn source(app: &App, volume: &crds::Volume, facts: &Facts<'_>) -> Result<VolumeSource, Invalid> {
     let mut sources = Vec::new();
     if let Some(claim) = &volume.claim {
-        sources.push(VolumeSource::Claim(self::claim(app, &volume.name, claim, facts)?));
+        let name = app.child_name(&volume.name);
+        sources.push(VolumeSource::Claim(ValidatedClaim::new(name, claim, facts.claims, facts.shrinking)?));
     }
     if let Some(existing) = &volume.persistent_volume_claim {
         sources.push(VolumeSource::Existing(existing.claim_name.clone()));
@@ -141,6 +163,13 @@ fn source(app: &App, volume: &crds::Volume, facts: &Facts<'_>) -> Result<VolumeS
     if let Some(empty) = &volume.empty_dir {
         sources.push(VolumeSource::Empty(empty.clone()));
     }
+    if let Some(synced) = &volume.data_sync {
+        if volume.mounts.iter().any(|mount| mount.sub_path.is_some()) {
+            return Err(Invalid::SyncedSubPath { volume: volume.name.clone() });
+        }
+        let folder = facts.data_sets.get(&synced.name).and_then(|set| set.folder.clone());
+        sources.push(VolumeSource::Synced(SyncedFiles { claim: crds::synced_claim(&synced.name), folder }));
+    }
     let count = sources.len();
     match (sources.pop(), count) {
         (Some(source), 1) => Ok(source),
@@ -148,40 +177,56 @@ fn source(app: &App, volume: &crds::Volume, facts: &Facts<'_>) -> Result<VolumeS
     }
 }
 
-fn claim(app: &App, volume: &str, claim: &crds::Claim, facts: &Facts<'_>) -> Result<ValidatedClaim, Invalid> {
-    let name = app.child_name(volume);
-    let modes = claim.access_modes.clone().filter(|m| !m.is_empty());
-    let mut storage = claim.resources.requests.storage.to_string();
-    if let Some(live) = facts.claims.get(&name) {
-        let has = live.storage.clone().unwrap_or_default();
-        let larger = crds::milli_units(&has).is_some_and(|has| has > claim.resources.requests.storage.milli_bytes());
-        match facts.shrinking {
-            Shrinking::Refuse if larger => return Err(Invalid::Shrunk { claim: name, has, wants: storage }),
-            Shrinking::KeepSize if larger => storage = has,
-            _ => {}
+impl ValidatedClaim {
+    /// The claim of that name, which may be among those that there are.
+    ///
+    /// # Errors
+    /// When it would have to shrink, or to change what no claim changes.
+    pub fn new(
+        name: String,
+        claim: &crds::Claim,
+        claims: &BTreeMap<String, LiveClaim>,
+        shrinking: Shrinking,
+    ) -> Result<Self, Invalid> {
+        let modes = claim.access_modes.clone().filter(|m| !m.is_empty());
+        let mut storage = claim.resources.requests.storage.to_string();
+        if let Some(live) = claims.get(&name) {
+            let has = live.storage.clone().unwrap_or_default();
+            let larger =
+                crds::milli_units(&has).is_some_and(|has| has > claim.resources.requests.storage.milli_bytes());
+            match shrinking {
+                Shrinking::Refuse if larger => return Err(Invalid::Shrunk { claim: name, has, wants: storage }),
+                Shrinking::KeepSize if larger => storage = has,
+                _ => {}
+            }
+            if let (Some(has), Some(wants)) = (&live.storage_class, &claim.storage_class_name)
+                && has != wants
+            {
+                let (has, wants) = (has.clone(), wants.clone());
+                return Err(Invalid::ClaimChanged { claim: name, field: "storageClassName", has, wants });
+            }
+            let wanted: Vec<&str> =
+                modes.as_deref().unwrap_or(&[AccessMode::ReadWriteOnce]).iter().map(|m| m.as_str()).collect();
+            let same = wanted.len() == live.access_modes.len()
+                && wanted.iter().all(|m| live.access_modes.iter().any(|l| l == m));
+            if !live.access_modes.is_empty() && !same {
+                let (has, wants) = (live.access_modes.join(", "), wanted.join(", "));
+                return Err(Invalid::ClaimChanged { claim: name, field: "accessModes", has, wants });
+            }
         }
-        if let (Some(has), Some(wants)) = (&live.storage_class, &claim.storage_class_name)
-            && has != wants
-        {
-            let (has, wants) = (has.clone(), wants.clone());
-            return Err(Invalid::ClaimChanged { claim: name, field: "storageClassName", has, wants });
-        }
-        let wanted: Vec<&str> =
-            modes.as_deref().unwrap_or(&[AccessMode::ReadWriteOnce]).iter().map(|m| m.as_str()).collect();
-        let same =
-            wanted.len() == live.access_modes.len() && wanted.iter().all(|m| live.access_modes.iter().any(|l| l == m));
-        if !live.access_modes.is_empty() && !same {
-            let (has, wants) = (live.access_modes.join(", "), wanted.join(", "));
-            return Err(Invalid::ClaimChanged { claim: name, field: "accessModes", has, wants });
-        }
+        Ok(ValidatedClaim {
+            name,
+            storage,
+            storage_class: claim.storage_class_name.clone(),
+            access_modes: modes.unwrap_or_else(|| vec![AccessMode::ReadWriteOnce]),
+            retain: claim.retention_policy.unwrap_or_default() == crds::RetentionPolicy::Retain,
+        })
     }
-    Ok(ValidatedClaim {
-        name,
-        storage,
-        storage_class: claim.storage_class_name.clone(),
-        access_modes: modes.unwrap_or_else(|| vec![AccessMode::ReadWriteOnce]),
-        retain: claim.retention_policy.unwrap_or_default() == crds::RetentionPolicy::Retain,
-    })
+
+    /// Whether the pods of one node hold it at a time.
+    pub fn is_of_one_node(&self) -> bool {
+        !self.access_modes.contains(&AccessMode::ReadWriteMany)
+    }
 }
 
 /// Who may hold a volume at a time. A claim that nobody knows counts as held by one node.
@@ -192,6 +237,10 @@ pub(super) fn access(volume: &crds::Volume, claims: &BTreeMap<String, LiveClaim>
     } else if let Some(existing) = &volume.persistent_volume_claim {
         let live = claims.get(&existing.claim_name);
         live.map(|l| l.access_modes.iter().map(String::as_str).collect()).unwrap_or_default()
+    } else if let Some(synced) = &volume.data_sync {
+        let live = claims.get(&crds::synced_claim(&synced.name));
+        let is_shared = live.is_some_and(|live| live.access_modes.iter().any(|mode| mode == "ReadWriteMany"));
+        return if is_shared { Access::AnyPods } else { Access::OneNode };
     } else {
         return Access::AnyPods;
     };

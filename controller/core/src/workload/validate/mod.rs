@@ -3,6 +3,7 @@
 //! What the API server has checked is checked again where building depends on it: `drover render` works without an API
 //! server, and a release that is put back may be older than the rules.
 
+mod gunicorn;
 mod probes;
 mod routes;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use drover_crds as crds;
 
+use super::exposure::{Class, Limits};
 use super::pods::{Access, Facts, Pods, ValidatedVolume, seconds, unique};
 use super::takeover::Kept;
 use super::{App, Invalid};
@@ -55,6 +57,8 @@ pub struct ValidatedWebApp {
     pub ingress_class: Option<String>,
     /// Annotations of the Ingress.
     pub ingress_annotations: BTreeMap<String, String>,
+    /// What is asked of the ingress controller.
+    pub limits: Limits,
     /// What is kept of objects that were there before.
     pub kept: Kept,
 }
@@ -63,6 +67,15 @@ impl ValidatedWebApp {
     /// Address of the first route.
     pub fn url(&self) -> Option<String> {
         routes::url(&self.routes, &self.tls)
+    }
+
+    /// The same, whose Ingress tells the controller of that class what is asked of it. The spec's own annotations win.
+    #[must_use]
+    pub fn behind(&self, class: &Class) -> Self {
+        let Class::Of { controller, .. } = class else { return self.clone() };
+        let mut annotations = self.limits.annotations(controller);
+        annotations.extend(self.ingress_annotations.clone());
+        Self { ingress_annotations: annotations, ..self.clone() }
     }
 }
 
@@ -76,7 +89,8 @@ pub fn validate(
     name(app)?;
     let main_port = main_port(&spec.ports)?.clone();
     let pods = Pods::validated(app, &spec.pod, facts)?;
-    let command = command(spec, main_port.port)?;
+    let command = gunicorn::command(spec, main_port.port)?;
+    let env = gunicorn::env(spec)?;
     let replicas = spec.replicas.unwrap_or(1).max(0);
     let strategy = strategy(&pods.volumes, replicas)?;
     let routes = routes::routes(app, spec, &main_port)?;
@@ -85,7 +99,7 @@ pub fn validate(
     let health = spec.pod.health.as_ref();
     let expose = spec.expose.clone().unwrap_or_default();
     Ok(ValidatedWebApp {
-        pods: Pods { command, drain_seconds: seconds(drain(spec), 30), ..pods },
+        pods: Pods { command, env, drain_seconds: seconds(drain(spec), 30), ..pods },
         metrics_port: spec.ports.iter().find(|p| p.is_metrics()).map(|p| p.port),
         ports: spec.ports.clone(),
         replicas,
@@ -97,6 +111,7 @@ pub fn validate(
         tls,
         ingress_class: expose.ingress_class_name,
         ingress_annotations: expose.annotations,
+        limits: Limits::of(spec),
         kept: kept.clone(),
     })
 }
@@ -151,42 +166,4 @@ fn port_named<'a>(
         port: wanted.to_owned(),
         known: ports.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", "),
     })
-}
-
-/// The container's command.
-fn command(spec: &crds::WebAppSpec, port: i32) -> Result<Option<Vec<String>>, Invalid> {
-    let Some(gunicorn) = &spec.gunicorn else { return Ok(spec.pod.command.clone()) };
-    if spec.pod.command.is_some() {
-        return Err(Invalid::CommandAndGunicorn);
-    }
-    let mut command = vec!["gunicorn".to_owned(), gunicorn.app.clone(), "--bind".into(), format!("0.0.0.0:{port}")];
-    // A flag wins over the image's gunicorn.conf.py, so only what the spec says becomes one.
-    if let Some(workers) = workers(gunicorn, spec.pod.resources.as_ref())? {
-        command.extend(["--workers".into(), workers.to_string()]);
-    }
-    if let Some(timeout) = gunicorn.timeout {
-        command.extend(["--timeout".into(), timeout.as_secs().to_string()]);
-    }
-    if let Some(drain) = drain(spec) {
-        command.extend(["--graceful-timeout".into(), drain.as_secs().to_string()]);
-    }
-    Ok(Some(command))
-}
-
-/// The number of gunicorn's workers: as written, or two per CPU and one, as far as the memory limit allows.
-fn workers(gunicorn: &crds::Gunicorn, resources: Option<&crds::Resources>) -> Result<Option<i64>, Invalid> {
-    let Some(each) = &gunicorn.memory_per_worker else { return Ok(gunicorn.workers.map(i64::from)) };
-    let amount = |name: &str, requests: bool| {
-        let resources = resources?;
-        let found = resources.limits.get(name).or_else(|| resources.requests.get(name).filter(|_| requests))?;
-        crds::milli_units(&found.0)
-    };
-    let memory = amount("memory", false).ok_or(Invalid::NoMemoryLimit)?;
-    let fitting = memory / each.milli_bytes().max(1);
-    if fitting < 1 {
-        return Err(Invalid::WorkerTooLarge { worker: each.to_string() });
-    }
-    // Parts of a CPU count as one: a worker that waits needs little.
-    let cpus = amount("cpu", true).map_or(1, |milli| ((milli + 999) / 1000).max(1));
-    Ok(i64::try_from(fitting.min(2 * cpus + 1)).ok())
 }

@@ -70,7 +70,9 @@ pub(super) fn probes(spec: &crds::WebAppSpec, main: &crds::Port) -> Result<Probe
 
     let timeout = seconds(health.timeout, 5).clamp(1, 600);
     let period = timeout.max(10);
-    // While long requests hold all of gunicorn's workers the page does not answer, and nothing is wrong.
+    // While long requests hold all of gunicorn's workers the page does not answer, and nothing is wrong. A sync worker is free again, or
+    // killed, after gunicorn's timeout, so only what lasts longer tells anything. Asking for a connection instead would never tell
+    // anything: the kernel takes it, whatever became of the workers.
     let request = spec.gunicorn.as_ref().map_or(0, |g| seconds(g.timeout, 30));
     let not_ready_after = count(request, period).saturating_add(1).max(3);
     let not_ready_seconds = i64::from(not_ready_after) * period;
@@ -107,6 +109,25 @@ mod tests {
         assert_eq!(serves(None, None), Check::Tcp { port: port() });
         let own = vec!["true".to_owned()];
         assert_eq!(serves(Some(crds::Gunicorn::default()), Some(own.clone())), Check::Command(own));
+    }
+
+    /// Three uploads of 150 s hold all of three workers: no question that is asked meanwhile is answered.
+    #[test]
+    fn uploads_that_hold_all_workers_are_no_ill_health() {
+        let ports = vec![crds::Port { name: "http".into(), port: 8080, metrics: None }];
+        let gunicorn = crds::Gunicorn { timeout: Some(crds::Duration::from_secs(180)), ..Default::default() };
+        let page = crds::Health { path: Some("/upload".into()), liveness_path: Some("/".into()), ..Default::default() };
+        for health in [None, Some(page)] {
+            let pod = crds::PodSpec { health, ..Default::default() };
+            let spec =
+                crds::WebAppSpec { pod, ports: ports.clone(), gunicorn: Some(gunicorn.clone()), ..Default::default() };
+            let Probes { period, timeout, not_ready_after, restart_after, .. } =
+                probes(&spec, &ports[0]).expect("valid");
+            let unanswered = 150 / period + 1;
+            assert!(not_ready_after > unanswered, "the pod stays ready");
+            // A worker is killed up to a second late, and an answer may take its time.
+            assert!(restart_after * period > 180 + 1 + timeout, "nothing is restarted");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Which addresses a spec may make drover connect to. Pure.
+//! Which addresses a spec may make drover connect to.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whether `address` is this machine, link-local (where clouds keep their credentials), or no address of a host at all.
 pub fn is_private_to_the_node(address: IpAddr) -> bool {

@@ -1,0 +1,217 @@
+//! The objects of a [`ValidatedSync`]. Nothing here can fail.
+
+use std::collections::BTreeMap;
+
+use drover_crds as crds;
+use k8s_openapi::api::batch::v1::{
+    CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern,
+    PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, LocalObjectReference,
+    PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, SecretVolumeSource, Volume,
+    VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::request::Request;
+use super::{SyncChildren, ValidatedSync};
+use crate::render::Object;
+use crate::workload::build::metadata::{self, Labels};
+use crate::workload::build::{container, pod, pvc};
+use crate::workload::pods::Identity;
+
+/// The name of the file that holds the order, in its ConfigMap.
+pub const ORDER_FILE: &str = "order.json";
+
+/// Who every errand runs as, so that what one wrote the next may change.
+const USER: i64 = 65_532;
+/// Seconds after which a run of the schedule that could not begin is left out.
+const START_DEADLINE: i64 = 600;
+/// Seconds beyond the order's own time after which Kubernetes ends a Job.
+const DEADLINE_ALLOWANCE: i64 = 60;
+/// Seconds for which a Job that drover made stays when it has ended, for people to look at.
+const STAYS: i32 = 3600;
+
+/// What errands run from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrandImage {
+    /// The image, which has the program `drover-errands`.
+    pub reference: String,
+    /// The Secrets of the namespace that it is pulled with.
+    pub pull_secrets: Vec<String>,
+}
+
+impl ErrandImage {
+    /// The image that this version's chart names, where nobody says another.
+    pub fn of_this_version() -> Self {
+        Self { reference: format!("drover:{}", env!("CARGO_PKG_VERSION")), pull_secrets: Vec::new() }
+    }
+}
+
+/// Every child of `sync`.
+pub fn children(sync: &ValidatedSync, image: &ErrandImage) -> SyncChildren<Vec<Object>> {
+    let cron_job = sync.schedule.as_deref().map(|schedule| cron_job(sync, image, schedule));
+    SyncChildren {
+        claim: vec![Object::built(&pvc::pvc(&sync.app, &sync.claim))],
+        order: vec![Object::built(&order(sync))],
+        cron_job: cron_job.iter().map(Object::built).collect(),
+    }
+}
+
+fn name(sync: &ValidatedSync) -> String {
+    crds::synced_claim(&sync.app.name)
+}
+
+/// Labels of Jobs and their pods. Jobs are watched by their owner's.
+fn labels(sync: &ValidatedSync) -> Labels {
+    let mut labels = metadata::labels(&sync.app);
+    labels.insert(crds::LABEL_COMPONENT.to_owned(), crds::COMPONENT_SYNC.to_owned());
+    labels
+}
+
+fn owned(sync: &ValidatedSync) -> Labels {
+    let owner = crds::Owner::new(sync.app.kind, &*sync.app.namespace, &*sync.app.name);
+    let mut labels = labels(sync);
+    labels.insert(crds::LABEL_OWNER.to_owned(), owner.label());
+    labels
+}
+
+fn order(sync: &ValidatedSync) -> ConfigMap {
+    let text = serde_json::to_string_pretty(&sync.order).expect("an order is JSON");
+    ConfigMap {
+        metadata: metadata::child(&sync.app, name(sync)),
+        data: Some([(ORDER_FILE.to_owned(), text)].into()),
+        ..Default::default()
+    }
+}
+
+fn cron_job(sync: &ValidatedSync, image: &ErrandImage, schedule: &str) -> CronJob {
+    CronJob {
+        metadata: metadata::child(&sync.app, name(sync)),
+        spec: CronJobSpec {
+            schedule: schedule.to_owned(),
+            time_zone: Some(sync.time_zone.clone()),
+            suspend: Some(sync.is_suspended),
+            concurrency_policy: Some("Forbid".to_owned()),
+            starting_deadline_seconds: Some(START_DEADLINE),
+            successful_jobs_history_limit: Some(1),
+            failed_jobs_history_limit: Some(1),
+            job_template: JobTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(owned(sync)), ..Default::default() }),
+                spec: Some(job_spec(sync, image)),
+            },
+        },
+        ..Default::default()
+    }
+}
+
+/// The Job of a sync that the spec or a person asked for. Its name is the request's, so it is made once.
+pub fn job(sync: &ValidatedSync, image: &ErrandImage, request: &Request) -> Job {
+    let mut metadata = metadata::bookkeeping(&sync.app, request.job_name(&sync.app.name));
+    metadata.labels = Some(owned(sync));
+    metadata.annotations = Some([(crds::ANNOTATION_ASKED.to_owned(), request.id.clone())].into());
+    Job {
+        metadata,
+        spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..job_spec(sync, image) }),
+        ..Default::default()
+    }
+}
+
+fn job_spec(sync: &ValidatedSync, image: &ErrandImage) -> JobSpec {
+    let timeout = i64::try_from(sync.order.timeout_seconds).unwrap_or(i64::MAX);
+    // A node that went away, or made room, says nothing about the sync.
+    let disrupted = PodFailurePolicyRule {
+        action: "Ignore".to_owned(),
+        on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+            type_: "DisruptionTarget".to_owned(),
+            status: Some("True".to_owned()),
+        }]),
+        on_exit_codes: None,
+    };
+    JobSpec {
+        backoff_limit: Some(0),
+        active_deadline_seconds: Some(timeout.saturating_add(DEADLINE_ALLOWANCE)),
+        pod_failure_policy: Some(PodFailurePolicy { rules: vec![disrupted] }),
+        template: template(sync, image),
+        ..Default::default()
+    }
+}
+
+fn template(sync: &ValidatedSync, image: &ErrandImage) -> PodTemplateSpec {
+    let is_of_one_node = sync.claim.is_of_one_node();
+    let mut labels = labels(sync);
+    if is_of_one_node {
+        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
+    }
+    let who = Some(USER);
+    let identity = Identity { user: who, group: who, fs_group: who, root: false, home: false, assumed: false };
+    let mut command = vec!["drover-errands", "sync", "--order", "/order/order.json", "--claim", "/claim"];
+    command.extend(["--result", "/dev/termination-log"]);
+    if sync.secret.is_some() {
+        command.extend(["--secret", "/secret"]);
+    }
+    let secret = |name: &String| LocalObjectReference { name: name.clone() };
+    let pull_secrets: Vec<LocalObjectReference> = image.pull_secrets.iter().map(secret).collect();
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }),
+        spec: Some(PodSpec {
+            restart_policy: Some("Never".to_owned()),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            image_pull_secrets: (!pull_secrets.is_empty()).then_some(pull_secrets),
+            security_context: Some(pod::security(&identity, false)),
+            affinity: is_of_one_node.then(pod::on_one_node),
+            containers: vec![Container {
+                name: crds::COMPONENT_SYNC.to_owned(),
+                image: Some(image.reference.clone()),
+                command: Some(command.into_iter().map(str::to_owned).collect()),
+                resources: Some(ResourceRequirements {
+                    requests: Some(amounts("50m", "64Mi")),
+                    limits: Some(amounts("2", "512Mi")),
+                    claims: None,
+                }),
+                security_context: Some(container::security(false)),
+                volume_mounts: Some(mounts(sync)),
+                ..Default::default()
+            }],
+            volumes: Some(volumes(sync)),
+            ..Default::default()
+        }),
+    }
+}
+
+fn amounts(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
+    [("cpu", cpu), ("memory", memory)].map(|(k, v)| (k.to_owned(), Quantity(v.to_owned()))).into()
+}
+
+fn mounts(sync: &ValidatedSync) -> Vec<VolumeMount> {
+    let mount = |name: &str, read_only: bool| VolumeMount {
+        name: name.to_owned(),
+        mount_path: format!("/{name}"),
+        read_only: read_only.then_some(true),
+        ..Default::default()
+    };
+    let mut mounts = vec![mount("claim", false), mount("order", true), mount("tmp", false)];
+    mounts.extend(sync.secret.as_ref().map(|_| mount("secret", true)));
+    mounts
+}
+
+fn volumes(sync: &ValidatedSync) -> Vec<Volume> {
+    let of = |name: &str| Volume { name: name.to_owned(), ..Default::default() };
+    let claim_name = sync.claim.name.clone();
+    let mut volumes = vec![
+        Volume {
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name, read_only: None }),
+            ..of("claim")
+        },
+        Volume { config_map: Some(ConfigMapVolumeSource { name: name(sync), ..Default::default() }), ..of("order") },
+        Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..of("tmp") },
+    ];
+    volumes.extend(sync.secret.as_ref().map(|name| Volume {
+        secret: Some(SecretVolumeSource { secret_name: Some(name.clone()), ..Default::default() }),
+        ..of("secret")
+    }));
+    volumes
+}

@@ -1,0 +1,22 @@
+//! What a DataSync asks for and what became of it: its spec × what is known → the objects that keep its volume filled; the Jobs that
+//! ran → what is published, and what a person reads.
+
+mod build;
+mod children;
+mod invalid;
+mod published;
+mod request;
+mod runs;
+mod status;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use build::{ErrandImage, ORDER_FILE, children, job};
+pub use children::SyncChildren;
+pub use invalid::Invalid;
+pub use published::{SETS, data_set};
+pub use request::{Due, Request, due};
+pub use runs::{End, Run, run, selector, sets_in_use};
+pub use status::{LAST_SYNC_FAILED, conclude, news, note};
+pub use validate::{ValidatedSync, validate};

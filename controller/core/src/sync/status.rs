@@ -1,0 +1,181 @@
+//! What a person reads of a DataSync. The time comes in.
+
+use std::time::Duration;
+
+use drover_crds::condition::{self, Outcome, READY};
+use drover_crds::{DataSyncStatus, LastSync, PublishedSet, RunningSync, SyncFailure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::ValidatedSync;
+use super::runs::{End, Run};
+use crate::errand::SyncResult;
+use crate::news::News;
+
+/// The condition that says whether the last sync succeeded.
+pub const SYNCED: &str = "Synced";
+
+/// The reason of `Ready` while the files are there and the last sync failed.
+pub const LAST_SYNC_FAILED: &str = "LastSyncFailed";
+
+/// How often the pod of a sync that runs is looked at: what keeps it from starting is no event of its Job's.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// How many Jobs are remembered whose results were noted, and for how many seconds a result may come later than one that ended after it.
+const NOTED: usize = 100;
+const LATE: i64 = 120;
+
+/// Notes what the Jobs say that ended since, in the order in which they did, and which one runs. `request` is what is asked for now: of
+/// Jobs that ended in the same second, which is as exactly as Kubernetes tells it, its is the last.
+pub fn note(status: &mut DataSyncStatus, runs: &[Run], request: Option<&str>) {
+    let mut ended: Vec<(&Run, &End)> = runs.iter().filter_map(|run| Some((run, run.end.as_ref()?))).collect();
+    let order = |run: &Run, end: &End| {
+        (end.at.0, run.since.as_ref().map(|since| since.0), run.asked.is_some() && run.asked.as_deref() == request)
+    };
+    ended.sort_by(|(one, a), (other, b)| (order(one, a), &one.job).cmp(&(order(other, b), &other.job)));
+    let good = status.last_sync.as_ref().and_then(|last| last.at.as_ref());
+    let newest =
+        good.into_iter().chain(status.failure.as_ref().and_then(|f| f.at.as_ref())).map(|at| at.0.as_second()).max();
+    for (run, end) in &ended {
+        let is_old = newest.is_some_and(|newest| end.at.0.as_second() < newest - LATE);
+        if is_old || status.noted.contains(&run.job) {
+            continue;
+        }
+        match &end.result {
+            Ok(result) => succeeded(status, run, end, result),
+            Err((reason, message)) => failed(status, run, end, reason, message),
+        }
+        if run.asked.is_some() {
+            status.asked.clone_from(&run.asked);
+        }
+    }
+    status.noted = ended.iter().rev().take(NOTED).rev().map(|(run, _)| run.job.clone()).collect();
+    let running = runs.iter().filter(|run| run.end.is_none()).max_by_key(|run| run.since.as_ref().map(|at| at.0));
+    status.running = running.map(|run| RunningSync { job: run.job.clone(), since: run.since.clone() });
+}
+
+fn succeeded(status: &mut DataSyncStatus, run: &Run, end: &End, result: &SyncResult) {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let set = result.set.clone().unwrap_or_default();
+    if status.published.as_ref().is_none_or(|published| published.set != set) {
+        let (files, bytes) = (count(result.files), count(result.bytes));
+        let (digest, at) = (result.digest.clone(), Some(end.at.clone()));
+        status.published = Some(PublishedSet { set, digest, files, bytes, at });
+    }
+    status.last_sync = Some(LastSync {
+        at: Some(end.at.clone()),
+        files: count(result.fetched_files),
+        bytes: count(result.fetched_bytes),
+        took: Some(drover_crds::Duration::from_secs(result.took_seconds)),
+        job: run.job.clone(),
+    });
+    status.failure = None;
+}
+
+fn failed(status: &mut DataSyncStatus, run: &Run, end: &End, reason: &str, message: &str) {
+    let before = status.failure.take();
+    status.failure = Some(SyncFailure {
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        times: before.as_ref().map_or(0, |before| before.times) + 1,
+        since: before.and_then(|before| before.since).or_else(|| Some(end.at.clone())),
+        at: Some(end.at.clone()),
+        job: run.job.clone(),
+    });
+}
+
+/// What the conditions say, and after which time to look again although no event comes. `trouble` is what keeps the pod of the sync that
+/// runs from working.
+pub fn conclude(
+    sync: &ValidatedSync,
+    status: &mut DataSyncStatus,
+    trouble: Option<&str>,
+    generation: Option<i64>,
+    now: &Time,
+) -> (Outcome, Option<Duration>) {
+    let look = status.running.is_some().then_some(LOOK);
+    let synced = match (&status.failure, &status.last_sync) {
+        (Some(failure), _) => ("False", failure.reason.as_str(), failure.message.as_str()),
+        (None, Some(_)) => ("True", "Synced", "The last sync succeeded"),
+        (None, None) => ("Unknown", "Syncing", "No sync has ended yet"),
+    };
+    let (synced, reason, message) = (synced.0, synced.1.to_owned(), synced.2.to_owned());
+    condition::set(&mut status.conditions, SYNCED, synced, &reason, &message, generation, now);
+    if sync.is_suspended {
+        let message = "Suspended: nothing is synced until `suspend` is removed".to_owned();
+        return (Outcome::Ready { reason: "Suspended".into(), message }, look);
+    }
+    let Some(published) = &status.published else {
+        let outcome = match (&status.failure, &status.running, trouble) {
+            (Some(failure), _, _) => {
+                let message = format!("Nothing is published yet, because the sync failed: {}", failure.message);
+                Outcome::Failed { reason: failure.reason.clone(), message }
+            }
+            (None, Some(running), Some(trouble)) => {
+                let message = format!("The first sync does not get on (Job {}): {trouble}", running.job);
+                Outcome::InProgress { reason: "Syncing".into(), message }
+            }
+            (None, _, _) => {
+                let message = "The first sync is on its way".to_owned();
+                Outcome::InProgress { reason: "Syncing".into(), message }
+            }
+        };
+        return (outcome, look);
+    };
+    let synced_at = status.last_sync.as_ref().and_then(|last| last.at.as_ref());
+    let left =
+        sync.max_stale.zip(synced_at).map(|(most, at)| at.0.as_second().saturating_add(most) - now.0.as_second());
+    let files = match published.files {
+        1 => "1 file".to_owned(),
+        files => format!("{files} files"),
+    };
+    let what = format!("{files} ({} bytes) of set {}", published.bytes, published.set);
+    let why = status.failure.as_ref().map(|failure| {
+        let times = match failure.times {
+            1 => "the last sync".to_owned(),
+            times => format!("each of the last {times} syncs"),
+        };
+        format!("{times} failed: {}", failure.message)
+    });
+    let since = synced_at.map(|at| at.0.to_string()).unwrap_or_default();
+    let outcome = match (left, why) {
+        (Some(..=0), why) => {
+            let why = why.unwrap_or_else(|| "no sync has ended since".to_owned());
+            let message = format!("Stale: {what} are from {since}, which is longer ago than spec.maxStale; {why}");
+            Outcome::Failed { reason: "Stale".into(), message }
+        }
+        (_, Some(why)) => {
+            let message = format!("Published: {what}, from {since}; {why}");
+            Outcome::Ready { reason: LAST_SYNC_FAILED.into(), message }
+        }
+        (_, None) => Outcome::Ready { reason: "Published".into(), message: format!("Published: {what}") },
+    };
+    let stale = left.filter(|left| *left > 0).map(|left| Duration::from_secs(left.unsigned_abs()));
+    (outcome, look.into_iter().chain(stale).min())
+}
+
+/// What a person is told of between two statuses: a failure that was not there before, data that is new.
+pub fn news(before: &DataSyncStatus, after: &DataSyncStatus) -> Vec<News> {
+    let mut news = Vec::new();
+    let set = |status: &DataSyncStatus| status.published.as_ref().map(|published| published.set.clone());
+    if let Some(published) = after.published.as_ref().filter(|_| set(before) != set(after)) {
+        let note = format!("Published {} files ({} bytes) as set {}", published.files, published.bytes, published.set);
+        news.push(News::normal("Published", note));
+    }
+    let reason = |status: &DataSyncStatus| status.failure.as_ref().map(|failure| failure.reason.clone());
+    if let Some(failure) = after.failure.as_ref().filter(|_| reason(before) != reason(after)) {
+        news.push(News::warning(&failure.reason, &failure.message));
+    }
+    let ready = |status: &DataSyncStatus| {
+        condition::get(&status.conditions, READY).map(|c| (c.status.clone(), c.reason.clone()))
+    };
+    if let Some((status, reason)) = ready(after)
+        && status == "False"
+        && news.is_empty()
+        && ready(before) != Some((status, reason.clone()))
+        && after.failure.is_none()
+    {
+        let message = condition::get(&after.conditions, READY).map(|c| c.message.clone()).unwrap_or_default();
+        news.push(News::warning(&reason, message));
+    }
+    news
+}

@@ -1,0 +1,133 @@
+//! A CronJob for each job with a schedule, and a Job for what is run by hand. Their pods are none of the app's: no Service, budget or
+//! policy finds them.
+
+use drover_crds as crds;
+use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec};
+use k8s_openapi::api::core::v1::{
+    Affinity, Container, PodAffinity, PodAffinityTerm, PodSpec, PodTemplateSpec, WeightedPodAffinityTerm,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+use super::metadata::{self, Labels};
+use super::{container, pod};
+use crate::workload::App;
+use crate::workload::pods::{Access, Pods, Times, ValidatedJob};
+use crate::workload::validate::ValidatedWebApp;
+
+/// Seconds after its time within which a run may still begin. Without a limit Kubernetes makes up for what was missed: a CronJob that was
+/// suspended, or whose schedule was changed, would start a night's job at noon.
+const STARTING_DEADLINE: i64 = 600;
+
+/// Seconds that a program has to end when it is told to. It has no requests under way, however long these may take; and most programs
+/// do not listen when they are the first of their container.
+const GRACE: i64 = 30;
+
+/// Seconds for which a Job that was made by hand stays after its end, should whoever made it not remove it.
+const LEFT_BEHIND: i32 = 600;
+
+/// How many Jobs that succeeded are kept, and how many that failed.
+const HISTORY: i32 = 3;
+
+/// The CronJob of `job`, whose pods run near those that `app` selects where they share a volume.
+pub fn cron_job(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> Option<CronJob> {
+    let Times { schedule, time_zone } = job.times.clone()?;
+    Some(CronJob {
+        metadata: metadata::child(&pods.app, pods.app.cron_name(&job.name)),
+        spec: CronJobSpec {
+            schedule,
+            time_zone: Some(time_zone),
+            starting_deadline_seconds: Some(STARTING_DEADLINE),
+            concurrency_policy: Some("Forbid".to_owned()),
+            successful_jobs_history_limit: Some(HISTORY),
+            failed_jobs_history_limit: Some(HISTORY),
+            job_template: JobTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels(&pods.app, &job.name)), ..Default::default() }),
+                spec: Some(once(pods, job, app)),
+            },
+            ..Default::default()
+        },
+        ..Default::default()
+    })
+}
+
+/// A Job that runs `job` now. Kubernetes gives it a name of its own.
+pub fn job(app: &ValidatedWebApp, job: &ValidatedJob) -> Job {
+    let pods = &app.pods;
+    Job {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}-", pods.app.cron_name(&job.name))),
+            namespace: Some(pods.app.namespace.clone()),
+            labels: Some(labels(&pods.app, &job.name)),
+            ..Default::default()
+        },
+        spec: Some(JobSpec {
+            ttl_seconds_after_finished: Some(LEFT_BEHIND),
+            ..once(pods, job, &metadata::label_selector(app))
+        }),
+        ..Default::default()
+    }
+}
+
+fn once(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> JobSpec {
+    JobSpec {
+        // What failed is not tried again: it may have done half of its work.
+        backoff_limit: Some(0),
+        active_deadline_seconds: Some(job.deadline_seconds),
+        template: template(pods, job, app),
+        ..Default::default()
+    }
+}
+
+/// The labels of a job's pods. None is one of those that the app's own pods have, whoever selects these by whatever of them.
+fn labels(app: &App, job: &str) -> Labels {
+    let pairs = [
+        (crds::LABEL_NAME, app.child_name(job)),
+        (crds::LABEL_PART_OF, app.object_name()),
+        (crds::LABEL_COMPONENT, crds::COMPONENT_JOB.to_owned()),
+        (crds::LABEL_JOB, job.to_owned()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn template(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> PodTemplateSpec {
+    let shares = pods.volumes.iter().any(|volume| volume.access != Access::AnyPods);
+    let container = Container {
+        command: Some(job.command.clone()),
+        args: None,
+        working_dir: job.working_dir.clone(),
+        ..container::container(pods)
+    };
+    let mut labels = labels(&pods.app, &job.name);
+    labels.insert(crds::LABEL_RELEASE.to_owned(), pods.release.number.to_string());
+    if pods.share_one_node() {
+        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
+    }
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }),
+        spec: Some(PodSpec {
+            restart_policy: Some("Never".to_owned()),
+            termination_grace_period_seconds: Some(GRACE),
+            affinity: if pods.share_one_node() { Some(pod::on_one_node()) } else { shares.then(|| near(app)) },
+            ..pod::spec(pods, container)
+        }),
+    }
+}
+
+/// On the node of the app's pods, where their volumes are attached; on any while there are none.
+fn near(app: &LabelSelector) -> Affinity {
+    let term = PodAffinityTerm {
+        label_selector: Some(app.clone()),
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        ..Default::default()
+    };
+    Affinity {
+        pod_affinity: Some(PodAffinity {
+            preferred_during_scheduling_ignored_during_execution: Some(vec![WeightedPodAffinityTerm {
+                pod_affinity_term: term,
+                weight: 100,
+            }]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,78 @@
+//! Programs that run beside the app and end.
+
+use drover_crds::{self as crds, AccessMode};
+
+use super::unique;
+use super::volumes::{ValidatedVolume, VolumeSource};
+use crate::schedule;
+use crate::workload::Invalid;
+
+/// The time zone of a schedule that names none. Kubernetes would take that of the machine which its controllers run on.
+const TIME_ZONE: &str = "UTC";
+
+/// A job in which nothing is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidatedJob {
+    /// Its name.
+    pub name: String,
+    /// When it runs; `None` for by hand only.
+    pub times: Option<Times>,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The folder that it starts in.
+    pub working_dir: Option<String>,
+    /// Seconds that it may take.
+    pub deadline_seconds: i64,
+}
+
+/// When a job runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Five fields.
+    pub schedule: String,
+    /// The time zone.
+    pub time_zone: String,
+}
+
+impl ValidatedJob {
+    /// What a person has run without a name for it.
+    pub fn by_hand(command: Vec<String>) -> Self {
+        let deadline_seconds = crds::Job::default().deadline_seconds();
+        Self { name: crds::BY_HAND.to_owned(), times: None, command, working_dir: None, deadline_seconds }
+    }
+}
+
+pub(super) fn jobs(spec: &crds::PodSpec, volumes: &[ValidatedVolume]) -> Result<Vec<ValidatedJob>, Invalid> {
+    unique("jobs", spec.jobs.iter().map(|job| job.name.as_str()))?;
+    let shut_out = |volume: &&ValidatedVolume| match &volume.source {
+        VolumeSource::Claim(claim) => claim.access_modes.contains(&AccessMode::ReadWriteOncePod),
+        _ => false,
+    };
+    if let (Some(job), Some(volume)) = (spec.jobs.first(), volumes.iter().find(shut_out)) {
+        return Err(Invalid::ShutOut { job: job.name.clone(), volume: volume.name.clone() });
+    }
+    spec.jobs.iter().map(job).collect()
+}
+
+fn job(job: &crds::Job) -> Result<ValidatedJob, Invalid> {
+    let name = || job.name.clone();
+    if job.command.is_empty() {
+        return Err(Invalid::NoCommand { job: name() });
+    }
+    let times = match (&job.schedule, &job.time_zone) {
+        (None, Some(_)) => return Err(Invalid::ZoneWithoutSchedule { job: name() }),
+        (None, None) => None,
+        (Some(written), zone) => {
+            let time_zone = zone.clone().unwrap_or_else(|| TIME_ZONE.to_owned());
+            schedule::validate(written, Some(&time_zone)).map_err(|why| Invalid::Schedule { job: name(), why })?;
+            Some(Times { schedule: written.clone(), time_zone })
+        }
+    };
+    Ok(ValidatedJob {
+        name: name(),
+        times,
+        command: job.command.clone(),
+        working_dir: job.working_dir.clone(),
+        deadline_seconds: job.deadline_seconds(),
+    })
+}

@@ -1,0 +1,20 @@
+//! The program `drover-errands`: what drover's own image does inside a Job. It has no client of Kubernetes and no rights in the
+//! cluster: it is told what to do by a file, works in a mounted claim, and leaves its result as the container's last words.
+
+use std::process::ExitCode;
+
+mod claim;
+mod clock;
+mod failure;
+mod page;
+mod program;
+mod progress;
+mod retry;
+mod s3;
+mod secret;
+mod sync;
+mod web;
+
+fn main() -> ExitCode {
+    program::main()
+}

@@ -1,0 +1,101 @@
+//! The command line from its arguments to its exit code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use drover_core::errand::{Outcome, Reason, Refusal, SyncOrder, SyncResult};
+use rustix::fs::Mode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Final as _;
+use crate::secret::Secret;
+use crate::sync;
+
+#[derive(Parser)]
+#[command(version, about = "What drover does inside a Job")]
+struct Program {
+    #[command(subcommand)]
+    errand: Errand,
+}
+
+#[derive(Subcommand)]
+enum Errand {
+    /// Make a folder equal to data that lives elsewhere
+    Sync(Sync),
+}
+
+#[derive(Args)]
+struct Sync {
+    /// The order, as JSON
+    #[arg(long, value_name = "FILE")]
+    order: PathBuf,
+    /// The mounted claim
+    #[arg(long, value_name = "DIR")]
+    claim: PathBuf,
+    /// Where the result goes: the container's termination message
+    #[arg(long, value_name = "FILE")]
+    result: PathBuf,
+    /// The mounted Secret
+    #[arg(long, value_name = "DIR")]
+    secret: Option<PathBuf>,
+    /// Sources may be on this machine: for tests
+    #[arg(long, hide = true)]
+    allow_loopback: bool,
+}
+
+/// Runs the errand. The exit code is 0 where what is published is what the source holds.
+pub fn main() -> ExitCode {
+    let Program { errand: Errand::Sync(arguments) } = Program::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().flatten_event(true).init();
+    // Folders 0755 and files 0644, whoever started it: consumers are other users.
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    let result = errand(&arguments);
+    let code = match result.outcome {
+        Outcome::Published | Outcome::Unchanged => ExitCode::SUCCESS,
+        Outcome::Refused | Outcome::Failed => ExitCode::FAILURE,
+    };
+    tracing::info!(outcome = ?result.outcome, reason = result.reason, set = result.set, "{}", result.message);
+    // In place, since the file of a termination message is a mount.
+    if let Err(error) = fs::write(&arguments.result, result.to_text()) {
+        tracing::error!(%error, file = %arguments.result.display(), "the result cannot be written");
+        return ExitCode::FAILURE;
+    }
+    code
+}
+
+fn errand(arguments: &Sync) -> SyncResult {
+    let prepared = read_order(&arguments.order).and_then(|order| {
+        let secret = arguments.secret.as_deref().map(Secret::read).transpose()?.unwrap_or_default();
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .map_err(|_| Refusal::new(Reason::BadOrder, "the TLS provider is installed already: a defect in drover"))?;
+        let runtime = tokio::runtime::Runtime::new().or_final(Reason::ClaimFails, "threads cannot be started")?;
+        Ok((order, secret, runtime))
+    });
+    match prepared {
+        Ok((order, secret, runtime)) => {
+            let result = runtime.block_on(async {
+                let stop = async {
+                    match signal(SignalKind::terminate()) {
+                        Ok(mut asked) => asked.recv().await,
+                        Err(_) => std::future::pending().await,
+                    };
+                };
+                sync::run(&order, &secret, &arguments.claim, arguments.allow_loopback, stop).await
+            });
+            // The disk may be slow to take what was not published after all: nobody waits for it.
+            runtime.shutdown_background();
+            result
+        }
+        Err(refusal) => SyncResult::refused(&refusal),
+    }
+}
+
+fn read_order(file: &Path) -> Result<SyncOrder, Refusal> {
+    let text = fs::read(file).or_final(Reason::BadOrder, format!("the order {} cannot be read", file.display()))?;
+    SyncOrder::read(&text)
+}

@@ -1,0 +1,8 @@
+//! The errands' binary against servers that behave, and servers that do not.
+
+mod bucket;
+mod claim;
+mod errand;
+mod http;
+mod s3;
+mod server;

@@ -1,0 +1,54 @@
+//! The Jobs that sync, read and made as the namespace's account. A Job's name is its request's, so it is made once, whoever dies meanwhile.
+
+use drover_core::render::ObjectKey;
+use drover_core::sync::{self, Run};
+use drover_core::workload::App;
+use drover_crds::Owner;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+
+use crate::cluster::{Acting, ApiError, is_conflict};
+
+/// What the Jobs of `app` say of its syncs; `now` is in seconds since 1970.
+pub(super) async fn runs(acting: &Acting, app: &App, now: i64) -> Result<Vec<Run>, ApiError> {
+    let params = ListParams::default().labels(&sync::selector(&app.object_name()));
+    let jobs: Api<Job> = Api::namespaced(acting.client(), &app.namespace);
+    let jobs = jobs.list(&params).await.map_err(|error| acting.error(error, "list", &key("batch", "Job", app)))?;
+    if jobs.items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let pods: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
+    let pods = pods.list(&params).await.map_err(|error| acting.error(error, "list", &key("", "Pod", app)))?;
+    Ok(jobs.items.iter().map(|job| sync::run(job, &pods.items, now)).collect())
+}
+
+/// The sets on the claim that pods of the namespace mount.
+pub(super) async fn sets_in_use(acting: &Acting, app: &App, claim: &str) -> Result<Vec<String>, ApiError> {
+    let pods: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
+    let pods = pods.list(&ListParams::default()).await;
+    let pods = pods.map_err(|error| acting.error(error, "list", &key("", "Pod", app)))?;
+    Ok(sync::sets_in_use(&pods.items, claim))
+}
+
+/// Makes a Job, if it is not there.
+pub(super) async fn make(acting: &Acting, job: &Job, owner: &Owner) -> Result<(), ApiError> {
+    let namespace = job.metadata.namespace.clone().unwrap_or_default();
+    let api: Api<Job> = Api::namespaced(acting.client(), &namespace);
+    let params = PostParams { field_manager: Some(owner.field_manager()), ..PostParams::default() };
+    match api.create(&params, job).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_conflict(&error) => Ok(()),
+        Err(error) => {
+            let name = job.metadata.name.clone().unwrap_or_default();
+            let key = ObjectKey { group: "batch".into(), kind: "Job".into(), namespace: Some(namespace), name };
+            Err(acting.error(error, "create", &key))
+        }
+    }
+}
+
+fn key(group: &str, kind: &str, app: &App) -> ObjectKey {
+    let (namespace, name) = (Some(app.namespace.clone()), app.object_name());
+    ObjectKey { group: group.into(), kind: kind.into(), namespace, name }
+}

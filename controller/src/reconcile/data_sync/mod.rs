@@ -1,0 +1,150 @@
+//! `DataSync`: a volume that is kept equal to data which lives elsewhere.
+//!
+//! 1. [`validate`]: the spec, with every default filled in (pure);
+//! 2. [`children`]: the claim, the order and the CronJob (pure), written down and sent ([`owned`]);
+//! 3. [`jobs`]: which syncs ran and run, read of their Jobs, and one made where the spec or a person asks for it;
+//! 4. [`sync`]: what a person reads and is told (pure).
+//!
+//! The work itself is an errand's ([`drover_core::errand`]), in a Job of the namespace: it knows no API server, and ends with its result.
+
+mod jobs;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_core::news::News;
+use drover_core::plan::{Elsewhere, Mandate};
+use drover_core::render::Object;
+use drover_core::sync::{self, Due, ErrandImage, Invalid, Request, SyncChildren, children, due, validate};
+use drover_core::trouble::Trouble;
+use drover_core::workload::App;
+use drover_crds::{ANNOTATION_DEFINITION, ANNOTATION_RECONCILE_AT, synced_claim};
+use drover_crds::{DataSync, DataSyncStatus, Key, Owner, OwnerKind, Publish};
+use kube::ResourceExt as _;
+
+use crate::cluster::inventory::Inventories;
+use crate::cluster::{Cluster, Sight};
+use crate::driver::Next;
+use crate::interest::Interest;
+use crate::owned::{self, Estate, Owned, Parent};
+use crate::rollout::dereference;
+use crate::turn::{Draft, Ended, Gone, It, Kind, TURN};
+
+/// The children of `sync`, without a cluster: for `drover render`.
+pub fn build_all(sync: &DataSync, namespace: &str, image: &ErrandImage) -> Result<Vec<Object>, Invalid> {
+    let namespace = sync.namespace().unwrap_or_else(|| namespace.to_owned());
+    let app = App { kind: OwnerKind::DataSync, namespace, name: sync.name_any(), uid: sync.uid() };
+    let valid = validate(&app, &sync.spec, &BTreeMap::new())?;
+    Ok(children(&valid, image).in_order().into_iter().flatten().collect())
+}
+
+/// Makes the turns of DataSyncs.
+pub struct DataSyncs {
+    image: ErrandImage,
+    inventories: Arc<Inventories>,
+    interest: Arc<Interest>,
+}
+
+impl DataSyncs {
+    /// Whose errands run from `image`, whose children are written down in `inventories`, and whose apps are told by `interest`.
+    pub fn new(image: ErrandImage, inventories: Arc<Inventories>, interest: Arc<Interest>) -> Self {
+        Self { image, inventories, interest }
+    }
+}
+
+/// Whether the watches show the children, and the Jobs that sync. It is called again when they do.
+async fn are_seen(it: &It<'_, DataSyncs>) -> bool {
+    // What is to be done about an API server that does not answer is said by whoever asks it next.
+    let Ok(known) = it.cluster.kinds().known().await else { return true };
+    let children = SyncChildren::KINDS.in_order().map(|child| (child.group, child.kind));
+    let kinds = children.into_iter().chain([("batch", "Job")]).filter_map(|(group, kind)| known.preferred(group, kind));
+    // Each is asked about, so that all are watched from now on.
+    let starting = kinds.filter(|kind| it.cluster.watch(kind, it.owner) == Sight::Starting);
+    starting.count() == 0
+}
+
+impl Kind for DataSyncs {
+    type Object = DataSync;
+    type Status = DataSyncStatus;
+    type Memory = ();
+
+    const OWNER: OwnerKind = OwnerKind::DataSync;
+    const ACTION: &'static str = "Sync";
+
+    fn appeared(&self, sync: &DataSync) {
+        self.interest.changed(&Owner::of(OwnerKind::DataSync, &Key::of(&sync.metadata)));
+    }
+
+    async fn turn(&self, it: &It<'_, Self>, (): &mut (), draft: &mut Draft<DataSyncStatus>) -> Result<Ended, Trouble> {
+        if !are_seen(it).await {
+            return Ok(Ended::Unsaid(Next::Later(TURN)));
+        }
+        let Some(definition) = it.definition().await? else { return Ok(Ended::Unsaid(Next::Retry)) };
+        let Key { namespace, name } = it.key().clone();
+        let app = App { kind: OwnerKind::DataSync, namespace, name, uid: it.object.uid() };
+        let claim_name = synced_claim(&app.name);
+        let claims = dereference::claims_named(&it.acting, &app, [claim_name.clone()].into()).await?;
+        let mut valid = validate(&app, &it.object.spec, &claims)?;
+        if it.object.spec.publish == Publish::Rollout {
+            valid.order.in_use = jobs::sets_in_use(&it.acting, &app, &claim_name).await?;
+        }
+
+        let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
+        let parent = Parent { owned, definition };
+        let mut objects: Vec<Object> = children(&valid, &self.image).in_order().into_iter().flatten().collect();
+        for object in &mut objects {
+            object.set_annotation(ANNOTATION_DEFINITION, definition);
+        }
+        let plan = parent.plan(&objects).await?;
+        owned.refuse_foreign(&objects, |_| true).await?;
+        parent.write_ahead(&plan).await?;
+        parent.carry_out(&plan, &objects).await?;
+
+        let (status, now) = (&mut draft.status, it.now());
+        let runs = jobs::runs(&it.acting, &app, now.0.as_second()).await?;
+        let claim = it.cluster.index().live(&dereference::claim_key(&app, &claim_name)).map(|live| live.uid);
+        let asked = it.annotation(ANNOTATION_RECONCILE_AT);
+        let request = claim.map(|claim| Request::of(&valid, it.generation().unwrap_or_default(), &claim, asked));
+        sync::note(status, &runs, request.as_ref().map(|request| request.id.as_str()));
+        let mut again = None;
+        if let Some(request) = request {
+            match due(&valid, request, status, status.running.is_some(), now.0.as_second()) {
+                Due::No => {}
+                Due::In(wait) => again = Some(wait),
+                Due::Now(request) => {
+                    let job = sync::job(&valid, &self.image, &request);
+                    jobs::make(&it.acting, &job, it.owner).await?;
+                }
+            }
+        }
+        let trouble = runs.iter().find_map(|run| run.trouble.as_deref());
+        let (outcome, look) = sync::conclude(&valid, status, trouble, it.generation(), &now);
+        let next = again.into_iter().chain(look).min().map_or(Next::Await, |wait: Duration| Next::After(wait));
+        Ok(Ended::Said { outcome, next })
+    }
+
+    fn show(_status: &mut DataSyncStatus, _owner: &Owner, _trouble: Option<&Trouble>) {}
+
+    fn news(before: &DataSyncStatus, after: &DataSyncStatus) -> Vec<News> {
+        sync::news(before, after)
+    }
+
+    async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
+        self.interest.changed(gone.owner);
+        let estate = Estate {
+            cluster: gone.cluster,
+            inventories: &self.inventories,
+            owner: gone.owner,
+            mandate: Mandate::Children { app_is_gone: true },
+            elsewhere: &|_| Elsewhere::Nothing,
+            rank: SyncChildren::rank,
+        };
+        owned::clean_up(&estate).await?;
+        Ok(self.inventories.remove(gone.owner).await?)
+    }
+
+    async fn left_behind(&self, _: &Cluster) -> Vec<Key> {
+        self.inventories.keys(OwnerKind::DataSync)
+    }
+}

@@ -1,0 +1,52 @@
+//! Programs of an app's image that end.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Duration;
+
+/// A program that runs beside the app and ends: by a schedule, or by hand with `drover run`. It gets the app's image, environment, volumes
+/// and resources.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)")
+    .message("timeZone is that of a job's schedule: write schedule too, or remove timeZone"))]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Its name: lower-case letters, digits and dashes.
+    #[schemars(length(min = 1, max = 52), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+
+    /// When it runs: minute, hour, day of the month, month and day of the week, as in a CronJob, such as `0 4 * * 1`. A run that cannot begin
+    /// within ten minutes of its time, such as while the one before still runs, is left out. Default: by hand only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub schedule: Option<String>,
+
+    /// The time zone of the schedule, such as `Europe/London`. What a clock change skips or repeats there is skipped or runs twice. Default
+    /// `UTC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+
+    /// The program and its arguments.
+    #[schemars(length(min = 1, max = 256), inner(length(max = 32768)))]
+    pub command: Vec<String>,
+
+    /// The folder that it starts in. Default: the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096), regex(pattern = "^/"))]
+    pub working_dir: Option<String>,
+
+    /// How long it may take before it is ended and counts as failed. Default `1h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('168h')")
+        .message("a job's deadline must be between 1s and 168h"))]
+    pub deadline: Option<Duration>,
+}
+
+impl Job {
+    /// Seconds that it may take.
+    pub fn deadline_seconds(&self) -> i64 {
+        self.deadline.map_or(3600, |deadline| i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX)).clamp(1, 604_800)
+    }
+}
