@@ -43,6 +43,7 @@ fn release(record: &ControllerRevision) {
         restarted_at: None,
         claims: &[].into(),
         shrinking: Shrinking::Refuse,
+        data_sets: &[].into(),
     };
     match validate(&app("uid"), &release.data.spec, &facts, &Kept::default()) {
         Ok(valid) => assert!(!drover_core::workload::build::build(&valid).is_empty()),

@@ -22,7 +22,8 @@ const PIECES: usize = 150;
 const REVISIONS: [&str; 2] = ["1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222"];
 
 fn references(lines: usize) -> String {
-    (0..lines).map(|n| format!("MOPB{n:03},A title of a paper about beams,Ada Lovelace\n")).collect()
+    let line = |n| format!("MOPB{n:03},A title of a paper about beams,Ada Lovelace\n");
+    (0..lines).map(line).collect::<Vec<_>>().concat()
 }
 
 /// Sends a document as slowly as a hotel's network would, and returns what the app says of it.
