@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
+use drover_core::health::{self, Finished, Health};
+use drover_core::plan::Ended;
 use drover_core::render::ObjectKey;
 use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_PRUNE, LABEL_OWNER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,10 +13,9 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 use crate::unpoisoned;
-use drover_core::health::{self, Finished, Health};
-use drover_core::plan::Ended;
 
 /// One object as it was last seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,6 +152,9 @@ impl GroupKind {
     }
 }
 
+/// For how long the answer to a write may come after the watch showed what became of it: longer than any write may take.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
 /// How many objects that ran and are gone are remembered until their owners come to look.
 const MOST_ENDED: usize = 10_000;
 
@@ -160,6 +165,15 @@ struct Objects {
     fresh: HashSet<ObjectKey>,
     /// What ran to its end and was removed: its owner may come to look only after that.
     ended: HashMap<ObjectKey, Ended>,
+    /// What a watch showed gone a moment ago.
+    gone: HashMap<ObjectKey, Grave>,
+}
+
+/// What is known of an object that a watch showed gone.
+struct Grave {
+    uid: String,
+    resource_version: u64,
+    since: Instant,
 }
 
 impl Objects {
@@ -247,6 +261,13 @@ impl Index {
         if objects.live.get(&key).is_some_and(|k| k.uid == live.uid && k.resource_version > live.resource_version) {
             return;
         }
+        // A watch may tell of the deletion before the answer to the apply that came before it is here.
+        let is_gone = |grave: &Grave| grave.uid == live.uid && grave.resource_version > live.resource_version;
+        if objects.gone.get(&key).is_some_and(is_gone) {
+            drop(objects);
+            self.tell(live.owner);
+            return;
+        }
         objects.fresh.insert(key.clone());
         let owner = live.owner.clone();
         let before = objects.insert(key, live);
@@ -262,7 +283,18 @@ impl Index {
         self.write().fresh.retain(|key| !kind.holds(key));
     }
 
-    /// An object is gone from the watch: deleted, or its label was taken off.
+    /// A watch told that the object with that uid is gone at that resource version: deleted, or its label was taken off.
+    pub fn vanished(&self, key: &ObjectKey, uid: &str, resource_version: u64) {
+        {
+            let since = Instant::now();
+            let mut objects = self.write();
+            objects.gone.retain(|_, grave| since.duration_since(grave.since) < ANSWERS_WITHIN);
+            objects.gone.insert(key.clone(), Grave { uid: uid.to_owned(), resource_version, since });
+        }
+        self.gone(key, Some(uid));
+    }
+
+    /// An object is gone.
     pub fn gone(&self, key: &ObjectKey, uid: Option<&str>) {
         let mut objects = self.write();
         if uid.is_some_and(|uid| objects.live.get(key).is_some_and(|live| live.uid != uid)) {
@@ -366,6 +398,25 @@ mod tests {
                 && !Live::of(&DynamicObject { types: None, metadata: ObjectMeta::default(), data: Value::Null })
                     .holds_replicas()
         );
+    }
+
+    #[test]
+    fn a_deletion_that_is_told_before_the_answer_to_an_apply_is_not_undone_by_it() {
+        let (index, mut told) = index();
+        let held = json!({"f:spec": {}});
+        index.observed(key("web"), object("web", 8, "env.shop.prod", &held));
+        index.vanished(&key("web"), "uid-web", 10);
+        while told.try_recv().is_ok() {}
+        index.applied(key("web"), object("web", 9, "env.shop.prod", &held));
+        assert_eq!(index.live(&key("web")), None, "it is gone");
+        assert_eq!(told.try_recv().as_deref(), Ok("env.shop.prod"), "who applied it looks again");
+        // Its label was taken off, and is put on again: the same object.
+        index.applied(key("web"), object("web", 11, "env.shop.prod", &held));
+        assert!(index.live(&key("web")).is_some());
+        // One that was never seen, made and deleted at once.
+        index.vanished(&key("new"), "uid-new", 21);
+        index.applied(key("new"), object("new", 20, "env.shop.prod", &held));
+        assert_eq!(index.live(&key("new")), None);
     }
 
     #[test]

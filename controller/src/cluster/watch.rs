@@ -216,12 +216,17 @@ impl Watch {
                     if let Some(onlooker) = &self.onlooker {
                         onlooker.gone(&key);
                     }
-                    self.index.gone(&key, object.metadata.uid.as_deref());
+                    self.vanished(&key, &object);
                 }
                 Some(Err(error)) => return error,
                 None => return watcher::Error::NoResourceVersion,
             }
         }
+    }
+
+    fn vanished(&self, key: &ObjectKey, object: &DynamicObject) {
+        let Live { uid, resource_version, .. } = Live::of(object);
+        self.index.vanished(key, &uid, resource_version);
     }
 
     fn take_in(&self, object: &DynamicObject) {
@@ -230,7 +235,7 @@ impl Watch {
             onlooker.observed(&key, object);
             // What a watch by label would not show.
             if !object.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(LABEL_OWNER)) {
-                self.index.gone(&key, object.metadata.uid.as_deref());
+                self.vanished(&key, object);
                 return;
             }
         }

@@ -56,7 +56,7 @@ fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
         assert_eq!(annotations, Some(json!({"helm.sh/resource-policy": "keep"})));
     }
     let kinds: Vec<_> = wanted.iter().map(|definition| definition["spec"]["names"]["kind"].clone()).collect();
-    assert_eq!(kinds, ["Environment", "WebApp"]);
+    assert_eq!(kinds, ["Environment", "WebApp", "DataSync"]);
     assert!(rendered == wanted, "`helm template` changes the definitions: compare it with manifests/crds.yaml");
     let without = objects(&run(helm().args(["template", "drover", "--set", "crds.install=false"]).arg(chart())));
     assert!(!without.iter().any(is_definition));
@@ -106,7 +106,13 @@ async fn a_release_is_installed_upgraded_and_uninstalled() {
     cluster.kubectl(&["label", "namespace", "drover-system", "pod-security.kubernetes.io/enforce=restricted"]);
 
     cluster.helm(&["install", "--set", "namespaces={shop}"]);
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd/environments.drover.dev", "crd/webapps.drover.dev"]);
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Established",
+        "crd/environments.drover.dev",
+        "crd/webapps.drover.dev",
+        "crd/datasyncs.drover.dev",
+    ]);
     holds("the controller's pod is admitted", || {
         cluster.names("pods", "drover-system").iter().any(|name| name.starts_with("pod/drover-"))
     })
@@ -147,7 +153,10 @@ fn definitions_that_kubectl_applied_are_left_to_kubectl() {
     cluster.kubectl(&["create", "clusterrole", "drover-deployer", "--verb=get", "--resource=pods"]);
 
     let notes = cluster.helm(&["install", "--create-namespace"]);
-    assert!(notes.contains("environments.drover.dev and webapps.drover.dev came from elsewhere"), "{notes}");
+    assert!(
+        notes.contains("environments.drover.dev, webapps.drover.dev, datasyncs.drover.dev came from elsewhere"),
+        "{notes}"
+    );
     cluster.helm(&["upgrade"]);
     cluster.helm(&["uninstall", "--wait"]);
     assert_eq!(uids(), before);
