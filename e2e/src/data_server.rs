@@ -23,7 +23,8 @@ impl DataServer {
         let address = format!("{}:{port}", bed.host_ip());
         let at = folder.display();
         let settings = format!(
-            "daemon off; pid {at}/pid; error_log {at}/error.log; worker_processes 1;\n\
+            // One process: a worker would outlive its master, and hold open whatever reads the tests' output.
+            "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log; worker_processes 1;\n\
              events {{}}\n\
              http {{\n\
              include /etc/nginx/mime.types; types {{ text/csv csv; }} access_log {at}/access.log;\n\
@@ -39,6 +40,7 @@ impl DataServer {
             .arg("-c")
             .arg(folder.join("nginx.conf"))
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx is installed by `make setup`");
