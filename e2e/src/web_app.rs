@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use drover_crds::{LABEL_INSTANCE, Problem, ReleaseStep, WebApp, WebAppStatus};
+use drover_crds::{ANNOTATION_RECONCILE_AT, LABEL_INSTANCE, Problem, ReleaseStep, WebApp, WebAppStatus};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 
 use crate::eventually::eventually;
 use crate::http::get;
@@ -90,6 +91,13 @@ impl<'a> App<'a> {
     /// Begins to ask for its first page again and again.
     pub fn probe(&self) -> Prober {
         Prober::start(self.namespace.ingress(), self.namespace.host())
+    }
+
+    /// Has its registry asked now, as a person would who does not want to wait for a minute; any new word counts.
+    pub async fn look_now(&self, word: &str) {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {ANNOTATION_RECONCILE_AT: word}}}));
+        let asked = self.namespace.api::<WebApp>().patch(&self.name, &PatchParams::default(), &patch).await;
+        asked.expect("anybody may ask");
     }
 
     /// Its pods.

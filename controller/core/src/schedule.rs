@@ -3,6 +3,13 @@
 
 use std::fmt;
 
+/// Seconds after its time within which a run may still begin. Without a limit Kubernetes makes up for what was missed: a CronJob that was
+/// suspended, or whose schedule was changed, would start a night's job at noon.
+pub const STARTING_DEADLINE: i64 = 600;
+
+/// The time zone of a schedule that names none. Kubernetes would take that of the machine which its controllers run on.
+pub const TIME_ZONE: &str = "UTC";
+
 /// The fields, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {

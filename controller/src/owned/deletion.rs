@@ -54,6 +54,24 @@ pub struct Estate<'a> {
     pub rank: fn(&ObjectKey) -> usize,
 }
 
+/// Deletes what an owner left whose objects were made from its spec, and forgets it. `rank` says when an object goes: the lower, the
+/// earlier.
+///
+/// # Errors
+///
+/// The first thing that could not be done; it is to be tried again.
+pub async fn clean_up_children(
+    cluster: &Cluster,
+    inventories: &Inventories,
+    owner: &Owner,
+    rank: fn(&ObjectKey) -> usize,
+) -> Result<(), Trouble> {
+    let mandate = Mandate::Children { app_is_gone: true };
+    let elsewhere = |_: &ObjectKey| Elsewhere::Nothing;
+    clean_up(&Estate { cluster, inventories, owner, mandate, elsewhere: &elsewhere, rank }).await?;
+    Ok(inventories.remove(owner).await?)
+}
+
 /// Deletes or leaves the objects, as the owner's policy was. What cannot be deleted now keeps nothing else from going: it would serve
 /// on. What it left though the policy says that all goes, each in a sentence; the inventory is to be forgotten then.
 ///

@@ -15,7 +15,7 @@ use drover_core::plan::InventoryEntry;
 use drover_crds::Owner;
 
 pub use carry::{Carried, Party};
-pub use deletion::{Estate, Unfinished, clean_up};
+pub use deletion::{Estate, Unfinished, clean_up, clean_up_children};
 pub use foreign::ApplyError;
 pub use parent::Parent;
 pub use sight::Sights;

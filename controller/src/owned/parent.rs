@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drover_core::plan::{self, Answer, Guards, InventoryEntry, Knowledge, Plan};
 use drover_core::render::{Object, ObjectKey, Stage};
-use drover_crds::{DEFAULT_SERVICE_ACCOUNT, DeletionPolicy, ObjectFailure};
+use drover_crds::{ANNOTATION_DEFINITION, DEFAULT_SERVICE_ACCOUNT, DeletionPolicy, ObjectFailure};
 
 use super::{Carried, Owned, Party};
 use crate::cluster::ApiError;
@@ -25,6 +25,13 @@ pub struct Parent<'a> {
 impl Party for Parent<'_> {}
 
 impl Parent<'_> {
+    /// Notes on each object under which definition it is applied: it goes with its owner only under the same.
+    pub fn mark(&self, objects: &mut [Object]) {
+        for object in objects {
+            object.set_annotation(ANNOTATION_DEFINITION, self.definition);
+        }
+    }
+
     /// What is to be done for these to be all that there are.
     ///
     /// # Panics

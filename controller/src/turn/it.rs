@@ -14,7 +14,7 @@ use kube::{Resource as _, ResourceExt as _};
 
 use super::announcer::Announcer;
 use super::{Kind, Owners, now};
-use crate::cluster::{Acting, ApiError, Cluster, definition};
+use crate::cluster::{Acting, ApiError, Cluster, Sight, definition};
 use crate::driver::Next;
 
 /// The object whose turn it is, and what a turn needs.
@@ -87,6 +87,17 @@ impl<'a, K: Kind> It<'a, K> {
     /// What the owner of the object has applied, as far as this process knows; the object is called again when that is another.
     pub fn applied_by(&self) -> Option<Applied> {
         self.owners.applied_by(self.object.labels().get(LABEL_OWNER)?, self.owner)
+    }
+
+    /// Whether the watches show all objects of these kinds, each a group and a kind; those that are not served do not count. The object
+    /// is called again when they do.
+    pub async fn sees<'k>(&self, kinds: impl IntoIterator<Item = (&'k str, &'k str)>) -> bool {
+        // What is to be done about an API server that does not answer is said by whoever asks it next.
+        let Ok(known) = self.cluster.kinds().known().await else { return true };
+        let kinds = kinds.into_iter().filter_map(|(group, kind)| known.preferred(group, kind));
+        // Each is asked about, so that all are watched from now on.
+        let starting = kinds.filter(|kind| self.cluster.watch(kind, self.owner) == Sight::Starting);
+        starting.count() == 0
     }
 
     /// The time.

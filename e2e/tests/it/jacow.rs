@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use drover_crds::{ANNOTATION_RECONCILE_AT, WebApp, WebAppStatus};
+use drover_crds::WebAppStatus;
 use drover_e2e::{App, DataServer, Namespace, System, eventually, ready};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -83,11 +82,6 @@ fn restarts(pods: &[Pod]) -> i32 {
     statuses.flatten().map(|container| container.restart_count).sum()
 }
 
-async fn look_now(namespace: &Namespace, word: &str) {
-    let patch = Patch::Merge(json!({"metadata": {"annotations": {ANNOTATION_RECONCILE_AT: word}}}));
-    namespace.api::<WebApp>().patch("jacow", &PatchParams::default(), &patch).await.expect("anybody may ask");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_validator_runs_from_git_and_is_used_as_its_people_do() {
     let namespace = Namespace::new("jacow").await;
@@ -151,7 +145,7 @@ async fn the_validator_runs_from_git_and_is_used_as_its_people_do() {
 
     // The image is pushed again under its tag; then one that does not start, which one command takes back.
     push(REVISIONS[1], &|_| ());
-    look_now(&namespace, "moved").await;
+    namespace.app("jacow").look_now("moved").await;
     comes_to_say(&namespace, "the new revision", |page| page["revision"] == REVISIONS[1]).await;
     app.comes_to("is live", |status: &WebAppStatus| match ready(&status.conditions) {
         Ok(ready) if ready.status == "True" => Ok(()),
@@ -162,7 +156,7 @@ async fn the_validator_runs_from_git_and_is_used_as_its_people_do() {
         std::fs::write(folder.join("wsgi.py"), "import a_module_that_is_not_there\n")
             .expect("the folder is the test's");
     });
-    look_now(&namespace, "broken").await;
+    namespace.app("jacow").look_now("broken").await;
     app.fails_with(&["CrashLoopBackOff", "Error"]).await;
     assert_eq!(page(&app).await["revision"], REVISIONS[1], "the old pods serve");
     let back = namespace.drover(&["rollback", "webapp/jacow", "--namespace", namespace.name()]);

@@ -2,24 +2,16 @@
 
 use std::time::Duration;
 
-use drover_crds::{ANNOTATION_RECONCILE_AT, ReleaseStep, RolloutStatus, WebApp, WebAppStatus};
+use drover_crds::{ReleaseStep, RolloutStatus, WebAppStatus};
 use drover_e2e::{
     App, Controller, Environment, Hello, ImageRegistry, Manners, Namespace, Testbed, eventually, finish, install,
     ready, steadily,
 };
-use kube::api::{Patch, PatchParams};
 use rustix::process::Signal;
-use serde_json::json;
 
 /// The testbed of the tests that start controllers anew.
 const PLAYED: u32 = 47;
 const FOLLOWED: &str = "imagePolicy: {follow: Tag}";
-
-/// Has the registry asked now, as a person would who does not want to wait for a minute.
-async fn look_now(namespace: &Namespace, word: &str) {
-    let patch = Patch::Merge(json!({"metadata": {"annotations": {ANNOTATION_RECONCILE_AT: word}}}));
-    namespace.api::<WebApp>().patch("web", &PatchParams::default(), &patch).await.expect("anybody may ask");
-}
 
 /// Waits until a release with an image of that digest is live, and returns the status.
 async fn runs(app: &App<'_>, digest: &str) -> WebAppStatus {
@@ -94,7 +86,7 @@ async fn a_moved_tag_is_rolled_out_and_a_broken_one_rolled_back_by_one_command()
     assert_eq!(revision.and_then(|variable| variable.value.as_deref()), Some(&*first));
 
     let broken = push("3", &["--env", "EXIT_CODE=1"]);
-    look_now(&namespace, "broken").await;
+    namespace.app("web").look_now("broken").await;
     app.fails_with(&["CrashLoopBackOff", "Error"]).await;
     let back = rollback(&namespace, &[]);
     assert_eq!(back.code, 0, "{}", back.said());
@@ -129,7 +121,7 @@ async fn a_moved_tag_is_rolled_out_and_a_broken_one_rolled_back_by_one_command()
 
     // The hold ends by itself.
     let four = push("4", &[]);
-    look_now(&namespace, "mended").await;
+    namespace.app("web").look_now("mended").await;
     let status = runs(&app, &four).await;
     assert!(!is_held(&status.rollout), "{status:?}");
     app.answers("/", "good day from version 4").await;
@@ -138,7 +130,7 @@ async fn a_moved_tag_is_rolled_out_and_a_broken_one_rolled_back_by_one_command()
     let name = namespace.name();
     let gone = drover_e2e::delete(bed.registry(), &format!("/v2/{name}/manifests/{four}")).await;
     assert_eq!(gone.map(|answer| answer.status), Ok(202));
-    look_now(&namespace, "gone").await;
+    namespace.app("web").look_now("gone").await;
     let status = app
         .comes_to("says that the tag is gone", |status| {
             let reason = problem(&status.rollout)?;
@@ -207,12 +199,12 @@ async fn a_hold_outlives_the_controller_and_an_unmoved_tag_begins_no_release() {
     {
         registry.has(manners);
         let before = registry.asked();
-        look_now(namespace, &format!("look-{n}")).await;
+        namespace.app("web").look_now(&format!("look-{n}")).await;
         site.was_asked(before).await;
         assert_eq!(number(&runs(&app, &one).await), 1, "{manners:?}");
     }
     let two = registry.push("two");
-    look_now(namespace, "moved").await;
+    namespace.app("web").look_now("moved").await;
     assert_eq!(number(&runs(&app, &two).await), 2);
     registry.has(Manners::Good);
 
@@ -248,7 +240,7 @@ async fn a_hold_outlives_the_controller_and_an_unmoved_tag_begins_no_release() {
     registry.delete_tag();
     for (manners, reason) in [(Manners::NoHead(404), "ImageNotFound"), (Manners::Limited(600), "RegistryRateLimited")] {
         registry.has(manners);
-        look_now(namespace, reason).await;
+        namespace.app("web").look_now(reason).await;
         let status = app
             .comes_to(&format!("says {reason}"), |status| match problem(&status.rollout)? {
                 told if told == reason => Ok(status.clone()),

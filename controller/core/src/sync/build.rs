@@ -1,34 +1,29 @@
 //! The objects of a [`ValidatedSync`]. Nothing here can fail.
 
-use std::collections::BTreeMap;
-
 use drover_crds as crds;
 use k8s_openapi::api::batch::v1::{
     CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, LocalObjectReference,
-    PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, SecretVolumeSource, Volume,
-    VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSpec,
+    PodTemplateSpec, ResourceRequirements, SecretVolumeSource, Volume, VolumeMount,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::request::Request;
 use super::{SyncChildren, ValidatedSync};
 use crate::render::Object;
+use crate::schedule::STARTING_DEADLINE;
 use crate::workload::build::metadata::{self, Labels};
 use crate::workload::build::{container, pod, pvc};
 use crate::workload::pods::Identity;
 
 /// The name of the file that holds the order, in its ConfigMap.
-pub const ORDER_FILE: &str = "order.json";
+const ORDER_FILE: &str = "order.json";
 
 /// Who every errand runs as, so that what one wrote the next may change.
 const USER: i64 = 65_532;
-/// Seconds after which a run of the schedule that could not begin is left out.
-const START_DEADLINE: i64 = 600;
 /// Seconds beyond the order's own time after which Kubernetes ends a Job.
 const DEADLINE_ALLOWANCE: i64 = 60;
 /// Seconds for which a Job that drover made stays when it has ended, for people to look at.
@@ -95,7 +90,7 @@ fn cron_job(sync: &ValidatedSync, image: &ErrandImage, schedule: &str) -> CronJo
             time_zone: Some(sync.time_zone.clone()),
             suspend: Some(sync.is_suspended),
             concurrency_policy: Some("Forbid".to_owned()),
-            starting_deadline_seconds: Some(START_DEADLINE),
+            starting_deadline_seconds: Some(STARTING_DEADLINE),
             successful_jobs_history_limit: Some(1),
             failed_jobs_history_limit: Some(1),
             job_template: JobTemplateSpec {
@@ -147,20 +142,19 @@ fn template(sync: &ValidatedSync, image: &ErrandImage) -> PodTemplateSpec {
     }
     let who = Some(USER);
     let identity = Identity { user: who, group: who, fs_group: who, root: false, home: false, assumed: false };
-    let mut command = vec!["drover-errands", "sync", "--order", "/order/order.json", "--claim", "/claim"];
+    let order = format!("/order/{ORDER_FILE}");
+    let mut command = vec!["drover-errands", "sync", "--order", &order, "--claim", "/claim"];
     command.extend(["--result", "/dev/termination-log"]);
     if sync.secret.is_some() {
         command.extend(["--secret", "/secret"]);
     }
-    let secret = |name: &String| LocalObjectReference { name: name.clone() };
-    let pull_secrets: Vec<LocalObjectReference> = image.pull_secrets.iter().map(secret).collect();
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }),
         spec: Some(PodSpec {
             restart_policy: Some("Never".to_owned()),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            image_pull_secrets: (!pull_secrets.is_empty()).then_some(pull_secrets),
+            image_pull_secrets: pod::pull_secrets(&image.pull_secrets),
             security_context: Some(pod::security(&identity, false)),
             affinity: is_of_one_node.then(pod::on_one_node),
             containers: vec![Container {
@@ -168,8 +162,8 @@ fn template(sync: &ValidatedSync, image: &ErrandImage) -> PodTemplateSpec {
                 image: Some(image.reference.clone()),
                 command: Some(command.into_iter().map(str::to_owned).collect()),
                 resources: Some(ResourceRequirements {
-                    requests: Some(amounts("50m", "64Mi")),
-                    limits: Some(amounts("2", "512Mi")),
+                    requests: Some(container::amounts("50m", "64Mi")),
+                    limits: Some(container::amounts("2", "512Mi")),
                     claims: None,
                 }),
                 security_context: Some(container::security(false)),
@@ -180,10 +174,6 @@ fn template(sync: &ValidatedSync, image: &ErrandImage) -> PodTemplateSpec {
             ..Default::default()
         }),
     }
-}
-
-fn amounts(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
-    [("cpu", cpu), ("memory", memory)].map(|(k, v)| (k.to_owned(), Quantity(v.to_owned()))).into()
 }
 
 fn mounts(sync: &ValidatedSync) -> Vec<VolumeMount> {

@@ -45,7 +45,6 @@ impl SyncChildren<ChildKind> {
 
     /// When the child of that key goes with its DataSync: the lower, the earlier.
     pub fn rank(key: &ObjectKey) -> usize {
-        let is_it = |child: &ChildKind| (child.group, child.kind) == (key.group.as_str(), key.kind.as_str());
-        Self::KINDS.leaving().iter().position(is_it).unwrap_or(COUNT)
+        ChildKind::position(&Self::KINDS.leaving(), key)
     }
 }

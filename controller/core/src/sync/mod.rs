@@ -12,7 +12,7 @@ mod status;
 mod tests;
 mod validate;
 
-pub use build::{ErrandImage, ORDER_FILE, children, job};
+pub use build::{ErrandImage, children, job};
 pub use children::SyncChildren;
 pub use invalid::Invalid;
 pub use published::{SETS, data_set};

@@ -54,7 +54,7 @@ pub fn validate(
     if app.name.len() > LONGEST_NAME {
         return Err(Invalid::Name(app.name.clone()));
     }
-    let time_zone = spec.time_zone.clone().unwrap_or_else(|| "UTC".to_owned());
+    let time_zone = spec.time_zone.clone().unwrap_or_else(|| schedule::TIME_ZONE.to_owned());
     if let Some(written) = &spec.schedule {
         schedule::validate(written, Some(&time_zone))?;
     }

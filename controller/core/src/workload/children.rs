@@ -81,6 +81,12 @@ impl ChildKind {
     pub(crate) const fn of<K: Resource>() -> Self {
         Self { group: K::GROUP, kind: K::KIND, plural: K::URL_PATH_SEGMENT }
     }
+
+    /// Where in the list the kind of that key is; behind all others where it is not.
+    pub(crate) fn position(kinds: &[Self], key: &ObjectKey) -> usize {
+        let is_it = |child: &Self| (child.group, child.kind) == (key.group.as_str(), key.kind.as_str());
+        kinds.iter().position(is_it).unwrap_or(kinds.len())
+    }
 }
 
 impl Children<ChildKind> {
@@ -98,7 +104,6 @@ impl Children<ChildKind> {
 
     /// When the child of that key goes with its app: the lower, the earlier.
     pub fn rank(key: &ObjectKey) -> usize {
-        let is_it = |child: &ChildKind| (child.group, child.kind) == (key.group.as_str(), key.kind.as_str());
-        Self::KINDS.leaving().iter().position(is_it).unwrap_or(COUNT)
+        ChildKind::position(&Self::KINDS.leaving(), key)
     }
 }

@@ -14,20 +14,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_core::news::News;
-use drover_core::plan::{Elsewhere, Mandate};
 use drover_core::render::Object;
 use drover_core::sync::{self, Due, ErrandImage, Invalid, Request, SyncChildren, children, due, validate};
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
-use drover_crds::{ANNOTATION_DEFINITION, ANNOTATION_RECONCILE_AT, synced_claim};
+use drover_crds::{ANNOTATION_RECONCILE_AT, synced_claim};
 use drover_crds::{DataSync, DataSyncStatus, Key, Owner, OwnerKind, Publish};
 use kube::ResourceExt as _;
 
+use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
-use crate::cluster::{Cluster, Sight};
 use crate::driver::Next;
 use crate::interest::Interest;
-use crate::owned::{self, Estate, Owned, Parent};
+use crate::owned::{self, Owned, Parent};
 use crate::rollout::dereference;
 use crate::turn::{Draft, Ended, Gone, It, Kind, TURN};
 
@@ -53,17 +52,6 @@ impl DataSyncs {
     }
 }
 
-/// Whether the watches show the children, and the Jobs that sync. It is called again when they do.
-async fn are_seen(it: &It<'_, DataSyncs>) -> bool {
-    // What is to be done about an API server that does not answer is said by whoever asks it next.
-    let Ok(known) = it.cluster.kinds().known().await else { return true };
-    let children = SyncChildren::KINDS.in_order().map(|child| (child.group, child.kind));
-    let kinds = children.into_iter().chain([("batch", "Job")]).filter_map(|(group, kind)| known.preferred(group, kind));
-    // Each is asked about, so that all are watched from now on.
-    let starting = kinds.filter(|kind| it.cluster.watch(kind, it.owner) == Sight::Starting);
-    starting.count() == 0
-}
-
 impl Kind for DataSyncs {
     type Object = DataSync;
     type Status = DataSyncStatus;
@@ -77,7 +65,8 @@ impl Kind for DataSyncs {
     }
 
     async fn turn(&self, it: &It<'_, Self>, (): &mut (), draft: &mut Draft<DataSyncStatus>) -> Result<Ended, Trouble> {
-        if !are_seen(it).await {
+        let kinds = SyncChildren::KINDS.in_order().map(|child| (child.group, child.kind));
+        if !it.sees(kinds.into_iter().chain([("batch", "Job")])).await {
             return Ok(Ended::Unsaid(Next::Later(TURN)));
         }
         let Some(definition) = it.definition().await? else { return Ok(Ended::Unsaid(Next::Retry)) };
@@ -93,9 +82,7 @@ impl Kind for DataSyncs {
         let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
         let parent = Parent { owned, definition };
         let mut objects: Vec<Object> = children(&valid, &self.image).in_order().into_iter().flatten().collect();
-        for object in &mut objects {
-            object.set_annotation(ANNOTATION_DEFINITION, definition);
-        }
+        parent.mark(&mut objects);
         let plan = parent.plan(&objects).await?;
         owned.refuse_foreign(&objects, |_| true).await?;
         parent.write_ahead(&plan).await?;
@@ -132,16 +119,7 @@ impl Kind for DataSyncs {
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
         self.interest.changed(gone.owner);
-        let estate = Estate {
-            cluster: gone.cluster,
-            inventories: &self.inventories,
-            owner: gone.owner,
-            mandate: Mandate::Children { app_is_gone: true },
-            elsewhere: &|_| Elsewhere::Nothing,
-            rank: SyncChildren::rank,
-        };
-        owned::clean_up(&estate).await?;
-        Ok(self.inventories.remove(gone.owner).await?)
+        owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, SyncChildren::rank).await
     }
 
     async fn left_behind(&self, _: &Cluster) -> Vec<Key> {

@@ -7,7 +7,7 @@ use drover_core::render::{Object, ObjectKey};
 use drover_core::workload::build;
 use drover_core::workload::takeover::{Found, Phase, handed_over, waits};
 use drover_core::workload::validate::ValidatedWebApp;
-use drover_crds::{ANNOTATION_DEFINITION, Owner};
+use drover_crds::Owner;
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 
@@ -40,9 +40,7 @@ impl Due {
 pub async fn apply(parent: Parent<'_>, app: &ValidatedWebApp, found: &Found, due: Due) -> Result<Carried, ApplyError> {
     let Owned { acting, owner, .. } = parent.owned;
     let mut objects = build::build(app);
-    for object in &mut objects {
-        object.set_annotation(ANNOTATION_DEFINITION, parent.definition);
-    }
+    parent.mark(&mut objects);
     // What is handed over while this runs was not looked at by the plan, and is refused after it.
     let plan = parent.plan(&objects).await?;
     let (label, manager) = (owner.label(), owner.field_manager());

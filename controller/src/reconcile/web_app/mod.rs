@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_core::news::News;
-use drover_core::plan::{Elsewhere, Mandate};
 use drover_core::release::{Wanted, news, status};
 use drover_core::render::Object;
 use drover_core::trouble::Trouble;
@@ -33,10 +32,10 @@ use kube::ResourceExt as _;
 
 use self::web_server::{Way, WebServer};
 use crate::cluster::inventory::Inventories;
-use crate::cluster::{AUTOSCALER, Cluster, Sight};
+use crate::cluster::{AUTOSCALER, Cluster};
 use crate::driver::Next;
 use crate::interest::Interest;
-use crate::owned::{self, Estate, Owned, Parent};
+use crate::owned::{self, Owned, Parent};
 use crate::registry::Registry;
 use crate::rollout::{self, Rolling};
 use crate::turn::{self, Draft, Gone, It, Kind, TURN};
@@ -56,17 +55,6 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         data_sets: &BTreeMap::new(),
     };
     validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
-}
-
-/// Whether the watches show all of the app's children and what scales them. It is called again when they do.
-async fn are_seen(it: &It<'_, WebApps>) -> bool {
-    // What is to be done about an API server that does not answer is said by whoever asks it next.
-    let Ok(known) = it.cluster.kinds().known().await else { return true };
-    let children = Children::KINDS.in_order().map(|child| (child.group, child.kind));
-    let kinds = children.into_iter().chain([AUTOSCALER]).filter_map(|(group, kind)| known.preferred(group, kind));
-    // Each is asked about, so that all are watched from now on.
-    let starting = kinds.filter(|kind| it.cluster.watch(kind, it.owner) == Sight::Starting);
-    starting.count() == 0
 }
 
 /// Makes the turns of WebApps.
@@ -104,7 +92,8 @@ impl Kind for WebApps {
         (): &mut (),
         draft: &mut Draft<WebAppStatus>,
     ) -> Result<turn::Ended, Trouble> {
-        if !are_seen(it).await {
+        let kinds = Children::KINDS.in_order().map(|child| (child.group, child.kind));
+        if !it.sees(kinds.into_iter().chain([AUTOSCALER])).await {
             return Ok(turn::Ended::Unsaid(Next::Later(TURN)));
         }
         let definition = it.definition().await.inspect_err(|error| {
@@ -173,16 +162,7 @@ impl Kind for WebApps {
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
         self.registry.forget(&gone.owner.key);
-        let estate = Estate {
-            cluster: gone.cluster,
-            inventories: &self.inventories,
-            owner: gone.owner,
-            mandate: Mandate::Children { app_is_gone: true },
-            elsewhere: &|_| Elsewhere::Nothing,
-            rank: Children::rank,
-        };
-        owned::clean_up(&estate).await?;
-        Ok(self.inventories.remove(gone.owner).await?)
+        owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, Children::rank).await
     }
 
     async fn left_behind(&self, _: &Cluster) -> Vec<Key> {

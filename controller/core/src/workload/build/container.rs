@@ -1,11 +1,14 @@
 //! What every container of an app has, whatever makes its pods.
 
+use std::collections::BTreeMap;
+
 use drover_crds as crds;
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapEnvSource, ConfigMapKeySelector, Container, EnvFromSource, EnvVar, EnvVarSource,
     ObjectFieldSelector, ResourceFieldSelector, ResourceRequirements, SeccompProfile, SecretEnvSource,
     SecretKeySelector, SecurityContext,
 };
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::volume;
 use crate::workload::pods::Pods;
@@ -34,6 +37,11 @@ pub fn container(pods: &Pods) -> Container {
         security_context: Some(security(pods.identity.root)),
         ..Default::default()
     }
+}
+
+/// So much CPU and memory.
+pub fn amounts(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
+    [("cpu", cpu), ("memory", memory)].map(|(k, v)| (k.to_owned(), Quantity(v.to_owned()))).into()
 }
 
 /// What the Pod Security level `restricted` asks for. Root keeps the runtime's usual capabilities: without them it could not

@@ -10,13 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::metadata::{self, Labels};
 use super::{container, pod};
+use crate::schedule::STARTING_DEADLINE;
 use crate::workload::App;
 use crate::workload::pods::{Access, Pods, Times, ValidatedJob};
 use crate::workload::validate::ValidatedWebApp;
-
-/// Seconds after its time within which a run may still begin. Without a limit Kubernetes makes up for what was missed: a CronJob that was
-/// suspended, or whose schedule was changed, would start a night's job at noon.
-const STARTING_DEADLINE: i64 = 600;
 
 /// Seconds that a program has to end when it is told to. It has no requests under way, however long these may take; and most programs
 /// do not listen when they are the first of their container.

@@ -50,7 +50,7 @@ pub fn spec(pods: &Pods, container: Container) -> PodSpec {
         // The variables that Kubernetes sets for every Service of the namespace collide with those of programs:
         // a Service named gunicorn would configure gunicorn.
         enable_service_links: Some(false),
-        image_pull_secrets: pull_secrets(pods),
+        image_pull_secrets: pull_secrets(&pods.pull_secrets),
         security_context: Some(security(&pods.identity, false)),
         termination_grace_period_seconds: Some(grace_seconds(pods)),
         containers: vec![container],
@@ -87,9 +87,9 @@ pub fn beside(pods: LabelSelector) -> Affinity {
 }
 
 /// The Secrets that the image is pulled with.
-pub fn pull_secrets(pods: &Pods) -> Option<Vec<LocalObjectReference>> {
+pub fn pull_secrets(names: &[String]) -> Option<Vec<LocalObjectReference>> {
     let secret = |name: &String| LocalObjectReference { name: name.clone() };
-    (!pods.pull_secrets.is_empty()).then(|| pods.pull_secrets.iter().map(secret).collect())
+    (!names.is_empty()).then(|| names.iter().map(secret).collect())
 }
 
 /// Who the pod runs as.

@@ -1,10 +1,7 @@
 //! The pod that brings the new image to the node before the old pod stops.
 
-use std::collections::BTreeMap;
-
 use drover_crds as crds;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::{container, metadata, pod};
 use crate::workload::App;
@@ -24,10 +21,6 @@ pub fn pull_pod_name(app: &App, release: i64) -> String {
     app.child_name(&format!("pull-{release}"))
 }
 
-fn amounts(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
-    [("cpu", cpu), ("memory", memory)].map(|(k, v)| (k.to_owned(), Quantity(v.to_owned()))).into()
-}
-
 /// A pod that runs `true` from the image and mounts nothing. Whether the image has such a program does not matter: the
 /// kubelet pulls before it looks.
 pub fn pull_pod(pods: &Pods, target: &PullTarget) -> Pod {
@@ -45,7 +38,7 @@ pub fn pull_pod(pods: &Pods, target: &PullTarget) -> Pod {
             termination_grace_period_seconds: Some(0),
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
-            image_pull_secrets: pod::pull_secrets(pods),
+            image_pull_secrets: pod::pull_secrets(&pods.pull_secrets),
             security_context: Some(pod::security(&pods.identity, false)),
             containers: vec![Container {
                 name: container::APP.to_owned(),
@@ -54,8 +47,8 @@ pub fn pull_pod(pods: &Pods, target: &PullTarget) -> Pod {
                 command: Some(vec!["true".to_owned()]),
                 // Little, but said, so that a namespace's quota takes it.
                 resources: Some(ResourceRequirements {
-                    requests: Some(amounts("10m", "16Mi")),
-                    limits: Some(amounts("100m", "64Mi")),
+                    requests: Some(container::amounts("10m", "16Mi")),
+                    limits: Some(container::amounts("100m", "64Mi")),
                     claims: None,
                 }),
                 security_context: Some(container::security(pods.identity.root)),

@@ -7,9 +7,6 @@ use super::volumes::{ValidatedVolume, VolumeSource};
 use crate::schedule;
 use crate::workload::Invalid;
 
-/// The time zone of a schedule that names none. Kubernetes would take that of the machine which its controllers run on.
-const TIME_ZONE: &str = "UTC";
-
 /// A job in which nothing is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidatedJob {
@@ -63,7 +60,7 @@ fn job(job: &crds::Job) -> Result<ValidatedJob, Invalid> {
         (None, Some(_)) => return Err(Invalid::ZoneWithoutSchedule { job: name() }),
         (None, None) => None,
         (Some(written), zone) => {
-            let time_zone = zone.clone().unwrap_or_else(|| TIME_ZONE.to_owned());
+            let time_zone = zone.clone().unwrap_or_else(|| schedule::TIME_ZONE.to_owned());
             schedule::validate(written, Some(&time_zone)).map_err(|why| Invalid::Schedule { job: name(), why })?;
             Some(Times { schedule: written.clone(), time_zone })
         }
