@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::recent_log;
-
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Looks until `look` gives a value, and returns it. When it has not within `deadline`, the test fails with what was looked
-/// for, what was seen last and the end of the controller's log.
+/// for and what was seen last; its namespace tells the rest.
 pub async fn eventually<T, Look, Seen>(what: &str, deadline: Duration, mut look: Look) -> T
 where
     Look: FnMut() -> Seen,
@@ -26,7 +24,7 @@ where
         }
         sleep(LOOK_EVERY).await;
     }
-    panic!("{what}: not within {} s.\nLast seen: {last}\n{}", deadline.as_secs(), recent_log::read());
+    panic!("{what}: not within {} s.\nLast seen: {last}", deadline.as_secs());
 }
 
 /// Looks again and again for the whole of `period`; the test fails at the first look that gives an error.
@@ -38,7 +36,7 @@ where
     let end = Instant::now() + period;
     while Instant::now() < end {
         if let Err(seen) = look().await {
-            panic!("{what}: no longer.\nSeen: {seen}\n{}", recent_log::read());
+            panic!("{what}: no longer.\nSeen: {seen}");
         }
         sleep(LOOK_EVERY).await;
     }

@@ -15,6 +15,7 @@ use crate::command::{Finished, finish};
 use crate::controller::Controller;
 use crate::git_repo::GitRepo;
 use crate::git_server::GitServer;
+use crate::recent_log;
 use crate::testbed::Testbed;
 
 /// A namespace that is deleted at the end of the test; `DROVER_E2E_KEEP` in the environment leaves it there to look at.
@@ -144,8 +145,30 @@ impl Namespace {
     }
 }
 
+impl Namespace {
+    /// What a person would look at first when something in here went wrong.
+    fn evidence(&self) -> String {
+        let kubectl = |arguments: &[&str]| {
+            finish(self.bed.program("kubectl").args(["--namespace", &self.name]).args(arguments), "").said()
+        };
+        let events = kubectl(&[
+            "get",
+            "events",
+            "--sort-by=.metadata.creationTimestamp",
+            "--output=custom-columns=FROM:.firstTimestamp,TO:.lastTimestamp,REASON:.reason,OBJECT:.involvedObject.name,SAID:.message",
+        ]);
+        let lines: Vec<&str> = events.lines().collect();
+        let events = lines[lines.len().saturating_sub(20)..].join("\n");
+        let pods = kubectl(&["get", "pods", "--output=wide"]);
+        format!("{}\nIts last events:\n{events}\nIts pods:\n{pods}", recent_log::about(&self.name))
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.evidence());
+        }
         if !self.kept {
             let _ = finish(self.bed.program("kubectl").args(["delete", "namespace", &self.name, "--wait=false"]), "");
         }

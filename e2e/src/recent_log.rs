@@ -1,4 +1,4 @@
-//! The end of the shared controller's log, for the message of a test that fails.
+//! What the shared controller logged about a test that fails.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ pub(crate) fn is_at(log: PathBuf) {
     let _ = LOG.set(log);
 }
 
-/// Its last lines; nothing before the controller was started.
-pub(crate) fn read() -> String {
+/// Its last lines that name `namespace`; nothing before the controller was started.
+pub(crate) fn about(namespace: &str) -> String {
     let Some(log) = LOG.get() else { return String::new() };
     let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
-    let lines: Vec<&str> = text.lines().collect();
-    let end = &lines[lines.len().saturating_sub(40)..];
-    format!("The controller's last lines ({}):\n{}", log.display(), end.join("\n"))
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains(namespace)).collect();
+    let end = &lines[lines.len().saturating_sub(12)..];
+    format!("The controller's last lines about {namespace} ({}):\n{}", log.display(), end.join("\n"))
 }

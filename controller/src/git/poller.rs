@@ -29,7 +29,7 @@ const LEAST: Duration = Duration::from_secs(1);
 /// Runs until the pool or the repository's last subscriber is gone.
 pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, rebuild: Arc<Rebuild>) {
     let (mut failures, mut packs) = (0u32, 0);
-    let mut told: Option<Error> = None;
+    let (mut told, mut hung): (Option<Error>, bool) = (None, false);
     let apart = Mutex::new(Apart::default());
     loop {
         let Some(shared) = shared.upgrade() else { return };
@@ -38,12 +38,13 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
         let Some(task) = shared.registry().task(&id) else { return };
         let cache = shared.cache(&id);
         let anew = rebuild.take() || packs > shared.config.limits.packs;
-        let result = shared.pools.sync(failures > 0, || sync(&shared, &cache, &task, &apart, anew)).await;
+        let (result, long) = shared.pools.sync(hung, || sync(&shared, &cache, &task, &apart, anew)).await;
         let result = result.map(|outcome| {
             packs = outcome.packs;
             outcome.found
         });
         let failed = result.as_ref().err();
+        hung = long && failed.is_some();
         if anew && failed.is_some() {
             rebuild.ask();
         } else if anew {

@@ -1,9 +1,10 @@
-//! Who may run a child now: healthy repositories never wait for those that fail or hang, nor for those that need much memory.
+//! Who may run a child now: no repository waits for those that hang, nor for those that need much memory.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 /// Two pools for syncs and one for readings. A sync that takes longer than `grace` moves over to the small pool, or, when
 /// that is full, is dropped and started again there: so a place in the large pool is never held longer than `grace`. Besides
@@ -28,21 +29,24 @@ impl Pools {
         }
     }
 
-    /// Runs a sync; `suspect` are those whose last one failed.
-    pub(super) async fn sync<F: Future>(&self, suspect: bool, start: impl Fn() -> F) -> F::Output {
-        if !suspect {
+    /// Runs a sync, and says whether it took longer than `grace`. `hung` are those whose last one did, and came to nothing:
+    /// a host that answers with an error keeps nobody waiting, so it needs no other place than a healthy one.
+    pub(super) async fn sync<F: Future>(&self, hung: bool, start: impl Fn() -> F) -> (F::Output, bool) {
+        if !hung {
             let permit = take(&self.quick).await;
             let mut running = Box::pin(start());
             if let Ok(result) = tokio::time::timeout(self.grace, &mut running).await {
-                return result;
+                return (result, false);
             }
             if let Ok(_slow) = self.slow.try_acquire() {
                 drop(permit);
-                return running.await;
+                return (running.await, true);
             }
         }
         let _slow = take(&self.slow).await;
-        start().await
+        let began = Instant::now();
+        let result = start().await;
+        (result, began.elapsed() > self.grace)
     }
 
     /// A place for one reading.
@@ -72,17 +76,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn hanging_syncs_leave_the_places_of_healthy_ones() {
         let pools = Arc::new(Pools::new(4, Duration::from_secs(5)));
-        for suspect in [false, false, false, false, false, false, true, true] {
+        for hung in [false, false, false, false, false, false, true, true] {
             let pools = pools.clone();
-            tokio::spawn(async move { pools.sync(suspect, pending::<()>).await });
+            tokio::spawn(async move { pools.sync(hung, pending::<()>).await });
         }
         tokio::task::yield_now().await;
         let healthy = || pools.sync(false, || async { 1 });
         assert!(timeout(Duration::from_secs(4), healthy()).await.is_err(), "all places are taken at first");
         // Six hang, four at a time, each for five seconds at most.
-        assert_eq!(timeout(Duration::from_secs(7), healthy()).await, Ok(1));
+        assert_eq!(timeout(Duration::from_secs(7), healthy()).await, Ok((1, false)));
         for _ in 0..20 {
-            assert_eq!(timeout(Duration::from_millis(1), healthy()).await, Ok(1));
+            assert_eq!(timeout(Duration::from_millis(1), healthy()).await, Ok((1, false)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_took_long_is_called_long() {
+        let pools = Pools::new(4, Duration::from_secs(5));
+        for hung in [false, true] {
+            let takes = |seconds| pools.sync(hung, move || tokio::time::sleep(Duration::from_secs(seconds)));
+            assert_eq!((takes(1).await, takes(60).await), (((), false), ((), true)));
         }
     }
 
@@ -92,7 +105,7 @@ mod tests {
         let first = pools.roomy().await;
         let moment = Duration::from_secs(1);
         assert!(timeout(moment, pools.roomy()).await.is_err());
-        assert_eq!(timeout(moment, pools.sync(false, || async { 1 })).await, Ok(1));
+        assert_eq!(timeout(moment, pools.sync(false, || async { 1 })).await, Ok((1, false)));
         assert!(timeout(moment, pools.reader()).await.is_ok());
         drop(first);
         assert!(timeout(moment, pools.roomy()).await.is_ok());
