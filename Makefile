@@ -30,8 +30,9 @@ test: setup ## run all tests: formatting, lints, units, chart, and end to end on
 e2e: setup ## run only the end-to-end tests; ONLY=name runs those whose name contains it
 	@cargo test --locked --workspace --test e2e -- $(ONLY)
 
-soak: setup ## run the long campaigns of faults, which print their figures; ONLY=name runs those whose name contains it
-	@cargo test --locked --workspace --test soak -- --nocapture --test-threads 1 $(ONLY)
+soak: setup ## run the long campaigns, which print their figures; ONLY=name runs those whose name contains it, ONLY=uploads the slow ones
+	@case "$(ONLY)" in '' | uploads) JACOW_UPLOAD_SECONDS=150 cargo test --locked --workspace --test e2e -- jacow:: ;; esac
+	@case "$(ONLY)" in uploads) ;; *) cargo test --locked --workspace --test soak -- --nocapture --test-threads 1 $(ONLY) ;; esac
 
 fuzz: setup ## throw made-up input at every parser, 10 minutes each; FUZZ_SECONDS=60 for less, ONLY=name for one
 	@fuzz/run $(ONLY)

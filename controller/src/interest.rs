@@ -1,8 +1,9 @@
-//! Who waits for which of drover's own objects: told when it changes, so that nobody asks again and again.
+//! Who waits for which object: told when it changes, so that nobody asks again and again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+use drover_core::render::ObjectKey;
 use drover_crds::Owner;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -10,7 +11,7 @@ use crate::unpoisoned;
 
 /// Who waits for what.
 pub struct Interest {
-    waiting: Mutex<HashMap<Owner, HashSet<String>>>,
+    waiting: Mutex<HashMap<ObjectKey, HashSet<String>>>,
     tell: UnboundedSender<String>,
 }
 
@@ -21,16 +22,24 @@ impl Interest {
     }
 
     /// `who` is told once, when `what` changes next. To be called before it is looked at, so that no change lies in between.
-    pub fn wait(&self, who: &Owner, what: &Owner) {
+    pub fn wait(&self, who: &Owner, what: &ObjectKey) {
         unpoisoned::lock(&self.waiting).entry(what.clone()).or_default().insert(who.label());
     }
 
     /// `what` appeared, changed or went.
-    pub fn changed(&self, what: &Owner) {
+    pub fn changed(&self, what: &ObjectKey) {
         for label in unpoisoned::lock(&self.waiting).remove(what).into_iter().flatten() {
             // The receiver ends with the process.
             let _ = self.tell.send(label);
         }
+    }
+
+    /// What of a kind somebody waits for in that namespace, whether it is there or not.
+    pub fn awaited(&self, group: &str, kind: &str, namespace: &str) -> Vec<ObjectKey> {
+        let is_it = |what: &&ObjectKey| {
+            what.group == group && what.kind == kind && what.namespace.as_deref() == Some(namespace)
+        };
+        unpoisoned::lock(&self.waiting).keys().filter(is_it).cloned().collect()
     }
 }
 
@@ -43,18 +52,27 @@ mod tests {
 
     #[test]
     fn who_waits_is_told_once() {
-        let owner = |kind, name| Owner::new(kind, "shop", name);
         let (tell, mut told) = unbounded_channel();
         let interest = Interest::new(tell);
-        let (app, data) = (owner(OwnerKind::WebApp, "web"), owner(OwnerKind::DataSync, "csv"));
-        interest.changed(&data);
-        interest.wait(&app, &data);
-        interest.wait(&app, &data);
-        interest.changed(&owner(OwnerKind::DataSync, "other"));
+        let app = Owner::new(OwnerKind::WebApp, "shop", "web");
+        let key = |name: &str| ObjectKey {
+            group: String::new(),
+            kind: "Secret".into(),
+            namespace: Some("shop".into()),
+            name: name.into(),
+        };
+        interest.changed(&key("login"));
+        interest.wait(&app, &key("login"));
+        interest.wait(&app, &key("login"));
+        interest.changed(&key("other"));
         assert!(told.try_recv().is_err());
-        interest.changed(&data);
-        interest.changed(&data);
+        assert_eq!(interest.awaited("", "Secret", "shop"), [key("login")]);
+        assert!(
+            interest.awaited("", "Secret", "other").is_empty() && interest.awaited("", "ConfigMap", "shop").is_empty()
+        );
+        interest.changed(&key("login"));
+        interest.changed(&key("login"));
         assert_eq!(told.try_recv(), Ok(app.label()));
-        assert!(told.try_recv().is_err());
+        assert!(told.try_recv().is_err() && interest.awaited("", "Secret", "shop").is_empty());
     }
 }

@@ -16,6 +16,7 @@ pub mod reconcile;
 pub mod registry;
 pub mod rollout;
 pub mod run;
+pub mod settings;
 pub mod turn;
 mod unpoisoned;
 pub mod web;

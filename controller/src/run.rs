@@ -17,13 +17,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::cluster::lease::{Election, Ended, Leadership, Loss, Role};
-use crate::cluster::{self, Cluster, client, crds, inventory::Inventories};
+use crate::cluster::{self, Cluster, Restarts, client, crds, inventory::Inventories};
 use crate::git::{self, Repositories};
 use crate::interest::Interest;
 use crate::reconcile::data_sync::DataSyncs;
 use crate::reconcile::environment::{self, Environments};
 use crate::reconcile::web_app::WebApps;
 use crate::registry::{self, Registry};
+use crate::settings::Settings;
 use crate::web::{self, Readiness};
 
 use self::kinds::Kinds;
@@ -211,17 +212,18 @@ async fn lead(
     let interest = Interest::new(tell_owner.clone());
     let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner.clone());
     let cluster = shared.get_or_init(|| cluster);
-    let settings = registry::Settings {
+    let registries = registry::Settings {
         insecure: options.insecure_registries.clone(),
         mirrors: options.registry_mirrors.clone(),
         refused: addresses_of(address).await,
     };
     let (images_known, mut images) = mpsc::unbounded_channel();
-    let registry = Registry::new(settings, images_known)?;
+    let registry = Registry::new(registries, images_known)?;
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
     let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
     let allowances = options.ingress_controllers.clone();
-    let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), interest.clone(), allowances));
+    let settings = Settings::new(interest.clone(), Restarts::new(leadership.clone(), options.resync));
+    let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), settings, allowances));
     kinds.register(DataSyncs::new(options.errands.clone(), inventories, interest));
     let mut running = kinds.run();
     loop {

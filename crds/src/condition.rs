@@ -16,6 +16,9 @@ pub const DRIFT_WATCH: &str = "DriftWatch";
 /// Something on the way to a WebApp cuts requests that it would take; absent where nothing does, or nobody asked.
 pub const EXPOSE_LIMITED: &str = "ExposeLimited";
 
+/// A ConfigMap or Secret that an app reads is not there, or has not the key that is read; absent where nothing is missing.
+pub const SETTINGS_MISSING: &str = "SettingsMissing";
+
 /// The reason of an Environment that is applied, where the first object of `status.failures` keeps it from being ready.
 pub const UNHEALTHY: &str = "Unhealthy";
 /// The reason of an Environment that is applied, where it waits for the first object of `status.waitingFor`.

@@ -105,6 +105,9 @@ pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
 /// Annotation on a `WebApp` that asks for new pods of the same release; any new value counts.
 pub const ANNOTATION_RESTARTED_AT: &str = "drover.dev/restarted-at";
 
+/// Annotation on the pods of an app that reads Secrets: what differs when one of them has changed.
+pub const ANNOTATION_SECRETS: &str = "drover.dev/secrets";
+
 /// Annotation on an app that follows a tag, written by `drover rollback`: the image that it keeps while the tag points to a bad one.
 pub const ANNOTATION_HOLD_IMAGE: &str = "drover.dev/hold-image";
 

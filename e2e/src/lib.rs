@@ -9,6 +9,7 @@
 
 mod audit;
 mod binary;
+mod bucket_server;
 pub mod campaign;
 mod cheese;
 mod command;
@@ -37,6 +38,7 @@ mod web_app;
 
 pub use audit::{Asked, Audit};
 pub use binary::binary;
+pub use bucket_server::BucketServer;
 pub use cheese::Cheese;
 pub use command::{Finished, finish, run};
 pub use controller::{Controller, Start, install};

@@ -10,6 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::audit::Audit;
+use crate::bucket_server::BucketServer;
 use crate::command::{finish, run};
 
 /// The folder of the project.
@@ -165,6 +166,17 @@ impl Testbed {
         let mut command = Command::new(Path::new(self.variable("TESTBED_BIN")).join(name));
         command.env("KUBECONFIG", self.kubeconfig());
         command
+    }
+
+    /// An S3 server where the pods reach it, with a store of that name.
+    pub fn bucket_server(&self, name: &str) -> BucketServer {
+        cluster(self.number(), &["build", "versitygw"]);
+        let program = Path::new(self.variable("TESTBED_BIN")).join("versitygw");
+        BucketServer::start(
+            &program,
+            self.host_ip(),
+            &self.state().join(format!("bucket-{name}-{}", std::process::id())),
+        )
     }
 
     /// Runs kubectl, which must succeed, and returns what it printed.

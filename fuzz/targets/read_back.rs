@@ -5,7 +5,7 @@ use drover::cluster::Live;
 use drover::cluster::inventory::{Chunk, config_map, read};
 use drover_core::release::Release;
 use drover_core::workload::App;
-use drover_core::workload::pods::{Facts, Image, PodRelease, Shrinking};
+use drover_core::workload::pods::{Copies, Facts, Image, PodRelease, Shrinking};
 use drover_core::workload::takeover::Kept;
 use drover_core::workload::validate::validate;
 use drover_crds::{OwnerKind, WebAppSpec};
@@ -44,6 +44,8 @@ fn release(record: &ControllerRevision) {
         claims: &[].into(),
         shrinking: Shrinking::Refuse,
         data_sets: &[].into(),
+        settings: &release.data.settings,
+        copies: &Copies::default(),
     };
     match validate(&app("uid"), &release.data.spec, &facts, &Kept::default()) {
         Ok(valid) => assert!(!drover_core::workload::build::build(&valid).is_empty()),

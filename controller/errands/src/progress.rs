@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use serde_json::json;
+use drover_core::errand;
 
 /// Counts what was fetched.
 #[derive(Default)]
@@ -58,15 +58,15 @@ impl Progress {
             if (files, bytes) == told {
                 continue;
             }
-            let line = json!({
-                "files": files,
-                "ofFiles": self.of_files.load(Relaxed),
-                "bytes": bytes,
-                "ofBytes": self.of_bytes.load(Relaxed),
-                "bytesPerSecond": bytes.saturating_sub(told.1),
-            });
+            let progress = errand::Progress {
+                files,
+                of_files: self.of_files.load(Relaxed),
+                bytes,
+                of_bytes: self.of_bytes.load(Relaxed),
+                bytes_per_second: bytes.saturating_sub(told.1),
+            };
             // Nobody has to listen.
-            let _ = writeln!(std::io::stdout(), "{line}");
+            let _ = writeln!(std::io::stdout(), "{}", serde_json::to_string(&progress).unwrap_or_default());
             told = (files, bytes);
         }
     }

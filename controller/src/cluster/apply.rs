@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use drover_core::plan::{Contests, Taken, owner_of, unclaimable};
-use drover_core::render::{Object, ObjectKey, applied_hash};
+use drover_core::render::{Object, ObjectKey, applied_hash, keyed_hash};
 use drover_crds::{ANNOTATION_ADOPT, ANNOTATION_APPLIED, LABEL_OWNER, Owner};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
@@ -71,6 +71,11 @@ impl Acting {
     /// The hash that [`Acting::apply`] leaves on `object`.
     pub fn hash(&self, object: &Object) -> String {
         applied_hash(&self.shared.hash_key, object)
+    }
+
+    /// A hash of what only the account may read.
+    pub fn keyed_hash(&self, content: &serde_json::Value) -> String {
+        keyed_hash(&self.shared.hash_key, content)
     }
 
     /// Makes sure that the index shows objects of this kind. While its first listing is under way `owner` is called when that has

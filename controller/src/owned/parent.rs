@@ -21,6 +21,14 @@ pub struct Parent<'a> {
     pub definition: &'a str,
 }
 
+/// What is to be done.
+pub struct Intent {
+    /// With the objects that are wanted, and those that are not.
+    pub plan: Plan,
+    /// What is written down and left alone.
+    left_alone: Vec<InventoryEntry>,
+}
+
 /// Nobody has anything to say.
 impl Party for Parent<'_> {}
 
@@ -32,14 +40,16 @@ impl Parent<'_> {
         }
     }
 
-    /// What is to be done for these to be all that there are.
+    /// What is to be done for these to be all that there are, but for those that are `left_alone`: they stay as they are, where they are.
     ///
     /// # Panics
     ///
     /// Never: an owner has children, and all that it does not want may go.
-    pub async fn plan(&self, objects: &[Object]) -> Result<Plan, ApiError> {
+    pub async fn plan(&self, objects: &[Object], left_alone: &BTreeSet<ObjectKey>) -> Result<Intent, ApiError> {
         let Owned { cluster, inventories, acting, owner } = self.owned;
         let record = inventories.confirmed(owner).await?.unwrap_or_default();
+        let is_left_alone = |entry: &InventoryEntry| left_alone.contains(&entry.key);
+        let (left_alone, mut entries) = record.entries.iter().cloned().partition::<Vec<_>, _>(is_left_alone);
         let desired: Vec<plan::Desired> = objects
             .iter()
             .map(|object| plan::Desired { key: object.key(), hash: acting.hash(object), stage: Stage::of(object) })
@@ -48,10 +58,9 @@ impl Parent<'_> {
         let counted: HashSet<ObjectKey> =
             objects.iter().filter(|object| object.replicas().is_some()).map(Object::key).collect();
         let kinds = objects.iter().map(|object| (object.api_version(), object.kind()));
-        let sights = self.owned.sights(kinds, &record.entries).await;
+        let sights = self.owned.sights(kinds, &entries).await;
         let sights = sights.map_err(|error| acting.error(error, "discover", &desired[0].key))?;
-        let mut known = self.owned.look(&sights, &wanted, &counted, &record.entries).await;
-        let mut entries = record.entries.clone();
+        let mut known = self.owned.look(&sights, &wanted, &counted, &entries).await;
         for entry in entries.iter_mut().filter(|entry| wanted.contains(&entry.key)) {
             let sent = cluster.index().live(&entry.key).and_then(|live| live.sent);
             *entry = InventoryEntry { fields: sent, ..InventoryEntry::ahead(entry.key.clone()) };
@@ -66,12 +75,13 @@ impl Parent<'_> {
         }
         let look = |key: &ObjectKey| known.get(key).cloned().unwrap_or(Knowledge::Unknown);
         let plan = plan::plan(&desired, look, &entries, &Guards::of_children(owner));
-        Ok(plan.expect("an owner has children, and all that it does not want may go"))
+        let plan = plan.expect("an owner has children, and all that it does not want may go");
+        Ok(Intent { plan, left_alone })
     }
 
     /// Writes down what the plan is about to make. To be called before anything of it is done.
-    pub async fn write_ahead(&self, plan: &Plan) -> Result<(), ApiError> {
-        let entries = plan.write_ahead.as_ref().map(|entries| self.entries(entries));
+    pub async fn write_ahead(&self, intent: &Intent) -> Result<(), ApiError> {
+        let entries = intent.plan.write_ahead.as_ref().map(|entries| self.entries(entries, intent));
         self.owned.write(entries, self.terms()).await
     }
 
@@ -80,14 +90,16 @@ impl Parent<'_> {
     /// # Errors
     ///
     /// The first thing that could not be done.
-    pub async fn carry_out(&self, plan: &Plan, objects: &[Object]) -> Result<Carried, ApiError> {
+    pub async fn carry_out(&self, intent: &Intent, objects: &[Object]) -> Result<Carried, ApiError> {
+        let plan = &intent.plan;
         let by_key = objects.iter().map(|object| (object.key(), object)).collect::<HashMap<_, _>>();
         let mut carried = self.owned.carry_out(self, plan, &by_key, &[]).await;
         // What was refused may be taken the next time, so it stays written down: only what went leaves.
         let finished = plan.finished(|_| Some(Answer::Unknown), |key| carried.pruned.contains(key));
         let before = self.owned.inventories.get(self.owned.owner).unwrap_or_default();
+        let finished = finished.map(|entries| self.entries(&entries, intent));
         let fewer = finished.filter(|entries| entries.len() < before.entries.len());
-        let written = self.owned.write(fewer.map(|entries| self.entries(&entries)), self.terms()).await;
+        let written = self.owned.write(fewer, self.terms()).await;
         if !carried.failures.is_empty() {
             return Err(carried.failures.swap_remove(0).1);
         }
@@ -105,8 +117,9 @@ impl Parent<'_> {
         self.owned.acting.wars(self.owned.owner, record.entries.iter().map(|entry| &entry.key))
     }
 
-    /// Entries as they are stored: with the uids that are known by now, where the owner has fields of the object.
-    fn entries(&self, entries: &[InventoryEntry]) -> Vec<InventoryEntry> {
+    /// Entries as they are stored: with the uids that are known by now, where the owner has fields of the object, and those that are left
+    /// alone.
+    fn entries(&self, entries: &[InventoryEntry], intent: &Intent) -> Vec<InventoryEntry> {
         let label = self.owned.owner.label();
         let uid = |key: &ObjectKey| {
             let live = self.owned.cluster.index().live(key)?;
@@ -116,7 +129,9 @@ impl Parent<'_> {
             uid: uid(&entry.key).or_else(|| entry.uid.clone()),
             ..InventoryEntry::ahead(entry.key.clone())
         };
-        entries.iter().map(stored).collect()
+        let mut all: Vec<_> = entries.iter().map(stored).chain(intent.left_alone.iter().cloned()).collect();
+        all.sort_by(|one, other| one.key.cmp(&other.key));
+        all
     }
 
     /// The inventory beside the objects.

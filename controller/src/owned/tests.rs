@@ -1,6 +1,6 @@
 //! What an owner's objects go through, as an API server sees it that keeps them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -157,7 +157,7 @@ impl Scene {
     async fn turn(&self, wanted: &[(&str, i64)]) -> Result<(), ApiError> {
         let objects = services(wanted);
         self.sees(&objects).await;
-        let plan = self.parent().plan(&objects).await?;
+        let plan = self.parent().plan(&objects, &BTreeSet::new()).await?;
         self.parent().write_ahead(&plan).await?;
         self.parent().carry_out(&plan, &objects).await.map(drop)
     }
@@ -318,7 +318,7 @@ async fn what_was_made_under_another_definition_stays() {
     assert_eq!(scene.written(), [""; 0]);
     // The whole app was.
     let parent = Parent { definition: "d0", ..scene.parent() };
-    let plan = parent.plan(&services(&[("web", 80)])).await.expect("a plan");
+    let plan = parent.plan(&services(&[("web", 80)]), &BTreeSet::new()).await.expect("a plan");
     parent.write_ahead(&plan).await.expect("it is written");
     assert_eq!(scene.written(), [format!("PUT {INVENTORY}")]);
     scene.clean_up().await.expect("nothing is to be done");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use drover_core::render::ObjectKey;
 use drover_core::sync::data_set;
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::pods::DataSet;
@@ -9,7 +10,6 @@ use drover_crds::condition::{self, READY};
 use drover_crds::{self as crds, DataSync, Owner, OwnerKind};
 use kube::Api;
 
-use super::key;
 use crate::cluster::Acting;
 use crate::interest::Interest;
 
@@ -51,8 +51,8 @@ pub async fn published(
     let mut data = Data::default();
     for name in names {
         let what = Owner::new(OwnerKind::DataSync, namespace, name);
-        interest.wait(owner, &what);
-        let key = key(crds::GROUP, OwnerKind::DataSync.as_str(), namespace, name);
+        let key = ObjectKey::from(&what);
+        interest.wait(owner, &key);
         let found = api.get_opt(name).await.map_err(|error| acting.error(error, "get", &key))?;
         match found {
             None => {

@@ -7,9 +7,10 @@ use drover_core::mask::excerpt;
 use drover_core::render::ObjectKey;
 use drover_core::workload::App;
 use drover_core::workload::pods::LiveClaim;
+use drover_core::workload::pods::settings::{SettingKind, readings};
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
@@ -87,17 +88,16 @@ pub async fn credentials(acting: &Acting, app: &App, spec: &crds::PodSpec) -> Re
     Ok(credentials)
 }
 
-async fn secret(acting: &Acting, app: &App, name: &str) -> Result<Option<Secret>, ApiError> {
+/// The Secret of that name, if it is there.
+pub async fn secret(acting: &Acting, app: &App, name: &str) -> Result<Option<Secret>, ApiError> {
     let api: Api<Secret> = Api::namespaced(acting.client(), &app.namespace);
     api.get_opt(name).await.map_err(|e| acting.error(e, "get", &key("", "Secret", &app.namespace, name)))
 }
 
-/// The Secrets whose contents the app's pods see.
-fn secrets_of(spec: &crds::PodSpec) -> BTreeSet<&str> {
-    let env = spec.env.iter().filter_map(|e| e.value_from.as_ref()?.secret_key_ref.as_ref()).map(|r| r.name.as_str());
-    let from = spec.env_from.iter().filter_map(|e| e.secret_ref.as_ref()).map(|r| r.name.as_str());
-    let files = spec.volumes.iter().filter_map(|v| v.secret.as_ref()).map(|s| s.secret_name.as_str());
-    env.chain(from).chain(files).collect()
+/// The ConfigMap of that name, if it is there.
+pub async fn config_map(acting: &Acting, app: &App, name: &str) -> Result<Option<ConfigMap>, ApiError> {
+    let api: Api<ConfigMap> = Api::namespaced(acting.client(), &app.namespace);
+    api.get_opt(name).await.map_err(|e| acting.error(e, "get", &key("", "ConfigMap", &app.namespace, name)))
 }
 
 /// The last lines of the log of the container that `finding` is about, with the values of the app's Secrets masked. Without
@@ -105,7 +105,9 @@ fn secrets_of(spec: &crds::PodSpec) -> BTreeSet<&str> {
 pub async fn log(acting: &Acting, app: &App, spec: &crds::PodSpec, finding: &Finding) -> Vec<String> {
     let (Some(pod), Some(container)) = (&finding.pod, &finding.container) else { return Vec::new() };
     let mut values = Vec::new();
-    for name in secrets_of(spec) {
+    let read: BTreeSet<&str> =
+        readings(spec).iter().filter(|one| one.kind == SettingKind::Secret).map(|one| one.name).collect();
+    for name in read {
         match secret(acting, app, name).await {
             Ok(found) => {
                 let data = found.and_then(|s| s.data).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Does what the release machine says, one step after the other, until there is something to wait for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use drover_core::release::status::{self, Reached};
@@ -11,7 +11,8 @@ use drover_core::release::{
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::App;
 use drover_core::workload::build::PullTarget;
-use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
+use drover_core::workload::pods::settings::Missing;
+use drover_core::workload::pods::{Copies, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
 use drover_crds::condition::Outcome;
 use drover_crds::{self as crds, AppSpec as _, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, RolloutStatus};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -20,12 +21,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::data::{self, Data};
 use super::records::{forget_old, releases, write_ahead};
+use super::settings::{self, Found};
 use super::tag::{self, Following};
 use super::{Workload, dereference, image, pull};
 use crate::cluster::{Acting, ApiError, Cluster, current_uid};
 use crate::driver::Next;
-use crate::interest::Interest;
 use crate::registry::{Registry, pinned};
+use crate::settings::Settings;
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
 const MOST_STEPS: usize = 12;
@@ -40,8 +42,8 @@ pub struct Rolling<'a, W: Workload> {
     pub registry: &'a Registry,
     /// The namespace's account.
     pub acting: &'a Acting,
-    /// Who is told when data that the app reads is published.
-    pub interest: &'a Interest,
+    /// Who tells when data or settings that the app reads change.
+    pub settings: &'a Settings,
     /// Whose pods these are.
     pub owner: &'a Owner,
     /// The same.
@@ -56,6 +58,8 @@ pub struct Rolling<'a, W: Workload> {
     pub now: &'a Time,
     /// The status, as it grows.
     pub status: &'a mut RolloutStatus,
+    /// What the spec reads and is not there.
+    pub missing: Option<Missing>,
 }
 
 /// How a turn ended that met no failure.
@@ -82,6 +86,8 @@ struct Known<W: Workload> {
     releases: Vec<Release<W::Spec>>,
     claims: BTreeMap<String, LiveClaim>,
     data: Data,
+    settings: Found,
+    copies: Copies,
     applied: Option<(i64, W::Valid)>,
     rollout: Rollout,
     /// A pod that the newest release brought has served.
@@ -109,14 +115,21 @@ impl<W: Workload> Rolling<'_, W> {
         let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
         specs.push(self.wanted.spec.pod());
         let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs).await?) };
-        let data = data::published(acting, self.interest, self.owner, &specs);
+        let data = data::published(acting, self.settings.interest(), self.owner, &specs);
+        let (pods, now) = (self.wanted.spec.pod(), self.now.0.as_second());
+        let read = async { Ok::<_, Trouble>(settings::read(acting, self.settings, self.owner, app, pods, now).await?) };
         let sight = async { Ok::<_, Trouble>(tag::sight(acting, self.registry, self.owner, app, &self.wanted).await?) };
-        let (claims, data, sight, ()) = tokio::try_join!(claims, data, sight, self.workload.look())?;
+        let (claims, data, settings, sight, ()) = tokio::try_join!(claims, data, read, sight, self.workload.look())?;
+        self.missing.clone_from(&settings.missing);
+        let needed = releases.iter().flat_map(|release| release.data.settings.copies()).cloned().collect();
+        let copies = Copies { known: settings.copies.clone(), needed };
         let mut known = Known {
             following: self.follow(sight),
             releases,
             claims,
             data,
+            settings,
+            copies,
             applied: None,
             rollout: Rollout::Progressing(None),
             served: false,
@@ -162,7 +175,8 @@ impl<W: Workload> Rolling<'_, W> {
                 Step::Live => {
                     status::live(self.status, self.now);
                     self.end_pull(&known, &state).await?;
-                    forget_old(self.acting, self.app, &known.releases, state.newest).await?;
+                    let named = self.status.history.iter().map(|record| record.number).collect();
+                    forget_old(self.acting, self.app, &known.releases, &named).await?;
                 }
                 Step::Restored { release } => status::restored(self.status, release),
                 Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, known)),
@@ -188,7 +202,8 @@ impl<W: Workload> Rolling<'_, W> {
         let Some(newest) = known.newest().cloned() else { return Ok(State::none_yet()) };
         let number = newest.number;
         let failed = status::outcome_of(self.status, number) == Some(ReleaseOutcome::Failed);
-        let wanted = Wanted { digest: known.following.digest.as_deref(), ..self.wanted };
+        let digest = known.following.digest.as_deref();
+        let wanted = Wanted { digest, settings: known.settings.settled(), ..self.wanted };
         let superseded = newest.is_superseded_by(&wanted, status::standing(self.status, &newest), failed);
         if !superseded {
             status::resume(self.status, &newest, self.now);
@@ -236,6 +251,7 @@ impl<W: Workload> Rolling<'_, W> {
         let reference = wanted.spec.pod().image.clone();
         let unresolved = Image { reference, user: ImageUser::Unknown, origin: None };
         let pods = PodRelease::default();
+        let settings = known.settings.settings.clone().unwrap_or_default();
         let facts = Facts {
             image: &unresolved,
             pods: &pods,
@@ -243,9 +259,12 @@ impl<W: Workload> Rolling<'_, W> {
             claims: &known.claims,
             shrinking: Shrinking::Refuse,
             data_sets: known.data.sets(),
+            settings: &settings,
+            copies: &known.copies,
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
         let valid = self.workload.validate(wanted.spec, &facts)?;
+        known.settings.required()?;
         known.data.refuse_without(wanted.spec.pod())?;
         self.workload.refuse(&valid).await?;
         status::begin(self.status, number, wanted.commit, &wanted.spec.pod().image, self.now);
@@ -259,20 +278,28 @@ impl<W: Workload> Rolling<'_, W> {
             image: image.reference.clone(),
             user: image.user.clone(),
             origin: image.origin.clone(),
+            settings: settings.clone(),
             commit: wanted.commit.map(str::to_owned),
             pods: PodRelease::default(),
             asked: wanted.asked.map(str::to_owned),
         };
-        // The pods that are there belong to the release that was put back, where one was.
-        let previous = state.put_back.or(state.newest).and_then(|n| known.release(n));
-        // What is newly known of an image that runs already is no reason for new pods.
-        if let Some(same) = previous.filter(|previous| previous.data.image == data.image) {
-            data.origin.clone_from(&same.data.origin);
+        // The pods that are there belong to the release that was put back, where one was; and while the newest has not taken over, to the
+        // last good one: what is reverted needs no new pods.
+        let before = state.last_good.filter(|_| state.step != ReleaseStep::Live);
+        for previous in [state.put_back.or(state.newest), before] {
+            let previous = previous.and_then(|n| known.release(n));
+            // What is newly known of an image that runs already is no reason for new pods.
+            if let Some(same) = previous.filter(|previous| previous.data.image == data.image) {
+                data.origin.clone_from(&same.data.origin);
+            }
+            data.pods = carried_pods(number, &data, previous, |data, pods| {
+                let facts = Facts { image: &data.image(), pods, settings: &data.settings, ..facts.clone() };
+                self.workload.template(&data.spec, &facts, &valid)
+            })?;
+            if data.pods.number != number {
+                break;
+            }
         }
-        data.pods = carried_pods(number, &data, previous, |data, pods| {
-            let facts = Facts { image: &data.image(), pods, ..facts.clone() };
-            self.workload.template(&data.spec, &facts, &valid)
-        })?;
         let release = Release { number, data };
         self.is_still_there().await?;
         write_ahead(self.acting, self.app, &release).await?;
@@ -336,6 +363,8 @@ impl<W: Workload> Rolling<'_, W> {
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
             data_sets: known.data.sets(),
+            settings: &release.data.settings,
+            copies: &known.copies,
         };
         known.data.refuse_without(spec.pod())?;
         self.workload.validate(&spec, &facts)
@@ -364,7 +393,9 @@ impl<W: Workload> Rolling<'_, W> {
         if in_progress {
             status::advance(self.status, ReleaseStep::Apply);
         }
-        let sent = self.workload.send(&valid).await?;
+        // What was live once, and what is put back because it was, has nothing to prove.
+        let on_trial = state.newest == Some(number) && state.step != ReleaseStep::Live;
+        let sent = self.workload.send(&valid, !on_trial).await?;
         if in_progress {
             status::advance(self.status, ReleaseStep::Rollout);
         }
@@ -373,8 +404,6 @@ impl<W: Workload> Rolling<'_, W> {
         }
         let deployment = self.workload.deployment().cloned();
         let mut seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
-        // What was live once, and what is put back because it was, has nothing to prove.
-        let on_trial = state.newest == Some(number) && state.step != ReleaseStep::Live;
         let asked = if on_trial { Asked::Probation } else { Asked::Service };
         known.rollout = observe(deployment.as_ref(), asked, None);
         let mut has_proven_itself = true;
@@ -426,7 +455,8 @@ impl<W: Workload> Rolling<'_, W> {
         let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(self.status, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
             let valid = self.validated(release, false, known)?;
-            self.workload.send(&valid).await?;
+            let proven = state.put_back.is_some() || state.step == ReleaseStep::Live;
+            self.workload.send(&valid, proven).await?;
         }
         Ok(())
     }
@@ -441,7 +471,8 @@ impl<W: Workload> Rolling<'_, W> {
 
     /// The registry is asked, and says so to this app when it has answered.
     fn end_asking(&self, known: &Known<W>) -> Ended<W::Valid> {
-        let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false };
+        let changed_secrets = &BTreeSet::new();
+        let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false, changed_secrets };
         Ended { outcome: status::outcome(self.status, reached), applied: None, next: Next::Await }
     }
 
@@ -451,12 +482,19 @@ impl<W: Workload> Rolling<'_, W> {
 
     fn end(&self, state: &State, known: Known<W>) -> Ended<W::Valid> {
         let failed = state.failed;
-        let reached = Reached { failed, rollout: &known.rollout, assumed_user: known.assumed_user };
+        let good = state.put_back.or(state.last_good).and_then(|good| known.release(good));
+        let changed_secrets = match (known.newest(), good) {
+            (Some(newest), Some(good)) => newest.data.settings.changed_secrets(&good.data.settings),
+            _ => BTreeSet::new(),
+        };
+        let (rollout, assumed_user) = (&known.rollout, known.assumed_user);
+        let reached = Reached { failed, rollout, assumed_user, changed_secrets: &changed_secrets };
         let (contested, again) = self.workload.wars();
         let war = contested.first().map(|war| war.message.as_str());
         let outcome = status::contested(status::outcome(self.status, reached), war);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
-        let next = match again {
+        let Found { again: unseen, settles, .. } = &known.settings;
+        let next = match again.into_iter().chain(*unseen).chain(*settles).min() {
             None if settled => Next::Await,
             Some(again) if settled => Next::After(again),
             _ => Next::After(status::pace(self.status, failed, self.now)),

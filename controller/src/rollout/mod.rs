@@ -9,6 +9,7 @@ mod image;
 mod machine;
 mod pull;
 mod records;
+mod settings;
 mod tag;
 
 use std::fmt::Debug;
@@ -74,8 +75,8 @@ pub trait Workload: Send + Sync {
     /// Refuses, before its release begins, what is known to fail for what others have.
     fn refuse(&self, valid: &Self::Valid) -> impl Future<Output = Result<(), Trouble>> + Send;
 
-    /// Sends what the app is made of.
-    fn send(&mut self, valid: &Self::Valid) -> impl Future<Output = Result<Carried, Trouble>> + Send;
+    /// Sends what the app is made of; what runs beside its pods only where these have `proven` themselves.
+    fn send(&mut self, valid: &Self::Valid, proven: bool) -> impl Future<Output = Result<Carried, Trouble>> + Send;
 
     /// After the pods of what was sent were looked at: lets requests come to them, and sends what runs beside them, once they have proven
     /// themselves. Whether nothing of that is left to do.

@@ -1,5 +1,7 @@
 //! The records of releases.
 
+use std::collections::BTreeSet;
+
 use drover_core::release::{Release, record_name};
 use drover_core::render::ObjectKey;
 use drover_core::trouble::{Mend, Trouble};
@@ -71,14 +73,14 @@ fn is_of_another_life(app: &App, record: &ControllerRevision) -> bool {
         .any(|owner| owner.kind == app.kind.as_str() && owner.name == app.name && Some(&owner.uid) != app.uid.as_ref())
 }
 
-/// Deletes the records of old releases: the last 10 stay, and `good`, which can be put back.
+/// Deletes the records of old releases: the last 10 stay, and those that the status `named`, which can be gone back to.
 pub async fn forget_old<S>(
     acting: &Acting,
     app: &App,
     releases: &[Release<S>],
-    good: Option<i64>,
+    named: &BTreeSet<i64>,
 ) -> Result<(), ApiError> {
-    for release in releases.iter().skip(KEPT).filter(|r| Some(r.number) != good) {
+    for release in releases.iter().skip(KEPT).filter(|release| !named.contains(&release.number)) {
         let name = record_name(app, release.number);
         let key = key("apps", "ControllerRevision", &app.namespace, &name);
         delete::<ControllerRevision>(acting, app, &name, key).await?;

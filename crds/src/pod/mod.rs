@@ -97,7 +97,8 @@ pub struct PodSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
 
-    /// ConfigMaps and Secrets all of whose keys become environment variables.
+    /// ConfigMaps and Secrets all of whose keys become environment variables. Like those that `env` and `volumes` name they are a part of
+    /// the release: another content begins one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub env_from: Vec<EnvFrom>,

@@ -241,7 +241,9 @@ fn push(namespace: &Namespace, repo: &GitRepo, apps: impl Iterator<Item = (usize
                 .with("hello:1", &format!("hello:{version}\n  imagePullPolicy: Never\n  health: {{probation: 0s}}"))
                 .with("hello.example.org", &format!("{name}.{host}"))
                 .with("{name: hello}", &format!("{{name: {name}}}"));
-            (format!("{name}.yaml"), hello.text().to_owned())
+            // One app reads a ConfigMap, whose copy is made with its release.
+            let reads = if number == 0 { "  envFrom: [{configMapRef: {name: always}}]\n" } else { "" };
+            (format!("{name}.yaml"), format!("{}{reads}", hello.text()))
         })
         .collect();
     for name in ["always", what] {

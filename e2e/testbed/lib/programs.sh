@@ -6,7 +6,8 @@
 
 KUBE=v1.36.3 # what modules/kube pins
 
-# `kwok` plays nodes, and only clusters with such nodes have it; the benchmark alone has an S3 server, and what others copy with.
+# `kwok` plays nodes, and only clusters with such nodes have it; one test and the benchmark have an S3 server, and the benchmark what
+# others copy with.
 ON_DEMAND="kwok versitygw rclone"
 
 # group, where it comes from, what is there then: one line for each part that is made by itself.

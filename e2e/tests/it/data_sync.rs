@@ -1,10 +1,13 @@
 //! Data of another place on a volume: there before the first pod, new without a restart, kept when the source fails.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use drover_crds::condition::{READY, get};
 use drover_crds::{DataSync, DataSyncStatus};
-use drover_e2e::{DataServer, Hello, Namespace, eventually};
+use drover_e2e::{BucketServer, DataServer, Hello, Namespace, Testbed, binary, eventually, finish, get as get_page};
 use k8s_openapi::api::core::v1::Pod;
 
 const SOON: Duration = Duration::from_secs(90);
@@ -141,4 +144,152 @@ async fn with_a_rollout_each_pod_sees_one_set_for_as_long_as_it_lives() {
         }
     })
     .await;
+}
+
+/// Objects of a bucket that only who signs may read, on a real S3 server.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_a_bucket_are_files_of_an_app() {
+    let namespace = Namespace::new("data-s3").await;
+    let server = namespace.bed().bucket_server("it");
+    server.make("lab");
+    server.put("lab", "meta/table.csv", "a,b\n");
+    server.put("lab", "layers/a.txt", "a");
+    server.put("lab", "layers/deep/b.txt", "b");
+    server.put("lab", "elsewhere/c.txt", "c");
+    let [(id, key), (secret, value)] = BucketServer::KEYS;
+    namespace.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        "lab",
+        &format!("--from-literal={id}={key}"),
+        &format!("--from-literal={secret}={value}"),
+    ]);
+    namespace.apply(&format!(
+        "apiVersion: drover.dev/v1alpha1
+kind: DataSync
+metadata: {{name: csv}}
+spec:
+  source:
+    s3:
+      endpoint: {}
+      region: us-east-1
+      bucket: lab
+      secretRef: {{name: lab}}
+      paths: [{{from: meta/table.csv, to: table.csv}}, {{from: layers/, to: layers/}}]
+  claim: {{resources: {{requests: {{storage: 100Mi}}}}, retentionPolicy: Delete}}
+  publish: Live
+",
+        server.endpoint()
+    ));
+    namespace.apply(&reader(&namespace));
+    let app = namespace.app("web");
+    app.answers("/files/layers/deep/b.txt", "b").await;
+    let first = says(&namespace, "Published").await.published.expect("a set");
+    assert_eq!((first.files, first.bytes), (3, 6), "what no path names is left out");
+
+    // One object is another, one is new and one is gone: the app sees all of it, and no pod starts anew.
+    let before = app.pods().await;
+    server.put("lab", "layers/a.txt", "another");
+    server.put("lab", "layers/d.txt", "d");
+    server.remove("lab", "layers/deep/b.txt");
+    let synced = namespace.drover(&["sync", "csv", "--namespace", namespace.name()]);
+    assert_eq!(synced.code, 0, "{}", synced.said());
+    app.answers("/files/layers/a.txt", "another").await;
+    app.answers("/files/layers/d.txt", "d").await;
+    let gone = get_page(&namespace.ingress(), &namespace.host(), "/files/layers/deep/b.txt").await;
+    assert_eq!(gone.expect("the Ingress answers").status, 404);
+    eventually("the status says so", SOON, async || {
+        let second = status(&namespace).await.published.expect("a set");
+        if (second.files, second.bytes) == (3, 12) { Ok(()) } else { Err(format!("{second:?}")) }
+    })
+    .await;
+
+    // A bucket that lists nothing is no reason to have nothing.
+    for key in ["meta/table.csv", "layers/a.txt", "layers/d.txt"] {
+        server.remove("lab", key);
+    }
+    namespace.drover(&["sync", "csv", "--namespace", namespace.name()]);
+    let failure = says(&namespace, "LastSyncFailed").await.failure.expect("a failure");
+    assert!(failure.message.contains("meta/table.csv"), "{failure:?}");
+    app.answers("/files/layers/d.txt", "d").await;
+    let uids = |pods: &[Pod]| pods.iter().map(|pod| pod.metadata.uid.clone()).collect::<Vec<_>>();
+    assert_eq!(uids(&app.pods().await), uids(&before));
+}
+
+/// A cluster of two nodes that are only played: the scheduler is the real one.
+const TWO_NODES: u32 = 57;
+
+/// A claim that one node holds is mounted by the pods of two apps and by the sync: all are on one node, whoever comes first.
+#[test]
+fn pods_that_share_a_claim_of_one_node_are_on_one_node() {
+    let bed = Testbed::with_fake_nodes(TWO_NODES, 2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = |name: &str, volume: &str| {
+        format!(
+            "---
+apiVersion: drover.dev/v1alpha1
+kind: WebApp
+metadata: {{name: {name}, namespace: default}}
+spec:
+  image: nothing.test/web:1
+  replicas: 3
+  ports: [{{name: http, port: 8080}}]
+  {volume}
+"
+        )
+    };
+    let mounts = "volumes: [{name: csv, mounts: [{mountPath: /csv}], dataSync: {name: csv}}]";
+    let sync = data_sync("https://data.example.org/a.csv", "publish: Live\n  schedule: \"0 * * * *\"")
+        .replace("{name: csv}\nspec", "{name: csv, namespace: default}\nspec");
+    let all = [sync, app("one", mounts), app("two", mounts), app("apart", "")].concat();
+    fs::write(folder.path().join("all.yaml"), all).expect("the folder is ours");
+    let rendered = finish(Command::new(binary()).args(["render", "--children"]).arg(folder.path()), "");
+    assert_eq!(rendered.code, 0, "{}", rendered.said());
+    // The storage is there, and says of no node that it is there alone.
+    bed.apply(
+        "
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: csv}
+spec:
+  capacity: {storage: 100Mi}
+  accessModes: [ReadWriteOnce]
+  hostPath: {path: /nowhere}
+  claimRef: {apiVersion: v1, kind: PersistentVolumeClaim, name: csv-sync, namespace: default}
+",
+    );
+    // The cluster knows none of drover's own kinds.
+    let children = rendered.stdout.split("---\n").filter(|object| !object.contains("apiVersion: drover.dev/"));
+    bed.apply(&children.collect::<Vec<_>>().join("---\n"));
+    bed.kubectl(&["create", "job", "now", "--namespace", "default", "--from=cronjob/csv-sync"]);
+    let nodes = |selector: &str| {
+        let nodes = bed.kubectl(&[
+            "get",
+            "pods",
+            "--namespace",
+            "default",
+            "--selector",
+            selector,
+            "-o",
+            "jsonpath={.items[*].spec.nodeName}",
+        ]);
+        nodes.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let until = |selector: &str, count: usize| {
+        let begun = Instant::now();
+        loop {
+            let found = nodes(selector);
+            if found.len() == count {
+                return found.into_iter().collect::<BTreeSet<_>>();
+            }
+            let told = || bed.kubectl(&["get", "pods,pvc,events", "--namespace", "default"]);
+            assert!(begun.elapsed() < SOON, "{selector}: {found:?}\n{}", told());
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    };
+    let shared = until("drover.dev/one-node=shared-claims", 7);
+    assert_eq!(shared.len(), 1, "two apps of three pods and a sync are on {shared:?}");
+    assert_eq!(until("app.kubernetes.io/name=apart", 3).len(), 2, "the pods of others are on both nodes");
+    bed.down();
 }

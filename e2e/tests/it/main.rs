@@ -16,6 +16,7 @@ mod jobs;
 mod leadership;
 mod quickstart;
 mod removal;
+mod settings;
 mod spine;
 mod tags;
 mod testbed;

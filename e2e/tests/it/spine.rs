@@ -65,7 +65,8 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     environment.is_ready_at(&first).await;
     app.answers("/", "hello from version 1").await;
     let live = app.is_live_at(&first).await;
-    assert!(app.pods().await.iter().any(is_ready), "what answered is no pod of the app");
+    let pods = app.pods().await;
+    assert!(pods.iter().any(is_ready), "what answered is no pod of the app");
     let image = live.rollout.release.expect("a live app has a release").image;
     assert!(image.contains("@sha256:"), "the release runs a tag, not a digest: {image}");
 
@@ -109,6 +110,16 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     environment.is_ready_at(&healed).await;
     app.is_live_at(&healed).await;
     app.answers("/", "hello from version 1").await;
+    let names = |pods: &[Pod]| pods.iter().filter_map(|pod| pod.metadata.name.clone()).collect::<Vec<_>>();
+    eventually("only the pods of before are there", Duration::from_secs(60), async || {
+        let now = app.pods().await;
+        if names(&now) == names(&pods) {
+            Ok(())
+        } else {
+            Err(format!("{:?} instead of {:?}", names(&now), names(&pods)))
+        }
+    })
+    .await;
     let served = prober.until_it_serves().await;
     assert!(served.answers > 50, "the app was not watched: {served:?}");
     assert!(served.failures.is_empty(), "the app did not serve all the time: {:?}", served.failures);

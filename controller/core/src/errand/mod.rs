@@ -9,6 +9,7 @@ pub use guard::{judge, judge_content_type, settles_in};
 pub use manifest::{File, Last, Manifest, is_set_id};
 pub use order::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder};
 pub use place::{LARGEST_SET, Object, Selection, place};
+pub use progress::Progress;
 pub use reason::{Reason, Refusal};
 pub use sets::{Kept, to_remove};
 
@@ -18,6 +19,7 @@ mod manifest;
 mod order;
 mod path;
 mod place;
+mod progress;
 mod reason;
 mod sets;
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::reference;
-use crate::workload::pods::{Image, ImageUser, Origin, PodRelease};
+use crate::workload::pods::{Image, ImageUser, Origin, PodRelease, Settings};
 use crate::workload::{App, build};
 
 /// Everything that a release is made of; `S` is the spec of the app's kind.
@@ -24,6 +24,9 @@ pub struct ReleaseData<S> {
     /// What the image says that it was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// What its pods read of ConfigMaps and Secrets.
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub settings: Settings,
     /// The commit that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -61,6 +64,8 @@ pub struct Wanted<'a, S> {
     pub asked: Option<&'a str>,
     /// The digest of the image, where a tag is followed and it is known: the one that the tag points to, or that is held.
     pub digest: Option<&'a str>,
+    /// What its pods read of ConfigMaps and Secrets, as it is now, where all of it is there.
+    pub settings: Option<&'a Settings>,
 }
 
 impl<S> Clone for Wanted<'_, S> {
@@ -92,13 +97,14 @@ impl<S: AppSpec> Release<S> {
         Standing { commit: self.data.commit.as_deref(), replicas: self.data.spec.replicas() }
     }
 
-    /// Whether `wanted` needs another release than this one, which stands for `at` by now: the spec, the commit or the digest of a
-    /// followed tag is another one, or this one failed and a person asks to try again. How many pods run is no part of a release.
+    /// Whether `wanted` needs another release than this one, which stands for `at` by now: the spec, the commit, the digest of a
+    /// followed tag or what its pods read is another one, or this one failed and a person asks to try again. How many pods run is no part of a release.
     pub fn is_superseded_by(&self, wanted: &Wanted<'_, S>, at: Standing<'_>, failed: bool) -> bool {
         let is_scaled = at.replicas != wanted.spec.replicas();
         !is_same_but_for_replicas(&self.data.spec, wanted.spec)
             || (at.commit != wanted.commit && !is_scaled)
             || wanted.digest.is_some_and(|digest| reference::digest(&self.data.image) != Some(digest))
+            || wanted.settings.is_some_and(|settings| *settings != self.data.settings)
             || (failed && self.data.asked.as_deref() != wanted.asked)
     }
 }

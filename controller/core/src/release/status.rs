@@ -1,5 +1,6 @@
 //! What a person reads of an app and its releases. Time comes in as a value.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use drover_crds::condition::Outcome;
@@ -92,11 +93,21 @@ fn remember(status: &mut RolloutStatus, outcome: ReleaseOutcome, put_back: Optio
     status.history.push(record);
     status.history.sort_by_key(|r| std::cmp::Reverse(r.number));
     if status.history.len() > HISTORY {
-        // The newest live release is what can be put back: it is never forgotten for newer failures.
-        let live = status.history.iter().position(|r| r.outcome == ReleaseOutcome::Live);
-        let drop = if live == Some(HISTORY) { HISTORY - 1 } else { HISTORY };
-        status.history.remove(drop);
+        status.history.remove(least_needed(&status.history));
     }
+}
+
+/// Which of these releases, newest first, is forgotten: the oldest whose image a newer one served with, because what changes every hour, such
+/// as a setting, must not push out the images that can be gone back to; else the oldest. The newest live one, which can be put back, never is.
+fn least_needed(history: &[ReleaseRecord]) -> usize {
+    let is_live = |record: &ReleaseRecord| record.outcome == ReleaseOutcome::Live;
+    let served_again = |at: &usize| {
+        let record = &history[*at];
+        is_live(record) && history[..*at].iter().any(|newer| is_live(newer) && newer.image == record.image)
+    };
+    let last = history.len() - 1;
+    let oldest = if history.iter().position(is_live) == Some(last) { last - 1 } else { last };
+    (0..=last).rev().find(served_again).unwrap_or(oldest)
 }
 
 /// A release begins: nothing but its number and the image as the spec names it are known.
@@ -253,6 +264,8 @@ pub struct Reached<'a> {
     pub rollout: &'a Rollout,
     /// drover chose the user because the image runs as root.
     pub assumed_user: bool,
+    /// Secrets that have changed since the release which goes on serving began: its pods read them when they start anew.
+    pub changed_secrets: &'a BTreeSet<&'a str>,
 }
 
 /// What is said of the app.
@@ -368,9 +381,17 @@ fn failure(status: &RolloutStatus, release: &ReleaseStatus, reached: Reached<'_>
         (step, Some(good)) => (format!("{step:?}"), format!("; release {good} goes on serving")),
         (step, None) => (format!("{step:?}"), "; no earlier release can be put back".to_owned()),
     };
+    let secrets: Vec<&str> = reached.changed_secrets.iter().copied().collect();
+    let anew = match (good, secrets.as_slice()) {
+        (None, _) | (_, []) => String::new(),
+        (Some(_), [one]) => format!(", and when its pods restart they read the Secret {one} as it is now"),
+        (Some(_), several) => {
+            format!(", and when its pods restart they read the Secrets {} as they are now", several.join(", "))
+        }
+    };
     // A pull's own sentence says what to do.
     let advice = if release.step == ReleaseStep::PullImage { "" } else { "; push a correction" };
-    let message = format!("Release {number} failed in step {step}{why}{serving}{gap}{advice}");
+    let message = format!("Release {number} failed in step {step}{why}{serving}{anew}{gap}{advice}");
     let reason = release.problem.as_ref().map_or_else(|| "ReleaseFailed".to_owned(), |p| p.reason.clone());
     if release.step == ReleaseStep::Restore && !off {
         // drover is still at work.

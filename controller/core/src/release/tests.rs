@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
 
 use super::*;
-use crate::workload::pods::{Facts, ImageUser, PodRelease, Shrinking};
+use crate::workload::pods::{Copies, Facts, ImageUser, PodRelease, Settings, Shrinking};
 use crate::workload::takeover::Kept;
 use crate::workload::validate::validate;
 use crate::workload::{App, build};
@@ -31,6 +31,7 @@ fn data(spec: WebAppSpec, image: &str) -> ReleaseData<WebAppSpec> {
         image: image.to_owned(),
         user: ImageUser::Known("33".into()),
         origin: None,
+        settings: Settings::default(),
         commit: Some("c2".into()),
         pods: PodRelease { number: 1, commit: Some("c1".into()) },
         asked: None,
@@ -50,7 +51,9 @@ fn only_a_release_that_changes_the_pods_renews_them() {
         let (image, claims) = (data.image(), BTreeMap::new());
         let shrinking = Shrinking::Refuse;
         let data_sets = &BTreeMap::new();
-        let facts = Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking, data_sets };
+        let (settings, copies) = (&data.settings, &Copies::default());
+        let facts =
+            Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking, data_sets, settings, copies };
         validate(&identity, &data.spec, &facts, &Kept::default()).map(|app| build::pod_template(&app))
     };
     let carried = |new: &ReleaseData<WebAppSpec>| carried_pods(5, new, Some(&previous), template).expect("valid");
@@ -82,7 +85,7 @@ fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
     let (spec, mut other) = (plain_spec(), plain_spec());
     other.pod.allow_root = Some("needs raw sockets".into());
-    let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked, digest: None };
+    let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked, digest: None, settings: None };
     let is_superseded = |wanted, failed| release.is_superseded_by(&wanted, release.standing(), failed);
     assert!(!is_superseded(wanted(&spec, "c2", None), false));
     assert!(!is_superseded(wanted(&spec, "c2", Some("now")), false));
@@ -102,7 +105,7 @@ fn a_followed_tag_that_moved_begins_a_release_and_nothing_else_of_it_does() {
         (&release, Some("sha256:bb"), true),
         (&by_kubectl, Some("sha256:aa"), true),
     ] {
-        let wanted = Wanted { spec: &spec, commit: Some("c2"), asked: None, digest };
+        let wanted = Wanted { spec: &spec, commit: Some("c2"), asked: None, digest, settings: None };
         for failed in [false, true] {
             assert_eq!(release.is_superseded_by(&wanted, release.standing(), failed), superseded, "{digest:?}");
         }
@@ -113,9 +116,9 @@ fn a_followed_tag_that_moved_begins_a_release_and_nothing_else_of_it_does() {
 fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
     let (one, none) = (plain_spec(), WebAppSpec { replicas: Some(0), ..plain_spec() });
-    let off = Wanted { spec: &none, commit: Some("c3"), asked: None, digest: None };
-    let on = Wanted { spec: &one, commit: Some("c4"), asked: None, digest: None };
-    let again = Wanted { spec: &one, commit: Some("c5"), asked: None, digest: None };
+    let off = Wanted { spec: &none, commit: Some("c3"), asked: None, digest: None, settings: None };
+    let on = Wanted { spec: &one, commit: Some("c4"), asked: None, digest: None, settings: None };
+    let again = Wanted { spec: &one, commit: Some("c5"), asked: None, digest: None, settings: None };
     let mut status = RolloutStatus::default();
     for (wanted, superseded) in [(off, false), (off, false), (on, false), (on, false), (again, true)] {
         for failed in [false, true] {
@@ -128,6 +131,6 @@ fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
     // Without a commit, as by kubectl.
     let mut by_hand = release.clone();
     by_hand.data.commit = None;
-    let wanted = Wanted { spec: &none, commit: None, asked: None, digest: None };
+    let wanted = Wanted { spec: &none, commit: None, asked: None, digest: None, settings: None };
     assert!(!by_hand.is_superseded_by(&wanted, by_hand.standing(), false));
 }

@@ -3,7 +3,7 @@
 use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_COMMIT, LABEL_OWNER};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use super::Object;
 
@@ -23,6 +23,25 @@ pub fn applied_hash(key: &[u8; 32], object: &Object) -> String {
     let mut digits = hex::encode(mac.finalize().into_bytes());
     digits.truncate(DIGITS);
     digits
+}
+
+/// A keyed hash of what only its owner may read, the same whatever the order of keys.
+///
+/// # Panics
+/// Never: HMAC takes a key of any length.
+pub fn keyed_hash(key: &[u8; 32], content: &Value) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    value(content, Place::Elsewhere, &mut |text| mac.update(text.as_bytes()));
+    let mut digits = hex::encode(mac.finalize().into_bytes());
+    digits.truncate(DIGITS);
+    digits
+}
+
+/// The SHA-256 of what everybody may read, in hexadecimal digits, the same whatever the order of keys.
+pub fn content_hash(content: &Value) -> String {
+    let mut hash = Sha256::new();
+    value(content, Place::Elsewhere, &mut |text| hash.update(text.as_bytes()));
+    hex::encode(hash.finalize())
 }
 
 /// How much of the path from the object's root still matters for what is left out.

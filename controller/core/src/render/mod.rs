@@ -19,7 +19,7 @@ mod stage;
 mod tests;
 
 pub use error::{Problem, RenderError, amount, short};
-pub use hash::applied_hash;
+pub use hash::{applied_hash, content_hash, keyed_hash};
 pub use limits::{Limits, MAX_ERRORS};
 pub use manifests::{is_manifest, render};
 pub use namespace::{ScopeError, scope};

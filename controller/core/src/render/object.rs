@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use drover_crds::{GROUP, Owner};
 use serde_json::{Map, Value};
 
 /// Which object: everything that identifies it in a cluster, the version left out, because the same object is served in
@@ -18,6 +19,18 @@ pub struct ObjectKey {
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
+}
+
+/// The key of an object of drover's own.
+impl From<&Owner> for ObjectKey {
+    fn from(owner: &Owner) -> Self {
+        Self {
+            group: GROUP.to_owned(),
+            kind: owner.kind.as_str().to_owned(),
+            namespace: Some(owner.key.namespace.clone()),
+            name: owner.key.name.clone(),
+        }
+    }
 }
 
 impl fmt::Display for ObjectKey {

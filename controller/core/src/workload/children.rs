@@ -4,20 +4,22 @@
 use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::render::ObjectKey;
 
 /// How many there are.
-const COUNT: usize = 8;
+const COUNT: usize = 9;
 
 /// One thing for each child.
 #[derive(Clone, Debug)]
 pub struct Children<T> {
     /// Who the pods are.
     pub service_account: T,
+    /// What they read of ConfigMaps.
+    pub settings: T,
     /// Their data.
     pub claims: T,
     /// Their address.
@@ -39,6 +41,7 @@ impl<T> Children<T> {
     pub fn in_order(self) -> [T; COUNT] {
         let Self {
             service_account,
+            settings,
             claims,
             service,
             network_policy,
@@ -47,13 +50,24 @@ impl<T> Children<T> {
             pod_disruption_budget,
             ingress,
         } = self;
-        [service_account, claims, service, network_policy, deployment, cron_jobs, pod_disruption_budget, ingress]
+        [
+            service_account,
+            settings,
+            claims,
+            service,
+            network_policy,
+            deployment,
+            cron_jobs,
+            pod_disruption_budget,
+            ingress,
+        ]
     }
 
     /// In the order in which they go with their app: what serves goes first.
     pub fn leaving(self) -> [T; COUNT] {
         let Self {
             service_account,
+            settings,
             claims,
             service,
             network_policy,
@@ -62,7 +76,17 @@ impl<T> Children<T> {
             pod_disruption_budget,
             ingress,
         } = self;
-        [ingress, deployment, cron_jobs, service, pod_disruption_budget, network_policy, service_account, claims]
+        [
+            ingress,
+            deployment,
+            cron_jobs,
+            service,
+            pod_disruption_budget,
+            network_policy,
+            service_account,
+            settings,
+            claims,
+        ]
     }
 }
 
@@ -93,6 +117,7 @@ impl Children<ChildKind> {
     /// The kind of each.
     pub const KINDS: Self = Self {
         service_account: ChildKind::of::<ServiceAccount>(),
+        settings: ChildKind::of::<ConfigMap>(),
         claims: ChildKind::of::<PersistentVolumeClaim>(),
         service: ChildKind::of::<Service>(),
         network_policy: ChildKind::of::<NetworkPolicy>(),

@@ -1,18 +1,21 @@
 //! Golden folders, and what holds for any spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drover_core::render::Object;
+use drover_core::render::{Object, keyed_hash};
 use drover_core::workload::build::{self, PullTarget};
-use drover_core::workload::pods::{Facts, Image, ImageUser, LiveClaim, Origin, PodRelease, Shrinking};
+use drover_core::workload::pods::settings::{Contents, Copy, settings};
+use drover_core::workload::pods::{
+    Copies, Facts, Image, ImageUser, LiveClaim, Origin, PodRelease, Settings, Shrinking,
+};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_core::workload::{App, Invalid};
 use drover_crds::{self as crds, ANNOTATION_RESTARTED_AT, OwnerKind, WebApp, WebAppSpec};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +28,9 @@ struct Assumed {
     digest: Option<String>,
     revision: Option<String>,
     claims: BTreeMap<String, AssumedClaim>,
+    /// ConfigMaps and Secrets by name; without any none is looked for.
+    config_maps: BTreeMap<String, ConfigMap>,
+    secrets: BTreeMap<String, Secret>,
     /// A Deployment and a Service of the app's name, which others made.
     deployment: Option<Deployment>,
     service: Option<Service>,
@@ -33,6 +39,14 @@ struct Assumed {
 }
 
 impl Assumed {
+    fn settings(&self, app: &App, spec: &crds::PodSpec) -> (Settings, Vec<Copy>) {
+        if self.config_maps.is_empty() && self.secrets.is_empty() {
+            return Default::default();
+        }
+        let contents = Contents { config_maps: self.config_maps.clone(), secrets: self.secrets.clone() };
+        settings(app, spec, &contents, |content| keyed_hash(&[7; 32], content)).expect("nothing is missing")
+    }
+
     fn kept(&self, app: &App, ports: &[crds::Port]) -> Kept {
         let (deployment, service) = (self.deployment.clone(), self.service.clone());
         let phase = if self.beside { Phase::Beside } else { Phase::Done };
@@ -67,6 +81,8 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
         name: app.metadata.name.clone().expect("a name"),
         uid: Some("3f0ac5d2-0000-4000-8000-000000000000".into()),
     };
+    let (settings, known) = assumed.settings(&identity, &app.spec.pod);
+    let copies = Copies { known, needed: BTreeSet::new() };
     let facts = Facts {
         image: &image,
         pods: &PodRelease { number: 3, commit: Some("0123456789abcdef0123456789abcdef01234567".into()) },
@@ -80,6 +96,8 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
         claims: &claims,
         shrinking: Shrinking::Refuse,
         data_sets: &BTreeMap::new(),
+        settings: &settings,
+        copies: &copies,
     };
     validate(&identity, &app.spec, &facts, &assumed.kept(&identity, &app.spec.ports))
 }

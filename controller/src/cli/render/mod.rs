@@ -30,7 +30,7 @@ pub struct Render {
     /// Label the objects as those of this Environment, as the controller does.
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
-    /// Print the children of each WebApp too, as a first release would have them, with the image as it is written.
+    /// Print the children of each WebApp and DataSync too, as a first release would have them, with the image as it is written.
     #[arg(long)]
     children: bool,
 }

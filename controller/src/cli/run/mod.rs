@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use drover_core::release::{Release, record_name};
 use drover_core::sync::data_set;
-use drover_core::workload::pods::{Facts, Shrinking, ValidatedJob};
+use drover_core::workload::pods::{Copies, Facts, Shrinking, ValidatedJob};
 use drover_core::workload::takeover::Kept;
 use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_core::workload::{App, build};
@@ -110,6 +110,8 @@ async fn live(session: &Session, name: &str) -> Result<ValidatedWebApp, Error> {
     }
     let facts = Facts {
         data_sets: &data_sets,
+        settings: &data.settings,
+        copies: &Copies::default(),
         image: &data.image(),
         pods: &data.pods,
         restarted_at: None,

@@ -11,7 +11,7 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_all};
 
 use super::view::{Health, Objects, View};
-use super::{Status, api_of, select, shown, text};
+use super::{Status, api_of, progress, select, shown, text};
 use crate::cli::global::Format;
 use crate::cli::session::Session;
 use crate::cli::{Error, Verdict, output, watch};
@@ -20,6 +20,8 @@ use crate::cli::{Error, Verdict, output, watch};
 const SETTLE: Duration = Duration::from_millis(150);
 /// Ages on a terminal grow stale.
 const AGES: Duration = Duration::from_secs(10);
+/// An errand says once a second how far it is.
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Runs until the process is ended, or the API server says no for ever.
 pub async fn follow(session: &Session, command: &Status, format: Format) -> Result<Verdict, Error> {
@@ -28,13 +30,13 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
     let mut apps = Collection::new(OwnerKind::WebApp, session, all);
     let mut syncs = Collection::new(OwnerKind::DataSync, session, all);
     let screen = format == Format::Text && std::io::stdout().is_terminal();
-    let mut last = BTreeMap::new();
+    let (mut last, mut is_syncing) = (BTreeMap::new(), false);
     loop {
         let wake = tokio::select! {
             event = environments.next(session) => event?,
             event = apps.next(session) => event?,
             event = syncs.next(session) => event?,
-            () = tokio::time::sleep(AGES), if screen => true,
+            () = tokio::time::sleep(if is_syncing { PROGRESS } else { AGES }), if screen => true,
         };
         if !(wake && environments.complete && apps.complete && syncs.complete) {
             continue;
@@ -52,7 +54,9 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
         }
         let (environments, web_apps, data_syncs) = (environments.objects(), apps.objects(), syncs.objects());
         let view = View::of(&Objects { environments, web_apps, data_syncs });
-        let view = if command.name.is_some() { select(session, command, view)? } else { view };
+        let mut view = if command.name.is_some() { select(session, command, view)? } else { view };
+        view.note(&progress::read(&session.client(), &view).await);
+        is_syncing = view.running().next().is_some();
         let changed = changes(&mut last, &view);
         match format {
             Format::Text if screen => {

@@ -1,6 +1,8 @@
 //! `drover status`: what is live, what is on its way, and why something is not.
 
+mod bar;
 mod follow;
+mod progress;
 mod text;
 mod view;
 
@@ -40,7 +42,8 @@ pub async fn run(command: Status, global: &Global) -> Result<Verdict, Error> {
         return follow::follow(&session, &command, global.output).await;
     }
     let objects = gather(&session, command.all_namespaces).await?;
-    let view = select(&session, &command, View::of(&objects))?;
+    let mut view = select(&session, &command, View::of(&objects))?;
+    view.note(&progress::read(&session.client(), &view).await);
     output::print(&shown(&view, &command, &session, global.output))?;
     Ok(if view.ready { Verdict::Good } else { Verdict::NotReady })
 }

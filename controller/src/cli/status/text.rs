@@ -7,6 +7,7 @@ use drover_core::release::status::quotes;
 use drover_core::sync::LAST_SYNC_FAILED;
 use drover_crds::{ImageStatus, Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
 
+use super::bar::bar;
 use super::view::{DataSyncView, EnvironmentView, Health, State, View, WebAppView};
 use crate::cli::time::{Moment, age};
 
@@ -113,8 +114,10 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     }
     facts.extend(app.url.clone());
     let _ = writeln!(text, "{indent}{} WebApp {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
-    if let Some(limited) = &app.limited {
-        let _ = writeln!(text, "{indent}    {}", reason(condition::EXPOSE_LIMITED, limited));
+    for (condition, said) in [(condition::EXPOSE_LIMITED, &app.limited), (condition::SETTINGS_MISSING, &app.missing)] {
+        if let Some(said) = said {
+            let _ = writeln!(text, "{indent}    {}", reason(condition, said));
+        }
     }
     let problem = app.release.as_ref().and_then(|release| release.problem.as_ref());
     let said = if health.state == State::Ready { String::new() } else { told(health) };
@@ -161,6 +164,9 @@ fn data_sync(text: &mut String, sync: &DataSyncView, indent: &str, with_namespac
         facts.push(format!("syncing for {}", age(now, since)));
     }
     let _ = writeln!(text, "{indent}{} DataSync {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
+    if let Some(progress) = &sync.progress {
+        let _ = writeln!(text, "{indent}    {}", bar(progress));
+    }
     // Ready, and yet the last sync failed: the files are there, and somebody should know.
     if health.state != State::Ready || health.reason == LAST_SYNC_FAILED {
         let _ = writeln!(text, "{indent}    {}", told(health));

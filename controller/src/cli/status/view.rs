@@ -1,5 +1,6 @@
 //! What there is to see, from the objects: pure, and the JSON of `drover status -o json`.
 
+use drover_core::errand::Progress;
 use drover_crds::condition;
 use drover_crds::{
     AppliedStatus, DataSyncStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, LABEL_OWNER, LastSync,
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::follows;
+use super::progress::Jobs;
 
 /// How an object is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -138,6 +140,9 @@ pub struct WebAppView {
     /// What cuts requests on their way to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limited: Option<String>,
+    /// What it reads of ConfigMaps and Secrets and is not there any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// A DataSync.
@@ -160,6 +165,9 @@ pub struct DataSyncView {
     /// The sync that runs now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running: Option<RunningSync>,
+    /// How far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// The Environment that applied the object, among these.
@@ -218,6 +226,20 @@ impl View {
     /// The names of everything in it.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.states().map(|((_, _, name), _)| name)
+    }
+
+    /// The namespaces and Jobs of the syncs that run now.
+    pub fn running(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.all_data_syncs().filter_map(|sync| Some((&*sync.namespace, &*sync.running.as_ref()?.job)))
+    }
+
+    /// Notes how far these Jobs are.
+    pub fn note(&mut self, jobs: &Jobs) {
+        let environments = self.environments.iter_mut().flat_map(|environment| &mut environment.data_syncs);
+        for sync in environments.chain(&mut self.data_syncs) {
+            let job = sync.running.as_ref().map(|running| (sync.namespace.clone(), running.job.clone()));
+            sync.progress = job.and_then(|job| jobs.get(&job).copied());
+        }
     }
 
     fn all_data_syncs(&self) -> impl Iterator<Item = &DataSyncView> {
@@ -283,11 +305,13 @@ fn web_app(object: &DynamicObject) -> WebAppView {
     let status: Result<WebAppStatus, _> = part(object, "status");
     let unreadable = status.as_ref().err().map(unreadable);
     let status = status.unwrap_or_default();
+    let said = |name| condition::get(&status.conditions, name).map(|condition| condition.message.clone());
     WebAppView {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
-        limited: condition::get(&status.conditions, condition::EXPOSE_LIMITED).map(|limited| limited.message.clone()),
+        limited: said(condition::EXPOSE_LIMITED),
+        missing: said(condition::SETTINGS_MISSING),
         release: status.rollout.release,
         serving: status.rollout.serving,
         replicas: status.rollout.replicas,
@@ -307,6 +331,7 @@ fn data_sync(object: &DynamicObject) -> DataSyncView {
         published: status.published,
         last_sync: status.last_sync,
         running: status.running,
+        progress: None,
     }
 }
 

@@ -9,12 +9,12 @@
 
 mod jobs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use drover_core::news::News;
-use drover_core::render::Object;
+use drover_core::render::{Object, ObjectKey};
 use drover_core::sync::{self, Due, ErrandImage, Invalid, Request, SyncChildren, children, due, validate};
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
@@ -61,7 +61,7 @@ impl Kind for DataSyncs {
     const ACTION: &'static str = "Sync";
 
     fn appeared(&self, sync: &DataSync) {
-        self.interest.changed(&Owner::of(OwnerKind::DataSync, &Key::of(&sync.metadata)));
+        self.interest.changed(&ObjectKey::from(&Owner::of(OwnerKind::DataSync, &Key::of(&sync.metadata))));
     }
 
     async fn turn(&self, it: &It<'_, Self>, (): &mut (), draft: &mut Draft<DataSyncStatus>) -> Result<Ended, Trouble> {
@@ -83,7 +83,7 @@ impl Kind for DataSyncs {
         let parent = Parent { owned, definition };
         let mut objects: Vec<Object> = children(&valid, &self.image).in_order().into_iter().flatten().collect();
         parent.mark(&mut objects);
-        let plan = parent.plan(&objects).await?;
+        let plan = parent.plan(&objects, &BTreeSet::new()).await?;
         owned.refuse_foreign(&objects, |_| true).await?;
         parent.write_ahead(&plan).await?;
         parent.carry_out(&plan, &objects).await?;
@@ -118,7 +118,7 @@ impl Kind for DataSyncs {
     }
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
-        self.interest.changed(gone.owner);
+        self.interest.changed(&ObjectKey::from(gone.owner));
         owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, SyncChildren::rank).await
     }
 

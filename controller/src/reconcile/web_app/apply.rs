@@ -13,6 +13,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::cluster::Acting;
 use crate::owned::{ApplyError, Carried, Owned, Parent};
+use crate::rollout::key;
 
 /// How far the app is with what decides whether a child may be sent.
 #[derive(Clone, Copy, Debug)]
@@ -42,19 +43,21 @@ pub async fn apply(parent: Parent<'_>, app: &ValidatedWebApp, found: &Found, due
     let mut objects = build::build(app);
     parent.mark(&mut objects);
     // What is handed over while this runs was not looked at by the plan, and is refused after it.
-    let plan = parent.plan(&objects).await?;
+    let copies = app.pods.left_alone.iter();
+    let left_alone = copies.map(|name| key("", "ConfigMap", &app.pods.app.namespace, name)).collect();
+    let intent = parent.plan(&objects, &left_alone).await?;
     let (label, manager) = (owner.label(), owner.field_manager());
     // The person who hands over does it while this runs: what was decided before must have seen it.
     parent.owned.refuse_foreign(&objects, |kind| found.shows_waiting(kind, &label, &manager)).await?;
     let handed = found.deployment.as_ref().filter(|d| waits(&d.metadata, &owner.label(), &owner.field_manager()));
-    rehearse(acting, owner, &plan, &objects, handed, due).await?;
-    parent.write_ahead(&plan).await?;
+    rehearse(acting, owner, &intent.plan, &objects, handed, due).await?;
+    parent.write_ahead(&intent).await?;
     if let Some((live, object)) = handed.zip(objects.iter().find(|object| object.kind() == "Deployment")) {
         let entries = live.metadata.managed_fields.as_deref().unwrap_or_default();
         acting.set_managers(object, &live.metadata, &handed_over(entries, &owner.field_manager())).await?;
     }
     objects.retain(|object| !due.holds(object));
-    Ok(parent.carry_out(&plan, &objects).await?)
+    Ok(parent.carry_out(&intent, &objects).await?)
 }
 
 /// Asks the API server whether it would take all objects that are to be sent, so that not half of them are. One alone is asked for

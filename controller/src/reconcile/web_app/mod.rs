@@ -22,7 +22,7 @@ use drover_core::render::Object;
 use drover_core::trouble::Trouble;
 use drover_core::workload::children::Children;
 use drover_core::workload::exposure::{Allowance, Shortfall};
-use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking};
+use drover_core::workload::pods::{self, Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
 use drover_core::workload::{App, Invalid, build};
@@ -30,14 +30,15 @@ use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_HOLD_IMAGE, ANNOTATION_RECONCILE
 use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus, condition};
 use kube::ResourceExt as _;
 
+use self::apply::Due;
 use self::web_server::{Way, WebServer};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{AUTOSCALER, Cluster};
 use crate::driver::Next;
-use crate::interest::Interest;
 use crate::owned::{self, Owned, Parent};
 use crate::registry::Registry;
 use crate::rollout::{self, Rolling};
+use crate::settings::Settings;
 use crate::turn::{self, Draft, Gone, It, Kind, TURN};
 
 /// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
@@ -45,14 +46,16 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
     let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
     let identity = App { kind: OwnerKind::WebApp, namespace, name: app.name_any(), uid: app.uid() };
     let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown, origin: None };
-    let pods = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
+    let release = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
     let facts = Facts {
         image: &image,
-        pods: &pods,
+        pods: &release,
         restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
         data_sets: &BTreeMap::new(),
+        settings: &pods::Settings::default(),
+        copies: &pods::Copies::default(),
     };
     validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
 }
@@ -61,20 +64,20 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
 pub struct WebApps {
     registry: Registry,
     inventories: Arc<Inventories>,
-    interest: Arc<Interest>,
+    settings: Settings,
     allowances: Vec<Allowance>,
 }
 
 impl WebApps {
-    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, who are told by `interest`, and whose
+    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, who are told by `settings`, and whose
     /// requests ingress controllers let through as far as `allowances` say.
     pub fn new(
         registry: Registry,
         inventories: Arc<Inventories>,
-        interest: Arc<Interest>,
+        settings: Settings,
         allowances: Vec<Allowance>,
     ) -> Self {
-        Self { registry, inventories, interest, allowances }
+        Self { registry, inventories, settings, allowances }
     }
 }
 
@@ -108,7 +111,7 @@ impl Kind for WebApps {
             app: &app,
             now: &now,
             found: Found::default(),
-            phase: Phase::Done,
+            due: Due { phase: Phase::Done, proven: false },
             allowances: &self.allowances,
             way: Way::default(),
         };
@@ -117,7 +120,7 @@ impl Kind for WebApps {
             cluster: it.cluster,
             registry: &self.registry,
             acting: &it.acting,
-            interest: &self.interest,
+            settings: &self.settings,
             owner: it.owner,
             app: &app,
             wanted: Wanted {
@@ -125,19 +128,29 @@ impl Kind for WebApps {
                 commit: it.annotation(ANNOTATION_COMMIT),
                 asked: it.annotation(ANNOTATION_RECONCILE_AT),
                 digest: None,
+                settings: None,
             },
             hold: it.annotation(ANNOTATION_HOLD_IMAGE),
             restarted_at: it.annotation(ANNOTATION_RESTARTED_AT),
             now: &now,
             status: &mut draft.status.rollout,
+            missing: None,
         };
-        let rollout::Ended { outcome, applied, next } = rolling.run().await?;
+        let rollout::Ended { outcome, applied, next } = Box::pin(rolling.run()).await?;
         let conditions = &mut draft.status.conditions;
         match rolling.workload.way {
             Way::Unknown => {}
             Way::Open => conditions.retain(|condition| condition.type_ != condition::EXPOSE_LIMITED),
             Way::Limited(Shortfall { reason, sentence }) => {
                 condition::set(conditions, condition::EXPOSE_LIMITED, "True", reason, &sentence, it.generation(), &now);
+            }
+        }
+        match &rolling.missing {
+            None => conditions.retain(|condition| condition.type_ != condition::SETTINGS_MISSING),
+            Some(missing) => {
+                let sentence = format!("{missing}; what runs has what it was started with");
+                let (name, generation) = (condition::SETTINGS_MISSING, it.generation());
+                condition::set(conditions, name, "True", "SettingsMissing", &sentence, generation, &now);
             }
         }
         let release = draft.status.rollout.release.as_ref();

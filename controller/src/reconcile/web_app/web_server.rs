@@ -31,8 +31,8 @@ pub struct WebServer<'a> {
     pub now: &'a Time,
     /// What there is of the app's name.
     pub found: Found,
-    /// How far it was with taking over what others made when it was sent last.
-    pub phase: Phase,
+    /// With what it was sent last.
+    pub due: Due,
     /// What administrators say that ingress controllers let through.
     pub allowances: &'a [Allowance],
     /// What is known of the way to it.
@@ -154,18 +154,20 @@ impl Workload for WebServer<'_> {
         Ok(apply::refuse_taken_routes(self.acting(), self.owner(), app).await?)
     }
 
-    async fn send(&mut self, app: &ValidatedWebApp) -> Result<Carried, Trouble> {
-        self.phase = self.phase(&self.found);
-        self.send_in(app, Due { phase: self.phase, proven: false }).await
+    async fn send(&mut self, app: &ValidatedWebApp, proven: bool) -> Result<Carried, Trouble> {
+        self.due = Due { phase: self.phase(&self.found), proven };
+        self.send_in(app, self.due).await
     }
 
     async fn settle(&mut self, app: &ValidatedWebApp, have_proven_themselves: bool) -> Result<bool, Trouble> {
-        let leads = self.phase == Phase::Beside;
-        if have_proven_themselves && (leads || app.pods.jobs.iter().any(|job| job.times.is_some())) {
-            let phase = if leads { Phase::Settling } else { self.phase };
+        let Due { phase, proven } = self.due;
+        let leads = phase == Phase::Beside;
+        let begins_jobs = !proven && app.pods.jobs.iter().any(|job| job.times.is_some());
+        if have_proven_themselves && (leads || begins_jobs) {
+            let phase = if leads { Phase::Settling } else { phase };
             self.send_in(app, Due { phase, proven: true }).await?;
         }
-        Ok(self.phase == Phase::Done)
+        Ok(phase == Phase::Done)
     }
 
     fn wars(&self) -> (Vec<ObjectFailure>, Option<Duration>) {

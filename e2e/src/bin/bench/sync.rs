@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use drover_e2e::BucketServer;
 use rand::Rng as _;
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::figures::{self, Row};
 /// How often each of both copies the same.
 const ROUNDS: usize = 3;
 
-const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "bench-of-drover")];
+const KEYS: [(&str, &str); 2] = BucketServer::KEYS;
 
 /// Many small files and a large one, each new and then unchanged. `None` without `versitygw` and `rclone` in the path.
 pub fn beside_rclone() -> Option<Vec<Row>> {
@@ -83,32 +83,20 @@ fn timed(command: &mut Command) -> (Duration, u64) {
 }
 
 struct Gateway {
-    child: Child,
+    server: BucketServer,
     folder: PathBuf,
-    endpoint: String,
 }
 
 impl Gateway {
     fn start(folder: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
-        let store = folder.join("store");
-        fs::create_dir(&store).expect("a folder");
-        let mut command = Command::new("versitygw");
-        command.env("ROOT_ACCESS_KEY", KEYS[0].1).env("ROOT_SECRET_KEY", KEYS[1].1);
-        command.args(["--port", &format!("127.0.0.1:{port}"), "posix"]).arg(store);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("versitygw starts");
-        let gateway = Self { child, folder: folder.to_owned(), endpoint: format!("http://127.0.0.1:{port}") };
-        let begun = Instant::now();
-        while !gateway.rclone(&["lsd", ":s3:"]).output().expect("rclone").status.success() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "versitygw does not answer");
-        }
-        gateway
+        let server = BucketServer::start(Path::new("versitygw"), "127.0.0.1", folder);
+        Self { server, folder: folder.to_owned() }
     }
 
     fn rclone(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("rclone");
         command.args(["--config", "/dev/null", "--retries", "1"]).args(arguments);
-        command.env("RCLONE_S3_PROVIDER", "Other").env("RCLONE_S3_ENDPOINT", &self.endpoint);
+        command.env("RCLONE_S3_PROVIDER", "Other").env("RCLONE_S3_ENDPOINT", self.server.endpoint());
         command.env("RCLONE_S3_REGION", "us-east-1");
         command.env("RCLONE_S3_ACCESS_KEY_ID", KEYS[0].1).env("RCLONE_S3_SECRET_ACCESS_KEY", KEYS[1].1);
         command
@@ -121,8 +109,7 @@ impl Gateway {
             fs::write(secret.join(key), value).expect("a key");
         }
         let paths = [json!({"from": "", "to": ""})];
-        let source =
-            json!({"endpoint": self.endpoint, "region": "us-east-1", "bucket": bucket, "paths": paths, "signed": true});
+        let source = json!({"endpoint": self.server.endpoint(), "region": "us-east-1", "bucket": bucket, "paths": paths, "signed": true});
         let order = json!({
             "source": {"s3": source}, "publish": "Live", "keep": 1, "keepForSeconds": 0, "timeoutSeconds": 600,
         });
@@ -151,13 +138,5 @@ impl Gateway {
             let done = self.rclone(&arguments).arg(&bucket).output().expect("rclone");
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -41,7 +41,7 @@ fn app(rollout: RolloutStatus) -> WebAppStatus {
 }
 
 fn said(status: &RolloutStatus, failed: bool, rollout: &Rollout) -> Outcome {
-    outcome(status, Reached { failed, rollout, assumed_user: false })
+    outcome(status, Reached { failed, rollout, assumed_user: false, changed_secrets: &BTreeSet::new() })
 }
 
 #[test]
@@ -119,6 +119,42 @@ fn the_history_is_short_and_never_forgets_what_can_be_put_back() {
 }
 
 #[test]
+fn what_changes_every_hour_does_not_push_out_the_images_to_go_back_to() {
+    let mut status = one_live();
+    for number in 2..40 {
+        let image = if number == 2 { "web:2" } else { "web:3" };
+        begin(&mut status, number, None, image, &at(200 + number));
+        live(&mut status, &at(200 + number));
+    }
+    let images: Vec<_> = status.history.iter().map(|record| record.image.as_str()).collect();
+    assert_eq!((images.len(), &images[7..]), (HISTORY, &["web:3", "web:2", "web:1"][..]));
+    assert_eq!(status.history[0].number, 39);
+}
+
+#[test]
+fn an_old_pod_that_would_read_a_changed_secret_is_told() {
+    let mut status = one_live();
+    begin(&mut status, 2, None, "web:1", &at(200));
+    advance(&mut status, ReleaseStep::Rollout);
+    fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(210));
+    let rollout = &Rollout::Failing(crash());
+    let told = |changed: &[&'static str]| {
+        let changed_secrets = &changed.iter().copied().collect();
+        match outcome(&status, Reached { failed: true, rollout, assumed_user: false, changed_secrets }) {
+            Outcome::Stalled { message, .. } => message,
+            other => panic!("{other:?}"),
+        }
+    };
+    let one = told(&["login"]);
+    assert!(
+        one.contains("goes on serving, and when its pods restart they read the Secret login as it is now"),
+        "{one}"
+    );
+    assert!(told(&["a", "b"]).contains("they read the Secrets a, b as they are now"));
+    assert!(!told(&[]).contains("Secret"));
+}
+
+#[test]
 fn a_release_that_a_newer_one_overtook_is_superseded() {
     let mut status = one_live();
     begin(&mut status, 2, None, "web:2", &at(200));
@@ -148,7 +184,9 @@ fn a_crash_of_an_image_of_root_hints_at_the_user() {
     let told = |mut status: RolloutStatus| {
         begin(&mut status, 2, None, "web:2", &at(200));
         fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(215));
-        let reached = Reached { failed: true, rollout: &Rollout::Failing(crash()), assumed_user: true };
+        let changed_secrets = &BTreeSet::new();
+        let reached =
+            Reached { failed: true, rollout: &Rollout::Failing(crash()), assumed_user: true, changed_secrets };
         let Outcome::Stalled { message, .. } = outcome(&status, reached) else { panic!("stalled") };
         message
     };

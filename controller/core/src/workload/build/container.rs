@@ -18,7 +18,7 @@ pub const APP: &str = "app";
 
 /// The one container of these pods, as far as they themselves say: whoever takes requests adds ports and probes.
 pub fn container(pods: &Pods) -> Container {
-    let env_from: Vec<EnvFromSource> = pods.env_from.iter().map(env_from).collect();
+    let env_from: Vec<EnvFromSource> = pods.env_from.iter().map(|source| env_from(pods, source)).collect();
     let resources = ResourceRequirements {
         limits: (!pods.resources.limits.is_empty()).then(|| pods.resources.limits.clone()),
         requests: (!pods.resources.requests.is_empty()).then(|| pods.resources.requests.clone()),
@@ -68,12 +68,12 @@ fn env(pods: &Pods) -> Vec<EnvVar> {
     env.extend(pods.env.iter().map(|e| EnvVar {
         name: e.name.clone(),
         value: e.value.clone(),
-        value_from: e.value_from.as_ref().map(value_from),
+        value_from: e.value_from.as_ref().map(|source| value_from(pods, source)),
     }));
     env
 }
 
-fn value_from(source: &crds::EnvSource) -> EnvVarSource {
+fn value_from(pods: &Pods, source: &crds::EnvSource) -> EnvVarSource {
     EnvVarSource {
         secret_key_ref: source.secret_key_ref.clone().map(|r| SecretKeySelector {
             name: r.name,
@@ -81,7 +81,7 @@ fn value_from(source: &crds::EnvSource) -> EnvVarSource {
             optional: r.optional,
         }),
         config_map_key_ref: source.config_map_key_ref.clone().map(|r| ConfigMapKeySelector {
-            name: r.name,
+            name: pods.settings.config_map(r.name),
             key: r.key,
             optional: r.optional,
         }),
@@ -98,13 +98,13 @@ fn value_from(source: &crds::EnvSource) -> EnvVarSource {
     }
 }
 
-fn env_from(source: &crds::EnvFrom) -> EnvFromSource {
+fn env_from(pods: &Pods, source: &crds::EnvFrom) -> EnvFromSource {
     EnvFromSource {
         prefix: source.prefix.clone(),
         secret_ref: source.secret_ref.clone().map(|r| SecretEnvSource { name: r.name, optional: r.optional }),
         config_map_ref: source
             .config_map_ref
             .clone()
-            .map(|r| ConfigMapEnvSource { name: r.name, optional: r.optional }),
+            .map(|r| ConfigMapEnvSource { name: pods.settings.config_map(r.name), optional: r.optional }),
     }
 }

@@ -14,6 +14,7 @@ mod pull_pod;
 pub(crate) mod pvc;
 mod service;
 mod service_account;
+mod settings;
 mod volume;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
@@ -34,6 +35,7 @@ pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
     let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
     Children {
         service_account: vec![Object::built(&service_account::service_account(owner))],
+        settings: app.pods.copies.iter().map(|copy| Object::built(&settings::config_map(owner, copy))).collect(),
         claims: app.pods.claims().map(|claim| Object::built(&pvc::pvc(owner, claim))).collect(),
         service: vec![Object::built(&service::service(app))],
         network_policy: vec![Object::built(&network_policy::network_policy(owner, pods(), &app.ports))],

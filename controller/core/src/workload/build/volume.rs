@@ -31,7 +31,7 @@ pub fn volumes(pods: &Pods) -> Vec<Volume> {
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Default::default()
     };
-    pods.volumes.iter().map(volume).chain(scratch(pods).map(empty)).collect()
+    pods.volumes.iter().map(|v| volume(pods, v)).chain(scratch(pods).map(empty)).collect()
 }
 
 pub fn mounts(pods: &Pods) -> Vec<VolumeMount> {
@@ -53,7 +53,7 @@ pub fn mounts(pods: &Pods) -> Vec<VolumeMount> {
     pods.volumes.iter().flat_map(of_volume).chain(scratch(pods).map(of_scratch)).collect()
 }
 
-fn volume(volume: &ValidatedVolume) -> Volume {
+fn volume(pods: &Pods, volume: &ValidatedVolume) -> Volume {
     let mut built = Volume { name: volume.name.clone(), ..Default::default() };
     match &volume.source {
         VolumeSource::Claim(claim) => built.persistent_volume_claim = Some(claimed(&claim.name)),
@@ -76,7 +76,7 @@ fn volume(volume: &ValidatedVolume) -> Volume {
         }
         VolumeSource::ConfigMap(map) => {
             built.config_map = Some(ConfigMapVolumeSource {
-                name: map.name.clone(),
+                name: pods.settings.config_map(map.name.clone()),
                 items: items(&map.items),
                 default_mode: map.default_mode,
                 optional: map.optional,

@@ -3,6 +3,7 @@
 mod identity;
 mod jobs;
 mod origin;
+pub mod settings;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use super::{App, Invalid};
 pub use identity::{Identity, ImageUser};
 pub use jobs::{Times, ValidatedJob};
 pub use origin::{Applied, Origin};
+pub use settings::{Copies, Settings};
 pub use volumes::{Access, LiveClaim, Shrinking, SyncedFiles, ValidatedClaim, ValidatedVolume, VolumeSource};
 
 /// The image of a release.
@@ -52,6 +54,10 @@ pub struct Facts<'a> {
     pub shrinking: Shrinking,
     /// What the DataSyncs that the app mounts have published, by their names; those that have nothing yet are left out.
     pub data_sets: &'a BTreeMap<String, DataSet>,
+    /// What the pods of the release read of ConfigMaps and Secrets.
+    pub settings: &'a Settings,
+    /// The copies of ConfigMaps that the app's releases need.
+    pub copies: &'a Copies,
 }
 
 /// What a DataSync has published.
@@ -92,6 +98,12 @@ pub struct Pods {
     pub volumes: Vec<ValidatedVolume>,
     /// What runs beside them and ends.
     pub jobs: Vec<ValidatedJob>,
+    /// What they read of ConfigMaps and Secrets.
+    pub settings: Settings,
+    /// The copies of these that are made where they are missing.
+    pub copies: Vec<settings::Copy>,
+    /// The names of copies that are there, and are left alone.
+    pub left_alone: BTreeSet<String>,
     /// The release that last changed them.
     pub release: PodRelease,
     /// When a person last asked for new ones.
@@ -104,6 +116,7 @@ impl Pods {
         let identity = identity::identity(spec, facts.image)?;
         let volumes = volumes::volumes(app, spec, facts)?;
         unique("env", spec.env.iter().map(|e| e.name.as_str()))?;
+        let (copies, left_alone) = facts.copies.of(facts.settings);
         Ok(Self {
             app: app.clone(),
             image: facts.image.reference.clone(),
@@ -119,6 +132,9 @@ impl Pods {
             drain_seconds: seconds(spec.drain.as_ref().and_then(|d| d.timeout), 30),
             jobs: jobs::jobs(spec, &volumes)?,
             volumes,
+            settings: facts.settings.clone(),
+            copies,
+            left_alone,
             release: facts.pods.clone(),
             restarted_at: facts.restarted_at.map(str::to_owned),
         })

@@ -1,0 +1,166 @@
+//! Sees when a ConfigMap or a Secret changes that an app reads. Of each kind there is one watch in each namespace where one is read, made
+//! as the namespace's account: drover itself has no right to see Secrets. It asks for metadata alone and keeps nothing; who waits is told
+//! by [`Interest`], and reads for itself.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use drover_core::render::ObjectKey;
+use drover_core::workload::pods::settings::SettingKind;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::cluster::{Acting, Refusal, Restarts, Sight, refusal};
+use crate::interest::Interest;
+use crate::metrics;
+use crate::unpoisoned;
+
+/// Objects per page of a listing.
+const PAGE: u32 = 500;
+/// How often an account is tried that may not watch.
+const REFUSED_FOR: Duration = Duration::from_mins(5);
+
+/// All watches on what apps read. Cheap to clone.
+#[derive(Clone)]
+pub struct Settings {
+    interest: Arc<Interest>,
+    restarts: Restarts,
+    running: Arc<Mutex<Running>>,
+}
+
+/// The watches that run, by namespace and kind, each with what it sees.
+type Running = HashMap<(String, SettingKind), watch::Receiver<Sight>>;
+
+/// The key of a ConfigMap or Secret.
+pub fn key(kind: SettingKind, namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey {
+        group: String::new(),
+        kind: kind.as_str().to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
+    }
+}
+
+impl Settings {
+    /// No watch runs yet.
+    pub fn new(interest: Arc<Interest>, restarts: Restarts) -> Self {
+        Self { interest, restarts, running: Arc::default() }
+    }
+
+    /// Who is told.
+    pub fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    /// Makes sure that changes of this kind are told to those who wait for them, which is to be said before. `Blind` where the account may
+    /// not watch: then nobody is told.
+    pub fn ensure(&self, acting: &Acting, namespace: &str, kind: SettingKind) -> Sight {
+        let mut running = unpoisoned::lock(&self.running);
+        let slot = (namespace.to_owned(), kind);
+        if let Some(sight) = running.get(&slot) {
+            return *sight.borrow();
+        }
+        let (sees, sight) = watch::channel(Sight::Starting);
+        running.insert(slot, sight);
+        let watch = Watch { settings: self.clone(), namespace: namespace.to_owned(), kind, sees };
+        let client = acting.client();
+        match kind {
+            SettingKind::ConfigMap => {
+                tokio::spawn(watch.run(Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, namespace)));
+            }
+            SettingKind::Secret => {
+                tokio::spawn(watch.run(Api::<PartialObjectMeta<Secret>>::namespaced(client, namespace)));
+            }
+        }
+        Sight::Starting
+    }
+}
+
+/// The watch on one kind in one namespace.
+struct Watch {
+    settings: Settings,
+    namespace: String,
+    kind: SettingKind,
+    sees: watch::Sender<Sight>,
+}
+
+impl Watch {
+    /// Watches until nobody waits any more.
+    async fn run<O>(self, api: Api<O>)
+    where
+        O: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let mut restarts = self.settings.restarts.clone();
+        while self.is_needed() {
+            let events = pin!(watcher(api.clone(), watcher::Config::default().page_size(PAGE)));
+            let ended = tokio::time::timeout_at(restarts.next_listing(), self.follow(events)).await;
+            let Ok(error) = ended else { continue };
+            let refused = match &error {
+                watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => refusal(error),
+                _ => None,
+            };
+            let (kind, namespace) = (self.kind.as_str(), &self.namespace);
+            metrics::watch_restarted(kind);
+            if refused == Some(Refusal::Forbidden) {
+                tracing::warn!(kind, namespace, %error, "changes of what apps read are looked for once a minute");
+                self.sees.send_replace(Sight::Blind);
+                self.tell_all();
+                tokio::time::sleep(REFUSED_FOR).await;
+            } else {
+                tracing::warn!(kind, namespace, %error, "watch ended; starting it anew");
+                restarts.wait().await;
+            }
+        }
+    }
+
+    /// Whether somebody waits; where nobody does the watch is no longer there for those who come.
+    fn is_needed(&self) -> bool {
+        let mut running = unpoisoned::lock(&self.settings.running);
+        let is_awaited = !self.awaited().is_empty();
+        if !is_awaited {
+            running.remove(&(self.namespace.clone(), self.kind));
+        }
+        is_awaited
+    }
+
+    fn awaited(&self) -> Vec<ObjectKey> {
+        self.settings.interest.awaited("", self.kind.as_str(), &self.namespace)
+    }
+
+    /// All look for themselves, and wait anew: who is gone does not.
+    fn tell_all(&self) {
+        for key in self.awaited() {
+            self.settings.interest.changed(&key);
+        }
+    }
+
+    async fn follow<O: Resource>(
+        &self,
+        mut events: impl futures::Stream<Item = watcher::Result<watcher::Event<O>>> + Unpin,
+    ) -> watcher::Error {
+        loop {
+            match events.next().await {
+                Some(Ok(watcher::Event::Init | watcher::Event::InitApply(_))) => {}
+                // What changed before was told to nobody.
+                Some(Ok(watcher::Event::InitDone)) => {
+                    self.sees.send_replace(Sight::Complete);
+                    self.tell_all();
+                }
+                Some(Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object))) => {
+                    let name = object.meta().name.as_deref().unwrap_or_default();
+                    self.settings.interest.changed(&key(self.kind, &self.namespace, name));
+                }
+                Some(Err(error)) => return error,
+                None => return watcher::Error::NoResourceVersion,
+            }
+        }
+    }
+}
