@@ -16,7 +16,11 @@ pub struct DataServer {
 impl DataServer {
     /// Serves nothing yet, where the pods of the shared testbed reach it.
     pub fn start(name: &str) -> Self {
-        let bed = Testbed::shared();
+        Self::beside(Testbed::shared(), name)
+    }
+
+    /// The same for another testbed.
+    pub fn beside(bed: &Testbed, name: &str) -> Self {
         let folder = bed.state().join(format!("data-{name}-{}", std::process::id()));
         fs::create_dir_all(folder.join("files")).expect("the testbed's folder is ours to write");
         let port = free_port(bed.host_ip());

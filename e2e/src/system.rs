@@ -65,6 +65,11 @@ impl System {
         text
     }
 
+    /// Its files, with their names.
+    pub fn into_files(self) -> Vec<(String, String)> {
+        self.files
+    }
+
     /// Commits it to the branch that is followed.
     pub fn push(&self, repo: &GitRepo, message: &str) -> Commit {
         let files: Vec<(&str, &str)> = self.files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();

@@ -11,6 +11,7 @@ use super::disturbance::{Disturbance, Point};
 use super::outcome::Outcome;
 use super::rollout::{Disturbed, Rollout};
 use super::supervisor::Supervisor;
+use super::versions::Versions;
 use crate::controller::install;
 use crate::eventually::eventually;
 use crate::fault::api::Call;
@@ -45,24 +46,31 @@ pub struct Campaign {
 }
 
 impl Campaign {
-    /// Runs the rollout of that many apps undisturbed, twice, which must come to the same. `program` is `drover-faulty`, which gets
-    /// these arguments besides.
+    /// A campaign over a rollout of that many apps. `program` is `drover-faulty`, which gets these arguments besides.
     pub async fn begin(bed: &'static Testbed, program: &str, arguments: &[&str], apps: usize) -> Self {
+        let of_all = DEADLINE_OF_AN_APP * u32::try_from(apps).expect("not that many apps");
+        Self::over(bed, program, arguments, Versions::of_apps(apps), DEADLINE.max(of_all)).await
+    }
+
+    /// A campaign over any system, each rollout of which may take so long. It is run undisturbed, twice, which must come to the same.
+    pub async fn over(
+        bed: &'static Testbed,
+        program: &str,
+        arguments: &[&str],
+        versions: Versions,
+        deadline: Duration,
+    ) -> Self {
         let turn = TURN.lock().await;
         install(bed);
         let drover = Supervisor::start(bed, program, arguments).await;
-        let rollout = Rollout {
-            bed,
-            apps,
-            deadline: DEADLINE.max(DEADLINE_OF_AN_APP * u32::try_from(apps).expect("not that many apps")),
-        };
+        let rollout = Rollout { bed, versions, deadline };
         let first = rollout.undisturbed(&drover).await;
         let again = rollout.undisturbed(&drover).await;
         let undisturbed = first.outcome.unwrap_or_else(|why| panic!("without faults {why}\n{}", drover.log_end()));
         assert_eq!(again.compare(&undisturbed), Ok(()), "two rollouts without faults do not come to the same");
         let calls: Vec<Call> = first.calls.into_iter().map(|(call, _)| call).collect();
         let points = Point::writes(&calls);
-        println!("a rollout of {apps} apps has {} writes and takes {:.1} s", points.len(), again.took.as_secs_f64());
+        println!("a rollout has {} writes and takes {:.1} s", points.len(), again.took.as_secs_f64());
         let usual = again.took;
         Self {
             _turn: turn,

@@ -64,8 +64,9 @@ impl Ledger {
             {
                 continue;
             }
-            // Pods and ReplicaSets have made-up names, which are counted, not compared.
-            let name = if worker { String::new() } else { call.name.replace(namespace, "NAMESPACE") };
+            // Pods, ReplicaSets and Jobs have made-up names, which are counted, not compared.
+            let is_made_up = worker || call.resource == "jobs";
+            let name = if is_made_up { String::new() } else { call.name.replace(namespace, "NAMESPACE") };
             let change = format!("{what} {} {name}", call.resource).trim_end().to_owned();
             if code == 504 {
                 unanswered.insert(change);

@@ -11,6 +11,7 @@ mod ledger;
 mod outcome;
 mod rollout;
 mod supervisor;
+mod versions;
 
 pub use campaign::Campaign;
 pub use disturbance::{Disturbance, Point};
@@ -18,3 +19,4 @@ pub use ledger::Ledger;
 pub use outcome::Outcome;
 pub use rollout::{Disturbed, Rollout};
 pub use supervisor::Supervisor;
+pub use versions::Versions;

@@ -11,9 +11,9 @@ use crate::namespace::Namespace;
 
 /// The kinds that are looked at.
 const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,ingresses,serviceaccounts,configmaps,\
-                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies";
+                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies,datasyncs,cronjobs,jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
-const CHANGING: [&str; 19] = [
+const CHANGING: [&str; 24] = [
     "fields",
     "tree",
     "uid",
@@ -33,6 +33,11 @@ const CHANGING: [&str; 19] = [
     "webhookPath",
     "clusterIP",
     "clusterIPs",
+    "volumeName",
+    "job",
+    "noted",
+    "took",
+    "asked",
 ];
 /// The same for annotations and labels: keyed hashes and times.
 const CHANGING_MARKS: [&str; 3] = [ANNOTATION_APPLIED, LABEL_OWNER, ANNOTATION_RECONCILE_AT];
@@ -40,7 +45,7 @@ const CHANGING_MARKS: [&str; 3] = [ANNOTATION_APPLIED, LABEL_OWNER, ANNOTATION_R
 /// The end of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The objects, by kind and name; of pods and ReplicaSets only how many there are.
+    /// The objects, by kind and name; of pods, ReplicaSets and Jobs only how many there are.
     pub objects: BTreeMap<String, Value>,
     /// How often was created and deleted what.
     pub changes: BTreeMap<String, usize>,
@@ -66,7 +71,7 @@ impl Outcome {
                 if left.contains(&text_of(object, "/metadata/uid")) {
                     continue;
                 }
-                if ["Pod", "ReplicaSet"].contains(&kind.as_str()) {
+                if ["Pod", "ReplicaSet", "Job"].contains(&kind.as_str()) {
                     let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
                     let key = format!("{kind}s of {}", text_of(object, "/metadata/labels/app.kubernetes.io~1instance"));
                     let count = objects.entry(key).or_insert(Value::from(0));

@@ -14,6 +14,7 @@ use super::disturbance::Disturbance;
 use super::ledger::{Ledger, concerns};
 use super::outcome::Outcome;
 use super::supervisor::Supervisor;
+use super::versions::Versions;
 use crate::environment::Environment;
 use crate::fault::api::{Call, Plan};
 use crate::git_repo::GitRepo;
@@ -28,14 +29,13 @@ const STILL: Duration = Duration::from_millis(1_000);
 /// pauses of a back-off, is done in silence until then.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A system of some web apps that comes into being and is then changed by one push: all but two of its apps get a new version,
-/// one is removed, one is new, and so is one of its two ConfigMaps.
-#[derive(Clone, Copy)]
+/// A system that comes into being and is then changed by one push.
+#[derive(Clone)]
 pub struct Rollout {
     /// The cluster.
     pub bed: &'static Testbed,
-    /// How many apps there are after the push, at least three.
-    pub apps: usize,
+    /// What it is.
+    pub versions: Versions,
     /// How long one may take. Undisturbed it takes a few seconds.
     pub deadline: Duration,
 }
@@ -85,7 +85,7 @@ impl Rollout {
     ) -> Vec<Disturbed> {
         let crowds = u32::try_from(faults.len()).expect("not that many faults").div_ceil(AS_FAST_AS_ONE);
         let deadline = self.deadline * crowds;
-        let systems = join_all(faults.iter().map(|_| System::new(*self))).await;
+        let systems = join_all(faults.iter().map(|_| Running::new(self))).await;
         let ledger = Ledger::from_now(self.bed);
         let rules = systems.iter().zip(faults).flat_map(|(system, fault)| fault.rules(system.namespace.name()));
         drover.begin(&Plan { rules: rules.collect() });
@@ -102,7 +102,7 @@ impl Rollout {
         let settled = join_all(systems.iter().zip(ended).map(async |(system, (commits, took))| {
             let settled = async {
                 let commits = commits?;
-                timeout(deadline, system.is_live_at_second(&commits[1])).await?;
+                timeout(deadline, system.is_live(SECOND, &commits[SECOND])).await?;
                 Ok::<_, tokio::time::error::Elapsed>(commits)
             };
             let outcome = match settled.await {
@@ -125,7 +125,7 @@ impl Rollout {
         systems
             .into_iter()
             .zip(runs)
-            .map(|(System { namespace, .. }, (outcome, took))| Disturbed {
+            .map(|(Running { namespace, .. }, (outcome, took))| Disturbed {
                 outcome,
                 calls: concerning(namespace.name()),
                 took,
@@ -136,23 +136,28 @@ impl Rollout {
 }
 
 /// The namespace and the repository of one rollout.
-struct System {
+struct Running {
     namespace: Namespace,
     repo: GitRepo,
-    apps: usize,
+    versions: Versions,
     first: String,
 }
 
-impl System {
+/// The versions' places in [`Versions`].
+const FIRST: usize = 0;
+const SECOND: usize = 1;
+
+impl Running {
     /// Everything that is there before the controller hears of it.
-    async fn new(rollout: Rollout) -> Self {
+    async fn new(rollout: &Rollout) -> Self {
         let namespace = Namespace::on(rollout.bed, "rollout").await;
         let secret = namespace.git_server().secret_for_https("git-read");
         let secret: Secret = serde_json::from_str(&secret).expect("the Secret is JSON");
         namespace.api().create(&PostParams::default(), &secret).await.expect("a Secret is created");
         let repo = namespace.repository("system");
-        let first = push(&namespace, &repo, (0..rollout.apps - 1).map(|number| (number, 1)), "first");
-        Self { namespace, repo, apps: rollout.apps, first }
+        let versions = rollout.versions.clone();
+        let first = versions.push(&namespace, &repo, FIRST);
+        Self { namespace, repo, versions, first }
     }
 
     async fn roll_out(&self) -> Vec<String> {
@@ -166,12 +171,11 @@ impl System {
             other => other.map(drop),
         })
         .await;
-        live(&self.namespace, &self.first, (0..self.apps - 1).map(app)).await;
-        still(&self.namespace).await;
-        let second = push(&self.namespace, &self.repo, self.second().map(|number| (number, 2)), "second");
+        self.is_live(FIRST, &self.first).await;
+        let second = self.versions.push(&self.namespace, &self.repo, SECOND);
         let ask = Patch::Merge(serde_json::json!({"metadata": {"annotations": {ANNOTATION_RECONCILE_AT: "now"}}}));
         until_done(async || api.patch("prod", &PatchParams::default(), &ask).await.map(drop)).await;
-        self.is_live_at_second(&second).await;
+        self.is_live(SECOND, &second).await;
         vec![self.first.clone(), second]
     }
 
@@ -188,14 +192,8 @@ impl System {
         }
     }
 
-    /// The numbers of the apps that the second commit has.
-    fn second(&self) -> impl Iterator<Item = usize> + use<> {
-        let removed = self.apps - 2;
-        (0..self.apps).filter(move |number| *number != removed)
-    }
-
-    async fn is_live_at_second(&self, commit: &str) {
-        live(&self.namespace, commit, self.second().map(app)).await;
+    async fn is_live(&self, version: usize, commit: &str) {
+        live(&self.namespace, commit, &self.versions.apps[version]).await;
         still(&self.namespace).await;
     }
 }
@@ -226,38 +224,8 @@ async fn unfinished(namespace: &Namespace) -> String {
     said
 }
 
-fn app(number: usize) -> String {
-    format!("web-{number}")
-}
-
-/// Pushes apps of these numbers and versions.
-fn push(namespace: &Namespace, repo: &GitRepo, apps: impl Iterator<Item = (usize, u32)>, what: &str) -> String {
-    let host = namespace.host();
-    let mut files: Vec<(String, String)> = apps
-        .map(|(number, version)| {
-            let name = app(number);
-            // With `Never` no registry is asked; the pods are only played, and pass no probation.
-            let hello = crate::System::first("hello")
-                .with("hello:1", &format!("hello:{version}\n  imagePullPolicy: Never\n  health: {{probation: 0s}}"))
-                .with("hello.example.org", &format!("{name}.{host}"))
-                .with("{name: hello}", &format!("{{name: {name}}}"));
-            // One app reads a ConfigMap, whose copy is made with its release.
-            let reads = if number == 0 { "  envFrom: [{configMapRef: {name: always}}]\n" } else { "" };
-            (format!("{name}.yaml"), format!("{}{reads}", hello.text()))
-        })
-        .collect();
-    for name in ["always", what] {
-        let yaml = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{text: {name}}}\n");
-        files.push((format!("{name}.yaml"), yaml));
-    }
-    let files: Vec<(&str, &str)> = files.iter().map(|(name, yaml)| (name.as_str(), yaml.as_str())).collect();
-    repo.push(&files, what)
-}
-
 /// Waits until the Environment is Ready at `commit` and exactly these apps are live at it.
-async fn live(namespace: &Namespace, commit: &str, apps: impl Iterator<Item = String>) {
-    let mut wanted: Vec<String> = apps.collect();
-    wanted.sort();
+async fn live(namespace: &Namespace, commit: &str, wanted: &[String]) {
     let environment = Environment::named(namespace, "prod");
     // An API server that is away answers later.
     loop {

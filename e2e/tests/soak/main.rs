@@ -3,6 +3,7 @@
 //! seed, and `SOAK_SEED` in the environment repeats a run.
 
 mod every_write;
+mod example;
 mod frozen;
 mod outages;
 mod random_kills;
