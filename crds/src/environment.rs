@@ -1,5 +1,7 @@
 //! `Environment`: a branch that a namespace follows.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -34,6 +36,16 @@ use crate::{Duration, LocalObjectReference};
 pub struct EnvironmentSpec {
     /// Where the manifests are.
     pub source: Source,
+
+    /// Values of variables: `${NAME}` in a value of the manifests stands for one, so that one folder serves several Environments. A plain
+    /// `replicas: ${N}` becomes a number, a quoted one stays text, and keys are left as they are. A name that is not here is refused;
+    /// `$${NAME}` is the text itself. Objects with the annotation `drover.dev/substitute: disabled`, and definitions, are left alone. Without
+    /// this field `${NAME}` is text everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = Rule::new("self.all(k, k.matches('^[A-Za-z_][A-Za-z0-9_]*$') && self[k].size() <= 4096)")
+        .message("a variable is called by letters, digits and _, and its value has at most 4096 characters"))]
+    pub substitute: Option<BTreeMap<String, String>>,
 
     /// The service account of this namespace that drover acts as: it can read and change only what this account can. Default
     /// `drover`, which `drover allow NAMESPACE` creates.

@@ -70,6 +70,7 @@ impl<'a> Environment<'a> {
                 secret_ref: Some(LocalObjectReference { name: "git-read".into() }),
                 webhook: None,
             },
+            substitute: None,
             service_account_name: None,
             prune: None,
             deletion_policy: None,

@@ -1,7 +1,9 @@
 //! Files of a commit → objects, their namespaces and their hash.
 #![no_main]
 
-use drover_core::render::{Limits, MAX_ERRORS, Object, SourceFile, applied_hash, render, scope};
+use drover_core::render::{
+    Limits, MAX_ERRORS, Object, SourceFile, Variables, applied_hash, render, render_with, scope,
+};
 use drover_fuzz::assert_sentence;
 use libfuzzer_sys::fuzz_target;
 
@@ -43,6 +45,13 @@ fuzz_target!(|data: &[u8]| {
         .enumerate()
         .map(|(n, bytes)| file(&format!("f{n}.yaml"), bytes))
         .collect();
+    // With variables, whatever their values, there are as many objects as without, or a sentence.
+    let variables = Variables::new([("A", "x: y\n- *z"), ("N", "6")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    match (render(&files, &limits()), render_with(&files, &limits(), Some(&variables))) {
+        (Ok(plain), Ok(filled)) => assert_eq!(plain.len(), filled.len()),
+        (_, Err(errors)) => assert_sentence(&errors[0].to_string()),
+        (Err(_), Ok(_)) => {}
+    }
     match render(&files, &limits()) {
         Ok(mut objects) => {
             assert!(objects.len() <= limits().documents);

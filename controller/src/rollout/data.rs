@@ -29,8 +29,7 @@ impl Data {
 
     /// Refuses pods that would start before the first files are there.
     pub fn refuse_without(&self, spec: &crds::PodSpec) -> Result<(), Trouble> {
-        let mut names = spec.volumes.iter().filter_map(|volume| volume.data_sync.as_ref()).map(|synced| &synced.name);
-        match names.find_map(|name| self.missing.get(name)) {
+        match spec.data_syncs().find_map(|name| self.missing.get(name)) {
             Some(trouble) => Err(trouble.clone()),
             None => Ok(()),
         }
@@ -44,8 +43,7 @@ pub async fn published(
     owner: &Owner,
     specs: &[&crds::PodSpec],
 ) -> Result<Data, Trouble> {
-    let mounted = specs.iter().flat_map(|spec| &spec.volumes).filter_map(|volume| volume.data_sync.as_ref());
-    let names: BTreeSet<&String> = mounted.map(|synced| &synced.name).collect();
+    let names: BTreeSet<&String> = specs.iter().flat_map(|spec| spec.data_syncs()).collect();
     let namespace = &owner.key.namespace;
     let api: Api<DataSync> = Api::namespaced(acting.client(), namespace);
     let mut data = Data::default();

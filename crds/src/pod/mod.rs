@@ -129,6 +129,13 @@ pub struct PodSpec {
     pub jobs: Vec<Job>,
 }
 
+impl PodSpec {
+    /// The names of the `DataSync`s whose files its volumes hold; one may come twice.
+    pub fn data_syncs(&self) -> impl Iterator<Item = &String> {
+        self.volumes.iter().filter_map(|volume| volume.data_sync.as_ref()).map(|synced| &synced.name)
+    }
+}
+
 /// The spec of a kind that runs pods and brings them out in releases. How many pods run is no part of a release.
 pub trait AppSpec: Clone + PartialEq {
     /// What it says of its pods.

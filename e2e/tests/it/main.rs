@@ -20,5 +20,6 @@ mod settings;
 mod spine;
 mod tags;
 mod testbed;
+mod variables;
 mod wars;
 mod webapp;

@@ -3,6 +3,7 @@
 //! The reader's events are turned into values here, not by serde, for three reasons: scalars must mean what kubectl takes
 //! them for, every refusal must name a line, and aliases must be counted before they are copied.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
@@ -11,6 +12,7 @@ use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanErr
 use super::error::{Problem, RenderError};
 use super::limits::{Limits, MAX_ERRORS};
 use super::scalar;
+use super::substitute::{Variables, is_left_alone};
 
 /// A document that is not empty.
 #[derive(Debug)]
@@ -52,6 +54,7 @@ pub(super) fn documents(
     bytes: &[u8],
     limits: &Limits,
     budget: &mut Budget,
+    variables: Option<&Variables>,
 ) -> (Vec<Document>, Vec<RenderError>) {
     let mut found = Vec::new();
     let mut errors = Vec::new();
@@ -65,8 +68,18 @@ pub(super) fn documents(
     let mut parser_options = options! { flow_nesting_limit: limits.depth + 1, block_nesting_limit: limits.depth + 1 };
     parser_options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(text, parser_options);
+    let variables = variables.filter(|_| text.contains("${"));
     loop {
-        match document(&mut parser, limits, budget) {
+        let mut events = variables.map(|_| Vec::new());
+        let read = document(&mut noting(&mut parser, events.as_mut()), limits, budget, None);
+        let (read, is_past) = match (read, variables, events) {
+            // What is to be filled in is known when the object was read once.
+            (Ok(Some(as_written)), Some(variables), Some(events)) if !is_left_alone(&as_written.value) => {
+                (document(&mut events.into_iter().map(Ok), limits, budget, Some(variables)), true)
+            }
+            (read, ..) => (read, false),
+        };
+        match read {
             Ok(Some(document)) if document.value.is_null() => {}
             Ok(Some(document)) => found.push(document),
             Ok(None) => break,
@@ -74,13 +87,29 @@ pub(super) fn documents(
                 // With a budget spent, everything later would be an error of its own that says nothing new.
                 let spent = matches!(problem, Problem::AliasBomb { .. } | Problem::TooManyValues { .. });
                 errors.push(RenderError::new(file, line, problem));
-                if spent || errors.len() >= MAX_ERRORS || !parser.proceed_next_document().unwrap_or(false) {
+                let mut goes_on = || is_past || parser.proceed_next_document().unwrap_or(false);
+                if spent || errors.len() >= MAX_ERRORS || !goes_on() {
                     break;
                 }
             }
         }
     }
     (found, errors)
+}
+
+/// The events, noted as they come.
+fn noting<'input, 'a>(
+    parser: &'a mut (impl Iterator<Item = Result<(Event<'input>, Span), ScanError>> + 'a),
+    mut events: Option<&'a mut Vec<(Event<'input>, Span)>>,
+) -> impl Iterator<Item = Result<(Event<'input>, Span), ScanError>> + 'a
+where
+    'input: 'a,
+{
+    parser.inspect(move |event| {
+        if let (Some(events), Ok(event)) = (&mut events, event) {
+            events.push(event.clone());
+        }
+    })
 }
 
 struct Fault {
@@ -168,14 +197,27 @@ struct Builder<'a> {
     anchors: HashMap<usize, (Value, usize, usize)>,
     root: Option<Node>,
     item_lines: Vec<usize>,
+    variables: Option<&'a Variables>,
 }
 
-fn document<'input, P>(parser: &mut P, limits: &Limits, budget: &mut Budget) -> Result<Option<Document>, Fault>
+fn document<'input, P>(
+    parser: &mut P,
+    limits: &Limits,
+    budget: &mut Budget,
+    variables: Option<&Variables>,
+) -> Result<Option<Document>, Fault>
 where
     P: Iterator<Item = Result<(Event<'input>, Span), ScanError>>,
 {
-    let mut builder =
-        Builder { limits, budget, stack: Vec::new(), anchors: HashMap::new(), root: None, item_lines: Vec::new() };
+    let mut builder = Builder {
+        limits,
+        budget,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        item_lines: Vec::new(),
+        variables,
+    };
     for event in parser {
         let (event, span) = event.map_err(|error| Fault::scan(&error, limits))?;
         if matches!(event, Event::DocumentEnd) {
@@ -199,6 +241,14 @@ impl Builder<'_> {
                 let tag = tag.as_deref().map(short);
                 if plain && text == "<<" && tag.is_none() && self.merge_begins(line)? {
                     return Ok(());
+                }
+                let text = match self.variables.filter(|_| !self.is_key_due()) {
+                    Some(variables) => variables.fill(&text)?,
+                    None => Cow::Borrowed(&*text),
+                };
+                // A value that stands in many places is many times in memory, as an alias is.
+                if let Cow::Owned(filled) = &text {
+                    self.budget.alias(filled.len(), self.limits)?;
                 }
                 let value = scalar::resolve(&text, plain, tag.as_deref()).map_err(Problem::Scalar)?;
                 let node = Node { value, weight: NODE_WEIGHT + text.len(), height: 0, line };
@@ -227,6 +277,11 @@ impl Builder<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the next scalar is a key: keys are structure, in which nothing is filled in.
+    fn is_key_due(&self) -> bool {
+        matches!(self.stack.last(), Some(Frame { open: Open::Mapping { key: None, .. }, .. }))
     }
 
     /// Whether a plain `<<` stands where a key is due; then what follows is merged into the mapping.

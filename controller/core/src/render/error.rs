@@ -119,6 +119,24 @@ pub enum Problem {
     /// A value that its explicit tag does not allow, or that JSON does not have.
     #[error("{0}")]
     Scalar(String),
+    /// A form of a variable that drover does not fill in.
+    #[error(
+        "`{text}` is no variable that drover fills in: write ${{NAME}}, with letters, digits and _, or $${{ for the text ${{ itself"
+    )]
+    NoVariable {
+        /// How it begins.
+        text: String,
+    },
+    /// A variable that the Environment does not have.
+    #[error(
+        "${{{name}}} names no variable of this Environment, which has {known}: add it to spec.substitute, or write $${{{name}}} for the text itself"
+    )]
+    UnknownVariable {
+        /// Its name.
+        name: String,
+        /// The names that it has.
+        known: String,
+    },
     /// The document is not a Kubernetes object.
     #[error("this is not a Kubernetes object: {0}")]
     NotAnObject(#[from] NotAnObject),

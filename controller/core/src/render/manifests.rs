@@ -10,6 +10,7 @@ use super::left::leave_to_others;
 use super::limits::{Limits, MAX_ERRORS};
 use super::own::misfits;
 use super::secret::text_becomes_data;
+use super::substitute::Variables;
 use super::{Object, ObjectKey, Origin, SourceFile};
 
 /// RFC 1123 and 1035: a kind is a label, a group a name of DNS, and a version a label.
@@ -28,11 +29,20 @@ pub fn is_manifest(path: &str) -> bool {
 /// give to others. Everything that
 /// is wrong in any file is collected, up to [`MAX_ERRORS`]; with one error nothing is rendered.
 pub fn render(files: &[SourceFile], limits: &Limits) -> Result<Vec<Object>, Vec<RenderError>> {
+    render_with(files, limits, None)
+}
+
+/// The same, with these variables filled in; `None` leaves `${…}` as it is.
+pub fn render_with(
+    files: &[SourceFile],
+    limits: &Limits,
+    variables: Option<&Variables>,
+) -> Result<Vec<Object>, Vec<RenderError>> {
     let mut objects = Vec::new();
     let mut errors = Vec::new();
     let mut budget = Budget::new(limits);
     'files: for file in files {
-        let (found, mut wrong) = documents(&file.path, &file.bytes, limits, &mut budget);
+        let (found, mut wrong) = documents(&file.path, &file.bytes, limits, &mut budget, variables);
         let enough = wrong.len() + MAX_ERRORS;
         for document in found {
             for (line, item) in flatten(document) {

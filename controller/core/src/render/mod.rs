@@ -15,16 +15,18 @@ mod secret;
 mod served;
 mod source_file;
 mod stage;
+mod substitute;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Problem, RenderError, amount, short};
 pub use hash::{applied_hash, content_hash, keyed_hash};
 pub use limits::{Limits, MAX_ERRORS};
-pub use manifests::{is_manifest, render};
+pub use manifests::{is_manifest, render, render_with};
 pub use namespace::{ScopeError, scope};
 pub use object::{NotAnObject, Object, ObjectKey, Origin};
 pub use reading::{Entry, EntryKind, Manifests, Store, Unreadable, read_file, read_folder};
 pub use served::{Unserved, unserved};
 pub use source_file::SourceFile;
 pub use stage::Stage;
+pub use substitute::{Variables, is_name};

@@ -386,3 +386,80 @@ proptest::proptest! {
         proptest::prop_assert_eq!(Value::Object(objects[0].json().clone()), json);
     }
 }
+
+fn with_variables(text: &str, variables: &[(&str, &str)]) -> Result<Vec<Object>, Vec<String>> {
+    let variables = Variables::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    render_with(&[file("web.yaml", text)], &Limits::default(), Some(&variables)).map_err(|errors| sentences(&errors))
+}
+
+fn holding(data: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{data}\n")
+}
+
+#[test]
+fn variables_are_filled_into_values_and_a_plain_one_is_read_anew() {
+    let text = holding(
+        "  plain: ${N}\n  quoted: \"${N}\"\n  word: x-${N}\n  ${N}: key\n  on: ${ON}\n  block: |\n    a ${N}\n",
+    );
+    let objects = with_variables(&text, &[("N", "6"), ("ON", "yes")]).expect("valid");
+    assert_eq!(
+        objects[0].json()["data"],
+        json!({"plain": 6, "quoted": "6", "word": "x-6", "${N}": "key", "true": true, "block": "a 6\n"})
+    );
+    let named = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"web-${N}\"}\n";
+    assert_eq!(with_variables(named, &[("N", "6")]).expect("valid")[0].name(), "web-6");
+    // Without variables nothing is a variable.
+    let objects = render(&[file("a.yaml", holding("  a: ${N} $${N}"))], &Limits::default()).expect("valid");
+    assert_eq!(objects[0].json()["data"], json!({"a": "${N} $${N}"}));
+}
+
+#[test]
+fn no_value_of_a_variable_changes_the_structure() {
+    for value in [
+        "*a",
+        "&a",
+        "a: b",
+        "a #b",
+        "'",
+        "\"",
+        "x\nadmin: true\n---\nkind: Secret",
+        "- a\n- b",
+        "{a: b}",
+        "[a]",
+        "<<",
+        "!!int 3",
+    ] {
+        for data in ["  a: ${V}\n  b: c", "  a: \"${V}\"\n  b: c", "  {a: '${V}', b: c}"] {
+            let objects = with_variables(&holding(data), &[("V", value)]).expect(value);
+            let [object] = &*objects else { panic!("{value}: {objects:?}") };
+            assert_eq!(object.json()["data"], json!({"a": value, "b": "c"}), "{value}");
+        }
+    }
+}
+
+#[test]
+fn each_document_says_what_it_lacks_and_what_is_not_meant_for_it_is_left_alone() {
+    let one = holding("  a: ${MISSING}");
+    let off = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: alone, annotations: {drover.dev/substitute: disabled}}\ndata: {a: \"${x^^} $${y}\"}\n";
+    let definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.example.org}\nspec: {group: \"${not a variable}\"}\n";
+    let two = holding("  a: ${x^^}").replace("name: a", "name: b");
+    let errors = with_variables(&[&one, off, definition, &two].join("---\n"), &[("N", "6")]).expect_err("two lack one");
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(
+        errors[0].starts_with("web.yaml:5: ${MISSING} names no variable") && errors[0].contains("which has N"),
+        "{errors:?}"
+    );
+    assert!(errors[1].starts_with("web.yaml:21: `${x^^}` is no variable"), "{errors:?}");
+    let objects = with_variables(&[off, definition].join("---\n"), &[]).expect("they are left alone");
+    assert_eq!(objects[0].json()["data"], json!({"a": "${x^^} $${y}"}));
+    let errors = with_variables("a: [\n---\nb: ${N}\n", &[("N", "6")]).expect_err("one is no YAML");
+    assert!(errors[0].starts_with("web.yaml:"), "{errors:?}");
+}
+
+#[test]
+fn a_large_value_in_many_places_is_bounded() {
+    let places: String = (0..40).map(|n| format!("  k{n}: \"${{V}}\"\n")).collect::<Vec<_>>().concat();
+    let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{places}");
+    let errors = with_variables(&text, &[("V", &"x".repeat(1 << 20))]).expect_err("too much");
+    assert!(errors[0].contains("expand to more than"), "{errors:?}");
+}

@@ -85,6 +85,7 @@ impl Request<'_> {
                 webhook: (self.webhook != Token::Absent)
                     .then(|| Webhook { secret_ref: reference(webhook_secret(name)) }),
             },
+            substitute: None,
             service_account_name: None,
             prune: None,
             deletion_policy: None,

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Args;
-use drover_core::render::{Limits, Object, ScopeError, SourceFile, Stage, render, scope};
+use drover_core::render::{Limits, Object, ScopeError, SourceFile, Stage, Variables, is_name, render_with, scope};
 use drover_core::sync::ErrandImage;
 use drover_crds::{Owner, OwnerKind};
 
@@ -33,6 +33,18 @@ pub struct Render {
     /// Print the children of each WebApp and DataSync too, as a first release would have them, with the image as it is written.
     #[arg(long)]
     children: bool,
+    /// A value for `${NAME}`, as the Environment's spec.substitute has it; may be repeated. Without any `${NAME}` is text.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    substitute: Vec<(String, String)>,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    if is_name(name) {
+        Ok((name.to_owned(), value.to_owned()))
+    } else {
+        Err(format!("`{name}` cannot be a variable's name: write letters, digits and _"))
+    }
 }
 
 /// Runs the command.
@@ -46,7 +58,8 @@ pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
         });
     }
     let namespace = global.target.namespace.as_deref().unwrap_or("default");
-    let rendered = rendered(&files, namespace, command.environment.as_deref())?;
+    let variables = (!command.substitute.is_empty()).then(|| Variables::new(command.substitute.clone()));
+    let rendered = rendered(&files, namespace, command.environment.as_deref(), variables.as_ref())?;
     // What a WebApp asks for that cannot be built is a finding, also where nobody wants to see its children.
     let with_children = with_children(rendered.clone())?;
     let objects = if command.children { with_children } else { rendered };
@@ -59,8 +72,13 @@ pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
 }
 
 /// The objects in the order of applying.
-fn rendered(files: &[SourceFile], namespace: &str, environment: Option<&str>) -> Result<Vec<Object>, Error> {
-    let mut objects = render(files, &Limits::default()).map_err(|errors| findings(&errors))?;
+fn rendered(
+    files: &[SourceFile],
+    namespace: &str,
+    environment: Option<&str>,
+    variables: Option<&Variables>,
+) -> Result<Vec<Object>, Error> {
+    let mut objects = render_with(files, &Limits::default(), variables).map_err(|errors| findings(&errors))?;
     settle(&mut objects, namespace).map_err(|errors| findings(&errors))?;
     if let Some(environment) = environment {
         let label = Owner::new(OwnerKind::Environment, namespace, environment).label();
@@ -163,14 +181,14 @@ mod tests {
                 "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: site}\ndata: {on: \"yes\"}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
             ),
         ];
-        let objects = rendered(&files, "shop", Some("prod")).expect("no findings");
+        let objects = rendered(&files, "shop", Some("prod"), None).expect("no findings");
         insta::assert_snapshot!(objects.iter().map(document).collect::<String>());
     }
 
     #[test]
     fn an_app_is_followed_by_its_children() {
         let text = "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: hello}\nspec:\n  image: example/hello:1\n  ports: [{name: http, port: 8080}]\n";
-        let objects = rendered(&[file("a.yaml", text)], "shop", None).expect("no findings");
+        let objects = rendered(&[file("a.yaml", text)], "shop", None, None).expect("no findings");
         let all = with_children(objects).expect("the app can be built");
         let keys: Vec<String> = all.iter().map(|object| object.key().to_string()).collect();
         assert_eq!(keys[0], "WebApp shop/hello");
@@ -181,8 +199,9 @@ mod tests {
                 .all(|child| child.json()["metadata"]["labels"][drover_crds::LABEL_OWNER] == "app.shop.hello")
         );
 
-        let broken = rendered(&[file("b.yaml", &text.replace("8080", "8080}, {name: http, port: 8081"))], "shop", None)
-            .expect("valid YAML");
+        let broken =
+            rendered(&[file("b.yaml", &text.replace("8080", "8080}, {name: http, port: 8081"))], "shop", None, None)
+                .expect("valid YAML");
         let error = with_children(broken).expect_err("two ports of a name");
         assert!(error.to_string().starts_with("b.yaml:1: WebApp shop/hello cannot be built: "), "{error}");
     }
@@ -193,7 +212,7 @@ mod tests {
             format!("apiVersion: example.org/v1\nkind: Ring\nmetadata: {{name: {name}{namespace}}}\n---\n")
         };
         let namespaces = |text: &str| -> Vec<Option<String>> {
-            let objects = rendered(&[file("a.yaml", text)], "shop", None).expect("no findings");
+            let objects = rendered(&[file("a.yaml", text)], "shop", None, None).expect("no findings");
             objects.iter().map(|object| object.namespace().map(str::to_owned)).collect()
         };
         assert_eq!(namespaces(&ring("a", "")), [None]);
@@ -203,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_finding_names_file_and_line() {
-        let error = rendered(&[file("deploy/web.yaml", "a: 1\nb: c: d\n")], "shop", None).expect_err("a syntax error");
+        let error =
+            rendered(&[file("deploy/web.yaml", "a: 1\nb: c: d\n")], "shop", None, None).expect_err("a syntax error");
         assert!(error.to_string().starts_with("deploy/web.yaml:2: "), "{error}");
         assert_eq!(error.exit_code(), crate::cli::error::EXIT_NOT_READY);
     }

@@ -102,11 +102,11 @@ async fn live(session: &Session, name: &str) -> Result<ValidatedWebApp, Error> {
         });
     };
     let mut data_sets = BTreeMap::new();
-    for synced in data.spec.pod.volumes.iter().filter_map(|volume| volume.data_sync.as_ref()) {
+    for name in data.spec.pod.data_syncs() {
         let syncs: Api<DataSync> = Api::namespaced(session.client(), session.namespace());
-        let action = format!("read DataSync {}/{}", session.namespace(), synced.name);
-        let found = session.ask(&action, syncs.get_opt(&synced.name)).await?;
-        data_sets.extend(found.as_ref().and_then(data_set).map(|set| (synced.name.clone(), set)));
+        let action = format!("read DataSync {}/{}", session.namespace(), name);
+        let found = session.ask(&action, syncs.get_opt(name)).await?;
+        data_sets.extend(found.as_ref().and_then(data_set).map(|set| (name.clone(), set)));
     }
     let facts = Facts {
         data_sets: &data_sets,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use drover_core::branch::{CommitId, CommitInfo, TreeId};
 use drover_core::plan::{self, Occasion};
-use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage};
+use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage, Variables, render_with};
 use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, ObjectFailure};
 use kube::ResourceExt as _;
@@ -152,7 +152,8 @@ impl Renderer {
         let Wish { acting, environment, commit, occasion, .. } = wish;
         let at = commit.id.short();
         // The largest tree takes seconds, in which this thread serves nobody else.
-        let rendered = block_in_place(|| render::render(&files, &render::Limits::default()));
+        let variables = environment.spec.substitute.clone().map(Variables::new);
+        let rendered = block_in_place(|| render_with(&files, &render::Limits::default(), variables.as_ref()));
         let mut objects = rendered.map_err(|errors| {
             several("RenderFailed", Mend::Spec, at, errors.iter().map(|e| (e.origin.to_string(), e.to_string())))
         })?;
