@@ -90,6 +90,9 @@ pub const ANNOTATION_COMMIT: &str = "drover.dev/commit";
 /// Annotation on an object in git: `"true"` lets drover take an object over that another tool applied before.
 pub const ANNOTATION_ADOPT: &str = "drover.dev/adopt";
 
+/// Annotation on an object in git: with the value `disabled` no variable is filled into it.
+pub const ANNOTATION_SUBSTITUTE: &str = "drover.dev/substitute";
+
 /// Annotation on an applied object: with the value `disabled` drover never deletes it.
 pub const ANNOTATION_PRUNE: &str = "drover.dev/prune";
 
@@ -105,8 +108,9 @@ pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
 /// Annotation on a `WebApp` that asks for new pods of the same release; any new value counts.
 pub const ANNOTATION_RESTARTED_AT: &str = "drover.dev/restarted-at";
 
-/// Annotation on the pods of an app that reads Secrets: what differs when one of them has changed.
-pub const ANNOTATION_SECRETS: &str = "drover.dev/secrets";
+/// Annotation on the pods of an app that reads Secrets, or ConfigMaps that are too large for a copy: what differs when one of them has
+/// changed.
+pub const ANNOTATION_SETTINGS: &str = "drover.dev/settings";
 
 /// Annotation on an app that follows a tag, written by `drover rollback`: the image that it keeps while the tag points to a bad one.
 pub const ANNOTATION_HOLD_IMAGE: &str = "drover.dev/hold-image";

@@ -22,7 +22,7 @@ pub struct RolloutStatus {
     /// Where the image's tag points, when that is followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageStatus>,
-    /// The last 10 releases, newest first.
+    /// The last releases, newest first, at most 10: of those of one image that served, older ones go first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<ReleaseRecord>,

@@ -44,7 +44,7 @@ fn release(record: &ControllerRevision) {
         claims: &[].into(),
         shrinking: Shrinking::Refuse,
         data_sets: &[].into(),
-        settings: &release.data.settings,
+        settings: &release.data.settings.clone().unwrap_or_default(),
         copies: &Copies::default(),
     };
     match validate(&app("uid"), &release.data.spec, &facts, &Kept::default()) {

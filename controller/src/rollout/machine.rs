@@ -1,6 +1,7 @@
 //! Does what the release machine says, one step after the other, until there is something to wait for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use drover_core::release::status::{self, Reached};
@@ -11,6 +12,7 @@ use drover_core::release::{
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::App;
 use drover_core::workload::build::PullTarget;
+use drover_core::workload::pods::Settings as PodSettings;
 use drover_core::workload::pods::settings::Missing;
 use drover_core::workload::pods::{Copies, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
 use drover_crds::condition::Outcome;
@@ -21,7 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::data::{self, Data};
 use super::records::{forget_old, releases, write_ahead};
-use super::settings::{self, Found};
+use super::settings::{self, Found, Since};
 use super::tag::{self, Following};
 use super::{Workload, dereference, image, pull};
 use crate::cluster::{Acting, ApiError, Cluster, current_uid};
@@ -58,8 +60,10 @@ pub struct Rolling<'a, W: Workload> {
     pub now: &'a Time,
     /// The status, as it grows.
     pub status: &'a mut RolloutStatus,
-    /// What the spec reads and is not there.
-    pub missing: Option<Missing>,
+    /// What the spec reads and is not there; `None` where that was not looked at.
+    pub missing: Option<Option<Missing>>,
+    /// Since when what it reads is as it is.
+    pub settings_since: &'a mut Since,
 }
 
 /// How a turn ended that met no failure.
@@ -87,6 +91,8 @@ struct Known<W: Workload> {
     claims: BTreeMap<String, LiveClaim>,
     data: Data,
     settings: Found,
+    /// In how long a change of what is read begins a release.
+    settles: Option<Duration>,
     copies: Copies,
     applied: Option<(i64, W::Valid)>,
     rollout: Rollout,
@@ -99,6 +105,11 @@ struct Known<W: Workload> {
 impl<W: Workload> Known<W> {
     fn release(&self, number: i64) -> Option<&Release<W::Spec>> {
         self.releases.iter().find(|r| r.number == number)
+    }
+
+    /// What is read, where it may begin a release now.
+    fn settled(&self) -> Option<&PodSettings> {
+        self.settings.settings.as_ref().filter(|_| self.settles.is_none())
     }
 
     fn newest(&self) -> Option<&Release<W::Spec>> {
@@ -116,12 +127,16 @@ impl<W: Workload> Rolling<'_, W> {
         specs.push(self.wanted.spec.pod());
         let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs).await?) };
         let data = data::published(acting, self.settings.interest(), self.owner, &specs);
-        let (pods, now) = (self.wanted.spec.pod(), self.now.0.as_second());
-        let read = async { Ok::<_, Trouble>(settings::read(acting, self.settings, self.owner, app, pods, now).await?) };
+        let pods = self.wanted.spec.pod();
+        let read = async { Ok::<_, Trouble>(settings::read(acting, self.settings, self.owner, app, pods).await?) };
         let sight = async { Ok::<_, Trouble>(tag::sight(acting, self.registry, self.owner, app, &self.wanted).await?) };
         let (claims, data, settings, sight, ()) = tokio::try_join!(claims, data, read, sight, self.workload.look())?;
-        self.missing.clone_from(&settings.missing);
-        let needed = releases.iter().flat_map(|release| release.data.settings.copies()).cloned().collect();
+        self.missing = Some(settings.missing.clone());
+        let reads_others =
+            releases.first().is_some_and(|newest| newest.reads_other_settings(settings.settings.as_ref()));
+        let settles = settings.settles(reads_others, self.settings_since);
+        let read = releases.iter().filter_map(|release| release.data.settings.as_ref());
+        let needed = read.flat_map(PodSettings::copies).cloned().collect();
         let copies = Copies { known: settings.copies.clone(), needed };
         let mut known = Known {
             following: self.follow(sight),
@@ -129,6 +144,7 @@ impl<W: Workload> Rolling<'_, W> {
             claims,
             data,
             settings,
+            settles,
             copies,
             applied: None,
             rollout: Rollout::Progressing(None),
@@ -175,8 +191,7 @@ impl<W: Workload> Rolling<'_, W> {
                 Step::Live => {
                     status::live(self.status, self.now);
                     self.end_pull(&known, &state).await?;
-                    let named = self.status.history.iter().map(|record| record.number).collect();
-                    forget_old(self.acting, self.app, &known.releases, &named).await?;
+                    self.forget_old(&known).await?;
                 }
                 Step::Restored { release } => status::restored(self.status, release),
                 Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, known)),
@@ -203,7 +218,7 @@ impl<W: Workload> Rolling<'_, W> {
         let number = newest.number;
         let failed = status::outcome_of(self.status, number) == Some(ReleaseOutcome::Failed);
         let digest = known.following.digest.as_deref();
-        let wanted = Wanted { digest, settings: known.settings.settled(), ..self.wanted };
+        let wanted = Wanted { digest, settings: known.settled(), ..self.wanted };
         let superseded = newest.is_superseded_by(&wanted, status::standing(self.status, &newest), failed);
         if !superseded {
             status::resume(self.status, &newest, self.now);
@@ -278,14 +293,14 @@ impl<W: Workload> Rolling<'_, W> {
             image: image.reference.clone(),
             user: image.user.clone(),
             origin: image.origin.clone(),
-            settings: settings.clone(),
+            settings: Some(settings.clone()),
             commit: wanted.commit.map(str::to_owned),
             pods: PodRelease::default(),
             asked: wanted.asked.map(str::to_owned),
         };
         // The pods that are there belong to the release that was put back, where one was; and while the newest has not taken over, to the
         // last good one: what is reverted needs no new pods.
-        let before = state.last_good.filter(|_| state.step != ReleaseStep::Live);
+        let before = state.last_good.filter(|_| !self.was_live(state.newest));
         for previous in [state.put_back.or(state.newest), before] {
             let previous = previous.and_then(|n| known.release(n));
             // What is newly known of an image that runs already is no reason for new pods.
@@ -293,7 +308,8 @@ impl<W: Workload> Rolling<'_, W> {
                 data.origin.clone_from(&same.data.origin);
             }
             data.pods = carried_pods(number, &data, previous, |data, pods| {
-                let facts = Facts { image: &data.image(), pods, settings: &data.settings, ..facts.clone() };
+                let read = data.settings.clone().unwrap_or_default();
+                let facts = Facts { image: &data.image(), pods, settings: &read, ..facts.clone() };
                 self.workload.template(&data.spec, &facts, &valid)
             })?;
             if data.pods.number != number {
@@ -310,6 +326,7 @@ impl<W: Workload> Rolling<'_, W> {
         }
         self.end_pull(known, state).await?;
         known.releases.insert(0, release);
+        self.forget_old(known).await?;
         known.applied = None;
         known.pull = None;
         known.rollout = Rollout::Progressing(None);
@@ -320,6 +337,12 @@ impl<W: Workload> Rolling<'_, W> {
     async fn image(&self, known: &Known<W>) -> Result<Option<Image>, Trouble> {
         let spec = self.wanted.spec.pod();
         let Following { sight, digest } = &known.following;
+        // What changed is what the app reads: nobody asked for another image.
+        if let Some(same) =
+            known.newest().filter(|newest| sight.is_none() && newest.asks_for_the_same_image(&self.wanted))
+        {
+            return Ok(Some(same.data.image()));
+        }
         let reference = match (sight, digest) {
             (None, _) => spec.image.clone(),
             (Some(_), Some(digest)) => pinned(&spec.image, digest),
@@ -336,6 +359,38 @@ impl<W: Workload> Rolling<'_, W> {
             return Ok(Some(known.image()));
         }
         image::resolved(self.acting, self.registry, self.owner, self.app, &self.wanted, &reference).await
+    }
+
+    /// Whether that release has served.
+    fn was_live(&self, release: Option<i64>) -> bool {
+        release.is_some_and(|number| status::outcome_of(self.status, number) == Some(ReleaseOutcome::Live))
+    }
+
+    /// Deletes the records that nobody goes back to, and with the next plan the copies of ConfigMaps that only they named.
+    async fn forget_old(&self, known: &Known<W>) -> Result<(), ApiError> {
+        let named = self.status.history.iter().map(|record| record.number).collect();
+        forget_old(self.acting, self.app, &known.releases, &named).await
+    }
+
+    /// Refuses to send a release for the first time whose settings went before they were copied: its pods would not start, where those of
+    /// before serve.
+    fn require_copies(&self, release: &Release<W::Spec>, known: &Known<W>) -> Result<(), Trouble> {
+        known.settings.required()?;
+        let is_there = |name: &String| {
+            let key = super::key("", "ConfigMap", &self.app.namespace, name);
+            known.copies.known.iter().any(|copy| copy.name == *name) || self.cluster.index().live(&key).is_some()
+        };
+        let gone = release.data.settings.iter().flat_map(PodSettings::copies).find(|name| !is_there(name));
+        match gone {
+            None => Ok(()),
+            Some(_) => {
+                let sentence = format!(
+                    "Release {} is not sent: what it reads of ConfigMaps changed before it was copied, so the next one begins in a moment",
+                    release.number
+                );
+                Err(Trouble { again: known.settles, ..Trouble::new("SettingsChanged", sentence, Mend::Event) })
+            }
+        }
     }
 
     /// A release whose record is missing is new, or its owner was deleted a moment ago and took the records along: then nothing is
@@ -363,7 +418,7 @@ impl<W: Workload> Rolling<'_, W> {
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
             data_sets: known.data.sets(),
-            settings: &release.data.settings,
+            settings: &release.data.settings.clone().unwrap_or_default(),
             copies: &known.copies,
         };
         known.data.refuse_without(spec.pod())?;
@@ -390,6 +445,9 @@ impl<W: Workload> Rolling<'_, W> {
         let Some(release) = known.release(number).cloned() else { return Ok(()) };
         let valid = self.validated(&release, state.newest == Some(number), known)?;
         let in_progress = !state.failed && state.step != ReleaseStep::Live;
+        if in_progress && !status::was_applied(self.status, number) {
+            self.require_copies(&release, known)?;
+        }
         if in_progress {
             status::advance(self.status, ReleaseStep::Apply);
         }
@@ -455,7 +513,7 @@ impl<W: Workload> Rolling<'_, W> {
         let applied = state.put_back.or(state.newest).filter(|number| status::was_applied(self.status, *number));
         if let Some(release) = applied.and_then(|number| known.release(number)) {
             let valid = self.validated(release, false, known)?;
-            let proven = state.put_back.is_some() || state.step == ReleaseStep::Live;
+            let proven = state.put_back.is_some() || self.was_live(state.newest);
             self.workload.send(&valid, proven).await?;
         }
         Ok(())
@@ -484,7 +542,10 @@ impl<W: Workload> Rolling<'_, W> {
         let failed = state.failed;
         let good = state.put_back.or(state.last_good).and_then(|good| known.release(good));
         let changed_secrets = match (known.newest(), good) {
-            (Some(newest), Some(good)) => newest.data.settings.changed_secrets(&good.data.settings),
+            (Some(newest), Some(good)) => match (&newest.data.settings, &good.data.settings) {
+                (Some(now), Some(before)) => now.changed_secrets(before),
+                _ => BTreeSet::new(),
+            },
             _ => BTreeSet::new(),
         };
         let (rollout, assumed_user) = (&known.rollout, known.assumed_user);
@@ -492,13 +553,11 @@ impl<W: Workload> Rolling<'_, W> {
         let (contested, again) = self.workload.wars();
         let war = contested.first().map(|war| war.message.as_str());
         let outcome = status::contested(status::outcome(self.status, reached), war);
+        let outcome = if known.settles.is_some() { status::about_to_change(outcome) } else { outcome };
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
-        let Found { again: unseen, settles, .. } = &known.settings;
-        let next = match again.into_iter().chain(*unseen).chain(*settles).min() {
-            None if settled => Next::Await,
-            Some(again) if settled => Next::After(again),
-            _ => Next::After(status::pace(self.status, failed, self.now)),
-        };
+        let pace = (!settled).then(|| status::pace(self.status, failed, self.now));
+        let soonest = again.into_iter().chain(known.settings.again).chain(known.settles).chain(pace).min();
+        let next = soonest.map_or(Next::Await, Next::After);
         Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next }
     }
 }

@@ -29,6 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use machine::{Ended, Rolling};
+pub use settings::Since;
 
 use crate::cluster::{Acting, ApiError, is_not_found};
 use crate::owned::Carried;

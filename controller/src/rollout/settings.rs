@@ -8,6 +8,7 @@ use drover_core::workload::App;
 use drover_core::workload::pods::Settings;
 use drover_core::workload::pods::settings::{Contents, Copy, Missing, SettingKind, readings, settings};
 use drover_crds::{self as crds, Owner};
+use tokio::time::Instant;
 
 use super::dereference;
 use crate::cluster::{Acting, ApiError, Sight};
@@ -15,10 +16,27 @@ use crate::settings::{self as watched, Settings as Watched};
 
 /// How often changes are looked for that nobody tells of.
 const UNSEEN: Duration = Duration::from_mins(1);
-
 /// How long a change waits for others before it alone begins a release: a push that changes a ConfigMap and the app changes one after the
 /// other.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// Since when an app's settings are as they are, between two turns.
+#[derive(Clone, Default)]
+pub struct Since(Option<(Settings, Instant)>);
+
+impl Since {
+    /// In how long these may begin a release: `None` for now.
+    fn settles(&mut self, settings: &Settings, now: Instant) -> Option<Duration> {
+        let since = match &self.0 {
+            Some((seen, since)) if seen == settings => *since,
+            _ => {
+                self.0 = Some((settings.clone(), now));
+                now
+            }
+        };
+        SETTLE.checked_sub(now.duration_since(since)).filter(|left| !left.is_zero())
+    }
+}
 
 /// What was found.
 pub struct Found {
@@ -30,16 +48,9 @@ pub struct Found {
     pub missing: Option<Missing>,
     /// When to look again all the same, where changes are not told.
     pub again: Option<Duration>,
-    /// In how long they may begin a release; `None` for now.
-    pub settles: Option<Duration>,
 }
 
 impl Found {
-    /// What may begin a release now.
-    pub fn settled(&self) -> Option<&Settings> {
-        self.settings.as_ref().filter(|_| self.settles.is_none())
-    }
-
     /// Refuses pods that could not start.
     pub fn required(&self) -> Result<&Settings, Trouble> {
         self.settings.as_ref().ok_or_else(|| {
@@ -47,16 +58,27 @@ impl Found {
             Trouble { again: self.again, ..Trouble::new("SettingsMissing", sentence, Mend::Event) }
         })
     }
+
+    /// In how long these settings may begin a release, where `newest` reads others: `None` for now.
+    pub fn settles(&self, newest_reads_others: bool, since: &mut Since) -> Option<Duration> {
+        match &self.settings {
+            Some(settings) if newest_reads_others => since.settles(settings, Instant::now()),
+            _ => {
+                *since = Since::default();
+                None
+            }
+        }
+    }
 }
 
-/// Reads what `spec` names. `owner` is told when some of it changes.
+/// Reads what `spec` names. `owner` is told when some of it changes. What the account may not read is left out: its pods may all the
+/// same, and its change begins no release.
 pub async fn read(
     acting: &Acting,
     watched: &Watched,
     owner: &Owner,
     app: &App,
     spec: &crds::PodSpec,
-    now: i64,
 ) -> Result<Found, ApiError> {
     let names: BTreeSet<(SettingKind, &str)> = readings(spec).iter().map(|one| (one.kind, one.name)).collect();
     let (mut contents, mut again) = (Contents::default(), None);
@@ -65,22 +87,41 @@ pub async fn read(
         if watched.ensure(acting, &app.namespace, kind) == Sight::Blind {
             again = Some(UNSEEN);
         }
-        match kind {
-            SettingKind::ConfigMap => {
-                let found = dereference::config_map(acting, app, name).await?;
-                contents.config_maps.extend(found.map(|found| (name.to_owned(), found)));
+        let found = match kind {
+            SettingKind::ConfigMap => dereference::config_map(acting, app, name)
+                .await
+                .map(|found| contents.config_maps.extend(found.map(|found| (name.to_owned(), found)))),
+            SettingKind::Secret => dereference::secret(acting, app, name)
+                .await
+                .map(|found| contents.secrets.extend(found.map(|found| (name.to_owned(), found)))),
+        };
+        match found {
+            Err(ApiError::Forbidden(_)) => {
+                contents.hidden.insert((kind, name.to_owned()));
             }
-            SettingKind::Secret => {
-                let found = dereference::secret(acting, app, name).await?;
-                contents.secrets.extend(found.map(|found| (name.to_owned(), found)));
-            }
+            found => found?,
         }
     }
-    // Times of two clocks that disagree tell nothing.
-    let age = contents.age(now).and_then(|age| u64::try_from(age).ok()).map(Duration::from_secs);
-    let settles = age.and_then(|age| SETTLE.checked_sub(age)).filter(|left| !left.is_zero());
     Ok(match settings(app, spec, &contents, |content| acting.keyed_hash(content)) {
-        Ok((settings, copies)) => Found { settings: Some(settings), copies, missing: None, again, settles },
-        Err(missing) => Found { settings: None, copies: Vec::new(), missing: Some(missing), again, settles: None },
+        Ok((settings, copies)) => Found { settings: Some(settings), copies, missing: None, again },
+        Err(missing) => Found { settings: None, copies: Vec::new(), missing: Some(missing), again },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_settles_five_seconds_after_it_was_first_seen_whatever_else_is_written() {
+        let settings = |hash: &str| -> Settings {
+            serde_json::from_value(serde_json::json!({"secrets": {"login": hash}})).expect("settings")
+        };
+        let (now, mut since) = (Instant::now(), Since::default());
+        let seconds = Duration::from_secs;
+        assert_eq!(since.settles(&settings("a"), now), Some(seconds(5)));
+        assert_eq!(since.settles(&settings("a"), now + seconds(4)), Some(seconds(1)));
+        assert_eq!(since.settles(&settings("a"), now + seconds(5)), None);
+        assert_eq!(since.settles(&settings("b"), now + seconds(6)), Some(seconds(5)));
+    }
 }

@@ -53,7 +53,7 @@ pub struct PodSpec {
     #[x_kube(validation = Rule::new(r"self.matches('^[^\\s]+$')").message("image must not contain spaces: write it as registry/repository:tag"))]
     pub image: String,
 
-    /// Whether a release begins when the image's tag moves. Without it only another spec or commit begins one.
+    /// Whether a release begins when the image's tag moves. Without it the tag is only asked for with another spec or commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_policy: Option<ImagePolicy>,
 
@@ -153,7 +153,7 @@ pub trait AppSpec: Clone + PartialEq {
     fn with_one_pod_at_most(&self) -> Self;
 }
 
-/// Whether a release begins when the image's tag moves. Without it only another spec or commit begins one.
+/// Whether a release begins when the image's tag moves. Without it the tag is only asked for with another spec or commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImagePolicy {
     /// With `Tag` the registry is asked once a minute where the image's tag points, and each time that it moves a release begins.

@@ -49,7 +49,9 @@ async fn copies(namespace: &Namespace) -> Vec<String> {
 async fn what_an_app_reads_is_a_part_of_its_release() {
     let namespace = Namespace::new("settings").await;
     let repo = namespace.repository("web");
-    let app_yaml = Hello::new("web", "1", &namespace.host()).spec(READS).yaml();
+    let image = format!("{}/{}:prod", namespace.bed().registry(), namespace.name());
+    let pushed = namespace.bed().push_hello(&image, &["--env", "VERSION=1"]);
+    let app_yaml = Hello::new("web", "1", &namespace.host()).of(&image).spec(READS).yaml();
     let push = |site: &str| repo.push(&[("web.yaml", &app_yaml), ("site.yaml", site)], "Settings");
 
     // Something is missing: said before an address is called reachable, and made up for by whoever makes it.
@@ -79,8 +81,14 @@ async fn what_an_app_reads_is_a_part_of_its_release() {
     is_live(&app, 2).await;
     environment.is_ready_at(&second).await;
     app.answers("/", "good day from version 1").await;
+    // The tag is moved meanwhile, which nobody asked this app to follow.
+    namespace.bed().push_hello(&image, &["--env", "VERSION=2"]);
     namespace.apply(&login("two"));
-    is_live(&app, 3).await;
+    let status = is_live(&app, 3).await;
+    assert!(
+        status.rollout.release.expect("a release").image.ends_with(&pushed),
+        "another image came with the settings"
+    );
     app.answers("/files/token", "two").await;
 
     // One that breaks the app: what serves goes on, and has its old settings also after a restart.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drover_crds::LABEL_RELEASE;
 use drover_e2e::{App, Environment, GitRepo, Hello, Namespace, System, eventually};
 use k8s_openapi::api::core::v1::Pod;
 
@@ -130,6 +131,13 @@ async fn a_push_becomes_a_running_app_and_a_bad_push_leaves_it_serving() {
     app.answers("/", "hello from version 2").await;
     let failures = prober.until_it_serves().await.failures;
     assert!(failures.is_empty(), "the update was felt: {failures:?}");
+
+    // What took over is reverted with new pods, which are on trial as any are.
+    let third = repo.revert(1);
+    let number = app.is_live_at(&third).await.rollout.release.expect("a release").number.to_string();
+    app.answers("/", "hello from version 1").await;
+    let newest = app.deployment().await.spec.and_then(|spec| spec.template.metadata).and_then(|meta| meta.labels);
+    assert_eq!(newest.and_then(|mut labels| labels.remove(LABEL_RELEASE)), Some(number));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,9 +24,9 @@ pub struct ReleaseData<S> {
     /// What the image says that it was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// What its pods read of ConfigMaps and Secrets.
-    #[serde(default, skip_serializing_if = "Settings::is_empty")]
-    pub settings: Settings,
+    /// What its pods read of ConfigMaps and Secrets; `None` where that was not written down, by an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
     /// The commit that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -104,8 +104,22 @@ impl<S: AppSpec> Release<S> {
         !is_same_but_for_replicas(&self.data.spec, wanted.spec)
             || (at.commit != wanted.commit && !is_scaled)
             || wanted.digest.is_some_and(|digest| reference::digest(&self.data.image) != Some(digest))
-            || wanted.settings.is_some_and(|settings| *settings != self.data.settings)
+            || self.reads_other_settings(wanted.settings)
             || (failed && self.data.asked.as_deref() != wanted.asked)
+    }
+}
+
+impl<S: AppSpec> Release<S> {
+    /// Whether `settings` are known, and are not those that its pods read.
+    pub fn reads_other_settings(&self, settings: Option<&Settings>) -> bool {
+        matches!((settings, &self.data.settings), (Some(now), Some(own)) if now != own)
+    }
+
+    /// Whether `wanted` asks for its spec, its commit and nothing new of a person: then its image is that of `wanted`.
+    pub fn asks_for_the_same_image(&self, wanted: &Wanted<'_, S>) -> bool {
+        is_same_but_for_replicas(&self.data.spec, wanted.spec)
+            && self.data.commit.as_deref() == wanted.commit
+            && self.data.asked.as_deref() == wanted.asked
     }
 }
 

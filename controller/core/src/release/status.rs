@@ -354,6 +354,19 @@ pub fn contested(outcome: Outcome, contested: Option<&str>) -> Outcome {
     }
 }
 
+/// The same, where what the app reads has changed and begins a release in a moment: what is ready now is ready for what was.
+pub fn about_to_change(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Ready { message, .. } => Outcome::InProgress {
+            reason: "SettingsChanged".into(),
+            message: format!(
+                "{message}; what it reads of ConfigMaps and Secrets has changed, and a release of it begins in a moment"
+            ),
+        },
+        outcome => outcome,
+    }
+}
+
 /// The step in which a release failed that is in `step` now.
 fn failed_in(step: ReleaseStep) -> ReleaseStep {
     if step == ReleaseStep::Restore { ReleaseStep::Rollout } else { step }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use drover_crds::{self as crds, OwnerKind, RolloutStatus, WebAppSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::workload::pods::{Copies, Facts, ImageUser, PodRelease, Settings, Shrinking};
@@ -31,7 +32,7 @@ fn data(spec: WebAppSpec, image: &str) -> ReleaseData<WebAppSpec> {
         image: image.to_owned(),
         user: ImageUser::Known("33".into()),
         origin: None,
-        settings: Settings::default(),
+        settings: None,
         commit: Some("c2".into()),
         pods: PodRelease { number: 1, commit: Some("c1".into()) },
         asked: None,
@@ -51,7 +52,7 @@ fn only_a_release_that_changes_the_pods_renews_them() {
         let (image, claims) = (data.image(), BTreeMap::new());
         let shrinking = Shrinking::Refuse;
         let data_sets = &BTreeMap::new();
-        let (settings, copies) = (&data.settings, &Copies::default());
+        let (settings, copies) = (&data.settings.clone().unwrap_or_default(), &Copies::default());
         let facts =
             Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking, data_sets, settings, copies };
         validate(&identity, &data.spec, &facts, &Kept::default()).map(|app| build::pod_template(&app))
@@ -133,4 +134,30 @@ fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
     by_hand.data.commit = None;
     let wanted = Wanted { spec: &none, commit: None, asked: None, digest: None, settings: None };
     assert!(!by_hand.is_superseded_by(&wanted, by_hand.standing(), false));
+}
+
+#[test]
+fn other_settings_begin_a_release_of_the_same_image_and_unknown_ones_none() {
+    let settings =
+        |hash: &str| -> Settings { serde_json::from_value(json!({"secrets": {"login": hash}})).expect("settings") };
+    let (a, b) = (settings("a"), settings("b"));
+    let of = |settings: Option<&Settings>| {
+        let data = ReleaseData { settings: settings.cloned(), ..data(plain_spec(), "web:1@sha256:aa") };
+        Release { number: 4, data }
+    };
+    let spec = plain_spec();
+    let wanted = |settings| Wanted { spec: &spec, commit: Some("c2"), asked: None, digest: None, settings };
+    let is_superseded = |release: &Release<WebAppSpec>, settings| {
+        release.is_superseded_by(&wanted(settings), release.standing(), false)
+    };
+    assert!(is_superseded(&of(Some(&a)), Some(&b)));
+    for (own, now) in [(Some(&a), Some(&a)), (Some(&a), None), (None, Some(&b)), (None, None)] {
+        assert!(!is_superseded(&of(own), now), "{own:?} {now:?}");
+    }
+    let release = of(Some(&a));
+    assert!(release.asks_for_the_same_image(&wanted(Some(&b))));
+    assert!(!release.asks_for_the_same_image(&Wanted { commit: Some("c3"), ..wanted(Some(&b)) }));
+    assert!(!release.asks_for_the_same_image(&Wanted { asked: Some("now"), ..wanted(Some(&b)) }));
+    let other = WebAppSpec { pod: crds::PodSpec { image: "web:2".into(), ..Default::default() }, ..plain_spec() };
+    assert!(!release.asks_for_the_same_image(&Wanted { spec: &other, ..wanted(Some(&b)) }));
 }

@@ -7,12 +7,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use drover_crds::ANNOTATION_SUBSTITUTE;
 use serde_json::Value;
 
 use super::error::{Problem, short};
 
-/// Annotation that switches it off for one object.
-const OFF: (&str, &str) = ("drover.dev/substitute", "disabled");
 /// How many known names a sentence has.
 const NAMED: usize = 10;
 
@@ -73,7 +72,8 @@ pub fn is_name(text: &str) -> bool {
 /// Whether an object's text is its own affair: a definition, whose descriptions quote such forms, or one that says so.
 pub(super) fn is_left_alone(object: &Value) -> bool {
     let annotations = object.get("metadata").and_then(|metadata| metadata.get("annotations"));
-    let says_so = || annotations.and_then(|all| all.get(OFF.0)).is_some_and(|value| value == OFF.1);
+    let says_so =
+        || annotations.and_then(|all| all.get(ANNOTATION_SUBSTITUTE)).is_some_and(|value| value == "disabled");
     object.get("kind").is_some_and(|kind| kind == "CustomResourceDefinition") || says_so()
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use drover_core::release::{Release, ReleaseData};
 use drover_core::workload::App;
-use drover_core::workload::pods::{ImageUser, PodRelease, Settings};
+use drover_core::workload::pods::{ImageUser, PodRelease};
 use drover_crds::{OwnerKind, WebApp};
 
 use super::workload::compare;
@@ -20,7 +20,7 @@ fn a_record_stays_as_it_is_and_is_read_back() {
         image: "registry.example.org/shop:1@sha256:aa".into(),
         user: ImageUser::Known("33".into()),
         origin: None,
-        settings: Settings::default(),
+        settings: None,
         commit: Some("c2".into()),
         pods: PodRelease { number: 6, commit: Some("c1".into()) },
         asked: Some("2026-11-27T08:00:00Z".into()),

@@ -43,7 +43,8 @@ impl Assumed {
         if self.config_maps.is_empty() && self.secrets.is_empty() {
             return Default::default();
         }
-        let contents = Contents { config_maps: self.config_maps.clone(), secrets: self.secrets.clone() };
+        let (config_maps, secrets) = (self.config_maps.clone(), self.secrets.clone());
+        let contents = Contents { config_maps, secrets, ..Contents::default() };
         settings(app, spec, &contents, |content| keyed_hash(&[7; 32], content)).expect("nothing is missing")
     }
 

@@ -30,7 +30,8 @@ pub struct Render {
     /// Label the objects as those of this Environment, as the controller does.
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
-    /// Print the children of each WebApp and DataSync too, as a first release would have them, with the image as it is written.
+    /// Print the children of each WebApp and DataSync too, as a first release would have them, with the image and the
+    /// ConfigMaps as they are written.
     #[arg(long)]
     children: bool,
     /// A value for `${NAME}`, as the Environment's spec.substitute has it; may be repeated. Without any `${NAME}` is text.

@@ -110,7 +110,7 @@ async fn live(session: &Session, name: &str) -> Result<ValidatedWebApp, Error> {
     }
     let facts = Facts {
         data_sets: &data_sets,
-        settings: &data.settings,
+        settings: &data.settings.clone().unwrap_or_default(),
         copies: &Copies::default(),
         image: &data.image(),
         pods: &data.pods,

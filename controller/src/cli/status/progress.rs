@@ -1,17 +1,12 @@
 //! How far the syncs are that run now. It stands in the logs of their pods, so whoever may not read these sees no bar.
 
-use std::collections::HashMap;
-
 use drover_core::errand::Progress;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, Client};
 
-use super::view::View;
-
-/// How far each running Job is, by namespace and name.
-pub type Jobs = HashMap<(String, String), Progress>;
+use super::view::{Jobs, View};
 
 /// Looks at the Jobs that this view shows as running.
 pub async fn read(client: &Client, view: &View) -> Jobs {

@@ -1,5 +1,7 @@
 //! What there is to see, from the objects: pure, and the JSON of `drover status -o json`.
 
+use std::collections::HashMap;
+
 use drover_core::errand::Progress;
 use drover_crds::condition;
 use drover_crds::{
@@ -14,7 +16,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::follows;
-use super::progress::Jobs;
+
+/// How far each running Job is, by namespace and name.
+pub type Jobs = HashMap<(String, String), Progress>;
 
 /// How an object is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

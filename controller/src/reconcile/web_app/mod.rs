@@ -22,6 +22,7 @@ use drover_core::render::Object;
 use drover_core::trouble::Trouble;
 use drover_core::workload::children::Children;
 use drover_core::workload::exposure::{Allowance, Shortfall};
+use drover_core::workload::pods::settings::SettingKind;
 use drover_core::workload::pods::{self, Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
@@ -37,7 +38,7 @@ use crate::cluster::{AUTOSCALER, Cluster};
 use crate::driver::Next;
 use crate::owned::{self, Owned, Parent};
 use crate::registry::Registry;
-use crate::rollout::{self, Rolling};
+use crate::rollout::{self, Rolling, Since};
 use crate::settings::Settings;
 use crate::turn::{self, Draft, Gone, It, Kind, TURN};
 
@@ -84,7 +85,8 @@ impl WebApps {
 impl Kind for WebApps {
     type Object = WebApp;
     type Status = WebAppStatus;
-    type Memory = ();
+    /// Since when what it reads is as it is.
+    type Memory = Since;
 
     const OWNER: OwnerKind = OwnerKind::WebApp;
     const ACTION: &'static str = "Release";
@@ -92,7 +94,7 @@ impl Kind for WebApps {
     async fn turn(
         &self,
         it: &It<'_, Self>,
-        (): &mut (),
+        since: &mut Since,
         draft: &mut Draft<WebAppStatus>,
     ) -> Result<turn::Ended, Trouble> {
         let kinds = Children::KINDS.in_order().map(|child| (child.group, child.kind));
@@ -135,8 +137,9 @@ impl Kind for WebApps {
             now: &now,
             status: &mut draft.status.rollout,
             missing: None,
+            settings_since: since,
         };
-        let rollout::Ended { outcome, applied, next } = Box::pin(rolling.run()).await?;
+        let ended = Box::pin(rolling.run()).await;
         let conditions = &mut draft.status.conditions;
         match rolling.workload.way {
             Way::Unknown => {}
@@ -146,13 +149,19 @@ impl Kind for WebApps {
             }
         }
         match &rolling.missing {
-            None => conditions.retain(|condition| condition.type_ != condition::SETTINGS_MISSING),
-            Some(missing) => {
-                let sentence = format!("{missing}; what runs has what it was started with");
+            None => {}
+            Some(None) => conditions.retain(|condition| condition.type_ != condition::SETTINGS_MISSING),
+            Some(Some(missing)) => {
+                let until = match missing.kind() {
+                    SettingKind::ConfigMap => "what runs has what it was started with",
+                    SettingKind::Secret => "what runs goes on, and does not start again once it ends",
+                };
+                let sentence = format!("{missing}; {until}");
                 let (name, generation) = (condition::SETTINGS_MISSING, it.generation());
                 condition::set(conditions, name, "True", "SettingsMissing", &sentence, generation, &now);
             }
         }
+        let rollout::Ended { outcome, applied, next } = ended?;
         let release = draft.status.rollout.release.as_ref();
         let has_origin = release.is_some_and(|release| release.built_from.is_some());
         if let Some(applied) = has_origin.then(|| it.applied_by()).flatten() {

@@ -32,7 +32,7 @@ pub fn template(
     if let Some(at) = &pods.restarted_at {
         annotations.insert("kubectl.kubernetes.io/restartedAt".to_owned(), at.clone());
     }
-    annotations.extend(pods.settings.of_secrets().map(|hash| (crds::ANNOTATION_SECRETS.to_owned(), hash)));
+    annotations.extend(pods.settings.of_uncopied().map(|hash| (crds::ANNOTATION_SETTINGS.to_owned(), hash)));
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),

@@ -14,6 +14,8 @@ use crate::workload::App;
 
 /// Hexadecimal digits of a content's hash in the name of its copy.
 const DIGITS: usize = 10;
+/// Bytes of what is read of a ConfigMap up to which it is copied. The copies of ten releases of a thousand apps must fit into a cluster.
+pub const LARGEST_COPY: usize = 64 << 10;
 
 /// What the pods of a release read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,14 +27,12 @@ pub struct Settings {
     /// A keyed hash of what is read of each Secret that was there, by the Secret's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<String, String>,
+    /// A hash of what is read of each ConfigMap that is too large for a copy, by the ConfigMap's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    large: BTreeMap<String, String>,
 }
 
 impl Settings {
-    /// Whether nothing is read.
-    pub fn is_empty(&self) -> bool {
-        self.config_maps.is_empty() && self.secrets.is_empty()
-    }
-
     /// The name under which pods read that ConfigMap: that of its copy, where there is one.
     pub fn config_map(&self, name: String) -> String {
         self.config_maps.get(&name).cloned().unwrap_or(name)
@@ -43,9 +43,10 @@ impl Settings {
         self.config_maps.values()
     }
 
-    /// What pods that read other Secrets differ by; nothing where none is read.
-    pub fn of_secrets(&self) -> Option<String> {
-        (!self.secrets.is_empty()).then(|| short(&json!(self.secrets), 2 * DIGITS))
+    /// What pods that read another content of what is not copied differ by; nothing where all is copied.
+    pub fn of_uncopied(&self) -> Option<String> {
+        let is_any = !(self.secrets.is_empty() && self.large.is_empty());
+        is_any.then(|| short(&json!([self.secrets, self.large]), 2 * DIGITS))
     }
 
     /// The Secrets that have changed from `before`, or came or went.
@@ -64,6 +65,14 @@ pub struct Copy {
     pub data: BTreeMap<String, String>,
     /// Bytes.
     pub binary_data: BTreeMap<String, ByteString>,
+}
+
+impl Copy {
+    /// Bytes of its keys and values.
+    fn size(&self) -> usize {
+        let texts = self.data.iter().map(|(key, value)| key.len() + value.len());
+        texts.chain(self.binary_data.iter().map(|(key, value)| key.len() + value.0.len())).sum()
+    }
 }
 
 /// The copies that the releases of an app need.
@@ -93,16 +102,8 @@ pub struct Contents {
     pub config_maps: BTreeMap<String, ConfigMap>,
     /// Secrets.
     pub secrets: BTreeMap<String, Secret>,
-}
-
-impl Contents {
-    /// Seconds since one of them was changed last; `None` where nobody can tell. Times are those of the API server.
-    pub fn age(&self, now: i64) -> Option<i64> {
-        let metadata = self.config_maps.values().map(|found| &found.metadata);
-        let all = metadata.chain(self.secrets.values().map(|found| &found.metadata));
-        let changes = all.flat_map(|meta| meta.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref()));
-        changes.map(|time| time.0.as_second()).max().map(|last| now - last)
-    }
+    /// What may be there, and is not shown to the namespace's account: nothing is said of it.
+    pub hidden: BTreeSet<(SettingKind, String)>,
 }
 
 /// A ConfigMap or a Secret.
@@ -220,6 +221,15 @@ pub enum Missing {
     },
 }
 
+impl Missing {
+    /// What it is of.
+    pub fn kind(&self) -> SettingKind {
+        match self {
+            Self::Object { kind, .. } | Self::Key { kind, .. } => *kind,
+        }
+    }
+}
+
 /// What pods of `spec` read, as it is now: what a release is to say of it, and the copies with their contents. `keyed` gives the keyed hash
 /// of a content.
 ///
@@ -247,6 +257,11 @@ pub fn settings(
             SettingKind::ConfigMap => {
                 let Some(found) = contents.config_maps.get(name) else { continue };
                 let copy = copied(app, name, found, is_read);
+                if copy.size() > LARGEST_COPY {
+                    let hash = content_hash(&json!({"data": copy.data, "binaryData": copy.binary_data}));
+                    settings.large.insert(name.to_owned(), hash);
+                    continue;
+                }
                 settings.config_maps.insert(name.to_owned(), copy.name.clone());
                 copies.push(copy);
             }
@@ -281,7 +296,7 @@ fn short(content: &Value, digits: usize) -> String {
 impl Reading<'_> {
     /// Whether pods that read this start.
     fn check(&self, app: &App, contents: &Contents) -> Result<(), Missing> {
-        if self.optional {
+        if self.optional || contents.hidden.contains(&(self.kind, self.name.to_owned())) {
             return Ok(());
         }
         let keys: Option<BTreeSet<&str>> = match self.kind {
@@ -341,6 +356,7 @@ mod tests {
         // Data of Secrets are in base64.
         let secret = |data: &Value| -> Secret { serde_json::from_value(json!({"data": data})).expect("data") };
         Contents {
+            hidden: BTreeSet::new(),
             config_maps: config_maps.iter().map(|(name, data)| ((*name).to_owned(), config_map(data))).collect(),
             secrets: secrets.iter().map(|(name, data)| ((*name).to_owned(), secret(data))).collect(),
         }
@@ -375,8 +391,8 @@ mod tests {
         let (title, password) = (with("b", "1", "cA==", "eA=="), with("a", "1", "cQ==", "eA=="));
         assert_ne!(title.config_map("site".into()), before.config_map("site".into()));
         assert_eq!(title.config_map("files".into()), before.config_map("files".into()));
-        assert_eq!((title.of_secrets(), title.changed_secrets(&before).len()), (before.of_secrets(), 0));
-        assert_ne!(password.of_secrets(), before.of_secrets());
+        assert_eq!((title.of_uncopied(), title.changed_secrets(&before).len()), (before.of_uncopied(), 0));
+        assert_ne!(password.of_uncopied(), before.of_uncopied());
         assert_eq!(password.changed_secrets(&before), ["login"].into());
     }
 
@@ -434,16 +450,25 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_change_counts() {
-        let at = |second: i64| -> ConfigMap {
-            let time = jiff::Timestamp::from_second(second).expect("a time").to_string();
-            let entries = json!([{"manager": "a", "time": "1970-01-01T00:00:01Z"}, {"manager": "b", "time": time}]);
-            serde_json::from_value(json!({"metadata": {"managedFields": entries}})).expect("a ConfigMap")
+    fn what_is_too_large_for_a_copy_is_read_as_it_is_and_its_change_counts() {
+        let site = spec(&json!({"envFrom": [{"configMapRef": {"name": "site"}}]}));
+        let of = |text: &str| {
+            let data = json!({"a": text.repeat(LARGEST_COPY)});
+            read(&site, &contents(&[("site", data)], &[])).expect("it is there")
         };
-        let config_maps = [("a".to_owned(), at(50)), ("b".to_owned(), at(70)), ("c".to_owned(), ConfigMap::default())];
-        let contents = Contents { config_maps: config_maps.into(), ..Contents::default() };
-        assert_eq!((contents.age(100), contents.age(60)), (Some(30), Some(-10)));
-        assert_eq!(Contents::default().age(100), None);
+        let ((x, copies), (y, _)) = (of("x"), of("y"));
+        assert!(copies.is_empty() && x.config_map("site".into()) == "site");
+        assert_ne!((x.of_uncopied(), &x), (y.of_uncopied(), &y));
+        assert_eq!(of("x").0, x);
+    }
+
+    #[test]
+    fn of_what_the_account_may_not_see_nothing_is_said() {
+        let hidden = BTreeSet::from([(SettingKind::Secret, "login".to_owned())]);
+        let (site, files) = (json!({"title": "a"}), json!({"app.ini": "x"}));
+        let found = Contents { hidden, ..contents(&[("site", site), ("files", files)], &[]) };
+        let (settings, copies) = read(&everything(), &found).expect("nothing is called missing");
+        assert_eq!((settings.of_uncopied(), copies.len()), (None, 2));
     }
 
     #[test]
