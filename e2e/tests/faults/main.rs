@@ -10,7 +10,7 @@ use drover_e2e::fault::api::{Call, Events, Fault, Match, When};
 /// drover with the fault layer.
 const DROVER: &str = env!("CARGO_BIN_EXE_drover-faulty");
 
-/// The number of the cluster; `FAULTS_TESTBED` chooses another, so that two halves of the tests can run side by side.
+/// The number of the cluster; `FAULTS_TESTBED` chooses another, so that parts of the tests can run side by side.
 fn cluster() -> u32 {
     std::env::var("FAULTS_TESTBED").map_or(3, |text| text.parse().expect("FAULTS_TESTBED is a number"))
 }
