@@ -41,12 +41,7 @@ type Running = HashMap<(String, SettingKind), watch::Receiver<Sight>>;
 
 /// The key of a ConfigMap or Secret.
 pub fn key(kind: SettingKind, namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey {
-        group: String::new(),
-        kind: kind.as_str().to_owned(),
-        namespace: Some(namespace.to_owned()),
-        name: name.to_owned(),
-    }
+    ObjectKey::namespaced("", kind.as_str(), namespace, name)
 }
 
 impl Settings {

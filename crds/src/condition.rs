@@ -88,9 +88,14 @@ pub fn record(conditions: &mut Vec<Condition>, outcome: &Outcome, generation: Op
         if extra == Some(kind) {
             set(conditions, kind, "True", reason, message, generation, now);
         } else {
-            conditions.retain(|c| c.type_ != kind);
+            clear(conditions, kind);
         }
     }
+}
+
+/// Takes one condition away, where it is there.
+pub fn clear(conditions: &mut Vec<Condition>, kind: &str) {
+    conditions.retain(|condition| condition.type_ != kind);
 }
 
 /// Sets one condition, keeping its transition time while its status stays the same.

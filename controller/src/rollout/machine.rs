@@ -380,17 +380,14 @@ impl<W: Workload> Rolling<'_, W> {
             let key = super::key("", "ConfigMap", &self.app.namespace, name);
             known.copies.known.iter().any(|copy| copy.name == *name) || self.cluster.index().live(&key).is_some()
         };
-        let gone = release.data.settings.iter().flat_map(PodSettings::copies).find(|name| !is_there(name));
-        match gone {
-            None => Ok(()),
-            Some(_) => {
-                let sentence = format!(
-                    "Release {} is not sent: what it reads of ConfigMaps changed before it was copied, so the next one begins in a moment",
-                    release.number
-                );
-                Err(Trouble { again: known.settles, ..Trouble::new("SettingsChanged", sentence, Mend::Event) })
-            }
+        if release.data.settings.iter().flat_map(PodSettings::copies).all(is_there) {
+            return Ok(());
         }
+        let sentence = format!(
+            "Release {} is not sent: what it reads of ConfigMaps changed before it was copied, so the next one begins in a moment",
+            release.number
+        );
+        Err(Trouble { again: known.settles, ..Trouble::new("SettingsChanged", sentence, Mend::Event) })
     }
 
     /// A release whose record is missing is new, or its owner was deleted a moment ago and took the records along: then nothing is
@@ -541,13 +538,8 @@ impl<W: Workload> Rolling<'_, W> {
     fn end(&self, state: &State, known: Known<W>) -> Ended<W::Valid> {
         let failed = state.failed;
         let good = state.put_back.or(state.last_good).and_then(|good| known.release(good));
-        let changed_secrets = match (known.newest(), good) {
-            (Some(newest), Some(good)) => match (&newest.data.settings, &good.data.settings) {
-                (Some(now), Some(before)) => now.changed_secrets(before),
-                _ => BTreeSet::new(),
-            },
-            _ => BTreeSet::new(),
-        };
+        let [now, before] = [known.newest(), good].map(|release| release.and_then(|r| r.data.settings.as_ref()));
+        let changed_secrets = now.zip(before).map(|(now, before)| now.changed_secrets(before)).unwrap_or_default();
         let (rollout, assumed_user) = (&known.rollout, known.assumed_user);
         let reached = Reached { failed, rollout, assumed_user, changed_secrets: &changed_secrets };
         let (contested, again) = self.workload.wars();

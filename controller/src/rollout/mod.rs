@@ -93,12 +93,7 @@ pub trait Workload: Send + Sync {
 
 /// The key of an object in that namespace.
 pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey {
-        group: group.to_owned(),
-        kind: kind.to_owned(),
-        namespace: Some(namespace.to_owned()),
-        name: name.to_owned(),
-    }
+    ObjectKey::namespaced(group, kind, namespace, name)
 }
 
 async fn delete<K>(acting: &Acting, app: &App, name: &str, key: ObjectKey) -> Result<(), ApiError>

@@ -166,7 +166,7 @@ pub fn listed(words: &[String]) -> String {
 /// Notes what a turn came to know.
 pub fn note(status: &mut EnvironmentStatus, findings: &Findings, generation: Option<i64>, now: &Time) {
     if findings.blind.is_empty() {
-        status.conditions.retain(|c| c.type_ != condition::DRIFT_WATCH);
+        condition::clear(&mut status.conditions, condition::DRIFT_WATCH);
     } else {
         let kinds = findings.blind.join(", ");
         let message = format!(

@@ -98,7 +98,8 @@ impl<S: AppSpec> Release<S> {
     }
 
     /// Whether `wanted` needs another release than this one, which stands for `at` by now: the spec, the commit, the digest of a
-    /// followed tag or what its pods read is another one, or this one failed and a person asks to try again. How many pods run is no part of a release.
+    /// followed tag or what its pods read is another one, or this one failed and a person asks to try again. How many pods run is no part
+    /// of a release.
     pub fn is_superseded_by(&self, wanted: &Wanted<'_, S>, at: Standing<'_>, failed: bool) -> bool {
         let is_scaled = at.replicas != wanted.spec.replicas();
         !is_same_but_for_replicas(&self.data.spec, wanted.spec)
@@ -107,9 +108,7 @@ impl<S: AppSpec> Release<S> {
             || self.reads_other_settings(wanted.settings)
             || (failed && self.data.asked.as_deref() != wanted.asked)
     }
-}
 
-impl<S: AppSpec> Release<S> {
     /// Whether `settings` are known, and are not those that its pods read.
     pub fn reads_other_settings(&self, settings: Option<&Settings>) -> bool {
         matches!((settings, &self.data.settings), (Some(now), Some(own)) if now != own)

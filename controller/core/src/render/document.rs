@@ -74,7 +74,9 @@ pub(super) fn documents(
         let read = document(&mut noting(&mut parser, events.as_mut()), limits, budget, None);
         let (read, is_past) = match (read, variables, events) {
             // What is to be filled in is known when the object was read once.
-            (Ok(Some(as_written)), Some(variables), Some(events)) if !is_left_alone(&as_written.value) => {
+            (Ok(Some(as_written)), Some(variables), Some(events))
+                if has_form(&events) && !is_left_alone(&as_written.value) =>
+            {
                 (document(&mut events.into_iter().map(Ok), limits, budget, Some(variables)), true)
             }
             (read, ..) => (read, false),
@@ -110,6 +112,11 @@ where
             events.push(event.clone());
         }
     })
+}
+
+/// Whether something is to be filled in: most documents of a file have nothing, and are read once.
+fn has_form(events: &[(Event<'_>, Span)]) -> bool {
+    events.iter().any(|(event, _)| matches!(event, Event::Scalar(text, ..) if text.contains("${")))
 }
 
 struct Fault {

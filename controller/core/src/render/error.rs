@@ -14,6 +14,18 @@ pub fn short(text: &str) -> String {
     shown
 }
 
+/// Names as they stand in a sentence: at most ten of them, and how many more there are.
+pub fn named<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+    const MOST: usize = 10;
+    let all = names.len();
+    let shown = names.take(MOST).collect::<Vec<_>>().join(", ");
+    match all {
+        0 => "none".to_owned(),
+        _ if all > MOST => format!("{shown} and {} more", all - MOST),
+        _ => shown,
+    }
+}
+
 /// A number of bytes as a person reads it. It never looks smaller than a limit that it exceeds.
 pub fn amount(bytes: u64) -> String {
     const KIB: u64 = 1 << 10;

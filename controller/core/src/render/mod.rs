@@ -19,7 +19,7 @@ mod substitute;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Problem, RenderError, amount, short};
+pub use error::{Problem, RenderError, amount, named, short};
 pub use hash::{applied_hash, content_hash, keyed_hash};
 pub use limits::{Limits, MAX_ERRORS};
 pub use manifests::{is_manifest, render, render_with};

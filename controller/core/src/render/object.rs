@@ -21,15 +21,22 @@ pub struct ObjectKey {
     pub name: String,
 }
 
+impl ObjectKey {
+    /// The key of an object in a namespace.
+    pub fn namespaced(group: &str, kind: &str, namespace: &str, name: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        }
+    }
+}
+
 /// The key of an object of drover's own.
 impl From<&Owner> for ObjectKey {
     fn from(owner: &Owner) -> Self {
-        Self {
-            group: GROUP.to_owned(),
-            kind: owner.kind.as_str().to_owned(),
-            namespace: Some(owner.key.namespace.clone()),
-            name: owner.key.name.clone(),
-        }
+        Self::namespaced(GROUP, owner.kind.as_str(), &owner.key.namespace, &owner.key.name)
     }
 }
 

@@ -10,10 +10,7 @@ use std::collections::BTreeMap;
 use drover_crds::ANNOTATION_SUBSTITUTE;
 use serde_json::Value;
 
-use super::error::{Problem, short};
-
-/// How many known names a sentence has.
-const NAMED: usize = 10;
+use super::error::{Problem, named, short};
 
 /// The variables of an Environment, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,22 +41,16 @@ impl Variables {
                 return Err(Problem::NoVariable { text: short(from) });
             };
             let Some(value) = self.0.get(name) else {
-                return Err(Problem::UnknownVariable { name: name.to_owned(), known: self.names() });
+                return Err(Problem::UnknownVariable {
+                    name: name.to_owned(),
+                    known: named(self.0.keys().map(String::as_str)),
+                });
             };
             filled.push_str(value);
             rest = after;
         }
         filled.push_str(rest);
         Ok(Cow::Owned(filled))
-    }
-
-    fn names(&self) -> String {
-        let named: Vec<&str> = self.0.keys().take(NAMED).map(String::as_str).collect();
-        match self.0.len() {
-            0 => "none".to_owned(),
-            all if all > NAMED => format!("{} and {} more", named.join(", "), all - NAMED),
-            _ => named.join(", "),
-        }
     }
 }
 

@@ -65,7 +65,7 @@ impl<T> Children<T> {
 
     /// In the order in which they go with their app: what serves goes first.
     pub fn leaving(self) -> [T; COUNT] {
-        let Self {
+        let [
             service_account,
             settings,
             claims,
@@ -75,7 +75,7 @@ impl<T> Children<T> {
             cron_jobs,
             pod_disruption_budget,
             ingress,
-        } = self;
+        ] = self.in_order();
         [
             ingress,
             deployment,

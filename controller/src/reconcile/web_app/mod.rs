@@ -143,14 +143,14 @@ impl Kind for WebApps {
         let conditions = &mut draft.status.conditions;
         match rolling.workload.way {
             Way::Unknown => {}
-            Way::Open => conditions.retain(|condition| condition.type_ != condition::EXPOSE_LIMITED),
+            Way::Open => condition::clear(conditions, condition::EXPOSE_LIMITED),
             Way::Limited(Shortfall { reason, sentence }) => {
                 condition::set(conditions, condition::EXPOSE_LIMITED, "True", reason, &sentence, it.generation(), &now);
             }
         }
         match &rolling.missing {
             None => {}
-            Some(None) => conditions.retain(|condition| condition.type_ != condition::SETTINGS_MISSING),
+            Some(None) => condition::clear(conditions, condition::SETTINGS_MISSING),
             Some(Some(missing)) => {
                 let until = match missing.kind() {
                     SettingKind::ConfigMap => "what runs has what it was started with",

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::render::content_hash;
+use crate::render::{content_hash, named};
 use crate::workload::App;
 
 /// Hexadecimal digits of a content's hash in the name of its copy.
@@ -142,37 +142,31 @@ pub struct Reading<'a> {
 
 /// All places where `spec` reads one.
 pub fn readings(spec: &crds::PodSpec) -> Vec<Reading<'_>> {
-    let is_set = |optional: Option<bool>| optional.unwrap_or(false);
     let mut readings = Vec::new();
+    let mut note = |kind, name, place: String, keys, optional: Option<bool>| {
+        readings.push(Reading { kind, name, place, keys, optional: optional.unwrap_or(false) });
+    };
     for variable in &spec.env {
         let Some(source) = &variable.value_from else { continue };
-        let place = || format!("env {}", variable.name);
         let refs =
             [(SettingKind::ConfigMap, &source.config_map_key_ref), (SettingKind::Secret, &source.secret_key_ref)];
-        readings.extend(refs.into_iter().filter_map(|(kind, found)| {
-            let found = found.as_ref()?;
-            let (keys, optional) = (Some(vec![found.key.as_str()]), is_set(found.optional));
-            Some(Reading { kind, name: &found.name, place: place(), keys, optional })
-        }));
+        for (kind, found) in refs.into_iter().filter_map(|(kind, found)| Some((kind, found.as_ref()?))) {
+            note(kind, &*found.name, format!("env {}", variable.name), Some(vec![&*found.key]), found.optional);
+        }
     }
     for source in &spec.env_from {
         let refs = [(SettingKind::ConfigMap, &source.config_map_ref), (SettingKind::Secret, &source.secret_ref)];
-        readings.extend(refs.into_iter().filter_map(|(kind, found)| {
-            let found = found.as_ref()?;
-            let optional = is_set(found.optional);
-            Some(Reading { kind, name: &found.name, place: "envFrom".to_owned(), keys: None, optional })
-        }));
+        for (kind, found) in refs.into_iter().filter_map(|(kind, found)| Some((kind, found.as_ref()?))) {
+            note(kind, &*found.name, "envFrom".to_owned(), None, found.optional);
+        }
     }
     for volume in &spec.volumes {
         let place = || format!("volume {}", volume.name);
-        let mut push = |kind, name, items, optional| {
-            readings.push(Reading { kind, name, place: place(), keys: keys_of(items), optional: is_set(optional) });
-        };
         if let Some(files) = &volume.config_map {
-            push(SettingKind::ConfigMap, &*files.name, &*files.items, files.optional);
+            note(SettingKind::ConfigMap, &*files.name, place(), keys_of(&files.items), files.optional);
         }
         if let Some(files) = &volume.secret {
-            push(SettingKind::Secret, &*files.secret_name, &*files.items, files.optional);
+            note(SettingKind::Secret, &*files.secret_name, place(), keys_of(&files.items), files.optional);
         }
     }
     readings
@@ -314,22 +308,15 @@ impl Reading<'_> {
         let Some(known) = keys else { return Err(Missing::Object { kind, namespace, name, place }) };
         match self.keys.iter().flatten().find(|key| !known.contains(*key)) {
             None => Ok(()),
-            Some(key) => {
-                Err(Missing::Key { kind, namespace, name, place, key: (*key).to_owned(), known: list(&known) })
-            }
+            Some(key) => Err(Missing::Key {
+                kind,
+                namespace,
+                name,
+                place,
+                key: (*key).to_owned(),
+                known: named(known.iter().copied()),
+            }),
         }
-    }
-}
-
-/// At most that many keys are named.
-const NAMED: usize = 10;
-
-fn list(keys: &BTreeSet<&str>) -> String {
-    let named: Vec<&str> = keys.iter().copied().take(NAMED).collect();
-    match keys.len() {
-        0 => "none".to_owned(),
-        all if all > NAMED => format!("{} and {} more", named.join(", "), all - NAMED),
-        _ => named.join(", "),
     }
 }
 
