@@ -26,6 +26,20 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<ReleaseRecord>,
+    /// The sets of files that its pods were last seen to serve with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub data_sets: Vec<ServedSet>,
+}
+
+/// A set of files that pods serve with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServedSet {
+    /// The `DataSync`.
+    pub data_sync: String,
+    /// The set.
+    pub set: String,
 }
 
 /// What an image was built from, by its labels.

@@ -16,7 +16,9 @@ use drover_core::workload::pods::Settings as PodSettings;
 use drover_core::workload::pods::settings::Missing;
 use drover_core::workload::pods::{Copies, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
 use drover_crds::condition::Outcome;
-use drover_crds::{self as crds, AppSpec as _, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, RolloutStatus};
+use drover_crds::{
+    self as crds, AppSpec as _, ImagePullPolicy, Owner, RefreshOn, ReleaseOutcome, ReleaseStep, RolloutStatus,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -286,6 +288,7 @@ impl<W: Workload> Rolling<'_, W> {
         let image = self.image(known).await?;
         status::hinder(self.status, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
+        self.refresh_data(known).await?;
         let facts = Facts { image: &image, ..facts };
         let valid = self.workload.validate(wanted.spec, &facts)?;
         let mut data = ReleaseData {
@@ -359,6 +362,15 @@ impl<W: Workload> Rolling<'_, W> {
             return Ok(Some(known.image()));
         }
         image::resolved(self.acting, self.registry, self.owner, self.app, &self.wanted, &reference).await
+    }
+
+    /// Has the data brought up to date that the release is to see, where its DataSync asks for that. What a person holds does not wait.
+    async fn refresh_data(&self, known: &Known<W>) -> Result<(), Trouble> {
+        let is_held = self.status.image.as_ref().is_some_and(|image| image.hold.is_some());
+        let began = self.status.release.as_ref().and_then(|release| release.started_at.as_ref());
+        let Some(began) = began.filter(|_| !is_held && self.wanted.spec.replicas() > 0) else { return Ok(()) };
+        let spec = self.wanted.spec.pod();
+        known.data.refreshed(self.acting, self.owner, spec, (RefreshOn::Release, began), self.now).await
     }
 
     /// Whether that release has served.
@@ -500,8 +512,23 @@ impl<W: Workload> Rolling<'_, W> {
             };
             status::hinder(self.status, problem);
         }
+        self.judge_data(&release, known).await?;
         known.assumed_user = W::pods(&valid).identity.assumed;
         known.applied = Some((number, valid));
+        Ok(())
+    }
+
+    /// What served before and does not with new data does not run with these: the sets before are put back for all.
+    async fn judge_data(&mut self, release: &Release<W::Spec>, known: &Known<W>) -> Result<(), Trouble> {
+        let spec = release.data.spec.pod();
+        match &known.rollout {
+            Rollout::Complete => self.status.data_sets = known.data.mounted(spec),
+            Rollout::Failing(problem) if self.was_live(Some(release.number)) => {
+                let served = &self.status.data_sets;
+                known.data.reject(self.acting, self.owner, spec, served, &problem.message).await?;
+            }
+            Rollout::Failing(_) | Rollout::Progressing(_) | Rollout::Off => {}
+        }
         Ok(())
     }
 
