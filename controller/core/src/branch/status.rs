@@ -59,11 +59,6 @@ impl Findings {
         }
     }
 
-    /// Changes each sentence about an object.
-    pub fn each_sentence(&mut self, mut change: impl FnMut(&mut String)) {
-        self.failures.iter_mut().chain(&mut self.contested).for_each(|failure| change(&mut failure.message));
-    }
-
     /// When to look again although no event comes: at what others change again and again, and after `poll` at what may not be watched.
     pub fn look(&self, poll: Duration) -> Option<Duration> {
         self.again.into_iter().chain((!self.blind.is_empty()).then_some(poll)).min()

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use drover_core::branch::{CommitId, CommitInfo, TreeId};
+use drover_core::branch::{Brought, CommitId, CommitInfo, TreeId};
 use drover_core::plan::{self, Occasion};
 use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage, render_with};
 use drover_core::trouble::{Mend, Trouble};
@@ -17,7 +17,6 @@ use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use super::turns::Turns;
-use super::variables::Brought;
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
 use crate::git::{self, Repositories};

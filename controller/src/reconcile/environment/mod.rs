@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use drover_core::branch::{
-    self, AppliedNow, BLIND_POLL, CommitInfo, Findings, Peers, Reached, applied, conclude, listed, note, put_back,
+    self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Peers, Reached, applied, conclude, listed, note,
+    put_back,
 };
 use drover_core::health::Health;
 use drover_core::news::News;
@@ -37,7 +38,7 @@ use self::apply::{Done, apply};
 pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, Renderer, Wish};
-use self::variables::{Brought, brought};
+use self::variables::brought;
 use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
 use crate::driver::Next;
@@ -112,13 +113,7 @@ impl Kind for Environments {
         let mut findings = Findings::default();
         let mut result = self.work(it, &draft.status, memory, &mut findings).await;
         if let Some(brought) = &memory.brought {
-            result = result.map_err(|trouble| brought.hidden(trouble));
-            findings.each_sentence(|sentence| brought.hide(sentence));
-            if let Ok(Reached::Applied { unhealthy: Some((_, health)), .. }) = &mut result
-                && let Some(sentence) = health.message_mut()
-            {
-                brought.hide(sentence);
-            }
+            brought.hide(&mut result, &mut findings);
         }
         if let Some(AppliedNow { commit, .. }) = &findings.applied {
             let repository = it.object.spec.source.url.clone();
