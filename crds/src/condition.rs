@@ -24,6 +24,11 @@ pub const UNHEALTHY: &str = "Unhealthy";
 /// The reason of an Environment that is applied, where it waits for the first object of `status.waitingFor`.
 pub const PROGRESSING: &str = "Progressing";
 
+/// The reason of an app that is asleep, as its spec asks, and whose newest release has served.
+pub const SCHEDULED_DOWN: &str = "ScheduledDown";
+/// The reason of an app that is asleep, and whose newest release has not served yet: nothing is known of it before it wakes.
+pub const WAITS_FOR_WINDOW: &str = "WaitsForWindow";
+
 /// What one reconcile concluded about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -118,6 +118,12 @@ pub const ANNOTATION_SETTINGS: &str = "drover.dev/settings";
 /// Annotation on an app that follows a tag, written by `drover rollback`: the image that it keeps while the tag points to a bad one.
 pub const ANNOTATION_HOLD_IMAGE: &str = "drover.dev/hold-image";
 
+/// Annotation on an app with `uptime`, written by `drover wake`: until when it is awake whatever its windows say, in RFC 3339.
+pub const ANNOTATION_AWAKE_UNTIL: &str = "drover.dev/awake-until";
+
+/// Annotation on an app with `uptime`, written by `drover sleep`: until when it is asleep whatever its windows say, in RFC 3339.
+pub const ANNOTATION_ASLEEP_UNTIL: &str = "drover.dev/asleep-until";
+
 /// Annotation on an inventory: what the deletion of its owner means.
 pub const ANNOTATION_DELETION_POLICY: &str = "drover.dev/deletion-policy";
 

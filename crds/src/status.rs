@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Uptime;
 use crate::condition::HasHead;
 
 /// The releases of an object, and its pods. It stands among the other fields of the status.
@@ -19,6 +20,12 @@ pub struct RolloutStatus {
     /// Pods of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<ReplicasStatus>,
+    /// Until when the app is asleep, while it is and that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asleep_until: Option<Time>,
+    /// Whether the app is awake, where it has `uptime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<UptimeStatus>,
     /// Where the image's tag points, when that is followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageStatus>,
@@ -40,6 +47,26 @@ pub struct ServedSet {
     pub data_sync: String,
     /// The set.
     pub set: String,
+}
+
+/// Whether an app with `uptime` is awake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UptimeStatus {
+    /// In one word.
+    pub state: UptimeState,
+    /// In one sentence: until when, in the app's own time zone, and the day before a clock change what that does to its windows.
+    pub message: String,
+}
+
+/// Whether an app is awake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UptimeState {
+    /// No pods run.
+    Asleep,
+    /// It was asleep, and not all pods serve yet.
+    Waking,
+    /// Its pods run.
+    Awake,
 }
 
 /// What an image was built from, by its labels.
@@ -123,13 +150,16 @@ pub enum ReleaseStep {
 pub struct ReleaseStatus {
     /// Its number, counted up per app.
     pub number: i64,
-    /// The newest commit that asks for this release, when an Environment applied the app. A commit that only changes replicas begins no
-    /// release.
+    /// The newest commit that asks for this release, when an Environment applied the app. A commit that only changes replicas or uptime
+    /// begins no release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// How many pods that commit asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
+    /// When its pods run by that commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<Uptime>,
     /// The image as it is run: with its digest where the registry told it.
     pub image: String,
     /// What the image was built from, by its labels.

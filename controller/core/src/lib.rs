@@ -15,4 +15,5 @@ pub mod render;
 pub mod schedule;
 pub mod sync;
 pub mod trouble;
+pub mod uptime;
 pub mod workload;

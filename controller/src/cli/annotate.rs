@@ -1,5 +1,6 @@
 //! Asks the controller for something by an annotation.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use drover_crds::{CLI_MANAGER, OwnerKind};
@@ -25,8 +26,22 @@ pub async fn annotate<K>(
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
+    annotate_all(session, kind, name, &[(key, value)]).await
+}
+
+/// The same for several at once.
+pub async fn annotate_all<K>(
+    session: &Session,
+    kind: OwnerKind,
+    name: &str,
+    annotations: &[(&str, Option<&str>)],
+) -> Result<K, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
     let objects: Api<K> = Api::namespaced(session.client(), session.namespace());
-    let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+    let annotations: BTreeMap<&str, Option<&str>> = annotations.iter().copied().collect();
+    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
     let params = PatchParams { field_manager: Some(CLI_MANAGER.to_owned()), ..PatchParams::default() };
     let action = format!("annotate {kind} {}/{name}", session.namespace());
     let request = async { Ok(objects.patch(name, &params, &patch).await) };

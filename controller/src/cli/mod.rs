@@ -30,6 +30,7 @@ mod sync;
 #[cfg(test)]
 mod testing;
 mod time;
+mod wake;
 mod watch;
 mod yaml;
 
@@ -46,7 +47,7 @@ const EXIT_CODES: &str = "Exit codes:\n  \
     0  done\n  \
     1  an error; one sentence on standard error says which\n  \
     2  the command line is wrong\n  \
-    3  what was looked at is not ready, failed, or has findings (status, init, restart, rollback, render)\n  \
+    3  what was looked at is not ready, failed, or has findings (status, init, restart, rollback, wake, render)\n  \
      *  `drover run` ends with the code of what it ran, and with 130 after Ctrl-C";
 
 /// drover: what a team pushes to a branch becomes a running system on Kubernetes.
@@ -78,6 +79,10 @@ pub enum Command {
     Restart(restart::Restart),
     /// Bring a WebApp that follows a tag back to its last good image.
     Rollback(rollback::Rollback),
+    /// Wake a WebApp that is asleep by its windows.
+    Wake(wake::Wake),
+    /// Put a WebApp to sleep until its next window.
+    Sleep(wake::Sleep),
     /// Look at the git repository of an Environment now.
     Reconcile(reconcile::Reconcile),
     /// Bring the files of a DataSync up to date now.
@@ -132,6 +137,8 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Run(command) => Box::pin(run::run(command, global)).await,
         Command::Restart(command) => restart::run(command, global).await,
         Command::Rollback(command) => rollback::run(command, global).await,
+        Command::Wake(command) => wake::wake(command, global).await,
+        Command::Sleep(command) => wake::sleep(command, global).await,
         Command::Reconcile(command) => reconcile::run(command, global).await,
         Command::Sync(command) => sync::run(command, global).await,
         Command::Render(command) => render::run(&command, global),

@@ -3,7 +3,8 @@
 use clap::Args;
 use drover_core::release::{Hold, NoTarget, reference, status, target};
 use drover_crds::{
-    ANNOTATION_HOLD_IMAGE, AppSpec as _, Duration, OwnerKind, ReleaseStep, RolloutStatus, WebApp, condition,
+    ANNOTATION_HOLD_IMAGE, AppSpec as _, Duration, OwnerKind, ReleaseStep, RolloutStatus, UptimeState, WebApp,
+    condition,
 };
 use kube::{Api, ResourceExt as _};
 
@@ -79,12 +80,13 @@ pub async fn run(command: Rollback, global: &Global) -> Result<Verdict, Error> {
         serves
     })
     .await?;
-    if let Some(release) = serves {
+    if let Some((release, asleep)) = serves {
         let image = hold.map_or_else(
             || "the image that its tag points to".to_owned(),
             |hold| format!("the image of release {}", hold.release),
         );
-        output::print(&format!("WebApp {id} runs {image}, as release {release}.\n"))?;
+        let when = if asleep { " when it wakes" } else { "" };
+        output::print(&format!("WebApp {id} runs {image}{when}, as release {release}.\n"))?;
         return Ok(Verdict::Good);
     }
     let why = last.unwrap_or_else(|| "no controller has looked at it yet".to_owned());
@@ -135,8 +137,9 @@ fn in_git(status: &RolloutStatus) -> String {
     }
 }
 
-/// The release that serves with the image of `hold`, or without one with that of the tag; `None` while none does.
-fn serves(status: &RolloutStatus, hold: Option<&Hold>) -> Option<i64> {
+/// The release that serves with the image of `hold`, or without one with that of the tag, and whether it waits for the app to wake; `None`
+/// while none does.
+fn serves(status: &RolloutStatus, hold: Option<&Hold>) -> Option<(i64, bool)> {
     let (image, release) = (status.image.as_ref()?, status.release.as_ref()?);
     let kept = image.hold.as_ref().map(|held| &*held.digest);
     let wanted = match hold {
@@ -145,13 +148,16 @@ fn serves(status: &RolloutStatus, hold: Option<&Hold>) -> Option<i64> {
     };
     let is_noted = kept == hold.map(|hold| &*hold.digest);
     let runs = wanted.is_some() && reference::digest(&release.image) == wanted;
-    (is_noted && runs && release.step == ReleaseStep::Live).then_some(release.number)
+    let asleep = status.uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Asleep);
+    let waits = asleep && release.step > ReleaseStep::PullImage;
+    (is_noted && runs && (waits || release.step == ReleaseStep::Live)).then_some((release.number, asleep))
 }
 
 #[cfg(test)]
 mod tests {
     use drover_crds::{
-        Follow, HoldStatus, ImagePolicy, ImageStatus, PodSpec, ReleaseOutcome, ReleaseRecord, WebAppSpec, WebAppStatus,
+        Follow, HoldStatus, ImagePolicy, ImageStatus, PodSpec, ReleaseOutcome, ReleaseRecord, UptimeStatus, WebAppSpec,
+        WebAppStatus,
     };
     use serde_json::json;
 
@@ -229,7 +235,7 @@ mod tests {
     fn it_serves_when_the_controller_has_noted_it_and_the_release_is_live() {
         let mut status = app(3, true).status.expect("a status").rollout;
         let hold = Hold { release: 2, digest: digest('b'), bad: digest('c') };
-        assert_eq!(serves(&status, None), Some(3));
+        assert_eq!(serves(&status, None), Some((3, false)));
         assert_eq!(serves(&status, Some(&hold)), None);
         let noted = HoldStatus { release: 2, digest: digest('b'), message: String::new() };
         status.image.as_mut().expect("an image").hold = Some(noted);
@@ -237,8 +243,11 @@ mod tests {
         let release = status.release.as_mut().expect("a release");
         release.number = 4;
         release.image = format!("web:prod@{}", digest('b'));
-        assert_eq!((serves(&status, None), serves(&status, Some(&hold))), (None, Some(4)));
+        assert_eq!((serves(&status, None), serves(&status, Some(&hold))), (None, Some((4, false))));
         status.release.as_mut().expect("a release").step = ReleaseStep::Rollout;
         assert_eq!(serves(&status, Some(&hold)), None);
+        // Nobody waits for the morning.
+        status.uptime = Some(UptimeStatus { state: UptimeState::Asleep, message: String::new() });
+        assert_eq!(serves(&status, Some(&hold)), Some((4, true)));
     }
 }

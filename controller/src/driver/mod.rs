@@ -19,8 +19,9 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-pub use queue::{Next, Queue};
+pub use queue::{Next, Now, Queue};
 
+use crate::clock;
 use crate::cluster::Restarts;
 use crate::cluster::lease::Leadership;
 use crate::metrics;
@@ -173,7 +174,7 @@ impl<R: Reconciler> Controller<R> {
         while let Ok(slot) = slots.clone().try_acquire_owned() {
             let (key, waiting) = {
                 let mut queue = self.work.queue();
-                let key = queue.pop(Instant::now());
+                let key = queue.pop(now());
                 (key, queue.waiting())
             };
             metrics::waiting(&self.kind, waiting);
@@ -218,8 +219,13 @@ impl<R: Reconciler> Controller<R> {
             }
         };
         metrics::reconciled(&self.kind, outcome, began.elapsed());
-        self.work.queue().done(&key, next, Instant::now(), rand::random());
+        self.work.queue().done(&key, next, now(), rand::random());
     }
+}
+
+/// What both clocks say.
+fn now() -> Now {
+    Now { steady: Instant::now(), wall: clock::now() }
 }
 
 fn far_away() -> Instant {

@@ -6,15 +6,17 @@ use std::time::Duration;
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use drover_core::release::status::{self, Reached};
 use drover_core::release::{
-    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, Sight, State, Step, Wanted, carried_pods, follow,
-    is_late, next, node_to_pull_to, observe, of_release, proven, pull_state, served_since,
+    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, Sight, State, Step, Uptime, Wanted, carried_pods,
+    follow, is_late, next, node_to_pull_to, observe, of_release, overdue, proven, pull_state, served_since, uptime,
+    wake,
 };
 use drover_core::trouble::{Mend, Trouble};
-use drover_core::workload::App;
+use drover_core::uptime::Word;
 use drover_core::workload::build::PullTarget;
 use drover_core::workload::pods::Settings as PodSettings;
 use drover_core::workload::pods::settings::Missing;
 use drover_core::workload::pods::{Copies, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
+use drover_core::workload::{App, Invalid};
 use drover_crds::condition::Outcome;
 use drover_crds::{
     self as crds, AppSpec as _, ImagePullPolicy, Owner, RefreshOn, ReleaseOutcome, ReleaseStep, RolloutStatus,
@@ -35,6 +37,9 @@ use crate::settings::Settings;
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
 const MOST_STEPS: usize = 12;
+
+/// How often an app in trouble that has windows looks at the clock, at least.
+const CLOCK: Duration = Duration::from_secs(60);
 
 /// One turn of one app.
 pub struct Rolling<'a, W: Workload> {
@@ -58,6 +63,10 @@ pub struct Rolling<'a, W: Workload> {
     pub restarted_at: Option<&'a str>,
     /// The image that a person holds in place of the one that its tag points to: the value of `drover.dev/hold-image`.
     pub hold: Option<&'a str>,
+    /// Until when a person wants it awake or asleep.
+    pub word: &'a Word,
+    /// Whether it is awake in this turn, which is found out at its begin.
+    pub uptime: Uptime,
     /// The time of this turn.
     pub now: &'a Time,
     /// The status, as it grows.
@@ -122,6 +131,25 @@ impl<W: Workload> Known<W> {
 impl<W: Workload> Rolling<'_, W> {
     /// Does what is to be done now.
     pub async fn run(&mut self) -> Result<Ended<W::Valid>, Trouble> {
+        self.uptime = uptime(self.status, self.wanted.spec, self.word, self.now.0);
+        self.steps().await.map_err(|trouble| self.in_time(trouble))
+    }
+
+    /// Whether no pods are to run. What has to come before the last of them goes is begun and waited for here: until it is over this
+    /// stays false, and the app is awake.
+    fn is_asleep(&self) -> bool {
+        self.uptime.asleep.is_some()
+    }
+
+    /// Who is in trouble wakes and falls asleep all the same.
+    fn in_time(&self, trouble: Trouble) -> Trouble {
+        let Some(time) = self.uptime.again else { return trouble };
+        let pause = Duration::try_from(time.duration_since(self.now.0)).unwrap_or_default();
+        let pause = pause.clamp(Duration::from_secs(1), CLOCK);
+        Trouble { again: trouble.again.into_iter().chain([pause]).min(), ..trouble }
+    }
+
+    async fn steps(&mut self) -> Result<Ended<W::Valid>, Trouble> {
         let (acting, app) = (self.acting, self.app);
         let releases: Vec<Release<W::Spec>> = releases(acting, app).await?;
         // What the spec, the newest release and the one before mount.
@@ -154,6 +182,11 @@ impl<W: Workload> Rolling<'_, W> {
             pull: None,
             assumed_user: false,
         };
+        if let Some(refused) = self.uptime.refused.clone() {
+            let state = self.state(&mut known).await?;
+            self.hold(&state, &known).await?;
+            return Err(Invalid::from(refused).into());
+        }
         for _ in 0..MOST_STEPS {
             let state = self.state(&mut known).await?;
             match next(&state) {
@@ -224,7 +257,10 @@ impl<W: Workload> Rolling<'_, W> {
         let superseded = newest.is_superseded_by(&wanted, status::standing(self.status, &newest), failed);
         if !superseded {
             status::resume(self.status, &newest, self.now);
-            status::stand_for(self.status, &self.wanted);
+            // What is refused is not what it stands for.
+            if self.uptime.refused.is_none() {
+                status::stand_for(self.status, &self.wanted);
+            }
         }
         let recreate = needs_recreate(newest.data.spec.pod(), &known.claims);
         let step = self.status.release.as_ref().map_or(ReleaseStep::PullImage, |r| r.step);
@@ -250,8 +286,8 @@ impl<W: Workload> Rolling<'_, W> {
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
     async fn pull(&self, newest: &Release<W::Spec>) -> Result<Pull, Trouble> {
-        if newest.data.spec.pod().image_pull_policy == Some(ImagePullPolicy::Never) || self.wanted.spec.replicas() == 0
-        {
+        let no_pods = self.wanted.spec.replicas() == 0 || self.is_asleep();
+        if newest.data.spec.pod().image_pull_policy == Some(ImagePullPolicy::Never) || no_pods {
             return Ok(Pull::NotNeeded);
         }
         if let Some(pod) = pull::found(self.acting, self.app, newest.number).await? {
@@ -413,7 +449,8 @@ impl<W: Workload> Rolling<'_, W> {
         }
     }
 
-    /// A release with every default filled in, and as many pods as the spec asks for now: that is no part of a release.
+    /// A release with every default filled in, and as many pods as the spec asks for now, none while it is asleep: that is no part of a
+    /// release.
     fn validated(&self, release: &Release<W::Spec>, newest: bool, known: &Known<W>) -> Result<W::Valid, Trouble> {
         let mut spec = release.data.spec.with_replicas_of(self.wanted.spec);
         if !newest && needs_recreate(spec.pod(), &known.claims) {
@@ -431,7 +468,8 @@ impl<W: Workload> Rolling<'_, W> {
             copies: &known.copies,
         };
         known.data.refuse_without(spec.pod())?;
-        self.workload.validate(&spec, &facts)
+        let valid = self.workload.validate(&spec, &facts)?;
+        Ok(if self.is_asleep() { W::asleep(valid) } else { valid })
     }
 
     async fn start_pull(&self, known: &Known<W>, node: String) -> Result<(), Trouble> {
@@ -473,7 +511,8 @@ impl<W: Workload> Rolling<'_, W> {
         let mut seen = deployment.as_ref().map(Observation::of).unwrap_or_default();
         let asked = if on_trial { Asked::Probation } else { Asked::Service };
         known.rollout = observe(deployment.as_ref(), asked, None);
-        let mut has_proven_itself = true;
+        // Asleep it proves nothing.
+        let mut has_proven_itself = !(on_trial && self.is_asleep());
         if !matches!(known.rollout, Rollout::Complete | Rollout::Off) {
             let pods = dereference::pods(self.acting, self.app, &self.workload.selector_of(&valid)).await?;
             seen.up_since = seen.up_since.or_else(|| served_since(&pods));
@@ -485,6 +524,9 @@ impl<W: Workload> Rolling<'_, W> {
             known.served = on_probation && pods.iter().any(has_served);
             let finding = self.finding(&pods, deployment.as_ref(), on_probation);
             known.rollout = observe(deployment.as_ref(), asked, finding.as_ref());
+            if let Some(deployment) = deployment.as_ref().filter(|_| on_trial) {
+                known.rollout = overdue(known.rollout.clone(), deployment, &pods, self.now.0.as_second());
+            }
             if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
                 (&mut known.rollout, &finding)
             {
@@ -504,6 +546,7 @@ impl<W: Workload> Rolling<'_, W> {
             known.rollout = Rollout::Progressing(None);
         }
         status::count(self.status, &seen, self.now);
+        wake(self.status, self.wanted.spec.replicas(), self.uptime.again.is_some());
         if !state.failed {
             let problem = match &known.rollout {
                 Rollout::Progressing(problem) => problem.clone(),
@@ -554,8 +597,9 @@ impl<W: Workload> Rolling<'_, W> {
     /// The registry is asked, and says so to this app when it has answered.
     fn end_asking(&self, known: &Known<W>) -> Ended<W::Valid> {
         let changed_secrets = &BTreeSet::new();
-        let reached = Reached { failed: false, rollout: &known.rollout, assumed_user: false, changed_secrets };
-        Ended { outcome: status::outcome(self.status, reached), applied: None, next: Next::Await }
+        let (rollout, asleep) = (&known.rollout, self.uptime.asleep.as_deref());
+        let reached = Reached { failed: false, rollout, assumed_user: false, changed_secrets, asleep };
+        Ended { outcome: status::outcome(self.status, reached), applied: None, next: self.next(None) }
     }
 
     fn end_failed(&self, state: &State, known: Known<W>) -> Ended<W::Valid> {
@@ -568,7 +612,8 @@ impl<W: Workload> Rolling<'_, W> {
         let [now, before] = [known.newest(), good].map(|release| release.and_then(|r| r.data.settings.as_ref()));
         let changed_secrets = now.zip(before).map(|(now, before)| now.changed_secrets(before)).unwrap_or_default();
         let (rollout, assumed_user) = (&known.rollout, known.assumed_user);
-        let reached = Reached { failed, rollout, assumed_user, changed_secrets: &changed_secrets };
+        let asleep = self.uptime.asleep.as_deref();
+        let reached = Reached { failed, rollout, assumed_user, changed_secrets: &changed_secrets, asleep };
         let (contested, again) = self.workload.wars();
         let war = contested.first().map(|war| war.message.as_str());
         let outcome = status::contested(status::outcome(self.status, reached), war);
@@ -576,7 +621,14 @@ impl<W: Workload> Rolling<'_, W> {
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
         let pace = (!settled).then(|| status::pace(self.status, failed, self.now));
         let soonest = again.into_iter().chain(known.settings.again).chain(known.settles).chain(pace).min();
-        let next = soonest.map_or(Next::Await, Next::After);
-        Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next }
+        Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next: self.next(soonest) }
+    }
+
+    /// When to look again, where nothing else is to be done before that pause is over.
+    fn next(&self, pause: Option<Duration>) -> Next {
+        match self.uptime.again {
+            Some(time) => Next::At { time, pause },
+            None => pause.map_or(Next::Await, Next::After),
+        }
     }
 }

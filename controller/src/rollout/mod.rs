@@ -58,6 +58,9 @@ pub trait Workload: Send + Sync {
     /// A spec that cannot be built is a trouble that another spec mends: what was sent last then stays in force.
     fn validate(&self, spec: &Self::Spec, facts: &Facts<'_>) -> Result<Self::Valid, Trouble>;
 
+    /// A valid app, as it is without pods, while it is asleep.
+    fn asleep(valid: Self::Valid) -> Self::Valid;
+
     /// The pods of a valid app.
     fn pods(valid: &Self::Valid) -> &Pods;
 

@@ -3,11 +3,13 @@
 mod container;
 mod health;
 mod job;
+mod uptime;
 mod volume;
 
 pub use container::*;
 pub use health::*;
 pub use job::*;
+pub use uptime::*;
 pub use volume::*;
 
 use kube::KubeSchema;
@@ -127,6 +129,10 @@ pub struct PodSpec {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub jobs: Vec<Job>,
+
+    /// When the pods run. Default: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<Uptime>,
 }
 
 impl PodSpec {
@@ -136,15 +142,15 @@ impl PodSpec {
     }
 }
 
-/// The spec of a kind that runs pods and brings them out in releases. How many pods run is no part of a release.
+/// The spec of a kind that runs pods and brings them out in releases. How many pods run, and when, is no part of a release.
 pub trait AppSpec: Clone + PartialEq {
     /// What it says of its pods.
     fn pod(&self) -> &PodSpec;
 
-    /// How many pods it asks for.
+    /// How many pods it asks for, while the app is awake.
     fn replicas(&self) -> i32;
 
-    /// The same spec, which asks for as many pods as `other`.
+    /// The same spec, which asks for as many pods as `other`, at the same times.
     #[must_use]
     fn with_replicas_of(&self, other: &Self) -> Self;
 

@@ -102,7 +102,8 @@ impl AppSpec for WebAppSpec {
     }
 
     fn with_replicas_of(&self, other: &Self) -> Self {
-        Self { replicas: other.replicas, ..self.clone() }
+        let pod = PodSpec { uptime: other.pod.uptime.clone(), ..self.pod.clone() };
+        Self { replicas: other.replicas, pod, ..self.clone() }
     }
 
     fn with_one_pod_at_most(&self) -> Self {

@@ -20,6 +20,7 @@ mod settings;
 mod spine;
 mod tags;
 mod testbed;
+mod uptime;
 mod variables;
 mod wars;
 mod webapp;

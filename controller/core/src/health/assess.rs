@@ -1,5 +1,6 @@
 //! Whether an object does what it should, by the rules of kstatus (`sigs.k8s.io/cli-utils/pkg/kstatus`).
 
+use drover_crds::condition::WAITS_FOR_WINDOW;
 use serde_json::Value;
 
 use super::builtin;
@@ -10,8 +11,9 @@ use super::verdict::Health;
 /// conditions `Stalled` and `Reconciling`), then the rules of the built-in kinds, then the condition `Ready`. A kind that
 /// says nothing about itself is current.
 ///
-/// It differs from kstatus in three places, each because an `Environment` waits for the answer: a Job that runs is in
-/// progress; a claim that waits for its first pod is current; a Deployment whose pods the API server refuses says so.
+/// It differs from kstatus in four places, each because an `Environment` waits for the answer: a Job that runs is in
+/// progress; a claim that waits for its first pod is current, and so is an app that is asleep, whatever release it wakes with; a Deployment
+/// whose pods the API server refuses says so.
 pub fn assess(object: &Value) -> Health {
     if !text(object, "/metadata/deletionTimestamp").is_empty() {
         return Health::in_progress("being deleted");
@@ -29,11 +31,12 @@ pub fn assess(object: &Value) -> Health {
     if let Some(stalled) = condition(object, "Stalled").filter(|stalled| stalled.is("True")) {
         return Health::failed(stalled.reason(), stalled.message());
     }
-    if let Some(reconciling) = condition(object, "Reconciling").filter(|reconciling| reconciling.is("True")) {
-        return Health::in_progress(reconciling.message());
-    }
     let api_version = text(object, "/apiVersion");
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    if let Some(reconciling) = condition(object, "Reconciling").filter(|reconciling| reconciling.is("True")) {
+        let sleeps = group == drover_crds::GROUP && reconciling.reason() == WAITS_FOR_WINDOW;
+        return if sleeps { Health::Current } else { Health::in_progress(reconciling.message()) };
+    }
     if let Some(health) = builtin::assess(group, text(object, "/kind"), object) {
         return health;
     }

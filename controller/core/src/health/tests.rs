@@ -57,6 +57,21 @@ fn what_a_status_says_is_quoted_in_part_when_it_is_long() {
 }
 
 #[test]
+fn an_environment_waits_for_no_app_that_is_asleep() {
+    let app = |kind: &str, reason: &str| {
+        assess(
+            &serde_json::json!({"apiVersion": kind, "kind": "WebApp", "metadata": {"generation": 2}, "status": {"observedGeneration": 2,
+            "conditions": [{"type": "Ready", "status": "Unknown", "reason": reason, "message": "m"},
+                {"type": "Reconciling", "status": "True", "reason": reason, "message": "m"}]}}),
+        )
+    };
+    let in_progress = Health::InProgress { message: "m".into() };
+    assert_eq!(app("drover.dev/v1alpha1", "WaitsForWindow"), Health::Current);
+    assert_eq!(app("drover.dev/v1alpha1", "Rollout"), in_progress);
+    assert_eq!(app("example.org/v1", "WaitsForWindow"), in_progress, "that is another's word");
+}
+
+#[test]
 fn a_quota_keeps_pods_from_being_made() {
     let said = "pods \"web-1\" is forbidden: exceeded quota: q, requested: cpu=1, used: cpu=2, limited: cpu=2";
     let deployment = serde_json::json!({

@@ -12,12 +12,14 @@ mod step;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod uptime;
 
 pub use hold::{Hold, NoTarget, target};
 pub use news::news;
 pub use pods::{node_to_pull_to, of_release, proven, served_since};
 pub use pull::{Pull, pull_state};
 pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_name};
-pub use rollout::{Asked, Observation, Rollout, is_late, observe};
+pub use rollout::{Asked, Observation, Rollout, is_late, observe, overdue};
 pub use step::{Harm, State, Step, next};
 pub use tag::{Sight, follow};
+pub use uptime::{Uptime, uptime, wake};

@@ -1,13 +1,13 @@
 //! What a person is told of, between two statuses.
 
-use drover_crds::{AppStatus, ReleaseOutcome, ReleaseStep, condition};
+use drover_crds::{AppStatus, ReleaseOutcome, ReleaseStep, UptimeState, condition};
 
 use super::status::outcome_of;
 use crate::news::{News, Tone};
 use crate::plan::Contested;
 
 /// What a person should be told of, between two statuses: releases that ended, a release that was put back, a followed tag
-/// that went out of sight, a refusal.
+/// that went out of sight, a refusal, an app that falls asleep or wakes.
 pub fn news<S: AppStatus>(before: &S, after: &S) -> Vec<News> {
     let ready = |status: &S| condition::get(status.conditions(), condition::READY).cloned();
     let message = ready(after).map(|c| c.message).unwrap_or_default();
@@ -40,6 +40,10 @@ pub fn news<S: AppStatus>(before: &S, after: &S) -> Vec<News> {
         && ready(before).map(|c| c.message) != Some(message)
     {
         news.push(News::warning(&stalled.reason, &stalled.message));
+    }
+    let sleeps = |s: &S| s.rollout().uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Asleep);
+    if let Some(uptime) = after.rollout().uptime.clone().filter(|_| sleeps(before) != sleeps(after)) {
+        news.push(News::normal(if sleeps(after) { "Asleep" } else { "Awake" }, uptime.message));
     }
     news
 }

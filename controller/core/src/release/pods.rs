@@ -16,6 +16,11 @@ fn ready(pod: &Pod) -> Option<&PodCondition> {
     conditions.iter().find(|c| c.type_ == "Ready" && c.status == "True")
 }
 
+/// Whether a pod serves.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    ready(pod).is_some()
+}
+
 /// Since when one of the pods serves, in seconds since 1970.
 pub fn served_since(pods: &[Pod]) -> Option<i64> {
     pods.iter().filter_map(ready).filter_map(|c| c.last_transition_time.as_ref()).map(|t| t.0.as_second()).min()

@@ -1,6 +1,6 @@
 //! A release as it is written down before anything of it is applied: a ControllerRevision, which Kubernetes never changes.
 
-use drover_crds::AppSpec;
+use drover_crds::{AppSpec, Uptime};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
@@ -77,13 +77,15 @@ impl<S> Clone for Wanted<'_, S> {
 impl<S> Copy for Wanted<'_, S> {}
 
 /// What a release was last seen to stand for. It begins with what the record says; a commit that only asks for another number of
-/// pods begins no release, and moves it on.
+/// pods, or for pods at other times, begins no release, and moves it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing<'a> {
     /// The newest commit that asks for this release.
     pub commit: Option<&'a str>,
     /// How many pods that commit asks for.
     pub replicas: i32,
+    /// When they run by that commit.
+    pub uptime: Option<&'a Uptime>,
 }
 
 /// The name of the ControllerRevision of a release.
@@ -94,14 +96,15 @@ pub fn record_name(app: &App, number: i64) -> String {
 impl<S: AppSpec> Release<S> {
     /// What it stood for when it was written down.
     pub fn standing(&self) -> Standing<'_> {
-        Standing { commit: self.data.commit.as_deref(), replicas: self.data.spec.replicas() }
+        let (spec, commit) = (&self.data.spec, self.data.commit.as_deref());
+        Standing { commit, replicas: spec.replicas(), uptime: spec.pod().uptime.as_ref() }
     }
 
     /// Whether `wanted` needs another release than this one, which stands for `at` by now: the spec, the commit, the digest of a
-    /// followed tag or what its pods read is another one, or this one failed and a person asks to try again. How many pods run is no part
-    /// of a release.
+    /// followed tag or what its pods read is another one, or this one failed and a person asks to try again. How many pods run, and when, is no
+    /// part of a release.
     pub fn is_superseded_by(&self, wanted: &Wanted<'_, S>, at: Standing<'_>, failed: bool) -> bool {
-        let is_scaled = at.replicas != wanted.spec.replicas();
+        let is_scaled = at.replicas != wanted.spec.replicas() || at.uptime != wanted.spec.pod().uptime.as_ref();
         !is_same_but_for_replicas(&self.data.spec, wanted.spec)
             || (at.commit != wanted.commit && !is_scaled)
             || wanted.digest.is_some_and(|digest| reference::digest(&self.data.image) != Some(digest))

@@ -2,6 +2,7 @@
 
 use drover_crds::Problem;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::health::Finding;
 
@@ -88,15 +89,38 @@ pub fn observe(deployment: Option<&Deployment>, asked: Asked, finding: Option<&F
         return problem.map_or(Rollout::Progressing(None), Rollout::Failing);
     }
     if is_late(deployment) {
-        return Rollout::Failing(problem.unwrap_or_else(|| Problem {
-            reason: "ProgressDeadlineExceeded".to_owned(),
-            message: format!(
-                "its new pods, {updated} of {desired}, did not become ready in time: see `kubectl describe pod`, or raise health.startupTimeout if the app needs longer"
-            ),
-            ..Default::default()
-        }));
+        return Rollout::Failing(problem.unwrap_or_else(|| too_late(updated, desired)));
     }
     Rollout::Progressing(problem)
+}
+
+/// What became of the newest `pods`, where Kubernetes does not count how long they take: of a Deployment whose template came while it had
+/// no pods it takes the rollout for done, and then only adds pods. Those that are not ready within the same time fail.
+pub fn overdue(seen: Rollout, deployment: &Deployment, pods: &[Pod], now: i64) -> Rollout {
+    let Rollout::Progressing(problem) = seen else { return seen };
+    let limit = deployment.spec.as_ref().and_then(|spec| spec.progress_deadline_seconds).unwrap_or(600);
+    let conditions = deployment.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let counts =
+        conditions.iter().any(|c| c.type_ == "Progressing" && c.reason.as_deref() == Some("NewReplicaSetAvailable"));
+    let is_late = |pod: &Pod| {
+        let made = pod.metadata.creation_timestamp.as_ref().map_or(now, |made| made.0.as_second());
+        !super::pods::is_ready(pod) && now - made > i64::from(limit)
+    };
+    if !(counts && pods.iter().any(is_late)) {
+        return Rollout::Progressing(problem);
+    }
+    let Observation { desired, updated, .. } = Observation::of(deployment);
+    Rollout::Failing(problem.unwrap_or_else(|| too_late(updated, desired)))
+}
+
+fn too_late(updated: i32, desired: i32) -> Problem {
+    Problem {
+        reason: "ProgressDeadlineExceeded".to_owned(),
+        message: format!(
+            "its new pods, {updated} of {desired}, did not become ready in time: see `kubectl describe pod`, or raise health.startupTimeout if the app needs longer"
+        ),
+        ..Default::default()
+    }
 }
 
 /// Whether the time for the newest pods to come up is over.
@@ -195,5 +219,29 @@ mod tests {
         // The verdict on the previous generation says nothing about this one.
         late["observedGeneration"] = 1.into();
         assert_eq!(observe(Some(&deployment(&late)), Asked::Probation, None), Rollout::Progressing(None));
+    }
+
+    /// As at the end of a night in which a release came.
+    #[test]
+    fn pods_that_kubernetes_does_not_wait_for_have_as_much_time_as_others() {
+        let status = |reason: &str| {
+            json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1,
+            "conditions": [{"type": "Progressing", "status": "True", "reason": reason}]})
+        };
+        let judged = |reason: &str, ready: &str, now: i64| {
+            let mut deployment = deployment(&status(reason));
+            deployment.spec.as_mut().expect("a spec").progress_deadline_seconds = Some(100);
+            let pod: Pod = serde_json::from_value(json!({"metadata": {"creationTimestamp": "1970-01-01T00:01:00Z"},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]}}))
+            .expect("a pod");
+            overdue(Rollout::Progressing(None), &deployment, &[pod], now)
+        };
+        let goes_on = Rollout::Progressing(None);
+        assert_eq!(judged("NewReplicaSetAvailable", "False", 160), goes_on);
+        assert!(
+            matches!(judged("NewReplicaSetAvailable", "False", 161), Rollout::Failing(p) if p.message.contains("1 of 1"))
+        );
+        assert_eq!(judged("NewReplicaSetAvailable", "True", 161), goes_on);
+        assert_eq!(judged("ReplicaSetUpdated", "False", 161), goes_on, "Kubernetes itself counts");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use drover_crds::condition::Outcome;
+use drover_crds::condition::{Outcome, SCHEDULED_DOWN, WAITS_FOR_WINDOW};
 use drover_crds::{
     AppSpec, BuiltFrom, Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus,
     RolloutStatus,
@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::record::{Release, Standing, Wanted};
 use super::rollout::{Observation, Rollout};
+use super::uptime::is_waking;
 use crate::plan::Contested;
 use crate::trouble::Trouble;
 use crate::workload::pods::{Applied, Origin};
@@ -66,7 +67,11 @@ pub fn put_back(status: &RolloutStatus, number: i64) -> Option<i64> {
 pub fn standing<'a, S: AppSpec>(status: &'a RolloutStatus, release: &'a Release<S>) -> Standing<'a> {
     let written = release.standing();
     match status.release.as_ref().filter(|r| r.number == release.number) {
-        Some(seen) => Standing { commit: seen.commit.as_deref(), replicas: seen.replicas.unwrap_or(written.replicas) },
+        Some(seen) => {
+            let (replicas, uptime) =
+                seen.replicas.map_or((written.replicas, written.uptime), |replicas| (replicas, seen.uptime.as_ref()));
+            Standing { commit: seen.commit.as_deref(), replicas, uptime }
+        }
         None => written,
     }
 }
@@ -76,6 +81,7 @@ pub fn stand_for<S: AppSpec>(status: &mut RolloutStatus, wanted: &Wanted<'_, S>)
     if let Some(release) = &mut status.release {
         release.commit = wanted.commit.map(str::to_owned);
         release.replicas = Some(wanted.spec.replicas());
+        release.uptime.clone_from(&wanted.spec.pod().uptime);
     }
 }
 
@@ -127,10 +133,12 @@ pub fn begin(status: &mut RolloutStatus, number: i64, commit: Option<&str>, imag
             None => remember(status, ReleaseOutcome::Superseded, None, now),
         }
     }
+    let uptime = status.release.as_ref().and_then(|before| before.uptime.clone());
     status.release = Some(ReleaseStatus {
         number,
         commit: commit.map(str::to_owned),
         replicas: None,
+        uptime,
         image: image.to_owned(),
         built_from: None,
         step: ReleaseStep::ResolveImage,
@@ -157,10 +165,12 @@ pub fn resume<S>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
     if step == ReleaseStep::Live && status.serving == Some(number) {
         status.serving = None;
     }
+    let uptime = status.release.as_ref().and_then(|before| before.uptime.clone());
     status.release = Some(ReleaseStatus {
         number,
         commit: release.data.commit.clone(),
         replicas: None,
+        uptime,
         image: release.data.image.clone(),
         built_from: release.data.origin.as_ref().map(built_from),
         step,
@@ -266,6 +276,8 @@ pub struct Reached<'a> {
     pub assumed_user: bool,
     /// Secrets that have changed since the release which goes on serving began: its pods read them when they start anew.
     pub changed_secrets: &'a BTreeSet<&'a str>,
+    /// "asleep until …", while it is.
+    pub asleep: Option<&'a str>,
 }
 
 /// What is said of the app.
@@ -290,7 +302,10 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
             let commit =
                 release.commit.as_deref().map(|c| format!(" ({})", c.get(..12).unwrap_or(c))).unwrap_or_default();
             let pods = format!("{} of {} pods ready", replicas.ready, replicas.desired);
-            if replicas.desired == 0 {
+            if let Some(asleep) = reached.asleep {
+                let message = format!("Release {number}{commit} is {asleep}");
+                Outcome::Ready { reason: SCHEDULED_DOWN.into(), message }
+            } else if replicas.desired == 0 {
                 let message = format!("Release {number}{commit} is switched off: replicas is 0");
                 Outcome::Ready { reason: "SwitchedOff".into(), message }
             } else if *reached.rollout == Rollout::Complete {
@@ -298,6 +313,11 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
                 let held = held.map(|held| format!("; {}", held.message)).unwrap_or_default();
                 let message = format!("Release {number}{commit} is live: {pods}{held}");
                 Outcome::Ready { reason: "Live".into(), message }
+            } else if is_waking(status) && *reached.rollout == Rollout::Progressing(None) {
+                Outcome::InProgress {
+                    reason: "Waking".into(),
+                    message: format!("Release {number}{commit} wakes: {pods}"),
+                }
             } else if replicas.ready >= replicas.desired {
                 let message = format!(
                     "Release {number}{commit} is live; its pods are being replaced: {} of {} new{hindrance}",
@@ -315,6 +335,12 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
         ReleaseStep::ResolveImage => Outcome::InProgress {
             reason: "ResolveImage".into(),
             message: format!("Release {number}: the registry is asked for its image {}", release.image),
+        },
+        _ if let Some(asleep) = reached.asleep => Outcome::InProgress {
+            reason: WAITS_FOR_WINDOW.into(),
+            message: format!(
+                "Release {number} waits for its window: the app is {asleep}, and the release becomes live when its pods have served"
+            ),
         },
         // It is as its spec asks, and yet nothing is known of the release.
         _ if *reached.rollout == Rollout::Off => Outcome::Ready {
@@ -381,10 +407,11 @@ fn failure(status: &RolloutStatus, release: &ReleaseStatus, reached: Reached<'_>
         (None, Some(seconds)) => format!("; nothing served for {seconds} s"),
         (None, None) => String::new(),
     };
-    let off = *reached.rollout == Rollout::Off;
+    let off = *reached.rollout == Rollout::Off || reached.asleep.is_some();
+    let why_off = reached.asleep.unwrap_or("switched off: replicas is 0");
     let put_back = put_back(status, number);
     let (step, serving) = match (release.step, good) {
-        (step, _) if off => (format!("{:?}", failed_in(step)), "; it is switched off: replicas is 0".to_owned()),
+        (step, _) if off => (format!("{:?}", failed_in(step)), format!("; it is {why_off}")),
         (step @ ReleaseStep::Restore, Some(good)) => {
             (format!("{:?}", failed_in(step)), format!("; release {good} is being put back"))
         }

@@ -137,6 +137,29 @@ fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
 }
 
 #[test]
+fn pods_at_other_times_are_no_other_release_whichever_commit_asks_for_them() {
+    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let asleep = |windows: &[&str]| {
+        let window = |from: &&str| crds::UptimeWindow { days: Vec::new(), from: (*from).into(), to: "22:00".into() };
+        let uptime = crds::Uptime { time_zone: None, windows: windows.iter().map(window).collect() };
+        let mut spec = plain_spec();
+        spec.pod.uptime = Some(uptime);
+        spec
+    };
+    let (always, early, late) = (plain_spec(), asleep(&["07:00"]), asleep(&["09:00"]));
+    let mut status = RolloutStatus::default();
+    for (spec, commit, superseded) in
+        [(&early, "c3", false), (&late, "c4", false), (&late, "c4", false), (&late, "c5", true), (&always, "c5", false)]
+    {
+        let wanted = Wanted { spec, commit: Some(commit), asked: None, digest: None, settings: None };
+        let at = status::standing(&status, &release);
+        assert_eq!(release.is_superseded_by(&wanted, at, false), superseded, "{commit} at {at:?}");
+        status::resume(&mut status, &release, &Time(jiff::Timestamp::UNIX_EPOCH));
+        status::stand_for(&mut status, &wanted);
+    }
+}
+
+#[test]
 fn other_settings_begin_a_release_of_the_same_image_and_unknown_ones_none() {
     let settings =
         |hash: &str| -> Settings { serde_json::from_value(json!({"secrets": {"login": hash}})).expect("settings") };

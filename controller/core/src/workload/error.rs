@@ -2,6 +2,7 @@
 
 use crate::schedule::InvalidSchedule;
 use crate::trouble::{Mend, Trouble};
+use crate::uptime::InvalidUptime;
 
 /// Why a spec cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -211,6 +212,9 @@ pub enum Invalid {
         /// What is wrong.
         why: InvalidSchedule,
     },
+    /// Windows that nobody can keep.
+    #[error(transparent)]
+    Uptime(#[from] InvalidUptime),
     /// A time zone of nothing.
     #[error("the job {job} has a timeZone and no schedule: write schedule too, or remove timeZone")]
     ZoneWithoutSchedule {

@@ -120,9 +120,13 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
         }
     }
     let problem = app.release.as_ref().and_then(|release| release.problem.as_ref());
-    let said = if health.state == State::Ready { String::new() } else { told(health) };
+    // That it is asleep stands below.
+    let said = if matches!(health.state, State::Ready | State::Waiting) { String::new() } else { told(health) };
     if !said.is_empty() {
         let _ = writeln!(text, "{indent}    {said}");
+    }
+    if let Some(uptime) = &app.uptime {
+        let _ = writeln!(text, "{indent}    {}", printable(&uptime.message));
     }
     if let Some(problem) = problem {
         if said.is_empty() || !quotes(&health.reason, problem) {
@@ -187,8 +191,10 @@ fn following(text: &mut String, image: &ImageStatus, indent: &str, now: Moment) 
 
 /// Where a release is, in words; nothing when it is live, or as its spec asks without being so: while the app is switched off.
 fn step(release: &ReleaseStatus, state: State) -> String {
-    if state == State::Ready {
-        return String::new();
+    match state {
+        State::Ready => return String::new(),
+        State::Waiting => return " waits for the app to wake".to_owned(),
+        State::Working | State::Failed | State::Stalled | State::New | State::Unreadable => {}
     }
     let at = match release.step {
         ReleaseStep::Live => return String::new(),
@@ -241,6 +247,7 @@ fn word(state: State) -> String {
     let style = Style::new().fg_color(Some(color(state).into()));
     let word = match state {
         State::Ready => "ready",
+        State::Waiting => "asleep",
         State::Working => "working",
         State::Failed => "failed",
         State::Stalled => "needs you",
@@ -254,6 +261,7 @@ fn mark(state: State) -> String {
     let style = Style::new().fg_color(Some(color(state).into())).bold();
     let mark = match state {
         State::Ready => "✓",
+        State::Waiting => "☾",
         State::Working | State::New => "…",
         State::Failed | State::Stalled => "✗",
         State::Unreadable => "?",
@@ -263,7 +271,7 @@ fn mark(state: State) -> String {
 
 fn color(state: State) -> AnsiColor {
     match state {
-        State::Ready => AnsiColor::Green,
+        State::Ready | State::Waiting => AnsiColor::Green,
         State::Working | State::New => AnsiColor::Yellow,
         State::Failed | State::Stalled | State::Unreadable => AnsiColor::Red,
     }
@@ -489,6 +497,34 @@ mod tests {
             the image of release 3 is held
             the tag prod, seen 15m ago: ImageNotFound: the image example/hello:prod is not there
             built from 1a2b3c4d5e6f, git is at 4d5e6f789012
+        ");
+    }
+
+    #[test]
+    fn an_app_that_is_asleep_is_no_trouble_whatever_release_it_wakes_with() {
+        let asleep =
+            json!({"state": "Asleep", "message": "Asleep until 08:00 on Saturday, 28 November (Europe/London)"});
+        let app = |name: &str, ready: Value, step: &str| {
+            app(
+                name,
+                None,
+                json!({
+                    "observedGeneration": 1, "conditions": ready, "uptime": asleep, "asleepUntil": "2026-11-28T08:00:00Z",
+                    "release": {"number": 5, "image": "example/hello:5", "step": step},
+                    "replicas": {"desired": 0, "ready": 0, "updated": 0, "summary": "0/0"},
+                }),
+            )
+        };
+        let live = app("live", conditions("True", None, "ScheduledDown", "Release 5 is asleep"), "Live");
+        let new =
+            app("new", conditions("Unknown", Some("Reconciling"), "WaitsForWindow", "Release 5 waits"), "Rollout");
+        let view = of(&[], &[live, new]);
+        assert!(view.ready, "a push in the night is not waited for until the morning");
+        insta::assert_snapshot!(shown(&view), @r"
+        ✓ WebApp shop/live  ready  release 5  0/0 pods
+            Asleep until 08:00 on Saturday, 28 November (Europe/London)
+        ☾ WebApp shop/new  asleep  release 5 waits for the app to wake  0/0 pods
+            Asleep until 08:00 on Saturday, 28 November (Europe/London)
         ");
     }
 

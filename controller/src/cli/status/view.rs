@@ -7,9 +7,9 @@ use drover_crds::condition;
 use drover_crds::{
     AppliedStatus, DataSyncStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, LABEL_OWNER, LastSync,
     ObjectFailure, Owner, OwnerKind, PublishedSet, ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus,
-    WebAppStatus,
+    UptimeStatus, WebAppStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub type Jobs = HashMap<(String, String), Progress>;
 pub enum State {
     /// As its spec asks.
     Ready,
+    /// Asleep, and what is new begins when it wakes: until then nothing is to be done or waited for.
+    Waiting,
     /// On its way.
     Working,
     /// Not as asked; drover tries again.
@@ -52,7 +54,7 @@ pub struct Health {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct View {
-    /// Whether all of it is ready.
+    /// Whether all of it is ready, as far as it is awake.
     pub ready: bool,
     /// Environments by namespace and name, with their apps.
     pub environments: Vec<EnvironmentView>,
@@ -138,6 +140,12 @@ pub struct WebAppView {
     /// Where the tag points that it follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageStatus>,
+    /// Whether it is awake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<UptimeStatus>,
+    /// Until when it is asleep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asleep_until: Option<Time>,
     /// Where it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -264,7 +272,7 @@ impl View {
     }
 
     fn judged(mut self) -> Self {
-        let ready = self.states().all(|(_, health)| health.state == State::Ready);
+        let ready = self.states().all(|(_, health)| matches!(health.state, State::Ready | State::Waiting));
         self.ready = ready;
         self
     }
@@ -320,6 +328,8 @@ fn web_app(object: &DynamicObject) -> WebAppView {
         serving: status.rollout.serving,
         replicas: status.rollout.replicas,
         image: status.rollout.image,
+        uptime: status.rollout.uptime,
+        asleep_until: status.rollout.asleep_until,
         url: status.url,
     }
 }
@@ -379,6 +389,7 @@ fn health(object: &DynamicObject, observed: Option<i64>, conditions: &[Condition
     match (ready.status.as_str(), stalled) {
         ("True", _) => told(State::Ready, ready),
         (_, true) => told(State::Stalled, ready),
+        _ if ready.reason == condition::WAITS_FOR_WINDOW => told(State::Waiting, ready),
         ("False", false) => told(State::Failed, ready),
         _ => told(State::Working, ready),
     }

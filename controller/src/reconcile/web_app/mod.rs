@@ -17,9 +17,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_core::news::News;
-use drover_core::release::{Wanted, news, status};
+use drover_core::release::{Uptime, Wanted, news, status};
 use drover_core::render::Object;
 use drover_core::trouble::Trouble;
+use drover_core::uptime::{Windows, Word};
 use drover_core::workload::children::Children;
 use drover_core::workload::exposure::{Allowance, Shortfall};
 use drover_core::workload::pods::settings::SettingKind;
@@ -27,7 +28,10 @@ use drover_core::workload::pods::{self, Facts, Image, ImageUser, PodRelease, Shr
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
 use drover_core::workload::{App, Invalid, build};
-use drover_crds::{ANNOTATION_COMMIT, ANNOTATION_HOLD_IMAGE, ANNOTATION_RECONCILE_AT, ANNOTATION_RESTARTED_AT};
+use drover_crds::{
+    ANNOTATION_ASLEEP_UNTIL, ANNOTATION_AWAKE_UNTIL, ANNOTATION_COMMIT, ANNOTATION_HOLD_IMAGE, ANNOTATION_RECONCILE_AT,
+    ANNOTATION_RESTARTED_AT,
+};
 use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus, condition};
 use kube::ResourceExt as _;
 
@@ -58,6 +62,7 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         settings: &pods::Settings::default(),
         copies: &pods::Copies::default(),
     };
+    app.spec.pod.uptime.as_ref().map(Windows::of).transpose()?;
     validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
 }
 
@@ -117,6 +122,7 @@ impl Kind for WebApps {
             allowances: &self.allowances,
             way: Way::default(),
         };
+        let word = Word::read(it.annotation(ANNOTATION_AWAKE_UNTIL), it.annotation(ANNOTATION_ASLEEP_UNTIL));
         let mut rolling = Rolling {
             workload,
             cluster: it.cluster,
@@ -133,6 +139,8 @@ impl Kind for WebApps {
                 settings: None,
             },
             hold: it.annotation(ANNOTATION_HOLD_IMAGE),
+            word: &word,
+            uptime: Uptime::default(),
             restarted_at: it.annotation(ANNOTATION_RESTARTED_AT),
             now: &now,
             status: &mut draft.status.rollout,

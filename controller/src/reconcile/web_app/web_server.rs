@@ -125,6 +125,10 @@ impl Workload for WebServer<'_> {
         Ok(validate(self.app, spec, facts, &kept)?)
     }
 
+    fn asleep(app: ValidatedWebApp) -> ValidatedWebApp {
+        app.asleep()
+    }
+
     fn pods(app: &ValidatedWebApp) -> &Pods {
         &app.pods
     }

@@ -41,7 +41,71 @@ fn app(rollout: RolloutStatus) -> WebAppStatus {
 }
 
 fn said(status: &RolloutStatus, failed: bool, rollout: &Rollout) -> Outcome {
-    outcome(status, Reached { failed, rollout, assumed_user: false, changed_secrets: &BTreeSet::new() })
+    outcome(status, Reached { failed, rollout, assumed_user: false, changed_secrets: &BTreeSet::new(), asleep: None })
+}
+
+#[test]
+fn asleep_a_release_that_served_is_as_asked_and_of_another_nothing_is_known() {
+    let told = |status: &RolloutStatus, failed: bool| {
+        let (rollout, changed_secrets) = (&Rollout::Off, &BTreeSet::new());
+        let asleep = Some("asleep until 08:00");
+        match outcome(status, Reached { failed, rollout, assumed_user: false, changed_secrets, asleep }) {
+            Outcome::Ready { reason, message } => ("ready", reason, message),
+            Outcome::InProgress { reason, message } => ("in progress", reason, message),
+            Outcome::Failed { reason, message } => ("failed", reason, message),
+            Outcome::Stalled { reason, message } => ("stalled", reason, message),
+        }
+    };
+    let mut status = one_live();
+    count(&mut status, &Observation::default(), &at(150));
+    assert_eq!(
+        told(&status, false),
+        ("ready", "ScheduledDown".into(), "Release 1 (aaaaaaaaaaaa) is asleep until 08:00".into())
+    );
+    assert_eq!(status.release.as_ref().and_then(|release| release.unavailable_since.clone()), None);
+    begin(&mut status, 2, None, "web:2", &at(200));
+    advance(&mut status, ReleaseStep::Rollout);
+    let (state, reason, message) = told(&status, false);
+    assert_eq!((state, reason.as_str()), ("in progress", "WaitsForWindow"));
+    assert!(message.starts_with("Release 2 waits for its window: the app is asleep until 08:00"), "{message}");
+    fail(&mut status, ReleaseStep::Rollout, crash(), Some(1), &at(215));
+    let (state, _, message) = told(&status, true);
+    assert!(
+        state == "stalled" && message.contains("; it is asleep until 08:00; push a correction"),
+        "{state}: {message}"
+    );
+}
+
+/// In the morning nothing is wrong, as long as nothing is found to be.
+#[test]
+fn an_app_that_wakes_is_on_its_way_unless_something_hinders_it() {
+    let mut status = one_live();
+    let waking = drover_crds::UptimeStatus { state: drover_crds::UptimeState::Waking, message: String::new() };
+    status.uptime = Some(waking);
+    count(&mut status, &Observation { desired: 3, ..seen(0) }, &at(300));
+    match said(&status, false, &Rollout::Progressing(None)) {
+        Outcome::InProgress { reason, message } => {
+            assert_eq!((&*reason, &*message), ("Waking", "Release 1 (aaaaaaaaaaaa) wakes: 0 of 3 pods ready"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let hindered = said(&status, false, &Rollout::Progressing(Some(crash())));
+    assert!(matches!(hindered, Outcome::Failed { reason, .. } if reason == "Unavailable"));
+}
+
+#[test]
+fn falling_asleep_and_waking_are_told_once() {
+    use drover_crds::UptimeState::{Asleep, Awake, Waking};
+    let status = |state| {
+        let uptime = Some(drover_crds::UptimeStatus { state, message: format!("{state:?}") });
+        app(RolloutStatus { uptime, ..one_live() })
+    };
+    let told = |before, after| news(&status(before), &status(after));
+    assert_eq!(told(Awake, Asleep), [News::normal("Asleep", "Asleep")]);
+    assert_eq!(told(Asleep, Waking), [News::normal("Awake", "Waking")]);
+    for (before, after) in [(Waking, Awake), (Asleep, Asleep), (Awake, Awake)] {
+        assert!(told(before, after).is_empty(), "{before:?} {after:?}");
+    }
 }
 
 #[test]
@@ -140,7 +204,7 @@ fn an_old_pod_that_would_read_a_changed_secret_is_told() {
     let rollout = &Rollout::Failing(crash());
     let told = |changed: &[&'static str]| {
         let changed_secrets = &changed.iter().copied().collect();
-        match outcome(&status, Reached { failed: true, rollout, assumed_user: false, changed_secrets }) {
+        match outcome(&status, Reached { failed: true, rollout, assumed_user: false, changed_secrets, asleep: None }) {
             Outcome::Stalled { message, .. } => message,
             other => panic!("{other:?}"),
         }
@@ -185,8 +249,13 @@ fn a_crash_of_an_image_of_root_hints_at_the_user() {
         begin(&mut status, 2, None, "web:2", &at(200));
         fail(&mut status, ReleaseStep::Rollout, crash(), None, &at(215));
         let changed_secrets = &BTreeSet::new();
-        let reached =
-            Reached { failed: true, rollout: &Rollout::Failing(crash()), assumed_user: true, changed_secrets };
+        let reached = Reached {
+            failed: true,
+            rollout: &Rollout::Failing(crash()),
+            assumed_user: true,
+            changed_secrets,
+            asleep: None,
+        };
         let Outcome::Stalled { message, .. } = outcome(&status, reached) else { panic!("stalled") };
         message
     };

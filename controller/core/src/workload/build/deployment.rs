@@ -42,7 +42,7 @@ pub fn deployment(app: &ValidatedWebApp) -> Deployment {
     Deployment {
         metadata: metadata::child(&app.pods.app, app.pods.app.object_name()),
         spec: Some(DeploymentSpec {
-            replicas: Some(app.replicas),
+            replicas: Some(if app.asleep { 0 } else { app.replicas }),
             selector: app.kept.selector.clone().unwrap_or_else(|| metadata::label_selector(app)),
             strategy: Some(strategy(app.strategy, app.kept.beside)),
             // drover keeps the releases itself; the last ReplicaSet is kept for a person with kubectl.

@@ -39,8 +39,10 @@ pub struct ValidatedWebApp {
     pub ports: Vec<crds::Port>,
     /// The number of the metrics port.
     pub metrics_port: Option<i32>,
-    /// Number of pods.
+    /// Number of pods, while it is awake.
     pub replicas: i32,
+    /// No pods run, for now.
+    pub asleep: bool,
     /// How new pods take over.
     pub strategy: Strategy,
     /// Seconds that the app may take to start.
@@ -64,6 +66,12 @@ pub struct ValidatedWebApp {
 }
 
 impl ValidatedWebApp {
+    /// The same, without pods. All else stays as it is.
+    #[must_use]
+    pub fn asleep(self) -> Self {
+        Self { asleep: true, ..self }
+    }
+
     /// Address of the first route.
     pub fn url(&self) -> Option<String> {
         routes::url(&self.routes, &self.tls)
@@ -103,6 +111,7 @@ pub fn validate(
         metrics_port: spec.ports.iter().find(|p| p.is_metrics()).map(|p| p.port),
         ports: spec.ports.clone(),
         replicas,
+        asleep: false,
         strategy,
         startup_seconds: seconds(health.and_then(|h| h.startup_timeout), 120),
         probation_seconds: seconds(health.and_then(|h| h.probation), 10),

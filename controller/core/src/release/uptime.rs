@@ -1,0 +1,148 @@
+//! Whether an app is awake, as its status tells it, and how long it takes to wake.
+
+use drover_crds::{AppSpec, ReplicasStatus, RolloutStatus, UptimeState, UptimeStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::uptime::{InvalidUptime, Windows, Word};
+
+/// Whether an app is awake, in one turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uptime {
+    /// "asleep until …", while it is.
+    pub asleep: Option<String>,
+    /// When to judge again, at the latest; `None` for an app that never sleeps.
+    pub again: Option<Timestamp>,
+    /// Why the windows of the spec are not taken. Those that were asked for before go on meanwhile.
+    pub refused: Option<InvalidUptime>,
+}
+
+/// Whether an app of that spec is awake at that time, where a person said that; the status says so. It follows from the clock, the spec and
+/// what was said, and from nothing that was before: only how it is told goes by that.
+pub fn uptime<S: AppSpec>(status: &mut RolloutStatus, spec: &S, word: &Word, now: Timestamp) -> Uptime {
+    let (windows, refused) = match spec.pod().uptime.as_ref().map(Windows::of).transpose() {
+        Ok(windows) => (windows, None),
+        Err(refused) => {
+            let before = status.release.as_ref().and_then(|release| release.uptime.as_ref());
+            (before.and_then(|before| Windows::of(before).ok()), Some(refused))
+        }
+    };
+    let slept = status.uptime.as_ref().is_some_and(|before| before.state != UptimeState::Awake);
+    let woken = if slept { UptimeState::Waking } else { UptimeState::Awake };
+    let Some(windows) = windows else {
+        status.asleep_until = None;
+        let message = "Always awake, because spec.uptime is gone".to_owned();
+        status.uptime = slept.then_some(UptimeStatus { state: woken, message });
+        return Uptime { asleep: None, again: None, refused };
+    };
+    let reading = windows.judge(word, now);
+    let phrase = windows.phrase(&reading);
+    let more = windows.changes(now).into_iter().chain(word.unreadable().iter().cloned());
+    let message = std::iter::once(capitalized(&phrase)).chain(more).collect::<Vec<_>>().join("; ");
+    let state = if reading.asleep { UptimeState::Asleep } else { woken };
+    status.uptime = Some(UptimeStatus { state, message });
+    status.asleep_until = reading.until.filter(|_| reading.asleep).map(Time);
+    let asleep = reading.asleep.then_some(phrase);
+    Uptime { asleep, again: Some(windows.read_again(&reading, now)), refused }
+}
+
+/// Its pods were looked at, of which the spec asks for so many: who wakes is awake when they all serve.
+pub fn wake(status: &mut RolloutStatus, replicas: i32, has_windows: bool) {
+    let all_serve = |pods: &ReplicasStatus| pods.ready >= pods.desired && (pods.desired > 0 || replicas == 0);
+    let serve = status.replicas.as_ref().is_some_and(all_serve);
+    match &mut status.uptime {
+        Some(uptime) if uptime.state == UptimeState::Waking && serve => uptime.state = UptimeState::Awake,
+        _ => return,
+    }
+    if !has_windows {
+        status.uptime = None;
+    }
+}
+
+/// Whether it wakes.
+pub fn is_waking(status: &RolloutStatus) -> bool {
+    status.uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Waking)
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use drover_crds::{PodSpec, UptimeWindow, WebAppSpec};
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn spec(from: &str, to: &str) -> WebAppSpec {
+        let windows = vec![UptimeWindow { days: Vec::new(), from: from.into(), to: to.into() }];
+        let uptime = Some(drover_crds::Uptime { time_zone: None, windows });
+        WebAppSpec { pod: PodSpec { uptime, ..PodSpec::default() }, ..WebAppSpec::default() }
+    }
+
+    fn state(status: &RolloutStatus) -> Option<UptimeState> {
+        status.uptime.as_ref().map(|uptime| uptime.state)
+    }
+
+    fn pods(status: &mut RolloutStatus, ready: i32) {
+        status.replicas = Some(ReplicasStatus { desired: 3, ready, ..ReplicasStatus::default() });
+    }
+
+    #[test]
+    fn an_app_is_asleep_then_wakes_then_is_awake_and_without_windows_nothing_is_said() {
+        let (spec, word, mut status) = (spec("08:00", "22:00"), Word::default(), RolloutStatus::default());
+        let now = uptime(&mut status, &spec, &word, at("2026-11-27T12:00:00Z"));
+        assert_eq!((state(&status), now.asleep), (Some(UptimeState::Awake), None), "a new one does not wake");
+        let now = uptime(&mut status, &spec, &word, at("2026-11-27T22:00:00Z"));
+        assert_eq!(now.asleep.as_deref(), Some("asleep until 08:00 on Saturday, 28 November (UTC)"));
+        assert_eq!(now.again, Some(at("2026-11-28T00:00:00Z")));
+        assert_eq!(status.asleep_until, Some(Time(at("2026-11-28T08:00:00Z"))));
+        let told = status.uptime.clone().expect("told");
+        assert_eq!(told.message, "Asleep until 08:00 on Saturday, 28 November (UTC)");
+
+        let now = uptime(&mut status, &spec, &word, at("2026-11-28T08:20:00Z"));
+        pods(&mut status, 2);
+        wake(&mut status, 3, true);
+        assert_eq!((state(&status), now.asleep, &status.asleep_until), (Some(UptimeState::Waking), None, &None));
+        uptime(&mut status, &spec, &word, at("2026-11-28T08:21:00Z"));
+        pods(&mut status, 3);
+        wake(&mut status, 3, true);
+        assert_eq!(state(&status), Some(UptimeState::Awake));
+
+        uptime(&mut status, &spec, &word, at("2026-11-28T23:00:00Z"));
+        let always = WebAppSpec::default();
+        assert_eq!(uptime(&mut status, &always, &word, at("2026-11-28T23:01:00Z")), Uptime::default());
+        assert_eq!(state(&status), Some(UptimeState::Waking));
+        wake(&mut status, 3, false);
+        assert_eq!((&status.uptime, &status.asleep_until), (&None, &None));
+        uptime(&mut status, &always, &word, at("2026-11-28T23:02:00Z"));
+        assert_eq!(status.uptime, None);
+    }
+
+    #[test]
+    fn while_the_windows_of_the_spec_are_refused_those_of_before_go_on() {
+        let (good, bad, word, mut status) =
+            (spec("08:00", "22:00"), spec("08:00", "25:00"), Word::default(), RolloutStatus::default());
+        let night = at("2026-11-27T23:00:00Z");
+        let now = uptime(&mut status, &bad, &word, night);
+        assert!(now.refused.is_some() && now.asleep.is_none() && status.uptime.is_none(), "{now:?}");
+        let release = serde_json::from_value(serde_json::json!({"number": 1, "image": "web:1", "step": "Live"}));
+        status.release = Some(release.expect("a release"));
+        status.release.as_mut().expect("a release").uptime = good.pod.uptime;
+        let now = uptime(&mut status, &bad, &word, night);
+        assert!(now.refused.is_some() && now.asleep.is_some() && now.again.is_some(), "{now:?}");
+    }
+
+    #[test]
+    fn what_a_person_wrote_and_nobody_can_read_is_told() {
+        let mut status = RolloutStatus::default();
+        uptime(&mut status, &spec("08:00", "22:00"), &Word::read(None, Some("soon")), at("2026-11-27T12:00:00Z"));
+        let told = status.uptime.expect("told");
+        assert!(told.state == UptimeState::Awake && told.message.contains("asleep-until is \"soon\""), "{told:?}");
+    }
+}
