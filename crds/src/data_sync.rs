@@ -51,8 +51,9 @@ pub struct DataSyncSpec {
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
 
-    /// What else brings it up to date: with `Release` each release of an app that mounts it, before its pods. The app waits for that at
-    /// most two minutes; where the source is down it takes the last good files.
+    /// What else brings it up to date: with `Release` each release of an app that mounts it, and with `Wake` each time that such an app
+    /// wakes by its `uptime`; before its pods. The app waits for that at most two minutes; where the source is down it takes the last good
+    /// files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -97,6 +98,8 @@ pub struct DataSyncSpec {
 pub enum RefreshOn {
     /// A release of an app that mounts it.
     Release,
+    /// An app that mounts it, and wakes.
+    Wake,
 }
 
 /// Where the data lives.

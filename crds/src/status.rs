@@ -56,6 +56,9 @@ pub struct UptimeStatus {
     pub state: UptimeState,
     /// In one sentence: until when, in the app's own time zone, and the day before a clock change what that does to its windows.
     pub message: String,
+    /// When it was seen to fall asleep, or to wake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 /// Whether an app is awake.

@@ -199,7 +199,8 @@ mod tests {
     fn app(windows: Option<&[(&str, &str)]>) -> WebApp {
         let window =
             |(from, to): &(&str, &str)| UptimeWindow { days: Vec::new(), from: (*from).into(), to: (*to).into() };
-        let uptime = windows.map(|windows| Uptime { time_zone: None, windows: windows.iter().map(window).collect() });
+        let uptime =
+            windows.map(|windows| Uptime { windows: windows.iter().map(window).collect(), ..Uptime::default() });
         WebApp::new("web", WebAppSpec { pod: PodSpec { uptime, ..PodSpec::default() }, ..WebAppSpec::default() })
     }
 
@@ -257,7 +258,7 @@ mod tests {
     fn it_serves_when_the_controller_says_that_it_is_awake_and_ready() {
         let status = |state: UptimeState, ready: &str| {
             let condition = json!({"type": "Ready", "status": ready, "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-            let uptime = Some(UptimeStatus { state, message: String::new() });
+            let uptime = Some(UptimeStatus { state, message: String::new(), since: None });
             WebAppStatus {
                 conditions: vec![serde_json::from_value(condition).expect("a condition")],
                 rollout: RolloutStatus { uptime, ..RolloutStatus::default() },

@@ -72,8 +72,8 @@ impl Data {
         Ok(())
     }
 
-    /// Has the data brought up to date that `spec` mounts, where `on`, which happened at `since`, asks for that. Refuses as long as that is
-    /// worth waiting for.
+    /// Has the data brought up to date that `spec` mounts, where `on`, which happened at `since`, asks for that. A [`Mend::Others`] as
+    /// long as that is worth waiting for.
     pub async fn refreshed(
         &self,
         acting: &Acting,

@@ -67,6 +67,8 @@ pub struct Rolling<'a, W: Workload> {
     pub word: &'a Word,
     /// Whether it is awake in this turn, which is found out at its begin.
     pub uptime: Uptime,
+    /// What it waits for without pods although it is to wake, which is found out in the turn.
+    pub still_asleep: Option<Trouble>,
     /// The time of this turn.
     pub now: &'a Time,
     /// The status, as it grows.
@@ -132,13 +134,27 @@ impl<W: Workload> Rolling<'_, W> {
     /// Does what is to be done now.
     pub async fn run(&mut self) -> Result<Ended<W::Valid>, Trouble> {
         self.uptime = uptime(self.status, self.wanted.spec, self.word, self.now.0);
-        self.steps().await.map_err(|trouble| self.in_time(trouble))
+        let ended = self.steps().await;
+        let ended = ended.and_then(|ended| self.still_asleep.take().map_or(Ok(ended), Err));
+        ended.map_err(|trouble| self.in_time(trouble))
     }
 
     /// Whether no pods are to run. What has to come before the last of them goes is begun and waited for here: until it is over this
     /// stays false, and the app is awake.
     fn is_asleep(&self) -> bool {
-        self.uptime.asleep.is_some()
+        self.uptime.asleep.is_some() || self.still_asleep.is_some()
+    }
+
+    /// What an app that wakes, and has no pods yet, waits for with none.
+    async fn wakes_for(&self, known: &Known<W>) -> Result<Option<Trouble>, Trouble> {
+        let has_none = self.workload.deployment().and_then(|d| d.spec.as_ref()?.replicas) == Some(0);
+        let Some(since) = self.uptime.waking_since.as_ref().filter(|_| has_none) else { return Ok(None) };
+        let spec = self.wanted.spec.pod();
+        match known.data.refreshed(self.acting, self.owner, spec, (RefreshOn::Wake, since), self.now).await {
+            Ok(()) => Ok(None),
+            Err(trouble) if trouble.mended_by == Mend::Others => Ok(Some(trouble)),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Who is in trouble wakes and falls asleep all the same.
@@ -182,6 +198,7 @@ impl<W: Workload> Rolling<'_, W> {
             pull: None,
             assumed_user: false,
         };
+        self.still_asleep = self.wakes_for(&known).await?;
         if let Some(refused) = self.uptime.refused.clone() {
             let state = self.state(&mut known).await?;
             self.hold(&state, &known).await?;
@@ -404,7 +421,8 @@ impl<W: Workload> Rolling<'_, W> {
     async fn refresh_data(&self, known: &Known<W>) -> Result<(), Trouble> {
         let is_held = self.status.image.as_ref().is_some_and(|image| image.hold.is_some());
         let began = self.status.release.as_ref().and_then(|release| release.started_at.as_ref());
-        let Some(began) = began.filter(|_| !is_held && self.wanted.spec.replicas() > 0) else { return Ok(()) };
+        let no_pods = self.wanted.spec.replicas() == 0 || self.is_asleep();
+        let Some(began) = began.filter(|_| !is_held && !no_pods) else { return Ok(()) };
         let spec = self.wanted.spec.pod();
         known.data.refreshed(self.acting, self.owner, spec, (RefreshOn::Release, began), self.now).await
     }

@@ -95,7 +95,7 @@ impl Brought {
         failures.for_each(|failure| hide(&mut failure.message));
         match result {
             Ok(Reached::Applied { unhealthy: Some((_, health)), .. }) => {
-                health.message_mut().into_iter().for_each(hide)
+                health.message_mut().into_iter().for_each(hide);
             }
             Ok(_) => {}
             Err(trouble) => {
