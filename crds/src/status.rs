@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::JobMoment;
 use crate::condition::HasHead;
 
 /// The releases of an object, and its pods. It stands among the other fields of the status.
@@ -91,12 +92,16 @@ pub enum ReleaseStep {
     ResolveImage,
     /// Pulling the image to the node before the old pod stops, because only one pod may hold the volume.
     PullImage,
+    /// Running its jobs of the moment `BeforeDeploy`.
+    BeforeDeploy,
     /// Sending the objects to the API server.
     Apply,
     /// Waiting for the pods to serve.
     Rollout,
     /// The pods serve, and must go on for a while before the release is live.
     Probation,
+    /// Its pods serve, and its jobs of the moment `AfterDeploy` run.
+    AfterDeploy,
     /// Putting the last good release back after a failure.
     Restore,
     /// Done.
@@ -129,12 +134,49 @@ pub struct ReleaseStatus {
     /// What is wrong, if something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// Its jobs that run at a moment of a release, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub jobs: Vec<JobStatus>,
+    /// The release whose `BeforeDeploy` jobs ran last, where this one runs none because it goes back to an earlier image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_before_deploy: Option<i64>,
     /// Seconds during which no pod of the app was ready while this release was brought out, when that could not be avoided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_seconds: Option<i64>,
     /// Since when no pod of the app is ready, while that lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_since: Option<Time>,
+}
+
+/// Where a job of a release stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// The job's name.
+    pub name: String,
+    /// The moment at which it runs.
+    pub at: JobMoment,
+    /// The name of its Job, which is the same for the same image and what the job reads.
+    pub job: String,
+    /// How it ended, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<JobOutcome>,
+    /// When its program began. Before the release where an earlier one ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum JobOutcome {
+    /// Its program ended with exit code 0.
+    Succeeded,
+    /// It did not, or did not begin.
+    Failed,
 }
 
 /// Why a release does not come up.

@@ -122,7 +122,7 @@ pub struct PodSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
 
-    /// Programs that run beside the app and end: by a schedule, or by hand with `drover run`.
+    /// Programs that run beside the app and end: at a moment of a release, by a schedule, or by hand with `drover run`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

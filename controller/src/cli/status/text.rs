@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use drover_core::release::status::quotes;
 use drover_core::sync::LAST_SYNC_FAILED;
-use drover_crds::{ImageStatus, Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
+use drover_crds::{ImageStatus, JobOutcome, JobStatus, Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
 
 use super::bar::bar;
 use super::view::{DataSyncView, EnvironmentView, Health, State, View, WebAppView};
@@ -142,6 +142,7 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
         {
             let _ = writeln!(text, "{indent}    built from {}, git is at {}", commit(revision, None), commit(at, None));
         }
+        jobs(text, release, indent, now);
         if let Some(since) = &release.unavailable_since {
             let _ = writeln!(text, "{indent}    nothing serves, for {} now", age(now, since));
         } else if let Some(seconds) = release.unavailable_seconds.filter(|seconds| *seconds > 0) {
@@ -173,6 +174,26 @@ fn data_sync(text: &mut String, sync: &DataSyncView, indent: &str, with_namespac
     }
 }
 
+/// The jobs that run at moments of a release.
+fn jobs(text: &mut String, release: &ReleaseStatus, indent: &str, now: Moment) {
+    let told = |job: &JobStatus| match (job.outcome, &job.started_at) {
+        (Some(JobOutcome::Succeeded), _) => format!("{} succeeded", job.name),
+        (Some(JobOutcome::Failed), _) => format!("{} failed", job.name),
+        (None, Some(since)) => format!("{} runs for {} now", job.name, age(now, since)),
+        (None, None) => format!("{} waits", job.name),
+    };
+    if !release.jobs.is_empty() {
+        let jobs = release.jobs.iter().map(told).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "{indent}    {DIM}jobs{DIM:#} {jobs}");
+    }
+    if let Some(last) = release.last_before_deploy {
+        let _ = writeln!(
+            text,
+            "{indent}    none of its jobs ran, because it goes back to an earlier image: the last BeforeDeploy jobs were those of release {last}"
+        );
+    }
+}
+
 /// What is to be told of a tag that is followed.
 fn following(text: &mut String, image: &ImageStatus, indent: &str, now: Moment) {
     if let Some(held) = &image.hold {
@@ -194,9 +215,11 @@ fn step(release: &ReleaseStatus, state: State) -> String {
         ReleaseStep::Live => return String::new(),
         ReleaseStep::ResolveImage => "resolving the image",
         ReleaseStep::PullImage => "pulling the image",
+        ReleaseStep::BeforeDeploy => "running its jobs before the pods",
         ReleaseStep::Apply => "applying",
         ReleaseStep::Rollout => "rolling out",
         ReleaseStep::Probation => "on probation",
+        ReleaseStep::AfterDeploy => "running its jobs after the pods",
         ReleaseStep::Restore => "putting the last good release back",
     };
     match release.problem {
@@ -489,6 +512,41 @@ mod tests {
             the image of release 3 is held
             the tag prod, seen 15m ago: ImageNotFound: the image example/hello:prod is not there
             built from 1a2b3c4d5e6f, git is at 4d5e6f789012
+        ");
+    }
+
+    #[test]
+    fn the_jobs_of_a_release_stand_with_it() {
+        let job = |name: &str, rest: Value| {
+            let mut job = json!({"name": name, "at": "BeforeDeploy", "job": format!("hello-{name}-1")});
+            job.as_object_mut().expect("a map").extend(rest.as_object().cloned().unwrap_or_default());
+            job
+        };
+        let hello = |step: &str, jobs: Value, last: Value| {
+            app(
+                "hello",
+                None,
+                json!({
+                    "observedGeneration": 1,
+                    "conditions": conditions("Unknown", Some("Reconciling"), "BeforeDeploy", "Release 5: its job migrate (Job hello-migrate-1) runs before its pods start"),
+                    "release": {"number": 5, "image": "example/hello:5", "step": step, "jobs": jobs, "lastBeforeDeploy": last},
+                }),
+            )
+        };
+        let jobs = json!([
+            job("check", json!({"outcome": "Succeeded", "startedAt": "2026-11-21T11:59:00Z"})),
+            job("migrate", json!({"startedAt": "2026-11-21T11:59:48Z"})),
+            job("warm", json!({})),
+        ]);
+        let running = hello("BeforeDeploy", jobs, Value::Null);
+        let back = hello("Rollout", json!([]), json!(4));
+        insta::assert_snapshot!(shown(&of(&[], &[running, back])), @r"
+        … WebApp shop/hello  working  release 5 is running its jobs before the pods
+            BeforeDeploy: Release 5: its job migrate (Job hello-migrate-1) runs before its pods start
+            jobs check succeeded, migrate runs for 12s now, warm waits
+        … WebApp shop/hello  working  release 5 is rolling out
+            BeforeDeploy: Release 5: its job migrate (Job hello-migrate-1) runs before its pods start
+            none of its jobs ran, because it goes back to an earlier image: the last BeforeDeploy jobs were those of release 4
         ");
     }
 

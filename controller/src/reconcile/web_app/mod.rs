@@ -98,7 +98,7 @@ impl Kind for WebApps {
         draft: &mut Draft<WebAppStatus>,
     ) -> Result<turn::Ended, Trouble> {
         let kinds = Children::KINDS.in_order().map(|child| (child.group, child.kind));
-        if !it.sees(kinds.into_iter().chain([AUTOSCALER])).await {
+        if !it.sees(kinds.into_iter().chain([AUTOSCALER, ("batch", "Job")])).await {
             return Ok(turn::Ended::Unsaid(Next::Later(TURN)));
         }
         let definition = it.definition().await.inspect_err(|error| {

@@ -1,4 +1,4 @@
-//! A CronJob for each job with a schedule, and a Job for what is run by hand. Their pods are none of the app's: no Service, budget or
+//! A CronJob for each job with a schedule, and a Job for what is run by hand or at a moment of a release. Their pods are none of the app's: no Service, budget or
 //! policy finds them.
 
 use drover_crds as crds;
@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplat
 use k8s_openapi::api::core::v1::{
     Affinity, Container, PodAffinity, PodAffinityTerm, PodSpec, PodTemplateSpec, WeightedPodAffinityTerm,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use super::metadata::{self, Labels};
 use super::{container, pod};
@@ -61,6 +61,25 @@ pub fn job(app: &ValidatedWebApp, job: &ValidatedJob) -> Job {
             ttl_seconds_after_finished: Some(LEFT_BEHIND),
             ..once(pods, job, &metadata::label_selector(app))
         }),
+        ..Default::default()
+    }
+}
+
+/// The Job of that name, which runs `job` for a release and goes with the release's `record`. It is watched by its owner's label.
+pub fn release_job(app: &ValidatedWebApp, job: &ValidatedJob, name: &str, record: OwnerReference) -> Job {
+    let pods = &app.pods;
+    let owner = crds::Owner::new(pods.app.kind, &*pods.app.namespace, &*pods.app.name);
+    let mut labels = labels(&pods.app, &job.name);
+    labels.insert(crds::LABEL_OWNER.to_owned(), owner.label());
+    Job {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(pods.app.namespace.clone()),
+            labels: Some(labels),
+            owner_references: Some(vec![record]),
+            ..Default::default()
+        },
+        spec: Some(once(pods, job, &metadata::label_selector(app))),
         ..Default::default()
     }
 }
