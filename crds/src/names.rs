@@ -115,6 +115,9 @@ pub const ANNOTATION_RESTARTED_AT: &str = "drover.dev/restarted-at";
 /// changed.
 pub const ANNOTATION_SETTINGS: &str = "drover.dev/settings";
 
+/// Annotation on the record of a release: how its jobs ended.
+pub const ANNOTATION_JOBS: &str = "drover.dev/jobs";
+
 /// Annotation on an app that follows a tag, written by `drover rollback`: the image that it keeps while the tag points to a bad one.
 pub const ANNOTATION_HOLD_IMAGE: &str = "drover.dev/hold-image";
 

@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Uptime;
 use crate::condition::HasHead;
+use crate::{JobMoment, Uptime};
 
 /// The releases of an object, and its pods. It stands among the other fields of the status.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +50,8 @@ pub struct ServedSet {
 }
 
 /// Whether an app with `uptime` is awake.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct UptimeStatus {
     /// In one word.
     pub state: UptimeState,
@@ -59,16 +60,27 @@ pub struct UptimeStatus {
     /// When it was seen to fall asleep, or to wake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
+    /// When it was last seen to wake, or was first seen awake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woke_at: Option<Time>,
+    /// The jobs of when it last fell asleep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub jobs: Vec<JobStatus>,
+    /// What went wrong with the last of these that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 /// Whether an app is awake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum UptimeState {
-    /// No pods run.
+    /// No pods run, or only for as long as a job takes that runs before the app sleeps.
     Asleep,
     /// It was asleep, and not all pods serve yet.
     Waking,
     /// Its pods run.
+    #[default]
     Awake,
 }
 
@@ -135,12 +147,16 @@ pub enum ReleaseStep {
     ResolveImage,
     /// Pulling the image to the node before the old pod stops, because only one pod may hold the volume.
     PullImage,
+    /// Running its jobs of the moment `BeforeDeploy`.
+    BeforeDeploy,
     /// Sending the objects to the API server.
     Apply,
     /// Waiting for the pods to serve.
     Rollout,
     /// The pods serve, and must go on for a while before the release is live.
     Probation,
+    /// Its pods serve, and its jobs of the moment `AfterDeploy` run.
+    AfterDeploy,
     /// Putting the last good release back after a failure.
     Restore,
     /// Done.
@@ -176,12 +192,49 @@ pub struct ReleaseStatus {
     /// What is wrong, if something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// Its jobs that run at a moment of a release, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub jobs: Vec<JobStatus>,
+    /// The release whose `BeforeDeploy` jobs ran last, where this one runs none because it goes back to an earlier image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_before_deploy: Option<i64>,
     /// Seconds during which no pod of the app was ready while this release was brought out, when that could not be avoided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_seconds: Option<i64>,
     /// Since when no pod of the app is ready, while that lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_since: Option<Time>,
+}
+
+/// Where a job of a release stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// The job's name.
+    pub name: String,
+    /// The moment at which it runs.
+    pub at: JobMoment,
+    /// The name of its Job: in a release the same for the same image and what the job reads.
+    pub job: String,
+    /// How it ended, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<JobOutcome>,
+    /// When its program began. Before the release where an earlier one ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum JobOutcome {
+    /// Its program ended with exit code 0.
+    Succeeded,
+    /// It did not, or did not begin.
+    Failed,
 }
 
 /// Why a release does not come up.

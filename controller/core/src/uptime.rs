@@ -156,6 +156,15 @@ impl Windows {
         Reading { asleep: true, until, asked: false }
     }
 
+    /// The day that ended when the app fell asleep, which it is at that time: that of the window's last moment, however late that is seen.
+    pub fn day_of_sleep(&self, word: &Word, now: Timestamp) -> Date {
+        let asked = word.counts(now).is_some();
+        let ended = self.spans(now).filter(|span| span.from.at < span.to.at).map(|span| span.to.at);
+        let fell_asleep = ended.filter(|end| *end <= now).chain(word.was_over(now)).max().filter(|_| !asked);
+        let moment = fell_asleep.map_or(now, |end| end - SignedDuration::from_nanos(1));
+        self.zone.to_datetime(moment).date()
+    }
+
     /// When the window ends that is open, or else the next one. `None` where none ever does.
     pub fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
         let reading = self.by_the_clock(now);

@@ -237,7 +237,7 @@ mod tests {
         let hold = Hold { release: 2, digest: digest('b'), bad: digest('c') };
         assert_eq!(serves(&status, None), Some((3, false)));
         assert_eq!(serves(&status, Some(&hold)), None);
-        let noted = HoldStatus { release: 2, digest: digest('b'), message: String::new(), since: None };
+        let noted = HoldStatus { release: 2, digest: digest('b'), message: String::new() };
         status.image.as_mut().expect("an image").hold = Some(noted);
         assert_eq!((serves(&status, None), serves(&status, Some(&hold))), (None, None));
         let release = status.release.as_mut().expect("a release");
@@ -247,7 +247,7 @@ mod tests {
         status.release.as_mut().expect("a release").step = ReleaseStep::Rollout;
         assert_eq!(serves(&status, Some(&hold)), None);
         // Nobody waits for the morning.
-        status.uptime = Some(UptimeStatus { state: UptimeState::Asleep, message: String::new(), since: None });
+        status.uptime = Some(UptimeStatus { state: UptimeState::Asleep, ..Default::default() });
         assert_eq!(serves(&status, Some(&hold)), Some((4, true)));
     }
 }

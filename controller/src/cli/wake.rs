@@ -258,7 +258,7 @@ mod tests {
     fn it_serves_when_the_controller_says_that_it_is_awake_and_ready() {
         let status = |state: UptimeState, ready: &str| {
             let condition = json!({"type": "Ready", "status": ready, "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-            let uptime = Some(UptimeStatus { state, message: String::new(), since: None });
+            let uptime = Some(UptimeStatus { state, ..Default::default() });
             WebAppStatus {
                 conditions: vec![serde_json::from_value(condition).expect("a condition")],
                 rollout: RolloutStatus { uptime, ..RolloutStatus::default() },

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use drover_core::health::Finding;
 use drover_core::mask::excerpt;
 use drover_core::render::ObjectKey;
 use drover_core::workload::App;
@@ -100,10 +99,10 @@ pub async fn config_map(acting: &Acting, app: &App, name: &str) -> Result<Option
     api.get_opt(name).await.map_err(|e| acting.error(e, "get", &key("", "ConfigMap", &app.namespace, name)))
 }
 
-/// The last lines of the log of the container that `finding` is about, with the values of the app's Secrets masked. Without
+/// The last lines of the log of the container that `problem` is about, with the values of the app's Secrets masked. Without
 /// those values there is no log: what cannot be masked is not shown.
-pub async fn log(acting: &Acting, app: &App, spec: &crds::PodSpec, finding: &Finding) -> Vec<String> {
-    let (Some(pod), Some(container)) = (&finding.pod, &finding.container) else { return Vec::new() };
+pub async fn log(acting: &Acting, app: &App, spec: &crds::PodSpec, problem: &crds::Problem) -> Vec<String> {
+    let (Some(pod), Some(container)) = (&problem.pod, &problem.container) else { return Vec::new() };
     let mut values = Vec::new();
     let read: BTreeSet<&str> =
         readings(spec).iter().filter(|one| one.kind == SettingKind::Secret).map(|one| one.name).collect();

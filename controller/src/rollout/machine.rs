@@ -6,40 +6,37 @@ use std::time::Duration;
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use drover_core::release::status::{self, Reached};
 use drover_core::release::{
-    Asked, Harm, Observation, Pull, Release, ReleaseData, Rollout, Sight, State, Step, Uptime, Wanted, carried_pods,
-    follow, is_late, next, node_to_pull_to, observe, of_release, overdue, proven, pull_state, served_since, uptime,
-    wake,
+    Asked, Ground, Harm, Jobs, Observation, Pull, Release, Rollout, Sight, State, Step, Uptime, Wanted, follow,
+    is_late, next, node_to_pull_to, observe, of_release, overdue, proven, pull_state, served_since, uptime, wake,
 };
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::uptime::Word;
 use drover_core::workload::build::PullTarget;
 use drover_core::workload::pods::Settings as PodSettings;
 use drover_core::workload::pods::settings::Missing;
-use drover_core::workload::pods::{Copies, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
+use drover_core::workload::pods::{Copies, Facts, LiveClaim, Shrinking, needs_recreate};
 use drover_core::workload::{App, Invalid};
 use drover_crds::condition::Outcome;
 use drover_crds::{
-    self as crds, AppSpec as _, ImagePullPolicy, Owner, RefreshOn, ReleaseOutcome, ReleaseStep, RolloutStatus,
+    self as crds, AppSpec as _, ImagePullPolicy, JobMoment, Owner, Problem, ReleaseOutcome, ReleaseStep, RolloutStatus,
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::data::{self, Data};
-use super::records::{forget_old, releases, write_ahead};
+use super::records::{Uids, forget_old, releases};
 use super::settings::{self, Found, Since};
+use super::sleep;
 use super::tag::{self, Following};
-use super::{Workload, dereference, image, pull};
-use crate::cluster::{Acting, ApiError, Cluster, current_uid};
+use super::{Workload, dereference, pull};
+use crate::cluster::{Acting, ApiError, Cluster};
 use crate::driver::Next;
-use crate::registry::{Registry, pinned};
+use crate::registry::Registry;
 use crate::settings::Settings;
 
 /// More steps than any release takes: a machine that does not come to rest is a defect, and must not spin.
-const MOST_STEPS: usize = 12;
-
-/// How often an app in trouble that has windows looks at the clock, at least.
-const CLOCK: Duration = Duration::from_secs(60);
+const MOST_STEPS: usize = 16;
 
 /// One turn of one app.
 pub struct Rolling<'a, W: Workload> {
@@ -69,6 +66,8 @@ pub struct Rolling<'a, W: Workload> {
     pub uptime: Uptime,
     /// What it waits for without pods although it is to wake, which is found out in the turn.
     pub still_asleep: Option<Trouble>,
+    /// Its pods stay for now although it is to sleep, which is found out in the turn.
+    pub lingers: bool,
     /// The time of this turn.
     pub now: &'a Time,
     /// The status, as it grows.
@@ -90,7 +89,7 @@ pub struct Ended<V> {
 }
 
 /// How far a release came that is to begin.
-enum Begun {
+pub(super) enum Begun {
     /// It is written down.
     Written,
     /// The registry is asked for its image.
@@ -98,25 +97,46 @@ enum Begun {
 }
 
 /// What is known of the releases while the steps are done.
-struct Known<W: Workload> {
-    following: Following,
-    releases: Vec<Release<W::Spec>>,
-    claims: BTreeMap<String, LiveClaim>,
-    data: Data,
-    settings: Found,
+pub(super) struct Known<W: Workload> {
+    pub(super) following: Following,
+    pub(super) releases: Vec<Release<W::Spec>>,
+    /// The uids of their records.
+    pub(super) uids: Uids,
+    pub(super) claims: BTreeMap<String, LiveClaim>,
+    pub(super) data: Data,
+    pub(super) settings: Found,
     /// In how long a change of what is read begins a release.
-    settles: Option<Duration>,
-    copies: Copies,
-    applied: Option<(i64, W::Valid)>,
-    rollout: Rollout,
+    pub(super) settles: Option<Duration>,
+    pub(super) copies: Copies,
+    pub(super) applied: Option<(i64, W::Valid)>,
+    pub(super) rollout: Rollout,
     /// A pod that the newest release brought has served.
     served: bool,
-    pull: Option<Pull>,
+    pub(super) pull: Option<Pull>,
     assumed_user: bool,
+    pub(super) jobs: JobsSeen,
+}
+
+/// What is known of the jobs of the newest release.
+#[derive(Default)]
+pub(super) struct JobsSeen {
+    /// What their pods need was sent.
+    pub(super) prepared: bool,
+    /// Since when Jobs run.
+    pub(super) started: BTreeMap<String, Option<Time>>,
+    /// What keeps one from beginning, or why it is being ended.
+    pub(super) hindrance: Option<Problem>,
+    /// A newer release waits for one that runs.
+    newer_waits: bool,
 }
 
 impl<W: Workload> Known<W> {
-    fn release(&self, number: i64) -> Option<&Release<W::Spec>> {
+    /// The uids of all records.
+    pub(super) fn records(&self) -> Vec<&str> {
+        self.uids.values().map(String::as_str).collect()
+    }
+
+    pub(super) fn release(&self, number: i64) -> Option<&Release<W::Spec>> {
         self.releases.iter().find(|r| r.number == number)
     }
 
@@ -125,7 +145,7 @@ impl<W: Workload> Known<W> {
         self.settings.settings.as_ref().filter(|_| self.settles.is_none())
     }
 
-    fn newest(&self) -> Option<&Release<W::Spec>> {
+    pub(super) fn newest(&self) -> Option<&Release<W::Spec>> {
         self.releases.first()
     }
 }
@@ -139,35 +159,9 @@ impl<W: Workload> Rolling<'_, W> {
         ended.map_err(|trouble| self.in_time(trouble))
     }
 
-    /// Whether no pods are to run. What has to come before the last of them goes is begun and waited for here: until it is over this
-    /// stays false, and the app is awake.
-    fn is_asleep(&self) -> bool {
-        self.uptime.asleep.is_some() || self.still_asleep.is_some()
-    }
-
-    /// What an app that wakes, and has no pods yet, waits for with none.
-    async fn wakes_for(&self, known: &Known<W>) -> Result<Option<Trouble>, Trouble> {
-        let has_none = self.workload.deployment().and_then(|d| d.spec.as_ref()?.replicas) == Some(0);
-        let Some(since) = self.uptime.waking_since.as_ref().filter(|_| has_none) else { return Ok(None) };
-        let spec = self.wanted.spec.pod();
-        match known.data.refreshed(self.acting, self.owner, spec, (RefreshOn::Wake, since), self.now).await {
-            Ok(()) => Ok(None),
-            Err(trouble) if trouble.mended_by == Mend::Others => Ok(Some(trouble)),
-            Err(trouble) => Err(trouble),
-        }
-    }
-
-    /// Who is in trouble wakes and falls asleep all the same.
-    fn in_time(&self, trouble: Trouble) -> Trouble {
-        let Some(time) = self.uptime.again else { return trouble };
-        let pause = Duration::try_from(time.duration_since(self.now.0)).unwrap_or_default();
-        let pause = pause.clamp(Duration::from_secs(1), CLOCK);
-        Trouble { again: trouble.again.into_iter().chain([pause]).min(), ..trouble }
-    }
-
     async fn steps(&mut self) -> Result<Ended<W::Valid>, Trouble> {
         let (acting, app) = (self.acting, self.app);
-        let releases: Vec<Release<W::Spec>> = releases(acting, app).await?;
+        let (releases, uids): (Vec<Release<W::Spec>>, Uids) = releases(acting, app).await?;
         // What the spec, the newest release and the one before mount.
         let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
         specs.push(self.wanted.spec.pod());
@@ -187,6 +181,7 @@ impl<W: Workload> Rolling<'_, W> {
         let mut known = Known {
             following: self.follow(sight),
             releases,
+            uids,
             claims,
             data,
             settings,
@@ -197,8 +192,10 @@ impl<W: Workload> Rolling<'_, W> {
             served: false,
             pull: None,
             assumed_user: false,
+            jobs: JobsSeen::default(),
         };
         self.still_asleep = self.wakes_for(&known).await?;
+        self.lingers = self.has_to_do_before_sleep(&known).await?;
         if let Some(refused) = self.uptime.refused.clone() {
             let state = self.state(&mut known).await?;
             self.hold(&state, &known).await?;
@@ -221,6 +218,27 @@ impl<W: Workload> Rolling<'_, W> {
                     self.start_pull(&known, node).await?;
                     status::advance(self.status, ReleaseStep::PullImage);
                     return Ok(self.end(&state, known));
+                }
+                Step::Prepare => self.prepare(&state, &mut known).await?,
+                Step::RunJob { at } => {
+                    self.run_job(at, &known).await?;
+                    self.is_at(at, state.failed);
+                }
+                Step::AwaitJob { at } => {
+                    self.is_at(at, state.failed);
+                    known.jobs.newer_waits = state.superseded;
+                    status::hinder(self.status, known.jobs.hindrance.clone());
+                    return Ok(self.end(&state, known));
+                }
+                Step::CancelJob { at } => {
+                    if !self.cancel_job(at, &known).await? {
+                        return Ok(self.end(&state, known));
+                    }
+                }
+                Step::GiveUpJob { at, problem } => {
+                    if !self.give_up_job(at, problem, &mut known).await? {
+                        return Ok(self.end(&state, known));
+                    }
                 }
                 Step::Apply { release } => {
                     if let Err(trouble) = self.apply(release, &state, &mut known).await {
@@ -251,6 +269,11 @@ impl<W: Workload> Rolling<'_, W> {
         }
         let state = self.state(&mut known).await?;
         Ok(self.end(&state, known))
+    }
+
+    /// Whether no pods are asked for.
+    pub(super) fn is_off(&self) -> bool {
+        self.wanted.spec.replicas() == 0 || self.is_asleep()
     }
 
     /// What its tag asks for, if one is followed; the status says so.
@@ -285,6 +308,17 @@ impl<W: Workload> Rolling<'_, W> {
         if before_apply && recreate && !failed && !superseded && known.pull.is_none() {
             known.pull = Some(self.pull(&newest).await?);
         }
+        let (mut before, mut after) = (Jobs::Done, Jobs::Done);
+        let put_back = status::put_back(self.status, number).filter(|n| known.release(*n).is_some());
+        let serves = known.rollout == Rollout::Complete && known.applied.as_ref().is_some_and(|(n, _)| *n == number);
+        if step <= ReleaseStep::BeforeDeploy && !failed {
+            before = self.jobs(JobMoment::BeforeDeploy, known).await?;
+        } else if serves && step != ReleaseStep::Live && put_back.is_none() {
+            after = self.jobs(JobMoment::AfterDeploy, known).await?;
+        }
+        if let Some(newest) = known.newest() {
+            status::note_jobs(self.status, newest, &known.jobs.started);
+        }
         let others_serve = self.status.replicas.as_ref().is_some_and(|seen| seen.ready > 0);
         Ok(State {
             newest: Some(number),
@@ -293,9 +327,16 @@ impl<W: Workload> Rolling<'_, W> {
             recreate,
             step,
             failed,
-            put_back: status::put_back(self.status, number).filter(|n| known.release(*n).is_some()),
+            put_back,
             harm: if !known.served && others_serve { Harm::None } else { Harm::Felt },
             pull: known.pull.clone().unwrap_or(Pull::NotNeeded),
+            ground: match (known.jobs.prepared, self.is_off()) {
+                (false, _) => Ground::Unprepared,
+                (true, false) => Ground::Prepared,
+                (true, true) => Ground::Off,
+            },
+            before,
+            after,
             applied: known.applied.as_ref().map(|(number, _)| *number),
             rollout: known.rollout.clone(),
         })
@@ -303,8 +344,7 @@ impl<W: Workload> Rolling<'_, W> {
 
     /// Whether the image of a release has to be brought to the node of the running pod, and how far that is.
     async fn pull(&self, newest: &Release<W::Spec>) -> Result<Pull, Trouble> {
-        let no_pods = self.wanted.spec.replicas() == 0 || self.is_asleep();
-        if newest.data.spec.pod().image_pull_policy == Some(ImagePullPolicy::Never) || no_pods {
+        if newest.data.spec.pod().image_pull_policy == Some(ImagePullPolicy::Never) || self.is_off() {
             return Ok(Pull::NotNeeded);
         }
         if let Some(pod) = pull::found(self.acting, self.app, newest.number).await? {
@@ -315,161 +355,25 @@ impl<W: Workload> Rolling<'_, W> {
         Ok(node_to_pull_to(&pods, &newest.data.image).map_or(Pull::NotNeeded, |node| Pull::Needed { node }))
     }
 
-    /// Begins a release: its image is resolved, and it is written down.
-    async fn resolve(&mut self, number: i64, state: &State, known: &mut Known<W>) -> Result<Begun, Trouble> {
-        let wanted = self.wanted;
-        let reference = wanted.spec.pod().image.clone();
-        let unresolved = Image { reference, user: ImageUser::Unknown, origin: None };
-        let pods = PodRelease::default();
-        let settings = known.settings.settings.clone().unwrap_or_default();
-        let facts = Facts {
-            image: &unresolved,
-            pods: &pods,
-            restarted_at: self.restarted_at,
-            claims: &known.claims,
-            shrinking: Shrinking::Refuse,
-            data_sets: known.data.sets(),
-            settings: &settings,
-            copies: &known.copies,
-        };
-        // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
-        let valid = self.workload.validate(wanted.spec, &facts)?;
-        known.settings.required()?;
-        known.data.refuse_without(wanted.spec.pod())?;
-        self.workload.refuse(&valid).await?;
-        status::begin(self.status, number, wanted.commit, &wanted.spec.pod().image, self.now);
-        let image = self.image(known).await?;
-        status::hinder(self.status, None);
-        let Some(image) = image else { return Ok(Begun::Asked) };
-        self.refresh_data(known).await?;
-        let facts = Facts { image: &image, ..facts };
-        let valid = self.workload.validate(wanted.spec, &facts)?;
-        let mut data = ReleaseData {
-            spec: wanted.spec.clone(),
-            image: image.reference.clone(),
-            user: image.user.clone(),
-            origin: image.origin.clone(),
-            settings: Some(settings.clone()),
-            commit: wanted.commit.map(str::to_owned),
-            pods: PodRelease::default(),
-            asked: wanted.asked.map(str::to_owned),
-        };
-        // The pods that are there belong to the release that was put back, where one was; and while the newest has not taken over, to the
-        // last good one: what is reverted needs no new pods.
-        let before = state.last_good.filter(|_| !self.was_live(state.newest));
-        for previous in [state.put_back.or(state.newest), before] {
-            let previous = previous.and_then(|n| known.release(n));
-            // What is newly known of an image that runs already is no reason for new pods.
-            if let Some(same) = previous.filter(|previous| previous.data.image == data.image) {
-                data.origin.clone_from(&same.data.origin);
-            }
-            data.pods = carried_pods(number, &data, previous, |data, pods| {
-                let read = data.settings.clone().unwrap_or_default();
-                let facts = Facts { image: &data.image(), pods, settings: &read, ..facts.clone() };
-                self.workload.template(&data.spec, &facts, &valid)
-            })?;
-            if data.pods.number != number {
-                break;
-            }
-        }
-        let release = Release { number, data };
-        self.is_still_there().await?;
-        write_ahead(self.acting, self.app, &release).await?;
-        if let Some(began) = &mut self.status.release {
-            began.image.clone_from(&release.data.image);
-            began.built_from = release.data.origin.as_ref().map(status::built_from);
-            began.step = ReleaseStep::PullImage;
-        }
-        self.end_pull(known, state).await?;
-        known.releases.insert(0, release);
-        self.forget_old(known).await?;
-        known.applied = None;
-        known.pull = None;
-        known.rollout = Rollout::Progressing(None);
-        Ok(Begun::Written)
-    }
-
-    /// The image of a release that is to begin; `None` until the registry has answered.
-    async fn image(&self, known: &Known<W>) -> Result<Option<Image>, Trouble> {
-        let spec = self.wanted.spec.pod();
-        let Following { sight, digest } = &known.following;
-        // What changed is what the app reads: nobody asked for another image.
-        if let Some(same) =
-            known.newest().filter(|newest| sight.is_none() && newest.asks_for_the_same_image(&self.wanted))
-        {
-            return Ok(Some(same.data.image()));
-        }
-        let reference = match (sight, digest) {
-            (None, _) => spec.image.clone(),
-            (Some(_), Some(digest)) => pinned(&spec.image, digest),
-            (Some(Sight::Asking | Sight::At(_)), None) => return Ok(None),
-            // What the tag pointed to before serves better than nothing.
-            (Some(Sight::Lost { trouble, .. }), None) => {
-                let before = known.newest().filter(|newest| newest.data.spec.pod().image == spec.image);
-                before.ok_or_else(|| trouble.clone())?.data.image.clone()
-            }
-        };
-        // A record tells of an image what its registry would.
-        let same = known.releases.iter().map(|release| &release.data).find(|data| data.image == reference);
-        if let Some(known) = same.filter(|data| sight.is_some() && matches!(data.user, ImageUser::Known(_))) {
-            return Ok(Some(known.image()));
-        }
-        image::resolved(self.acting, self.registry, self.owner, self.app, &self.wanted, &reference).await
-    }
-
-    /// Has the data brought up to date that the release is to see, where its DataSync asks for that. What a person holds does not wait.
-    async fn refresh_data(&self, known: &Known<W>) -> Result<(), Trouble> {
-        let is_held = self.status.image.as_ref().is_some_and(|image| image.hold.is_some());
-        let began = self.status.release.as_ref().and_then(|release| release.started_at.as_ref());
-        let no_pods = self.wanted.spec.replicas() == 0 || self.is_asleep();
-        let Some(began) = began.filter(|_| !is_held && !no_pods) else { return Ok(()) };
-        let spec = self.wanted.spec.pod();
-        known.data.refreshed(self.acting, self.owner, spec, (RefreshOn::Release, began), self.now).await
-    }
-
     /// Whether that release has served.
-    fn was_live(&self, release: Option<i64>) -> bool {
+    pub(super) fn was_live(&self, release: Option<i64>) -> bool {
         release.is_some_and(|number| status::outcome_of(self.status, number) == Some(ReleaseOutcome::Live))
     }
 
     /// Deletes the records that nobody goes back to, and with the next plan the copies of ConfigMaps that only they named.
-    async fn forget_old(&self, known: &Known<W>) -> Result<(), ApiError> {
+    pub(super) async fn forget_old(&self, known: &Known<W>) -> Result<(), ApiError> {
         let named = self.status.history.iter().map(|record| record.number).collect();
         forget_old(self.acting, self.app, &known.releases, &named).await
     }
 
-    /// Refuses to send a release for the first time whose settings went before they were copied: its pods would not start, where those of
-    /// before serve.
-    fn require_copies(&self, release: &Release<W::Spec>, known: &Known<W>) -> Result<(), Trouble> {
-        known.settings.required()?;
-        let is_there = |name: &String| {
-            let key = super::key("", "ConfigMap", &self.app.namespace, name);
-            known.copies.known.iter().any(|copy| copy.name == *name) || self.cluster.index().live(&key).is_some()
-        };
-        if release.data.settings.iter().flat_map(PodSettings::copies).all(is_there) {
-            return Ok(());
-        }
-        let sentence = format!(
-            "Release {} is not sent: what it reads of ConfigMaps changed before it was copied, so the next one begins in a moment",
-            release.number
-        );
-        Err(Trouble { again: known.settles, ..Trouble::new("SettingsChanged", sentence, Mend::Event) })
-    }
-
-    /// A release whose record is missing is new, or its owner was deleted a moment ago and took the records along: then nothing is
-    /// written for it any more.
-    async fn is_still_there(&self) -> Result<(), Trouble> {
-        let found = current_uid::<W::Object>(&self.cluster.client(), &self.owner.key).await?;
-        if found.is_some() && found == self.app.uid {
-            Ok(())
-        } else {
-            Err(ApiError::Changed { object: self.owner.to_string() }.into())
-        }
-    }
-
     /// A release with every default filled in, and as many pods as the spec asks for now, none while it is asleep: that is no part of a
     /// release.
-    fn validated(&self, release: &Release<W::Spec>, newest: bool, known: &Known<W>) -> Result<W::Valid, Trouble> {
+    pub(super) fn validated(
+        &self,
+        release: &Release<W::Spec>,
+        newest: bool,
+        known: &Known<W>,
+    ) -> Result<W::Valid, Trouble> {
         let mut spec = release.data.spec.with_replicas_of(self.wanted.spec);
         if !newest && needs_recreate(spec.pod(), &known.claims) {
             // It was made for one pod, and is better than none.
@@ -498,7 +402,7 @@ impl<W: Workload> Rolling<'_, W> {
     }
 
     /// Deletes the pod that pulled, where there may be one.
-    async fn end_pull(&self, known: &Known<W>, state: &State) -> Result<(), Trouble> {
+    pub(super) async fn end_pull(&self, known: &Known<W>, state: &State) -> Result<(), Trouble> {
         match known.newest() {
             Some(newest) if state.recreate => Ok(pull::end(self.acting, self.app, newest.number).await?),
             _ => Ok(()),
@@ -545,10 +449,10 @@ impl<W: Workload> Rolling<'_, W> {
             if let Some(deployment) = deployment.as_ref().filter(|_| on_trial) {
                 known.rollout = overdue(known.rollout.clone(), deployment, &pods, self.now.0.as_second());
             }
-            if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(finding)) =
+            if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(_)) =
                 (&mut known.rollout, &finding)
             {
-                problem.log = dereference::log(self.acting, self.app, release.data.spec.pod(), finding).await;
+                problem.log = dereference::log(self.acting, self.app, release.data.spec.pod(), problem).await;
                 // Between two restarts there is no log to be had: what was read last still says why.
                 let before = self.status.release.as_ref().and_then(|release| release.problem.as_ref());
                 if let Some(before) = before.filter(|before| problem.log.is_empty() && before.pod == problem.pod) {
@@ -635,10 +539,15 @@ impl<W: Workload> Rolling<'_, W> {
         let (contested, again) = self.workload.wars();
         let war = contested.first().map(|war| war.message.as_str());
         let outcome = status::contested(status::outcome(self.status, reached), war);
+        let outcome = if known.jobs.newer_waits { status::newer_waits(outcome) } else { outcome };
         let outcome = if known.settles.is_some() { status::about_to_change(outcome) } else { outcome };
-        let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && state.applied.is_some();
+        let has_ended = matches!(state.after, Jobs::Done | Jobs::Failed(_));
+        let is_at_rest = (state.applied.is_some() && has_ended) || (self.is_off() && state.before == Jobs::Due);
+        let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && is_at_rest;
         let pace = (!settled).then(|| status::pace(self.status, failed, self.now));
-        let soonest = again.into_iter().chain(known.settings.again).chain(known.settles).chain(pace).min();
+        let lingers = self.lingers.then_some(sleep::LOOK);
+        let soonest =
+            again.into_iter().chain(known.settings.again).chain(known.settles).chain(pace).chain(lingers).min();
         Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next: self.next(soonest) }
     }
 

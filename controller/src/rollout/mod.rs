@@ -3,13 +3,17 @@
 //! What comes next [`drover_core::release`] says; [`Rolling`] does it: it writes the release down, has its image brought to the node,
 //! lets the kind send what it is made of, and looks at the pods. What only the kind knows is its [`Workload`].
 
+mod begin;
 mod data;
 pub mod dereference;
 mod image;
+mod jobs;
 mod machine;
+mod moments;
 mod pull;
 mod records;
 mod settings;
+mod sleep;
 mod tag;
 
 use std::fmt::Debug;
@@ -18,10 +22,12 @@ use std::time::Duration;
 use drover_core::render::ObjectKey;
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
-use drover_core::workload::pods::{Facts, Pods};
+use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
 use drover_crds::{AppSpec, ObjectFailure};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::DeleteParams;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
@@ -78,6 +84,16 @@ pub trait Workload: Send + Sync {
 
     /// Refuses, before its release begins, what is known to fail for what others have.
     fn refuse(&self, valid: &Self::Valid) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// The Job of that name that runs a job of a valid app, goes with `record`, and learns of a `day` that ends.
+    fn job(valid: &Self::Valid, job: &ValidatedJob, name: &str, record: OwnerReference, day: Option<&str>) -> Job;
+
+    /// Sends what the pods of jobs of `new` need, beside all that `serving` is made of; without that nothing else is touched.
+    fn prepare(
+        &mut self,
+        new: &Self::Valid,
+        serving: Option<&Self::Valid>,
+    ) -> impl Future<Output = Result<Carried, Trouble>> + Send;
 
     /// Sends what the app is made of; what runs beside its pods only where these have `proven` themselves.
     fn send(&mut self, valid: &Self::Valid, proven: bool) -> impl Future<Output = Result<Carried, Trouble>> + Send;

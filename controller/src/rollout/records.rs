@@ -1,17 +1,18 @@
 //! The records of releases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use drover_core::release::{Release, record_name};
 use drover_core::render::ObjectKey;
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::App;
-use drover_crds::{DROVER, LABEL_INSTANCE, LABEL_MANAGED_BY};
+use drover_crds::{ANNOTATION_JOBS, DROVER, LABEL_INSTANCE, LABEL_MANAGED_BY, Owner};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::{delete, key};
 use crate::cluster::{Acting, ApiError, is_conflict};
@@ -19,30 +20,42 @@ use crate::cluster::{Acting, ApiError, is_conflict};
 /// How many releases are kept.
 const KEPT: usize = 10;
 
+/// The uids of the records of releases, by their numbers.
+pub type Uids = BTreeMap<i64, String>;
+
 /// The releases that were written down, newest first.
 pub async fn releases<S: Serialize + DeserializeOwned>(
     acting: &Acting,
     app: &App,
-) -> Result<Vec<Release<S>>, ApiError> {
+) -> Result<(Vec<Release<S>>, Uids), ApiError> {
     let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
     let selector = format!("{LABEL_MANAGED_BY}={DROVER},{LABEL_INSTANCE}={}", app.object_name());
     let key = key("apps", "ControllerRevision", &app.namespace, &app.object_name());
     let list = api.list(&ListParams::default().labels(&selector)).await.map_err(|e| acting.error(e, "list", &key))?;
-    let mut releases: Vec<Release<S>> = list.items.iter().filter_map(|r| Release::from_record(app, r)).collect();
+    let (mut releases, mut uids) = (Vec::new(), Uids::new());
+    for record in &list.items {
+        let Some(release) = Release::from_record(app, record) else { continue };
+        uids.extend(record.metadata.uid.clone().map(|uid| (release.number, uid)));
+        releases.push(release);
+    }
     releases.sort_by_key(|r| std::cmp::Reverse(r.number));
-    Ok(releases)
+    Ok((releases, uids))
 }
 
 /// Writes a release down before anything of it is applied. A record that is there with the same content is ours: the process
-/// died after writing it.
-pub async fn write_ahead<S>(acting: &Acting, app: &App, release: &Release<S>) -> Result<(), Trouble>
+/// died after writing it. The record's uid.
+pub async fn write_ahead<S>(acting: &Acting, app: &App, release: &Release<S>) -> Result<String, Trouble>
 where
     S: PartialEq + Serialize + DeserializeOwned,
 {
     let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
     let record = release.to_record(app);
     let name = record_name(app, release.number);
-    let Err(error) = api.create(&PostParams::default(), &record).await else { return Ok(()) };
+    let uid = |record: ControllerRevision| record.metadata.uid.unwrap_or_default();
+    let error = match api.create(&PostParams::default(), &record).await {
+        Ok(made) => return Ok(uid(made)),
+        Err(error) => error,
+    };
     let key = key("apps", "ControllerRevision", &app.namespace, &name);
     if !is_conflict(&error) {
         return Err(acting.error(error, "create", &key).into());
@@ -53,11 +66,31 @@ where
         let preconditions = Preconditions { uid: left.metadata.uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
         api.delete(&name, &params).await.map_err(|e| acting.error(e, "delete", &key))?;
-        api.create(&PostParams::default(), &record).await.map_err(|e| acting.error(e, "create", &key))?;
-        return Ok(());
+        let made = api.create(&PostParams::default(), &record).await.map_err(|e| acting.error(e, "create", &key))?;
+        return Ok(uid(made));
     }
-    let same = found.as_ref().and_then(|f| Release::from_record(app, f)).is_some_and(|f| f == *release);
-    if same { Ok(()) } else { Err(foreign(&key)) }
+    let is_same = |found: &ControllerRevision| {
+        Release::from_record(app, found)
+            .is_some_and(|f: Release<S>| (f.number, &f.data) == (release.number, &release.data))
+    };
+    found.filter(is_same).map(uid).ok_or_else(|| foreign(&key))
+}
+
+/// Writes down how the jobs of a release ended. A record that was made anew under its name is another's.
+pub async fn note_ends<S>(
+    acting: &Acting,
+    app: &App,
+    owner: &Owner,
+    release: &Release<S>,
+    uid: &str,
+) -> Result<(), ApiError> {
+    let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
+    let name = record_name(app, release.number);
+    let annotations = json!({ANNOTATION_JOBS: release.ends.annotation()});
+    let patch = Patch::Merge(json!({"metadata": {"uid": uid, "annotations": annotations}}));
+    let params = PatchParams { field_manager: Some(owner.field_manager()), ..PatchParams::default() };
+    let key = key("apps", "ControllerRevision", &app.namespace, &name);
+    api.patch(&name, &params, &patch).await.map(drop).map_err(|error| acting.error(error, "patch", &key))
 }
 
 /// A record's name is taken by something else. That may be left from a deleted app of this name, and about to go.

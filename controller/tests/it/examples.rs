@@ -15,7 +15,8 @@ fn within(folder: &Path) -> Vec<PathBuf> {
 fn variables(files: &[SourceFile]) -> Option<Variables> {
     let text = files.iter().map(|file| String::from_utf8_lossy(&file.bytes)).collect::<String>();
     let said = text.lines().find_map(|line| line.strip_prefix("#   substitute: "))?;
-    let values: BTreeMap<String, String> = serde_saphyr::from_str(said).unwrap_or_else(|error| panic!("{said}: {error}"));
+    let values: BTreeMap<String, String> =
+        serde_saphyr::from_str(said).unwrap_or_else(|error| panic!("{said}: {error}"));
     Some(Variables::new(values))
 }
 

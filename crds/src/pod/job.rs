@@ -1,23 +1,32 @@
 //! Programs of an app's image that end.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 
-/// A program that runs beside the app and ends: by a schedule, or by hand with `drover run`. It gets the app's image, environment, volumes
-/// and resources.
+/// A program that runs beside the app and ends: at a moment of a release, by a schedule, or by hand with `drover run`. It gets the app's
+/// image, environment, volumes and resources.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)")
     .message("timeZone is that of a job's schedule: write schedule too, or remove timeZone"))]
+#[x_kube(validation = Rule::new("!has(self.at) || !(has(self.schedule) || has(self.timeZone))")
+    .message("a job runs at a moment or by a schedule: remove at, or remove schedule and timeZone"))]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     /// Its name: lower-case letters, digits and dashes.
     #[schemars(length(min = 1, max = 52), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
 
+    /// The moment at which it runs. Jobs of the same moment run one after the other, in the order of this list. A release of which a job
+    /// fails has failed; such a job runs once for an image and what it reads: not for a commit that changes neither, nor in a release that
+    /// goes back to an earlier image. Default: by its schedule, or by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<JobMoment>,
+
     /// When it runs: minute, hour, day of the month, month and day of the week, as in a CronJob, such as `0 4 * * 1`. A run that cannot begin
-    /// within ten minutes of its time, such as while the one before still runs, is left out. Default: by hand only.
+    /// within ten minutes of its time, such as while the one before still runs, is left out. Default: by hand only, or at the moment that `at` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub schedule: Option<String>,
@@ -42,6 +51,37 @@ pub struct Job {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('168h')")
         .message("a job's deadline must be between 1s and 168h"))]
     pub deadline: Option<Duration>,
+}
+
+/// The moment at which a job runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum JobMoment {
+    /// Before the first pod of the release starts, while those of before serve: what these pods need, such as a migrated database.
+    BeforeDeploy,
+    /// Once the pods of the release have served for their probation. Where it fails, the last good release is put back.
+    AfterDeploy,
+    /// Each time that the app falls asleep by its `uptime`, before its last pods go, which it keeps no longer than its deadline, whether it
+    /// succeeds or fails. In `DROVER_DAY` it finds the day that ends so, such as `2026-11-27`, in the time zone of `uptime`.
+    BeforeSleep,
+}
+
+impl JobMoment {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeDeploy => "BeforeDeploy",
+            Self::AfterDeploy => "AfterDeploy",
+            Self::BeforeSleep => "BeforeSleep",
+        }
+    }
+
+    /// Whether it is one of a release.
+    pub const fn is_of_a_release(self) -> bool {
+        match self {
+            Self::BeforeDeploy | Self::AfterDeploy => true,
+            Self::BeforeSleep => false,
+        }
+    }
 }
 
 impl Job {

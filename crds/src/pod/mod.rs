@@ -46,6 +46,12 @@ pub(crate) const A_REGISTRY_TO_ASK: Rule = (
     "imagePolicy follows the tag at its registry, and with imagePullPolicy Never no registry is asked: remove one of them",
 );
 
+/// Who never sleeps has no last moment.
+pub(crate) const A_SLEEP_TO_COME: Rule = (
+    "!has(self.jobs) || has(self.uptime) || self.jobs.all(j, !has(j.at) || j.at != 'BeforeSleep')",
+    "a job at BeforeSleep runs when the app falls asleep, and without uptime it never does: write uptime, or another moment",
+);
+
 /// What is said of pods. It stands among the kind's own fields.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,7 +130,7 @@ pub struct PodSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
 
-    /// Programs that run beside the app and end: by a schedule, or by hand with `drover run`.
+    /// Programs that run beside the app and end: at a moment of a release, by a schedule, or by hand with `drover run`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

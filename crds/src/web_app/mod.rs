@@ -11,7 +11,7 @@ pub use status::*;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::pod::{A_REGISTRY_TO_ASK, A_TAG_TO_FOLLOW, ONE_WRITER, ROOT_WITH_A_REASON};
+use crate::pod::{A_REGISTRY_TO_ASK, A_SLEEP_TO_COME, A_TAG_TO_FOLLOW, ONE_WRITER, ROOT_WITH_A_REASON};
 use crate::{AppSpec, PodSpec};
 
 /// A web server, its volumes and its routes.
@@ -41,6 +41,7 @@ use crate::{AppSpec, PodSpec};
     validation = ROOT_WITH_A_REASON,
     validation = A_TAG_TO_FOLLOW,
     validation = A_REGISTRY_TO_ASK,
+    validation = A_SLEEP_TO_COME,
     validation = Rule::new("self.ports.all(p, self.ports.filter(q, q.port == p.port).size() == 1)")
         .message("two ports have the same number: give each port its own, or remove one"),
     validation = Rule::new("self.ports.exists(p, !has(p.metrics) || !p.metrics)")

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_RECONCILE_AT, LABEL_OWNER};
+use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_JOBS, ANNOTATION_RECONCILE_AT, LABEL_OWNER};
 use serde_json::{Map, Value};
 
 use super::ledger::Ledger;
@@ -40,7 +40,7 @@ const CHANGING: [&str; 24] = [
     "asked",
 ];
 /// The same for annotations and labels: keyed hashes and times.
-const CHANGING_MARKS: [&str; 3] = [ANNOTATION_APPLIED, LABEL_OWNER, ANNOTATION_RECONCILE_AT];
+const CHANGING_MARKS: [&str; 4] = [ANNOTATION_APPLIED, ANNOTATION_JOBS, LABEL_OWNER, ANNOTATION_RECONCILE_AT];
 
 /// The end of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -60,7 +60,11 @@ fn hello(number: usize, version: u32) -> String {
         .with("hello:1", &format!("hello:{version}\n  imagePullPolicy: Never\n  health: {{probation: 0s}}"))
         .with("hello.example.org", &format!("{name}.{HOST}"))
         .with("{name: hello}", &format!("{{name: {name}}}"));
-    // One app reads a ConfigMap, whose copy is made with its release.
-    let reads = if number == 0 { "  envFrom: [{configMapRef: {name: always}}]\n" } else { "" };
-    format!("{}{reads}", hello.text())
+    // One app reads a ConfigMap, whose copy is made with its release, and has jobs at the moments of its releases.
+    let more = if number == 0 {
+        "  envFrom: [{configMapRef: {name: always}}]\n  jobs:\n  - {name: migrate, at: BeforeDeploy, command: [\"true\"]}\n  - {name: warm, at: AfterDeploy, command: [\"true\"]}\n"
+    } else {
+        ""
+    };
+    format!("{}{more}", hello.text())
 }

@@ -15,6 +15,7 @@ mod jacow;
 mod jobs;
 mod leadership;
 mod quickstart;
+mod release_jobs;
 mod removal;
 mod settings;
 mod spine;

@@ -1,6 +1,8 @@
 //! Pure: what a release is, what comes next, what the cluster says about it, and what a person reads of it.
 
 mod hold;
+mod job_state;
+mod jobs;
 mod news;
 mod pods;
 mod pull;
@@ -15,11 +17,13 @@ mod tests;
 mod uptime;
 
 pub use hold::{Hold, NoTarget, target};
+pub use job_state::{JobState, job_state, never_began, vanished};
+pub use jobs::{Beginning, JobEnd, JobEnds, JobPlan, LastRun, PlannedJob};
 pub use news::news;
 pub use pods::{node_to_pull_to, of_release, proven, served_since};
 pub use pull::{Pull, pull_state};
-pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_name};
+pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_name, record_reference};
 pub use rollout::{Asked, Observation, Rollout, is_late, observe, overdue};
-pub use step::{Harm, State, Step, next};
+pub use step::{Ground, Harm, Jobs, State, Step, next};
 pub use tag::{Sight, follow};
-pub use uptime::{Uptime, uptime, wake};
+pub use uptime::{Sleep, Uptime, uptime, wake};

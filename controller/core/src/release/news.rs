@@ -45,6 +45,10 @@ pub fn news<S: AppStatus>(before: &S, after: &S) -> Vec<News> {
     if let Some(uptime) = after.rollout().uptime.clone().filter(|_| sleeps(before) != sleeps(after)) {
         news.push(News::normal(if sleeps(after) { "Asleep" } else { "Awake" }, uptime.message));
     }
+    let failed = |s: &S| s.rollout().uptime.as_ref().and_then(|uptime| uptime.problem.clone());
+    if let Some(problem) = failed(after).filter(|_| failed(before) != failed(after)) {
+        news.push(News::warning(problem.reason, problem.message));
+    }
     news
 }
 

@@ -1,12 +1,14 @@
 //! A release as it is written down before anything of it is applied: a ControllerRevision, which Kubernetes never changes.
 
-use drover_crds::{AppSpec, Uptime};
+use drover_crds::{ANNOTATION_JOBS, AppSpec, Uptime};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::jobs::{JobEnds, LastRun, PlannedJob};
 use super::reference;
 use crate::workload::pods::{Image, ImageUser, Origin, PodRelease, Settings};
 use crate::workload::{App, build};
@@ -35,6 +37,12 @@ pub struct ReleaseData<S> {
     /// The value of `drover.dev/reconcile-at` when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
+    /// The jobs that it runs at its moments, in the order of the spec; none where it goes back to an earlier image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<PlannedJob>,
+    /// Whose `BeforeDeploy` jobs ran last before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<LastRun>,
 }
 
 impl<S> ReleaseData<S> {
@@ -51,6 +59,8 @@ pub struct Release<S> {
     pub number: i64,
     /// What it is made of.
     pub data: ReleaseData<S>,
+    /// How its jobs ended.
+    pub ends: JobEnds,
 }
 
 /// What the app asks for now.
@@ -93,6 +103,18 @@ pub fn record_name(app: &App, number: i64) -> String {
     app.child_name(&format!("r{number}"))
 }
 
+/// A reference to the record of a release, for what goes with it.
+pub fn record_reference(app: &App, number: i64, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "ControllerRevision".to_owned(),
+        name: record_name(app, number),
+        uid: uid.to_owned(),
+        controller: None,
+        block_owner_deletion: None,
+    }
+}
+
 impl<S: AppSpec> Release<S> {
     /// What it stood for when it was written down.
     pub fn standing(&self) -> Standing<'_> {
@@ -132,11 +154,9 @@ impl<S: Serialize + DeserializeOwned> Release<S> {
     /// Never: release data serialises to JSON.
     pub fn to_record(&self, app: &App) -> ControllerRevision {
         let data = serde_json::to_value(&self.data).expect("release data serialises to JSON");
-        ControllerRevision {
-            metadata: build::bookkeeping(app, record_name(app, self.number)),
-            revision: self.number,
-            data: Some(RawExtension(data)),
-        }
+        let mut metadata = build::bookkeeping(app, record_name(app, self.number));
+        metadata.annotations = self.ends.annotation().map(|ends| [(ANNOTATION_JOBS.to_owned(), ends)].into());
+        ControllerRevision { metadata, revision: self.number, data: Some(RawExtension(data)) }
     }
 
     /// Reads a ControllerRevision; `None` when it is not a release of `app`, whatever its name says.
@@ -146,7 +166,9 @@ impl<S: Serialize + DeserializeOwned> Release<S> {
             return None;
         }
         let data = serde_json::from_value(record.data.as_ref()?.0.clone()).ok()?;
-        Some(Self { number: record.revision, data })
+        let ends = record.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_JOBS));
+        let ends = ends.map(|text| JobEnds::parse(text)).unwrap_or_default();
+        Some(Self { number: record.revision, data, ends })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drover_crds::condition::{Outcome, SCHEDULED_DOWN, WAITS_FOR_WINDOW};
 use drover_crds::{
-    AppSpec, BuiltFrom, Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus,
+    AppSpec, BuiltFrom, JobMoment, Problem, ReleaseOutcome, ReleaseRecord, ReleaseStatus, ReleaseStep, ReplicasStatus,
     RolloutStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -16,6 +16,11 @@ use super::uptime::is_waking;
 use crate::plan::Contested;
 use crate::trouble::Trouble;
 use crate::workload::pods::{Applied, Origin};
+
+mod jobs;
+
+use jobs::{AFTER_DEPLOY, BEFORE_DEPLOY, failed_in, jobs_of_another, of_which_schema, unfinished};
+pub use jobs::{has_begun, newer_waits, note_jobs};
 
 /// How many releases a status remembers.
 const HISTORY: usize = 10;
@@ -29,7 +34,8 @@ const ROLLOUT: &str = "Rollout";
 
 /// Whether a condition of that reason quotes the release's problem.
 pub fn quotes(reason: &str, problem: &Problem) -> bool {
-    reason == problem.reason || [REPLACING, DEGRADED, UNAVAILABLE, PROBATION, ROLLOUT].contains(&reason)
+    let quoting = [REPLACING, DEGRADED, UNAVAILABLE, PROBATION, ROLLOUT, BEFORE_DEPLOY, AFTER_DEPLOY];
+    reason == problem.reason || quoting.contains(&reason)
 }
 
 /// The outcome that is recorded for a release.
@@ -45,10 +51,11 @@ pub fn was_applied(status: &RolloutStatus, number: i64) -> bool {
             ReleaseStep::Apply
             | ReleaseStep::Rollout
             | ReleaseStep::Probation
+            | ReleaseStep::AfterDeploy
             | ReleaseStep::Restore
             | ReleaseStep::Live,
         ) => true,
-        Some(ReleaseStep::ResolveImage | ReleaseStep::PullImage) => false,
+        Some(ReleaseStep::ResolveImage | ReleaseStep::PullImage | ReleaseStep::BeforeDeploy) => false,
         None => outcome_of(status, number) == Some(ReleaseOutcome::Live),
     }
 }
@@ -144,13 +151,15 @@ pub fn begin(status: &mut RolloutStatus, number: i64, commit: Option<&str>, imag
         step: ReleaseStep::ResolveImage,
         started_at: Some(now.clone()),
         problem: None,
+        jobs: Vec::new(),
+        last_before_deploy: None,
         unavailable_seconds: None,
         unavailable_since: None,
     });
 }
 
 /// Makes `release` the one that the status speaks of, in the step that is known of it.
-pub fn resume<S>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
+pub fn resume<S: AppSpec>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
     let number = release.number;
     let unresolved = |r: &ReleaseStatus| r.step == ReleaseStep::ResolveImage;
     if status.release.as_ref().is_some_and(|r| r.number == number && !unresolved(r)) {
@@ -159,6 +168,8 @@ pub fn resume<S>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
     let started_at = status.release.as_ref().filter(|r| r.number == number).and_then(|r| r.started_at.clone());
     let step = match outcome_of(status, number) {
         Some(ReleaseOutcome::Live) => ReleaseStep::Live,
+        Some(ReleaseOutcome::Failed) if release.lacks(JobMoment::BeforeDeploy) => ReleaseStep::BeforeDeploy,
+        Some(ReleaseOutcome::Failed) if release.failed_at(JobMoment::AfterDeploy) => ReleaseStep::AfterDeploy,
         Some(ReleaseOutcome::Failed) => ReleaseStep::Rollout,
         Some(ReleaseOutcome::Superseded) | None => ReleaseStep::PullImage,
     };
@@ -176,6 +187,8 @@ pub fn resume<S>(status: &mut RolloutStatus, release: &Release<S>, now: &Time) {
         step,
         started_at: started_at.or_else(|| Some(now.clone())),
         problem: None,
+        jobs: Vec::new(),
+        last_before_deploy: None,
         unavailable_seconds: None,
         unavailable_since: None,
     });
@@ -241,7 +254,9 @@ pub fn live(status: &mut RolloutStatus, now: &Time) {
 /// The last good release serves again.
 pub fn restored(status: &mut RolloutStatus, serving: i64) {
     status.serving = Some(serving);
-    advance(status, ReleaseStep::Rollout);
+    if let Some(step) = status.release.as_ref().map(failed_in) {
+        advance(status, step);
+    }
 }
 
 /// Notes the numbers of the Deployment, and for how long nothing served while the release was brought out.
@@ -311,7 +326,7 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
             } else if *reached.rollout == Rollout::Complete {
                 let held = status.image.as_ref().and_then(|image| image.hold.as_ref());
                 let held = held.map(|held| format!("; {}", held.message)).unwrap_or_default();
-                let message = format!("Release {number}{commit} is live: {pods}{held}");
+                let message = format!("Release {number}{commit} is live: {pods}{held}{}", of_which_schema(release));
                 Outcome::Ready { reason: "Live".into(), message }
             } else if is_waking(status) && *reached.rollout == Rollout::Progressing(None) {
                 Outcome::InProgress {
@@ -353,6 +368,23 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
             reason: "PullImage".into(),
             message: format!("Release {number}: its image is pulled to the node before the running pod stops"),
         },
+        ReleaseStep::BeforeDeploy => {
+            let waits = release.problem.as_ref().map(|problem| sentence(problem, false)).unwrap_or_default();
+            let serving = status.serving.map(|good| format!("; release {good} goes on serving")).unwrap_or_default();
+            let job = unfinished(release, JobMoment::BeforeDeploy);
+            Outcome::InProgress {
+                reason: BEFORE_DEPLOY.into(),
+                message: format!("Release {number}: {job} runs before its pods start{waits}{serving}"),
+            }
+        }
+        ReleaseStep::AfterDeploy => {
+            let waits = release.problem.as_ref().map(|problem| sentence(problem, false)).unwrap_or_default();
+            let job = unfinished(release, JobMoment::AfterDeploy);
+            Outcome::InProgress {
+                reason: AFTER_DEPLOY.into(),
+                message: format!("Release {number}: its pods serve, and {job} runs before it is live{waits}"),
+            }
+        }
         ReleaseStep::Probation => Outcome::InProgress {
             reason: PROBATION.into(),
             message: format!(
@@ -393,11 +425,6 @@ pub fn about_to_change(outcome: Outcome) -> Outcome {
     }
 }
 
-/// The step in which a release failed that is in `step` now.
-fn failed_in(step: ReleaseStep) -> ReleaseStep {
-    if step == ReleaseStep::Restore { ReleaseStep::Rollout } else { step }
-}
-
 fn failure(status: &RolloutStatus, release: &ReleaseStatus, reached: Reached<'_>) -> Outcome {
     let number = release.number;
     let why = release.problem.as_ref().map(|p| sentence(p, reached.assumed_user)).unwrap_or_default();
@@ -411,9 +438,9 @@ fn failure(status: &RolloutStatus, release: &ReleaseStatus, reached: Reached<'_>
     let why_off = reached.asleep.unwrap_or("switched off: replicas is 0");
     let put_back = put_back(status, number);
     let (step, serving) = match (release.step, good) {
-        (step, _) if off => (format!("{:?}", failed_in(step)), format!("; it is {why_off}")),
-        (step @ ReleaseStep::Restore, Some(good)) => {
-            (format!("{:?}", failed_in(step)), format!("; release {good} is being put back"))
+        (_, _) if off => (format!("{:?}", failed_in(release)), format!("; it is {why_off}")),
+        (ReleaseStep::Restore, Some(good)) => {
+            (format!("{:?}", failed_in(release)), format!("; release {good} is being put back"))
         }
         (step, Some(good)) if put_back == Some(good) => {
             (format!("{step:?}"), format!("; release {good} was put back and serves"))
@@ -431,7 +458,8 @@ fn failure(status: &RolloutStatus, release: &ReleaseStatus, reached: Reached<'_>
     };
     // A pull's own sentence says what to do.
     let advice = if release.step == ReleaseStep::PullImage { "" } else { "; push a correction" };
-    let message = format!("Release {number} failed in step {step}{why}{serving}{anew}{gap}{advice}");
+    let schema = jobs_of_another(release, good);
+    let message = format!("Release {number} failed in step {step}{why}{serving}{schema}{anew}{gap}{advice}");
     let reason = release.problem.as_ref().map_or_else(|| "ReleaseFailed".to_owned(), |p| p.reason.clone());
     if release.step == ReleaseStep::Restore && !off {
         // drover is still at work.

@@ -1,13 +1,14 @@
 //! The release machine. [`next`] looks at where a release stands and says the one thing to do; whoever does it changes the
 //! [`State`] and asks again. Each step can be repeated: a process that dies anywhere and starts again reaches the same end.
 //!
-//! ResolveImage → PullImage (only where the old pod has to stop before the new one starts) → Apply → Rollout → Probation → Live. A
-//! release that fails is marked. Where old pods go on serving nothing is touched, and the mark goes when the new ones come
-//! up after all. Where none do, because the old pod had to stop or the app was switched off, and where a new pod served, took its
-//! share of the requests and ended, the last good release is put back.
-//! While no pods are asked for nothing is learnt of a release, so it is neither live nor failed.
+//! ResolveImage → PullImage (only where the old pod has to stop before the new one starts) → BeforeDeploy → Apply → Rollout → Probation →
+//! AfterDeploy → Live. A release that fails is marked. Where old pods go on serving nothing is touched, and the mark goes when the new ones
+//! come up after all. Where none do, because the old pod had to stop or the app was switched off, and where a new pod served, took its
+//! share of the requests and ended, the last good release is put back; so it is where a job fails after the pods have served.
+//! While no pods are asked for nothing is learnt of a release, so it is neither live nor failed, and none of its jobs begins.
+//! A newer release waits for a job before the pods that runs, and never for one that has not begun.
 
-use drover_crds::{Problem, ReleaseStep};
+use drover_crds::{JobMoment, Problem, ReleaseStep};
 
 use super::pull::Pull;
 use super::rollout::Rollout;
@@ -19,6 +20,34 @@ pub enum Harm {
     None,
     /// They notice.
     Felt,
+}
+
+/// Where the jobs of a moment stand: the first that has not succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    /// There is none.
+    Done,
+    /// It is to be run.
+    Due,
+    /// It is made, and its program has not begun.
+    Waiting,
+    /// The same, and waiting longer is of no use.
+    Hopeless(Problem),
+    /// Its program runs.
+    Running,
+    /// It has failed.
+    Failed(Problem),
+}
+
+/// Whether a job may begin that runs before the pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// What its pod needs was not sent in this reconcile.
+    Unprepared,
+    /// It was.
+    Prepared,
+    /// It was, but no pods are asked for: none begins.
+    Off,
 }
 
 /// Where the newest release stands.
@@ -42,6 +71,12 @@ pub struct State {
     pub harm: Harm,
     /// The image of `newest` on the node.
     pub pull: Pull,
+    /// Whether a job may begin.
+    pub ground: Ground,
+    /// The jobs of `newest` before its pods.
+    pub before: Jobs,
+    /// The jobs of `newest` after its pods have served; looked at once they have.
+    pub after: Jobs,
     /// The release whose objects were applied in this reconcile.
     pub applied: Option<i64>,
     /// What became of the pods of `applied`.
@@ -61,6 +96,9 @@ impl State {
             put_back: None,
             harm: Harm::None,
             pull: Pull::NotNeeded,
+            ground: Ground::Unprepared,
+            before: Jobs::Done,
+            after: Jobs::Done,
             applied: None,
             rollout: Rollout::Progressing(None),
         }
@@ -82,6 +120,30 @@ pub enum Step {
     },
     /// Look again soon: the image is on its way.
     AwaitPull,
+    /// Send what the pods of jobs need, beside what serves.
+    Prepare,
+    /// Make the Job of the first job of that moment that has not succeeded.
+    RunJob {
+        /// The moment.
+        at: JobMoment,
+    },
+    /// Look again soon: a job is on its way.
+    AwaitJob {
+        /// The moment.
+        at: JobMoment,
+    },
+    /// Remove the Job of a job that has not begun, if it still has not: a newer release is asked for.
+    CancelJob {
+        /// The moment.
+        at: JobMoment,
+    },
+    /// The same for one that will never begin, and note that it failed.
+    GiveUpJob {
+        /// The moment.
+        at: JobMoment,
+        /// Why.
+        problem: Problem,
+    },
     /// Send the objects of that release.
     Apply {
         /// Its number.
@@ -113,7 +175,7 @@ pub enum Step {
 pub fn next(state: &State) -> Step {
     let Some(newest) = state.newest else { return Step::Resolve { number: 1 } };
     if state.superseded {
-        return Step::Resolve { number: newest + 1 };
+        return leave(state, newest);
     }
     if state.failed {
         return after_failure(state, newest);
@@ -121,6 +183,7 @@ pub fn next(state: &State) -> Step {
     match state.step {
         ReleaseStep::Live if state.applied == Some(newest) => Step::Rest,
         ReleaseStep::Live => Step::Apply { release: newest },
+        ReleaseStep::BeforeDeploy => before_deploy(state, newest),
         ReleaseStep::ResolveImage | ReleaseStep::PullImage => match &state.pull {
             Pull::Needed { node } => Step::StartPull { node: node.clone() },
             Pull::Running => Step::AwaitPull,
@@ -128,11 +191,63 @@ pub fn next(state: &State) -> Step {
             Pull::Failed(problem) => {
                 Step::Fail { step: ReleaseStep::PullImage, problem: problem.clone(), restore: None }
             }
-            Pull::NotNeeded | Pull::Done => roll_out(state, newest),
+            Pull::NotNeeded | Pull::Done => before_deploy(state, newest),
         },
-        ReleaseStep::Apply | ReleaseStep::Rollout | ReleaseStep::Probation | ReleaseStep::Restore => {
-            roll_out(state, newest)
+        ReleaseStep::Apply
+        | ReleaseStep::Rollout
+        | ReleaseStep::Probation
+        | ReleaseStep::AfterDeploy
+        | ReleaseStep::Restore => roll_out(state, newest),
+    }
+}
+
+/// On to the next release: once no job of `newest` runs that its pods were to wait for.
+fn leave(state: &State, newest: i64) -> Step {
+    let at = JobMoment::BeforeDeploy;
+    match &state.before {
+        _ if state.failed => Step::Resolve { number: newest + 1 },
+        Jobs::Done | Jobs::Due => Step::Resolve { number: newest + 1 },
+        Jobs::Waiting | Jobs::Hopeless(_) => Step::CancelJob { at },
+        Jobs::Running => Step::AwaitJob { at },
+        Jobs::Failed(problem) => {
+            Step::Fail { step: ReleaseStep::BeforeDeploy, problem: problem.clone(), restore: None }
         }
+    }
+}
+
+fn before_deploy(state: &State, newest: i64) -> Step {
+    let at = JobMoment::BeforeDeploy;
+    match &state.before {
+        Jobs::Done => roll_out(state, newest),
+        // Nothing of it was sent, so there is nothing to put back.
+        Jobs::Failed(problem) => {
+            Step::Fail { step: ReleaseStep::BeforeDeploy, problem: problem.clone(), restore: None }
+        }
+        _ if state.ground == Ground::Unprepared => Step::Prepare,
+        Jobs::Due if state.ground == Ground::Off => Step::Rest,
+        unfinished => go_on(unfinished, at),
+    }
+}
+
+/// The pods have served: what is left are the jobs after that.
+fn after_deploy(state: &State) -> Step {
+    match &state.after {
+        Jobs::Done => Step::Live,
+        // It was marked for that, and nothing can be put back.
+        Jobs::Failed(_) if state.failed && state.step == ReleaseStep::AfterDeploy => Step::Rest,
+        Jobs::Failed(problem) => {
+            Step::Fail { step: ReleaseStep::AfterDeploy, problem: problem.clone(), restore: state.last_good }
+        }
+        unfinished => go_on(unfinished, JobMoment::AfterDeploy),
+    }
+}
+
+/// What to do about jobs of which one has neither succeeded nor failed.
+fn go_on(jobs: &Jobs, at: JobMoment) -> Step {
+    match jobs {
+        Jobs::Due => Step::RunJob { at },
+        Jobs::Hopeless(problem) => Step::GiveUpJob { at, problem: problem.clone() },
+        Jobs::Waiting | Jobs::Running | Jobs::Done | Jobs::Failed(_) => Step::AwaitJob { at },
     }
 }
 
@@ -141,7 +256,7 @@ fn roll_out(state: &State, newest: i64) -> Step {
         return Step::Apply { release: newest };
     }
     match &state.rollout {
-        Rollout::Complete => Step::Live,
+        Rollout::Complete => after_deploy(state),
         Rollout::Failing(problem) => {
             Step::Fail { step: ReleaseStep::Rollout, problem: problem.clone(), restore: to_put_back(state) }
         }
@@ -156,8 +271,9 @@ fn to_put_back(state: &State) -> Option<i64> {
 }
 
 fn after_failure(state: &State, newest: i64) -> Step {
-    // A release whose image never came was not applied: the last good one still is.
-    let never_applied = matches!(state.step, ReleaseStep::ResolveImage | ReleaseStep::PullImage);
+    // A release whose image never came, or whose job failed before its pods, was not applied: the last good one still is.
+    let never_applied =
+        matches!(state.step, ReleaseStep::ResolveImage | ReleaseStep::PullImage | ReleaseStep::BeforeDeploy);
     let target = match state.put_back.or(state.last_good.filter(|_| never_applied)) {
         Some(good) => good,
         None if never_applied => return Step::Rest,
@@ -167,7 +283,7 @@ fn after_failure(state: &State, newest: i64) -> Step {
         return Step::Apply { release: target };
     }
     match &state.rollout {
-        Rollout::Complete if target == newest => Step::Live,
+        Rollout::Complete if target == newest => after_deploy(state),
         Rollout::Complete if state.step == ReleaseStep::Restore => Step::Restored { release: target },
         Rollout::Complete | Rollout::Off => Step::Rest,
         // The pods of before are gone since, as where the app was switched off and on.
@@ -179,183 +295,4 @@ fn after_failure(state: &State, newest: i64) -> Step {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    fn problem() -> Problem {
-        Problem { reason: "CrashLoopBackOff".into(), message: "it crashes".into(), ..Default::default() }
-    }
-
-    fn state() -> State {
-        State { newest: Some(4), last_good: Some(3), step: ReleaseStep::Apply, ..State::none_yet() }
-    }
-
-    #[rstest]
-    #[case::first(State { newest: None, ..state() }, Step::Resolve { number: 1 })]
-    #[case::changed(State { superseded: true, ..state() }, Step::Resolve { number: 5 })]
-    #[case::changed_after_failure(State { superseded: true, failed: true, ..state() }, Step::Resolve { number: 5 })]
-    #[case::nothing_to_pull(State { step: ReleaseStep::PullImage, ..state() }, Step::Apply { release: 4 })]
-    #[case::pull(
-        State { step: ReleaseStep::PullImage, pull: Pull::Needed { node: "a".into() }, ..state() },
-        Step::StartPull { node: "a".into() }
-    )]
-    #[case::pulling(State { step: ReleaseStep::PullImage, pull: Pull::Running, ..state() }, Step::AwaitPull)]
-    #[case::pulled(State { step: ReleaseStep::PullImage, pull: Pull::Done, ..state() }, Step::Apply { release: 4 })]
-    #[case::pull_failed(
-        State { step: ReleaseStep::PullImage, recreate: true, pull: Pull::Failed(problem()), ..state() },
-        Step::Fail { step: ReleaseStep::PullImage, problem: problem(), restore: None }
-    )]
-    #[case::after_a_failed_pull_the_old_stays(
-        State { step: ReleaseStep::PullImage, failed: true, recreate: true, ..state() },
-        Step::Apply { release: 3 }
-    )]
-    #[case::rolling(State { applied: Some(4), ..state() }, Step::AwaitRollout)]
-    #[case::up(State { applied: Some(4), rollout: Rollout::Complete, ..state() }, Step::Live)]
-    #[case::down(
-        State { applied: Some(4), rollout: Rollout::Failing(problem()), ..state() },
-        Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: None }
-    )]
-    #[case::down_and_nothing_serves(
-        State { applied: Some(4), harm: Harm::Felt, rollout: Rollout::Failing(problem()), ..state() },
-        Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: Some(3) }
-    )]
-    #[case::on_probation(State { step: ReleaseStep::Probation, ..state() }, Step::Apply { release: 4 })]
-    #[case::served_and_ended(
-        State {
-            step: ReleaseStep::Probation, applied: Some(4), harm: Harm::Felt,
-            rollout: Rollout::Failing(problem()), ..state()
-        },
-        Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: Some(3) }
-    )]
-    #[case::down_and_nothing_to_put_back(
-        State { applied: Some(4), harm: Harm::Felt, last_good: None, rollout: Rollout::Failing(problem()), ..state() },
-        Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: None }
-    )]
-    #[case::failed_rolling_keeps_trying(State { failed: true, step: ReleaseStep::Rollout, ..state() }, Step::Apply { release: 4 })]
-    #[case::failed_rolling_heals(
-        State { failed: true, step: ReleaseStep::Rollout, applied: Some(4), rollout: Rollout::Complete, ..state() },
-        Step::Live
-    )]
-    #[case::switched_off_it_is_neither_live_nor_failed(State { applied: Some(4), rollout: Rollout::Off, ..state() }, Step::Rest)]
-    #[case::switched_off_after_a_failure(
-        State { failed: true, step: ReleaseStep::Rollout, applied: Some(4), rollout: Rollout::Off, ..state() },
-        Step::Rest
-    )]
-    #[case::switched_on_again_nothing_serves(
-        State {
-            failed: true, step: ReleaseStep::Rollout, applied: Some(4), harm: Harm::Felt,
-            rollout: Rollout::Failing(problem()), ..state()
-        },
-        Step::Fail { step: ReleaseStep::Rollout, problem: problem(), restore: Some(3) }
-    )]
-    #[case::restoring(
-        State { failed: true, put_back: Some(3), step: ReleaseStep::Restore, applied: Some(3), ..state() },
-        Step::AwaitRollout
-    )]
-    #[case::restored(
-        State { failed: true, put_back: Some(3), step: ReleaseStep::Restore, applied: Some(3), rollout: Rollout::Complete, ..state() },
-        Step::Restored { release: 3 }
-    )]
-    #[case::restored_and_noted(
-        State { failed: true, put_back: Some(3), step: ReleaseStep::Rollout, applied: Some(3), rollout: Rollout::Complete, ..state() },
-        Step::Rest
-    )]
-    #[case::live(State { step: ReleaseStep::Live, ..state() }, Step::Apply { release: 4 })]
-    #[case::live_and_applied(State { step: ReleaseStep::Live, applied: Some(4), ..state() }, Step::Rest)]
-    fn the_next_step(#[case] state: State, #[case] expected: Step) {
-        assert_eq!(next(&state), expected);
-    }
-
-    /// Does what the machine says, on a cluster in which the release `bad` never comes up, until it rests.
-    fn run(mut state: State, bad: Option<i64>) -> (State, Vec<Step>) {
-        let mut steps = Vec::new();
-        for _ in 0..20 {
-            let step = next(&state);
-            steps.push(step.clone());
-            match step {
-                Step::Resolve { number } => {
-                    let recreate = state.recreate;
-                    let good = if state.step == ReleaseStep::Live { state.newest } else { state.last_good };
-                    state = State { newest: Some(number), last_good: good, recreate, ..self::state() };
-                    state.step = ReleaseStep::PullImage;
-                    state.superseded = false;
-                    // Where the old pod stops first, nothing serves while the new one does not.
-                    state.harm = if recreate { Harm::Felt } else { Harm::None };
-                    if recreate && good.is_some() {
-                        state.pull = Pull::Needed { node: "a".into() };
-                    }
-                }
-                Step::StartPull { .. } => state.pull = Pull::Running,
-                Step::AwaitPull => state.pull = Pull::Done,
-                Step::Apply { release } => {
-                    state.applied = Some(release);
-                    state.rollout = if bad == Some(release) { Rollout::Failing(problem()) } else { Rollout::Complete };
-                    if !state.failed && state.step != ReleaseStep::Live {
-                        state.step = ReleaseStep::Rollout;
-                    }
-                }
-                Step::Fail { step, restore, .. } => {
-                    state.failed = true;
-                    state.put_back = restore;
-                    state.step = if restore.is_some() { ReleaseStep::Restore } else { step };
-                }
-                Step::Live => {
-                    state.step = ReleaseStep::Live;
-                    state.failed = false;
-                }
-                Step::Restored { .. } => state.step = ReleaseStep::Rollout,
-                Step::AwaitRollout | Step::Rest => return (state, steps),
-            }
-        }
-        panic!("the machine does not come to rest: {steps:?}");
-    }
-
-    #[test]
-    fn a_first_release_goes_live() {
-        let (state, _) = run(State { newest: None, last_good: None, ..state() }, None);
-        assert_eq!((state.step, state.applied, state.failed), (ReleaseStep::Live, Some(1), false));
-    }
-
-    #[test]
-    fn a_bad_release_of_an_app_with_its_own_volume_is_taken_back() {
-        let live = State { step: ReleaseStep::Live, recreate: true, superseded: true, ..state() };
-        let (end, steps) = run(live, Some(5));
-        assert_eq!((end.newest, end.applied, end.failed, end.step), (Some(5), Some(4), true, ReleaseStep::Rollout));
-        let pulled = steps.iter().position(|s| matches!(s, Step::StartPull { .. })).expect("pulled");
-        let applied = steps.iter().position(|s| *s == Step::Apply { release: 5 }).expect("applied");
-        assert!(pulled < applied, "{steps:?}");
-        // It is not tried again by itself.
-        let (again, steps) = run(State { applied: None, ..end }, Some(5));
-        assert!(!steps.contains(&Step::Apply { release: 5 }), "{steps:?}");
-        assert_eq!(again.applied, Some(4));
-    }
-
-    /// `replicas: 0`, a bad image, `replicas: 1`.
-    #[test]
-    fn a_bad_release_that_came_while_the_app_was_off_is_taken_back_when_it_is_switched_on() {
-        let live = State { step: ReleaseStep::Live, superseded: true, ..state() };
-        let Step::Resolve { number } = next(&live) else { panic!("a release begins") };
-        let off = State {
-            newest: Some(number),
-            last_good: Some(4),
-            step: ReleaseStep::Rollout,
-            applied: Some(number),
-            rollout: Rollout::Off,
-            harm: Harm::Felt,
-            ..state()
-        };
-        assert_eq!(next(&off), Step::Rest);
-        // A new number of pods is no new release: the same one is judged, by its pods.
-        let (end, _) = run(State { applied: None, rollout: Rollout::Progressing(None), ..off }, Some(number));
-        assert_eq!((end.newest, end.failed, end.put_back, end.applied), (Some(5), true, Some(4), Some(4)));
-    }
-
-    #[test]
-    fn a_bad_release_that_rolls_leaves_the_old_pods_alone() {
-        let live = State { step: ReleaseStep::Live, superseded: true, ..state() };
-        let (end, steps) = run(live, Some(5));
-        assert_eq!((end.applied, end.failed), (Some(5), true));
-        assert!(!steps.contains(&Step::Apply { release: 4 }), "{steps:?}");
-    }
-}
+mod tests;

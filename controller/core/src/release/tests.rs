@@ -36,7 +36,13 @@ fn data(spec: WebAppSpec, image: &str) -> ReleaseData<WebAppSpec> {
         commit: Some("c2".into()),
         pods: PodRelease { number: 1, commit: Some("c1".into()) },
         asked: None,
+        jobs: Vec::new(),
+        last_run: None,
     }
+}
+
+fn release(number: i64, data: ReleaseData<WebAppSpec>) -> Release<WebAppSpec> {
+    Release { number, data, ends: JobEnds::default() }
 }
 
 fn plain_spec() -> WebAppSpec {
@@ -47,7 +53,7 @@ fn plain_spec() -> WebAppSpec {
 #[test]
 fn only_a_release_that_changes_the_pods_renews_them() {
     let identity = App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) };
-    let previous = Release { number: 4, data: data(plain_spec(), "web:1@sha256:aa") };
+    let previous = self::release(4, data(plain_spec(), "web:1@sha256:aa"));
     let template = |data: &ReleaseData<WebAppSpec>, pods: &PodRelease| {
         let (image, claims) = (data.image(), BTreeMap::new());
         let shrinking = Shrinking::Refuse;
@@ -75,7 +81,7 @@ fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
         name: "web".into(),
         uid: Some(uid.into()),
     };
-    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let release = self::release(7, data(plain_spec(), "web:1"));
     let record = release.to_record(&identity("u"));
     assert_eq!(Release::from_record(&identity("u"), &record), Some(release));
     assert_eq!(Release::<WebAppSpec>::from_record(&identity("another"), &record), None);
@@ -83,7 +89,7 @@ fn a_release_is_read_back_as_it_was_written_and_only_by_its_owner() {
 
 #[test]
 fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
-    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let release = self::release(7, data(plain_spec(), "web:1"));
     let (spec, mut other) = (plain_spec(), plain_spec());
     other.pod.allow_root = Some("needs raw sockets".into());
     let wanted = |spec, commit, asked| Wanted { spec, commit: Some(commit), asked, digest: None, settings: None };
@@ -98,8 +104,8 @@ fn a_new_release_begins_with_a_new_spec_a_new_commit_or_a_second_try() {
 #[test]
 fn a_followed_tag_that_moved_begins_a_release_and_nothing_else_of_it_does() {
     let spec = plain_spec();
-    let release = Release { number: 7, data: data(plain_spec(), "web:1@sha256:aa") };
-    let by_kubectl = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let release = self::release(7, data(plain_spec(), "web:1@sha256:aa"));
+    let by_kubectl = self::release(7, data(plain_spec(), "web:1"));
     for (release, digest, superseded) in [
         (&release, None, false),
         (&release, Some("sha256:aa"), false),
@@ -115,7 +121,7 @@ fn a_followed_tag_that_moved_begins_a_release_and_nothing_else_of_it_does() {
 
 #[test]
 fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
-    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let release = self::release(7, data(plain_spec(), "web:1"));
     let (one, none) = (plain_spec(), WebAppSpec { replicas: Some(0), ..plain_spec() });
     let off = Wanted { spec: &none, commit: Some("c3"), asked: None, digest: None, settings: None };
     let on = Wanted { spec: &one, commit: Some("c4"), asked: None, digest: None, settings: None };
@@ -138,7 +144,7 @@ fn another_number_of_pods_is_no_other_release_whichever_commit_asks_for_it() {
 
 #[test]
 fn pods_at_other_times_are_no_other_release_whichever_commit_asks_for_them() {
-    let release = Release { number: 7, data: data(plain_spec(), "web:1") };
+    let release = Release { number: 7, data: data(plain_spec(), "web:1"), ends: JobEnds::default() };
     let asleep = |windows: &[&str]| {
         let window = |from: &&str| crds::UptimeWindow { days: Vec::new(), from: (*from).into(), to: "22:00".into() };
         let uptime = crds::Uptime { windows: windows.iter().map(window).collect(), ..crds::Uptime::default() };
@@ -166,7 +172,7 @@ fn other_settings_begin_a_release_of_the_same_image_and_unknown_ones_none() {
     let (a, b) = (settings("a"), settings("b"));
     let of = |settings: Option<&Settings>| {
         let data = ReleaseData { settings: settings.cloned(), ..data(plain_spec(), "web:1@sha256:aa") };
-        Release { number: 4, data }
+        self::release(4, data)
     };
     let spec = plain_spec();
     let wanted = |settings| Wanted { spec: &spec, commit: Some("c2"), asked: None, digest: None, settings };

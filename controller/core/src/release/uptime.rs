@@ -4,7 +4,12 @@ use drover_crds::{AppSpec, ReplicasStatus, RolloutStatus, UptimeState, UptimeSta
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::render::content_hash;
 use crate::uptime::{InvalidUptime, Windows, Word};
+use crate::workload::App;
+
+/// Hexadecimal digits of the hash at the end of a Job's name.
+const DIGITS: usize = 10;
 
 /// Whether an app is awake, in one turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,10 +18,30 @@ pub struct Uptime {
     pub asleep: Option<String>,
     /// When to judge again, at the latest; `None` for an app that never sleeps.
     pub again: Option<Timestamp>,
+    /// What is to be known of that where it sleeps.
+    pub sleep: Option<Sleep>,
     /// Since when it wakes, while not all of its pods serve yet.
     pub waking_since: Option<Time>,
     /// Why the windows of the spec are not taken. Those that were asked for before go on meanwhile.
     pub refused: Option<InvalidUptime>,
+}
+
+/// A time in which an app is asleep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sleep {
+    /// The day that ended when it fell asleep, as `2026-11-27`.
+    pub day: String,
+    /// When it had last woken: no two times of sleep have the same.
+    pub woke_at: Option<Time>,
+}
+
+impl Sleep {
+    /// The name of the Job of `job` before this sleep.
+    pub fn job_name(&self, app: &App, job: &str) -> String {
+        let mut hash = content_hash(&serde_json::json!([self.woke_at, job]));
+        hash.truncate(DIGITS);
+        app.child_name(&format!("{job}-{hash}"))
+    }
 }
 
 /// Whether an app of that spec is awake at that time, where a person said that; the status says so. It follows from the clock, the spec and
@@ -34,7 +59,7 @@ pub fn uptime<S: AppSpec>(status: &mut RolloutStatus, spec: &S, word: &Word, now
     let Some(windows) = windows else {
         status.asleep_until = None;
         let message = "Always awake, because spec.uptime is gone".to_owned();
-        status.uptime = slept.then(|| UptimeStatus { state: woken, message, since: since(status, false, now) });
+        status.uptime = slept.then(|| told(status, woken, message, now));
         return Uptime { waking_since: waking_since(status), refused, ..Uptime::default() };
     };
     let reading = windows.judge(word, now);
@@ -42,17 +67,26 @@ pub fn uptime<S: AppSpec>(status: &mut RolloutStatus, spec: &S, word: &Word, now
     let more = windows.changes(now).into_iter().chain(word.unreadable().iter().cloned());
     let message = std::iter::once(capitalized(&phrase)).chain(more).collect::<Vec<_>>().join("; ");
     let state = if reading.asleep { UptimeState::Asleep } else { woken };
-    status.uptime = Some(UptimeStatus { state, message, since: since(status, reading.asleep, now) });
+    status.uptime = Some(told(status, state, message, now));
     status.asleep_until = reading.until.filter(|_| reading.asleep).map(Time);
     let asleep = reading.asleep.then_some(phrase);
     let waking_since = waking_since(status);
-    Uptime { asleep, again: Some(windows.read_again(&reading, now)), waking_since, refused }
+    let woke_at = status.uptime.as_ref().and_then(|uptime| uptime.woke_at.clone());
+    let sleep = reading.asleep.then(|| Sleep { day: windows.day_of_sleep(word, now).to_string(), woke_at });
+    Uptime { asleep, again: Some(windows.read_again(&reading, now)), sleep, waking_since, refused }
 }
 
-/// When it was first seen as it is now.
-fn since(status: &RolloutStatus, asleep: bool, now: Timestamp) -> Option<Time> {
-    let same = status.uptime.as_ref().filter(|before| (before.state == UptimeState::Asleep) == asleep);
-    same.map_or(Some(Time(now)), |before| before.since.clone())
+/// The status of what is so now, with what stays of the one before.
+fn told(status: &RolloutStatus, state: UptimeState, message: String, now: Timestamp) -> UptimeStatus {
+    let before = status.uptime.clone();
+    let is_asleep = state == UptimeState::Asleep;
+    let was_asleep = before.as_ref().map(|before| before.state == UptimeState::Asleep);
+    let UptimeStatus { since, woke_at, jobs, problem, .. } = before.unwrap_or_default();
+    let since = since.filter(|_| was_asleep == Some(is_asleep)).or(Some(Time(now)));
+    let woke_at = if !is_asleep && was_asleep != Some(false) { since.clone() } else { woke_at };
+    // What is told of the last sleep goes when the next one begins.
+    let (jobs, problem) = if is_asleep && was_asleep == Some(false) { (Vec::new(), None) } else { (jobs, problem) };
+    UptimeStatus { state, message, since, woke_at, jobs, problem }
 }
 
 fn waking_since(status: &RolloutStatus) -> Option<Time> {

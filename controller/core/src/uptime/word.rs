@@ -37,6 +37,11 @@ impl Word {
         &self.unreadable
     }
 
+    /// Until when it was last kept awake by a person, if that is over at that time.
+    pub(super) fn was_over(&self, now: Timestamp) -> Option<Timestamp> {
+        self.awake_until.filter(|until| *until <= now)
+    }
+
     /// Whether the app is to be asleep at that time, and until when; `None` where nothing that was said still counts. Who was asked to be
     /// both is awake.
     pub(super) fn counts(&self, now: Timestamp) -> Option<(bool, Timestamp)> {

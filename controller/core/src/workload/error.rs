@@ -221,6 +221,22 @@ pub enum Invalid {
         /// The job.
         job: String,
     },
+    /// Two times to run.
+    #[error(
+        "the job {job} has both at and a schedule or timeZone, and runs at a moment of a release or by a schedule: remove at, or remove schedule and timeZone"
+    )]
+    MomentAndSchedule {
+        /// The job.
+        job: String,
+    },
+    /// A moment that never comes.
+    #[error(
+        "the job {job} runs when the app falls asleep (at: BeforeSleep), and without uptime it never does: write uptime, or another moment"
+    )]
+    NeverSleeps {
+        /// The job.
+        job: String,
+    },
     /// Nothing to run.
     #[error("the job {job} has no command: write the program and its arguments")]
     NoCommand {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use drover_core::release::{Release, ReleaseData};
+use drover_core::release::{JobEnds, Release, ReleaseData};
 use drover_core::workload::App;
 use drover_core::workload::pods::{ImageUser, PodRelease};
 use drover_crds::{OwnerKind, WebApp};
@@ -24,8 +24,10 @@ fn a_record_stays_as_it_is_and_is_read_back() {
         commit: Some("c2".into()),
         pods: PodRelease { number: 6, commit: Some("c1".into()) },
         asked: Some("2026-11-27T08:00:00Z".into()),
+        jobs: Vec::new(),
+        last_run: None,
     };
-    let release = Release { number: 7, data };
+    let release = Release { number: 7, data, ends: JobEnds::default() };
     let app =
         App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: "shop".into(), uid: Some("3f0ac5d2".into()) };
     let file = folder.join("record.json");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use drover_core::release::record_reference;
 use drover_core::render::{Object, keyed_hash};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::pods::settings::{Contents, Copy, settings};
@@ -147,6 +148,10 @@ fn golden_folders() {
                 for child in &children {
                     check_child(child, valid.pods.identity.root);
                 }
+                let jobs = release_jobs(&valid);
+                if !jobs.is_empty() {
+                    compare(&case.join("jobs.yaml"), &format!("---\n{}", jobs.join("---\n")));
+                }
             }
             Err(refusal) => {
                 assert!(!case.join("children.yaml").exists(), "{}: {refusal}", case.display());
@@ -154,6 +159,25 @@ fn golden_folders() {
             }
         }
     }
+}
+
+/// The Jobs of the moments of a release, whose pods keep to what holds for all jobs.
+fn release_jobs(app: &ValidatedWebApp) -> Vec<String> {
+    let mut written = Vec::new();
+    for job in app.pods.jobs.iter().filter(|job| job.at.is_some()) {
+        let record = record_reference(&app.pods.app, 3, "9b0ac5d2-0000-4000-8000-000000000000");
+        let name = app.pods.app.child_name(&format!("{}-0123456789", job.name));
+        let built = build::release_job(app, job, &name, record, None);
+        let value = serde_json::to_value(&built).expect("JSON");
+        let template = &value["spec"]["template"];
+        let pod = &template["spec"];
+        assert!(app.pods.identity.root || violations_of_restricted(pod).is_empty(), "{pod}");
+        assert!(pod["containers"][0]["livenessProbe"].is_null() && pod["containers"][0]["ports"].is_null());
+        let labels = template["metadata"]["labels"].as_object().expect("labels");
+        assert!(!labels.contains_key(crds::LABEL_INSTANCE) && labels[crds::LABEL_COMPONENT] != crds::COMPONENT_WEB);
+        written.push(serde_saphyr::to_string(&value).expect("YAML"));
+    }
+    written
 }
 
 /// What the Pod Security level `restricted` asks of a pod, as its page lists it.

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use drover_core::release::status::quotes;
 use drover_core::sync::LAST_SYNC_FAILED;
-use drover_crds::{ImageStatus, Owner, OwnerKind, ReleaseStatus, ReleaseStep, condition};
+use drover_crds::{
+    ImageStatus, JobOutcome, JobStatus, Owner, OwnerKind, Problem, ReleaseStatus, ReleaseStep, condition,
+};
 
 use super::bar::bar;
 use super::view::{DataSyncView, EnvironmentView, Health, State, View, WebAppView};
@@ -127,15 +129,12 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     }
     if let Some(uptime) = &app.uptime {
         let _ = writeln!(text, "{indent}    {}", printable(&uptime.message));
+        if let Some(problem) = &uptime.problem {
+            wrong(text, problem, false, indent);
+        }
     }
     if let Some(problem) = problem {
-        if said.is_empty() || !quotes(&health.reason, problem) {
-            let pod = problem.pod.as_deref().map(|pod| format!(" in pod {pod}")).unwrap_or_default();
-            let _ = writeln!(text, "{indent}    {}", reason(&format!("{}{pod}", problem.reason), &problem.message));
-        }
-        for line in &problem.log {
-            let _ = writeln!(text, "{indent}    {DIM}│{DIM:#} {}", printable(line));
-        }
+        wrong(text, problem, !said.is_empty() && quotes(&health.reason, problem), indent);
     }
     if let Some(image) = &app.image {
         following(text, image, indent, now);
@@ -146,6 +145,7 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
         {
             let _ = writeln!(text, "{indent}    built from {}, git is at {}", commit(revision, None), commit(at, None));
         }
+        jobs(text, release, indent, now);
         if let Some(since) = &release.unavailable_since {
             let _ = writeln!(text, "{indent}    nothing serves, for {} now", age(now, since));
         } else if let Some(seconds) = release.unavailable_seconds.filter(|seconds| *seconds > 0) {
@@ -177,6 +177,26 @@ fn data_sync(text: &mut String, sync: &DataSyncView, indent: &str, with_namespac
     }
 }
 
+/// The jobs that run at moments of a release.
+fn jobs(text: &mut String, release: &ReleaseStatus, indent: &str, now: Moment) {
+    let told = |job: &JobStatus| match (job.outcome, &job.started_at) {
+        (Some(JobOutcome::Succeeded), _) => format!("{} succeeded", job.name),
+        (Some(JobOutcome::Failed), _) => format!("{} failed", job.name),
+        (None, Some(since)) => format!("{} runs for {} now", job.name, age(now, since)),
+        (None, None) => format!("{} waits", job.name),
+    };
+    if !release.jobs.is_empty() {
+        let jobs = release.jobs.iter().map(told).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "{indent}    {DIM}jobs{DIM:#} {jobs}");
+    }
+    if let Some(last) = release.last_before_deploy {
+        let _ = writeln!(
+            text,
+            "{indent}    none of its jobs ran, because it goes back to an earlier image: the last BeforeDeploy jobs were those of release {last}"
+        );
+    }
+}
+
 /// What is to be told of a tag that is followed.
 fn following(text: &mut String, image: &ImageStatus, indent: &str, now: Moment) {
     if let Some(held) = &image.hold {
@@ -186,6 +206,17 @@ fn following(text: &mut String, image: &ImageStatus, indent: &str, now: Moment) 
         let seen = image.last_seen.as_ref().map(|at| format!(", seen {} ago", age(now, at))).unwrap_or_default();
         let said = reason(&problem.reason, &problem.message);
         let _ = writeln!(text, "{indent}    the tag {}{seen}: {said}", printable(&image.tag));
+    }
+}
+
+/// A problem with the last lines of what its program wrote; what it is was perhaps told already.
+fn wrong(text: &mut String, problem: &Problem, is_told: bool, indent: &str) {
+    if !is_told {
+        let pod = problem.pod.as_deref().map(|pod| format!(" in pod {pod}")).unwrap_or_default();
+        let _ = writeln!(text, "{indent}    {}", reason(&format!("{}{pod}", problem.reason), &problem.message));
+    }
+    for line in &problem.log {
+        let _ = writeln!(text, "{indent}    {DIM}│{DIM:#} {}", printable(line));
     }
 }
 
@@ -200,9 +231,11 @@ fn step(release: &ReleaseStatus, state: State) -> String {
         ReleaseStep::Live => return String::new(),
         ReleaseStep::ResolveImage => "resolving the image",
         ReleaseStep::PullImage => "pulling the image",
+        ReleaseStep::BeforeDeploy => "running its jobs before the pods",
         ReleaseStep::Apply => "applying",
         ReleaseStep::Rollout => "rolling out",
         ReleaseStep::Probation => "on probation",
+        ReleaseStep::AfterDeploy => "running its jobs after the pods",
         ReleaseStep::Restore => "putting the last good release back",
     };
     match release.problem {
@@ -525,6 +558,41 @@ mod tests {
             Asleep until 08:00 on Saturday, 28 November (Europe/London)
         ☾ WebApp shop/new  asleep  release 5 waits for the app to wake  0/0 pods
             Asleep until 08:00 on Saturday, 28 November (Europe/London)
+        ");
+    }
+
+    #[test]
+    fn the_jobs_of_a_release_stand_with_it() {
+        let job = |name: &str, rest: Value| {
+            let mut job = json!({"name": name, "at": "BeforeDeploy", "job": format!("hello-{name}-1")});
+            job.as_object_mut().expect("a map").extend(rest.as_object().cloned().unwrap_or_default());
+            job
+        };
+        let hello = |step: &str, jobs: Value, last: Value| {
+            app(
+                "hello",
+                None,
+                json!({
+                    "observedGeneration": 1,
+                    "conditions": conditions("Unknown", Some("Reconciling"), "BeforeDeploy", "Release 5: its job migrate (Job hello-migrate-1) runs before its pods start"),
+                    "release": {"number": 5, "image": "example/hello:5", "step": step, "jobs": jobs, "lastBeforeDeploy": last},
+                }),
+            )
+        };
+        let jobs = json!([
+            job("check", json!({"outcome": "Succeeded", "startedAt": "2026-11-21T11:59:00Z"})),
+            job("migrate", json!({"startedAt": "2026-11-21T11:59:48Z"})),
+            job("warm", json!({})),
+        ]);
+        let running = hello("BeforeDeploy", jobs, Value::Null);
+        let back = hello("Rollout", json!([]), json!(4));
+        insta::assert_snapshot!(shown(&of(&[], &[running, back])), @r"
+        … WebApp shop/hello  working  release 5 is running its jobs before the pods
+            BeforeDeploy: Release 5: its job migrate (Job hello-migrate-1) runs before its pods start
+            jobs check succeeded, migrate runs for 12s now, warm waits
+        … WebApp shop/hello  working  release 5 is rolling out
+            BeforeDeploy: Release 5: its job migrate (Job hello-migrate-1) runs before its pods start
+            none of its jobs ran, because it goes back to an earlier image: the last BeforeDeploy jobs were those of release 4
         ");
     }
 

@@ -39,12 +39,50 @@ impl Due {
 /// Applies the children of `app`, and deletes those that it no longer has. None is sent before the API server was asked about all of
 /// them, and all of them were written down. Some wait until they are `due`.
 pub async fn apply(parent: Parent<'_>, app: &ValidatedWebApp, found: &Found, due: Due) -> Result<Carried, ApplyError> {
+    send(parent, build::build(app), copies_left_alone(app).collect(), found, due).await
+}
+
+/// Applies what the pods of jobs of `new` need in the same way, and beside it the children of `serving`, where something serves; where
+/// nothing does, the rest is left alone.
+pub async fn prepare(
+    parent: Parent<'_>,
+    new: &ValidatedWebApp,
+    serving: Option<&ValidatedWebApp>,
+    found: &Found,
+    due: Due,
+) -> Result<Carried, ApplyError> {
+    let mut objects = build::needed_by_jobs(new);
+    let needed: BTreeSet<ObjectKey> = objects.iter().map(Object::key).collect();
+    let mut left_alone: BTreeSet<ObjectKey> = copies_left_alone(new).collect();
+    match serving {
+        Some(app) => {
+            objects.extend(build::build(app).into_iter().filter(|object| !needed.contains(&object.key())));
+            left_alone.extend(copies_left_alone(app));
+        }
+        None => {
+            let record = parent.owned.inventories.confirmed(parent.owned.owner).await?.unwrap_or_default();
+            left_alone.extend(record.entries.iter().map(|entry| entry.key.clone()));
+        }
+    }
+    left_alone.retain(|key| objects.iter().all(|object| object.key() != *key));
+    send(parent, objects, left_alone, found, due).await
+}
+
+/// The copies that stay as they are, because pods of other releases read them.
+fn copies_left_alone(app: &ValidatedWebApp) -> impl Iterator<Item = ObjectKey> {
+    app.pods.left_alone.iter().map(|name| key("", "ConfigMap", &app.pods.app.namespace, name))
+}
+
+async fn send(
+    parent: Parent<'_>,
+    mut objects: Vec<Object>,
+    left_alone: BTreeSet<ObjectKey>,
+    found: &Found,
+    due: Due,
+) -> Result<Carried, ApplyError> {
     let Owned { acting, owner, .. } = parent.owned;
-    let mut objects = build::build(app);
     parent.mark(&mut objects);
     // What is handed over while this runs was not looked at by the plan, and is refused after it.
-    let copies = app.pods.left_alone.iter();
-    let left_alone = copies.map(|name| key("", "ConfigMap", &app.pods.app.namespace, name)).collect();
     let intent = parent.plan(&objects, &left_alone).await?;
     let (label, manager) = (owner.label(), owner.field_manager());
     // The person who hands over does it while this runs: what was decided before must have seen it.

@@ -103,7 +103,7 @@ impl Kind for WebApps {
         draft: &mut Draft<WebAppStatus>,
     ) -> Result<turn::Ended, Trouble> {
         let kinds = Children::KINDS.in_order().map(|child| (child.group, child.kind));
-        if !it.sees(kinds.into_iter().chain([AUTOSCALER])).await {
+        if !it.sees(kinds.into_iter().chain([AUTOSCALER, ("batch", "Job")])).await {
             return Ok(turn::Ended::Unsaid(Next::Later(TURN)));
         }
         let definition = it.definition().await.inspect_err(|error| {
@@ -142,6 +142,7 @@ impl Kind for WebApps {
             word: &word,
             uptime: Uptime::default(),
             still_asleep: None,
+            lingers: false,
             restarted_at: it.annotation(ANNOTATION_RESTARTED_AT),
             now: &now,
             status: &mut draft.status.rollout,

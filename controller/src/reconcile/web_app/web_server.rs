@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use drover_core::trouble::Trouble;
 use drover_core::workload::exposure::{Allowance, Shortfall};
-use drover_core::workload::pods::{Facts, Pods};
+use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
 use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_core::workload::{App, build};
 use drover_crds::{ObjectFailure, Owner, WebApp, WebAppSpec};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PodTemplateSpec, Service};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::Api;
 
 use super::apply::{self, Due};
@@ -156,6 +157,19 @@ impl Workload for WebServer<'_> {
 
     async fn refuse(&self, app: &ValidatedWebApp) -> Result<(), Trouble> {
         Ok(apply::refuse_taken_routes(self.acting(), self.owner(), app).await?)
+    }
+
+    fn job(app: &ValidatedWebApp, job: &ValidatedJob, name: &str, record: OwnerReference, day: Option<&str>) -> Job {
+        build::release_job(app, job, name, record, day)
+    }
+
+    async fn prepare(&mut self, new: &ValidatedWebApp, serving: Option<&ValidatedWebApp>) -> Result<Carried, Trouble> {
+        self.due = Due { phase: self.phase(&self.found), proven: true };
+        let serving = match serving {
+            Some(app) => Some(self.exposed(app).await?),
+            None => None,
+        };
+        Ok(apply::prepare(self.parent, new, serving.as_deref(), &self.found, self.due).await?)
     }
 
     async fn send(&mut self, app: &ValidatedWebApp, proven: bool) -> Result<Carried, Trouble> {

@@ -1,6 +1,7 @@
 // Hello is a small web server that can be told to misbehave in the ways in which real ones do.
 //
-// `hello once CODE` says its version and ends with that code, as a job does. Otherwise it answers every path with its greeting and version, /healthz with ok, and /data with what it wrote at its starts.
+// `hello once CODE [TIME]` says its version and greeting and ends with that code, after that time, as a job does. `hello migrate` brings
+// the file `schema` in DATA_DIR to its version, and knows no newer one, as migrations do. Otherwise it answers every path with its greeting and version, /healthz with ok, and /data with what it wrote at its starts.
 // All settings are environment variables:
 //
 //	VERSION, GREETING  what it shows
@@ -40,14 +41,28 @@ func main() {
 	if name := os.Getenv("LOG_ENV"); name != "" {
 		log.Printf("%s is %s", name, os.Getenv(name))
 	}
+	if len(os.Args) == 2 && os.Args[1] == "migrate" {
+		migrate(version)
+		return
+	}
 	if code, err := strconv.Atoi(os.Getenv("EXIT_CODE")); err == nil {
 		log.Print("cannot connect to the database at db:5432")
 		os.Exit(code)
 	}
-	if len(os.Args) == 3 && os.Args[1] == "once" {
+	if len(os.Args) >= 3 && os.Args[1] == "once" {
 		code, err := strconv.Atoi(os.Args[2])
 		if err != nil {
 			log.Fatalf("%s is no exit code", os.Args[2])
+		}
+		if len(os.Args) > 3 {
+			wait, err := time.ParseDuration(os.Args[3])
+			if err != nil {
+				log.Fatalf("%s is no time", os.Args[3])
+			}
+			time.Sleep(wait)
+		}
+		if greeting := os.Getenv("GREETING"); greeting != "" {
+			log.Printf("greeting %s", greeting)
 		}
 		log.Printf("once from version %s", version)
 		os.Exit(code)
@@ -58,6 +73,22 @@ func main() {
 		time.Sleep(wait)
 	}
 	serve(routes(version, starts))
+}
+
+// migrate writes its version to the file `schema` in DATA_DIR, unless a newer one was there.
+func migrate(version string) {
+	path := filepath.Join(os.Getenv("DATA_DIR"), "schema")
+	found, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		log.Fatalf("cannot read the schema: %v", err)
+	}
+	if string(found) > version {
+		log.Fatalf("unknown revision %s", found)
+	}
+	if err := os.WriteFile(path, []byte(version), 0o644); err != nil {
+		log.Fatalf("cannot migrate: %v", err)
+	}
+	log.Printf("migrated from %q to %q", found, version)
 }
 
 func eatMemory() {

@@ -1,12 +1,12 @@
-//! A CronJob for each job with a schedule, and a Job for what is run by hand. Their pods are none of the app's: no Service, budget or
+//! A CronJob for each job with a schedule, and a Job for what is run by hand or at a moment of a release. Their pods are none of the app's: no Service, budget or
 //! policy finds them.
 
 use drover_crds as crds;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec};
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, PodAffinity, PodAffinityTerm, PodSpec, PodTemplateSpec, WeightedPodAffinityTerm,
+    Affinity, Container, EnvVar, PodAffinity, PodAffinityTerm, PodSpec, PodTemplateSpec, WeightedPodAffinityTerm,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use super::metadata::{self, Labels};
 use super::{container, pod};
@@ -14,6 +14,9 @@ use crate::schedule::STARTING_DEADLINE;
 use crate::workload::App;
 use crate::workload::pods::{Access, Pods, Times, ValidatedJob};
 use crate::workload::validate::ValidatedWebApp;
+
+/// The variable in which a job before sleep finds the day.
+const DAY: &str = "DROVER_DAY";
 
 /// Seconds that a program has to end when it is told to. It has no requests under way, however long these may take; and most programs
 /// do not listen when they are the first of their container.
@@ -61,6 +64,39 @@ pub fn job(app: &ValidatedWebApp, job: &ValidatedJob) -> Job {
             ttl_seconds_after_finished: Some(LEFT_BEHIND),
             ..once(pods, job, &metadata::label_selector(app))
         }),
+        ..Default::default()
+    }
+}
+
+/// The Job of that name, which runs `job` for a release and goes with the release's `record`, and learns of a day that ends. It is watched
+/// by its owner's label.
+pub fn release_job(
+    app: &ValidatedWebApp,
+    job: &ValidatedJob,
+    name: &str,
+    record: OwnerReference,
+    day: Option<&str>,
+) -> Job {
+    let pods = &app.pods;
+    let owner = crds::Owner::new(pods.app.kind, &*pods.app.namespace, &*pods.app.name);
+    let mut labels = labels(&pods.app, &job.name);
+    labels.insert(crds::LABEL_OWNER.to_owned(), owner.label());
+    let mut spec = once(pods, job, &metadata::label_selector(app));
+    let containers = spec.template.spec.iter_mut().flat_map(|pod| &mut pod.containers);
+    for (container, day) in containers.zip(day) {
+        // Before all others, which may quote it.
+        let value = Some(day.to_owned());
+        container.env.get_or_insert_default().insert(0, EnvVar { name: DAY.to_owned(), value, ..Default::default() });
+    }
+    Job {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(pods.app.namespace.clone()),
+            labels: Some(labels),
+            owner_references: Some(vec![record]),
+            ..Default::default()
+        },
+        spec: Some(spec),
         ..Default::default()
     }
 }

@@ -24,7 +24,7 @@ use super::validate::ValidatedWebApp;
 use crate::render::Object;
 
 pub use container::APP;
-pub use job::job;
+pub use job::{job, release_job};
 pub use metadata::{bookkeeping, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 
@@ -44,6 +44,22 @@ pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
         pod_disruption_budget: budget.iter().map(Object::built).collect(),
         ingress: ingress::ingress(app).iter().map(Object::built).collect(),
     }
+}
+
+/// What the pods of a job need of the children of `app`, before anything of it serves.
+pub fn needed_by_jobs(app: &ValidatedWebApp) -> Vec<Object> {
+    let Children {
+        service_account,
+        settings,
+        claims,
+        service: _,
+        network_policy: _,
+        deployment: _,
+        cron_jobs: _,
+        pod_disruption_budget: _,
+        ingress: _,
+    } = children(app);
+    [service_account, settings, claims].concat()
 }
 
 /// Every child of `app`, in the order in which a reader expects them.

@@ -1,6 +1,6 @@
 //! Programs that run beside the app and end.
 
-use drover_crds::{self as crds, AccessMode};
+use drover_crds::{self as crds, AccessMode, JobMoment};
 
 use super::unique;
 use super::volumes::{ValidatedVolume, VolumeSource};
@@ -12,7 +12,9 @@ use crate::workload::Invalid;
 pub struct ValidatedJob {
     /// Its name.
     pub name: String,
-    /// When it runs; `None` for by hand only.
+    /// The moment of a release at which it runs, where it does.
+    pub at: Option<JobMoment>,
+    /// When it runs by a schedule.
     pub times: Option<Times>,
     /// The program and its arguments.
     pub command: Vec<String>,
@@ -35,7 +37,7 @@ impl ValidatedJob {
     /// What a person has run without a name for it.
     pub fn by_hand(command: Vec<String>) -> Self {
         let deadline_seconds = crds::Job::default().deadline_seconds();
-        Self { name: crds::BY_HAND.to_owned(), times: None, command, working_dir: None, deadline_seconds }
+        Self { name: crds::BY_HAND.to_owned(), at: None, times: None, command, working_dir: None, deadline_seconds }
     }
 }
 
@@ -48,6 +50,10 @@ pub(super) fn jobs(spec: &crds::PodSpec, volumes: &[ValidatedVolume]) -> Result<
     if let (Some(job), Some(volume)) = (spec.jobs.first(), volumes.iter().find(shut_out)) {
         return Err(Invalid::ShutOut { job: job.name.clone(), volume: volume.name.clone() });
     }
+    let last_moment = |job: &&crds::Job| job.at == Some(JobMoment::BeforeSleep);
+    if let Some(job) = spec.jobs.iter().find(last_moment).filter(|_| spec.uptime.is_none()) {
+        return Err(Invalid::NeverSleeps { job: job.name.clone() });
+    }
     spec.jobs.iter().map(job).collect()
 }
 
@@ -55,6 +61,9 @@ fn job(job: &crds::Job) -> Result<ValidatedJob, Invalid> {
     let name = || job.name.clone();
     if job.command.is_empty() {
         return Err(Invalid::NoCommand { job: name() });
+    }
+    if job.at.is_some() && (job.schedule.is_some() || job.time_zone.is_some()) {
+        return Err(Invalid::MomentAndSchedule { job: name() });
     }
     let times = match (&job.schedule, &job.time_zone) {
         (None, Some(_)) => return Err(Invalid::ZoneWithoutSchedule { job: name() }),
@@ -67,6 +76,7 @@ fn job(job: &crds::Job) -> Result<ValidatedJob, Invalid> {
     };
     Ok(ValidatedJob {
         name: name(),
+        at: job.at,
         times,
         command: job.command.clone(),
         working_dir: job.working_dir.clone(),

@@ -1,0 +1,258 @@
+//! The jobs that run at moments of a release: which a release runs, and under which names. A Job's name tells of its image, what it does
+//! and what it reads, so that no two are made for the same, whoever dies meanwhile. How it ended stands in an annotation of the release's
+//! record, so that a Job which was cleaned up is not made again.
+
+use std::collections::BTreeMap;
+
+use drover_crds::{self as crds, AppSpec, JobMoment, JobOutcome, Problem};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::record::Release;
+use super::reference;
+use crate::render::content_hash;
+use crate::workload::App;
+use crate::workload::pods::Settings;
+
+/// Hexadecimal digits of the hash at the end of a Job's name.
+const DIGITS: usize = 10;
+
+/// What a spec says of its pods and does not change what a job does: how the image is pulled, how the app itself is run, and how much it may
+/// take.
+const OF_OTHERS: [&str; 11] = [
+    "image",
+    "imagePolicy",
+    "imagePullPolicy",
+    "imagePullSecrets",
+    "command",
+    "args",
+    "resources",
+    "drain",
+    "health",
+    "jobs",
+    "volumes",
+];
+
+/// A job that a release runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedJob {
+    /// Its name in the spec.
+    pub name: String,
+    /// The moment at which it runs.
+    pub at: JobMoment,
+    /// A hash of its image, what it does and what it reads.
+    pub content: String,
+    /// The name of its Job.
+    pub job: String,
+}
+
+/// The release whose `BeforeDeploy` jobs ran last, so whose schema a database has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// Its number.
+    pub release: i64,
+    /// Its image.
+    pub image: String,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobEnd {
+    /// How.
+    pub outcome: JobOutcome,
+    /// The release that ran it.
+    pub release: i64,
+    /// When its program began, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// How Jobs ended, by their names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobEnds(BTreeMap<String, JobEnd>);
+
+impl JobEnds {
+    /// Reads the annotation of a record. What cannot be read counts as not there: the Jobs themselves still tell.
+    pub fn parse(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// As the annotation has it; `None` where there are none.
+    ///
+    /// # Panics
+    /// Never: what they hold serialises to JSON.
+    pub fn annotation(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| serde_json::to_string(self).expect("texts and times serialise to JSON"))
+    }
+
+    /// How the Job of that name ended.
+    pub fn get(&self, job: &str) -> Option<&JobEnd> {
+        self.0.get(job)
+    }
+
+    /// Notes how a Job ended.
+    pub fn note(&mut self, job: &str, end: JobEnd) {
+        self.0.insert(job.to_owned(), end);
+    }
+}
+
+/// What a release is to do about jobs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobPlan {
+    /// Those that it runs, in the order of the spec; none where it goes back to an earlier image.
+    pub jobs: Vec<PlannedJob>,
+    /// Whose `BeforeDeploy` jobs ran last before it.
+    pub last_run: Option<LastRun>,
+    /// How those ended that an earlier release ran for the same.
+    pub ends: JobEnds,
+}
+
+/// A release that is to begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning<'a> {
+    /// Whose.
+    pub app: &'a App,
+    /// Its number.
+    pub number: i64,
+    /// What its pods are.
+    pub pods: &'a crds::PodSpec,
+    /// Its image, with its digest where that is known.
+    pub image: &'a str,
+    /// What it reads of ConfigMaps and Secrets.
+    pub settings: &'a Settings,
+    /// A person holds its image in place of another.
+    pub is_held: bool,
+}
+
+impl Beginning<'_> {
+    /// What it is to do about jobs, after `releases`, the newest first. `was_live` says it of the number of a release.
+    ///
+    /// A release that goes back runs none: the image is older than what its jobs would meet. It goes back where a person holds its image,
+    /// or where it was live before another image's jobs ran.
+    pub fn plan<S: AppSpec>(&self, releases: &[Release<S>], was_live: impl Fn(i64) -> bool) -> JobPlan {
+        let last_run = releases.first().and_then(Release::last_run);
+        let ran_another = last_run.as_ref().is_some_and(|last| !is_same_image(&last.image, self.image));
+        let was_live = || releases.iter().any(|r| is_same_image(&r.data.image, self.image) && was_live(r.number));
+        if self.is_held || (ran_another && was_live()) {
+            return JobPlan { last_run, ..JobPlan::default() };
+        }
+        let mut plan = JobPlan { last_run, ..JobPlan::default() };
+        for job in &self.pods.jobs {
+            let Some(at) = job.at.filter(|at| at.is_of_a_release()) else { continue };
+            let content = self.content(job);
+            let earlier = releases.iter().find_map(|release| Some((release, release.job_for(&job.name, &content)?)));
+            let name = match earlier {
+                None => self.job_name(&job.name, &content),
+                Some((release, earlier)) => match release.ends.get(&earlier.job) {
+                    // What failed is tried again, by a Job of its own.
+                    Some(end) if end.outcome == JobOutcome::Failed => {
+                        self.job_name(&job.name, &short(&json!([content, self.number])))
+                    }
+                    Some(end) => {
+                        plan.ends.note(&earlier.job, end.clone());
+                        earlier.job.clone()
+                    }
+                    None => earlier.job.clone(),
+                },
+            };
+            plan.jobs.push(PlannedJob { name: job.name.clone(), at, content, job: name });
+        }
+        plan
+    }
+
+    fn job_name(&self, job: &str, hash: &str) -> String {
+        self.app.child_name(&format!("{job}-{hash}"))
+    }
+
+    /// A hash of what a run of `job` does and reads. How long it may take and at which moment it runs is not part of that, nor which files
+    /// a DataSync has published. What pods come to say besides is.
+    fn content(&self, job: &crds::Job) -> String {
+        let mut pods = serde_json::to_value(self.pods).unwrap_or_default();
+        if let Value::Object(fields) = &mut pods {
+            fields.retain(|name, _| !OF_OTHERS.contains(&name.as_str()));
+        }
+        // How large a claim is to be is no matter of a job.
+        let volumes = self.pods.volumes.iter().map(|volume| {
+            let mut written = serde_json::to_value(volume).unwrap_or_default();
+            if volume.claim.is_some() {
+                written["claim"] = json!({});
+            }
+            written
+        });
+        short(&json!({
+            "image": digest_or_whole(self.image),
+            "name": job.name,
+            "command": job.command,
+            "workingDir": job.working_dir,
+            "pods": pods,
+            "volumes": volumes.collect::<Vec<_>>(),
+            "settings": self.settings,
+        }))
+    }
+}
+
+impl<S: AppSpec> Release<S> {
+    /// The jobs that it runs at that moment, in order.
+    pub fn jobs_at(&self, at: JobMoment) -> impl Iterator<Item = &PlannedJob> {
+        self.data.jobs.iter().filter(move |job| job.at == at)
+    }
+
+    /// Whether a job of that moment has not succeeded.
+    pub fn lacks(&self, at: JobMoment) -> bool {
+        let is_done = |job: &PlannedJob| self.ends.get(&job.job).is_some_and(|e| e.outcome == JobOutcome::Succeeded);
+        !self.jobs_at(at).all(is_done)
+    }
+
+    /// Whether a job of that moment has failed.
+    pub fn failed_at(&self, at: JobMoment) -> bool {
+        let has_failed = |job: &PlannedJob| self.ends.get(&job.job).is_some_and(|e| e.outcome == JobOutcome::Failed);
+        self.jobs_at(at).any(has_failed)
+    }
+
+    /// Whether it runs none of the jobs of its spec, because it goes back to an earlier image.
+    pub fn goes_back(&self) -> bool {
+        self.data.jobs.is_empty()
+            && self.data.spec.pod().jobs.iter().any(|job| job.at.is_some_and(JobMoment::is_of_a_release))
+    }
+
+    fn job_for(&self, name: &str, content: &str) -> Option<&PlannedJob> {
+        self.data.jobs.iter().find(|job| job.name == name && job.content == content)
+    }
+
+    /// The release whose `BeforeDeploy` jobs ran last, up to this one.
+    fn last_run(&self) -> Option<LastRun> {
+        let ends = self.jobs_at(JobMoment::BeforeDeploy).filter_map(|job| self.ends.get(&job.job));
+        let own = ends.map(|end| end.release).max();
+        own.map_or_else(
+            || self.data.last_run.clone(),
+            |release| Some(LastRun { release, image: self.data.image.clone() }),
+        )
+    }
+}
+
+/// Whether both name one image: by the digest, where they say it.
+fn is_same_image(one: &str, other: &str) -> bool {
+    digest_or_whole(one) == digest_or_whole(other)
+}
+
+fn digest_or_whole(image: &str) -> &str {
+    reference::digest(image).unwrap_or(image)
+}
+
+fn short(content: &Value) -> String {
+    let mut hash = content_hash(content);
+    hash.truncate(DIGITS);
+    hash
+}
+
+#[cfg(test)]
+mod tests;
