@@ -26,6 +26,11 @@ impl Interest {
         unpoisoned::lock(&self.waiting).entry(what.clone()).or_default().insert(who.label());
     }
 
+    /// Whether `who` waits for `what`, which has not changed since.
+    pub fn is_awaited_by(&self, who: &Owner, what: &ObjectKey) -> bool {
+        unpoisoned::lock(&self.waiting).get(what).is_some_and(|all| all.contains(&who.label()))
+    }
+
     /// `what` appeared, changed or went.
     pub fn changed(&self, what: &ObjectKey) {
         for label in unpoisoned::lock(&self.waiting).remove(what).into_iter().flatten() {
@@ -67,6 +72,7 @@ mod tests {
         interest.changed(&key("other"));
         assert!(told.try_recv().is_err());
         assert_eq!(interest.awaited("", "Secret", "shop"), [key("login")]);
+        assert!(interest.is_awaited_by(&app, &key("login")) && !interest.is_awaited_by(&app, &key("other")));
         assert!(
             interest.awaited("", "Secret", "other").is_empty() && interest.awaited("", "ConfigMap", "shop").is_empty()
         );
@@ -74,5 +80,6 @@ mod tests {
         interest.changed(&key("login"));
         assert_eq!(told.try_recv(), Ok(app.label()));
         assert!(told.try_recv().is_err() && interest.awaited("", "Secret", "shop").is_empty());
+        assert!(!interest.is_awaited_by(&app, &key("login")));
     }
 }

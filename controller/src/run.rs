@@ -220,9 +220,10 @@ async fn lead(
     let (images_known, mut images) = mpsc::unbounded_channel();
     let registry = Registry::new(registries, images_known)?;
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
-    let environments = kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone()));
-    let allowances = options.ingress_controllers.clone();
     let settings = Settings::new(interest.clone(), Restarts::new(leadership.clone(), options.resync));
+    let environments =
+        kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone(), settings.clone()));
+    let allowances = options.ingress_controllers.clone();
     let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), settings, allowances));
     kinds.register(DataSyncs::new(options.errands.clone(), inventories, interest));
     let mut running = kinds.run();

@@ -1,4 +1,4 @@
-//! Sees when a ConfigMap or a Secret changes that an app reads. Of each kind there is one watch in each namespace where one is read, made
+//! Sees when a ConfigMap or a Secret changes that somebody reads. Of each kind there is one watch in each namespace where one is read, made
 //! as the namespace's account: drover itself has no right to see Secrets. It asks for metadata alone and keeps nothing; who waits is told
 //! by [`Interest`], and reads for itself.
 
@@ -25,10 +25,12 @@ use crate::unpoisoned;
 
 /// Objects per page of a listing.
 const PAGE: u32 = 500;
+/// How often whoever reads looks for changes that nobody tells of.
+pub const UNSEEN: Duration = Duration::from_mins(1);
 /// How often an account is tried that may not watch.
 const REFUSED_FOR: Duration = Duration::from_mins(5);
 
-/// All watches on what apps read. Cheap to clone.
+/// All watches on what is read. Cheap to clone.
 #[derive(Clone)]
 pub struct Settings {
     interest: Arc<Interest>,
@@ -105,7 +107,7 @@ impl Watch {
             let (kind, namespace) = (self.kind.as_str(), &self.namespace);
             metrics::watch_restarted(kind);
             if refused == Some(Refusal::Forbidden) {
-                tracing::warn!(kind, namespace, %error, "changes of what apps read are looked for once a minute");
+                tracing::warn!(kind, namespace, %error, "changes of what is read are looked for once a minute");
                 self.sees.send_replace(Sight::Blind);
                 self.tell_all();
                 tokio::time::sleep(REFUSED_FOR).await;

@@ -51,6 +51,14 @@ pub struct DataSyncSpec {
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
 
+    /// What else brings it up to date: with `Release` each release of an app that mounts it, and with `Wake` each time that such an app
+    /// wakes by its `uptime`; before its pods. The app waits for that at most two minutes; where the source is down it takes the last good
+    /// files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub refresh_on: Vec<RefreshOn>,
+
     /// How running apps come to new data.
     pub publish: Publish,
 
@@ -83,6 +91,15 @@ pub struct DataSyncSpec {
     /// While true nothing is synced. What is published stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
+}
+
+/// What brings data up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RefreshOn {
+    /// A release of an app that mounts it.
+    Release,
+    /// An app that mounts it, and wakes.
+    Wake,
 }
 
 /// Where the data lives.
@@ -225,6 +242,9 @@ pub struct DataSyncStatus {
     /// The files that apps see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<PublishedSet>,
+    /// Those that they saw before, which are put back where an app does not run with the new ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<PublishedSet>,
     /// The last sync that succeeded, whether it found something new or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync: Option<LastSync>,
@@ -241,6 +261,9 @@ pub struct DataSyncStatus {
     /// The last sync that the spec or a person asked for and that has run: it is not run again for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
+    /// The newest value of the annotation `drover.dev/reconcile-at` for which a sync has ended, whatever came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Time>,
 }
 
 impl HasHead for DataSyncStatus {

@@ -38,14 +38,20 @@ pub struct EnvironmentSpec {
     pub source: Source,
 
     /// Values of variables: `${NAME}` in a value of the manifests stands for one, so that one folder serves several Environments. A plain
-    /// `replicas: ${N}` becomes a number, a quoted one stays text, and keys are left as they are. A name that is not here is refused;
-    /// `$${NAME}` is the text itself. Objects with the annotation `drover.dev/substitute: disabled`, and definitions, are left alone. Without
-    /// this field `${NAME}` is text everywhere.
+    /// `replicas: ${N}` becomes a number, a quoted one stays text, and keys are left as they are. A name that is neither here nor in
+    /// substituteFrom is refused; `$${NAME}` is the text itself. Objects with the annotation `drover.dev/substitute: disabled`, and
+    /// definitions, are left alone. Without both fields `${NAME}` is text everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 64))]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^[A-Za-z_][A-Za-z0-9_]*$') && self[k].size() <= 4096)")
         .message("a variable is called by letters, digits and _, and its value has at most 4096 characters"))]
     pub substitute: Option<BTreeMap<String, String>>,
+
+    /// ConfigMaps and Secrets of this namespace whose keys are variables too, as far as they are called by letters, digits and _. Of a
+    /// name that several have the last one counts, and what substitute says before all. Another content is applied at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub substitute_from: Vec<SubstituteFrom>,
 
     /// The service account of this namespace that drover acts as: it can read and change only what this account can. Default
     /// `drover`, which `drover allow NAMESPACE` creates.
@@ -73,6 +79,28 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub suspend_reason: Option<String>,
+}
+
+/// A ConfigMap or Secret whose keys are variables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubstituteFrom {
+    /// What it is.
+    pub kind: SubstituteKind,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Whether it may be missing. Default false: while it is missing nothing new is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optional: Option<bool>,
+}
+
+/// A kind whose objects hold variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SubstituteKind {
+    /// A ConfigMap.
+    ConfigMap,
+    /// A Secret. No sentence of drover's shows its values.
+    Secret,
 }
 
 /// A folder of a git repository, at a branch, tag or commit.
@@ -260,6 +288,9 @@ pub struct AppliedStatus {
     pub at: Option<Time>,
     /// How many objects it has.
     pub objects: i64,
+    /// A keyed hash of the variables that substituteFrom brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<String>,
 }
 
 /// Something that is wrong with one object or file.

@@ -105,6 +105,9 @@ pub const ANNOTATION_RECONCILE_AT: &str = "drover.dev/reconcile-at";
 /// Annotation on a Job that syncs a `DataSync` because its spec or a person asked: which request it is for.
 pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
 
+/// Annotation on a `DataSync`, written for an app that could not run with a set of its files: that set is not published.
+pub const ANNOTATION_REJECT_SET: &str = "drover.dev/reject-set";
+
 /// Annotation on a `WebApp` that asks for new pods of the same release; any new value counts.
 pub const ANNOTATION_RESTARTED_AT: &str = "drover.dev/restarted-at";
 

@@ -33,6 +33,20 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<ReleaseRecord>,
+    /// The sets of files that its pods were last seen to serve with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub data_sets: Vec<ServedSet>,
+}
+
+/// A set of files that pods serve with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServedSet {
+    /// The `DataSync`.
+    pub data_sync: String,
+    /// The set.
+    pub set: String,
 }
 
 /// Whether an app with `uptime` is awake.
@@ -42,6 +56,9 @@ pub struct UptimeStatus {
     pub state: UptimeState,
     /// In one sentence: until when, in the app's own time zone, and the day before a clock change what that does to its windows.
     pub message: String,
+    /// When it was seen to fall asleep, or to wake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 /// Whether an app is awake.

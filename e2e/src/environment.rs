@@ -71,6 +71,7 @@ impl<'a> Environment<'a> {
                 webhook: None,
             },
             substitute: None,
+            substitute_from: Vec::new(),
             service_account_name: None,
             prune: None,
             deletion_policy: None,

@@ -118,7 +118,11 @@ impl Windows {
         let name = uptime.time_zone.as_deref().unwrap_or(TIME_ZONE);
         let zone = TimeZone::tzif(name, time_zone(name)?).expect("the database's own time zones can be read");
         let windows = uptime.windows.iter().enumerate().map(|(number, window)| Window::of(number, window));
-        Ok(Self { name: name.to_owned(), zone, each: windows.collect::<Result<_, _>>()? })
+        let mut each = windows.collect::<Result<Vec<_>, _>>()?;
+        if uptime.on_demand == Some(true) {
+            each.clear();
+        }
+        Ok(Self { name: name.to_owned(), zone, each })
     }
 
     /// Whether there is none, so that only a person wakes the app.

@@ -247,7 +247,7 @@ mod tests {
         status.release.as_mut().expect("a release").step = ReleaseStep::Rollout;
         assert_eq!(serves(&status, Some(&hold)), None);
         // Nobody waits for the morning.
-        status.uptime = Some(UptimeStatus { state: UptimeState::Asleep, message: String::new() });
+        status.uptime = Some(UptimeStatus { state: UptimeState::Asleep, message: String::new(), since: None });
         assert_eq!(serves(&status, Some(&hold)), Some((4, true)));
     }
 }

@@ -209,7 +209,8 @@ mod tests {
     fn app(windows: Option<&[(&str, &str)]>) -> WebApp {
         let window =
             |(from, to): &(&str, &str)| UptimeWindow { days: Vec::new(), from: (*from).into(), to: (*to).into() };
-        let uptime = windows.map(|windows| Uptime { time_zone: None, windows: windows.iter().map(window).collect() });
+        let uptime =
+            windows.map(|windows| Uptime { windows: windows.iter().map(window).collect(), ..Uptime::default() });
         WebApp::new("web", WebAppSpec { pod: PodSpec { uptime, ..PodSpec::default() }, ..WebAppSpec::default() })
     }
 
@@ -264,7 +265,7 @@ mod tests {
     fn it_has_woken_when_the_controller_says_that_it_is_awake_and_ready_or_needs_a_person() {
         let status = |state: UptimeState, kind: &str| {
             let condition = json!({"type": kind, "status": "True", "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-            let uptime = Some(UptimeStatus { state, message: String::new() });
+            let uptime = Some(UptimeStatus { state, message: String::new(), since: None });
             WebAppStatus {
                 conditions: vec![serde_json::from_value(condition).expect("a condition")],
                 rollout: RolloutStatus { uptime, ..RolloutStatus::default() },

@@ -18,7 +18,9 @@ use drover_core::workload::pods::settings::Missing;
 use drover_core::workload::pods::{Copies, Facts, Image, ImageUser, LiveClaim, PodRelease, Shrinking, needs_recreate};
 use drover_core::workload::{App, Invalid};
 use drover_crds::condition::Outcome;
-use drover_crds::{self as crds, AppSpec as _, ImagePullPolicy, Owner, ReleaseOutcome, ReleaseStep, RolloutStatus};
+use drover_crds::{
+    self as crds, AppSpec as _, ImagePullPolicy, Owner, RefreshOn, ReleaseOutcome, ReleaseStep, RolloutStatus,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -65,6 +67,8 @@ pub struct Rolling<'a, W: Workload> {
     pub word: &'a Word,
     /// Whether it is awake in this turn, which is found out at its begin.
     pub uptime: Uptime,
+    /// What it waits for without pods although it is to wake, which is found out in the turn.
+    pub still_asleep: Option<Trouble>,
     /// The time of this turn.
     pub now: &'a Time,
     /// The status, as it grows.
@@ -130,13 +134,27 @@ impl<W: Workload> Rolling<'_, W> {
     /// Does what is to be done now.
     pub async fn run(&mut self) -> Result<Ended<W::Valid>, Trouble> {
         self.uptime = uptime(self.status, self.wanted.spec, self.word, self.now.0);
-        self.steps().await.map_err(|trouble| self.in_time(trouble))
+        let ended = self.steps().await;
+        let ended = ended.and_then(|ended| self.still_asleep.take().map_or(Ok(ended), Err));
+        ended.map_err(|trouble| self.in_time(trouble))
     }
 
     /// Whether no pods are to run. What has to come before the last of them goes is begun and waited for here: until it is over this
     /// stays false, and the app is awake.
     fn is_asleep(&self) -> bool {
-        self.uptime.asleep.is_some()
+        self.uptime.asleep.is_some() || self.still_asleep.is_some()
+    }
+
+    /// What an app that wakes, and has no pods yet, waits for with none.
+    async fn wakes_for(&self, known: &Known<W>) -> Result<Option<Trouble>, Trouble> {
+        let has_none = self.workload.deployment().and_then(|d| d.spec.as_ref()?.replicas) == Some(0);
+        let Some(since) = self.uptime.waking_since.as_ref().filter(|_| has_none) else { return Ok(None) };
+        let spec = self.wanted.spec.pod();
+        match known.data.refreshed(self.acting, self.owner, spec, (RefreshOn::Wake, since), self.now).await {
+            Ok(()) => Ok(None),
+            Err(trouble) if trouble.mended_by == Mend::Others => Ok(Some(trouble)),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Who is in trouble wakes and falls asleep all the same.
@@ -180,6 +198,7 @@ impl<W: Workload> Rolling<'_, W> {
             pull: None,
             assumed_user: false,
         };
+        self.still_asleep = self.wakes_for(&known).await?;
         if let Some(refused) = self.uptime.refused.clone() {
             let state = self.state(&mut known).await?;
             self.hold(&state, &known).await?;
@@ -322,6 +341,7 @@ impl<W: Workload> Rolling<'_, W> {
         let image = self.image(known).await?;
         status::hinder(self.status, None);
         let Some(image) = image else { return Ok(Begun::Asked) };
+        self.refresh_data(known).await?;
         let facts = Facts { image: &image, ..facts };
         let valid = self.workload.validate(wanted.spec, &facts)?;
         let mut data = ReleaseData {
@@ -395,6 +415,16 @@ impl<W: Workload> Rolling<'_, W> {
             return Ok(Some(known.image()));
         }
         image::resolved(self.acting, self.registry, self.owner, self.app, &self.wanted, &reference).await
+    }
+
+    /// Has the data brought up to date that the release is to see, where its DataSync asks for that. What a person holds does not wait.
+    async fn refresh_data(&self, known: &Known<W>) -> Result<(), Trouble> {
+        let is_held = self.status.image.as_ref().is_some_and(|image| image.hold.is_some());
+        let began = self.status.release.as_ref().and_then(|release| release.started_at.as_ref());
+        let no_pods = self.wanted.spec.replicas() == 0 || self.is_asleep();
+        let Some(began) = began.filter(|_| !is_held && !no_pods) else { return Ok(()) };
+        let spec = self.wanted.spec.pod();
+        known.data.refreshed(self.acting, self.owner, spec, (RefreshOn::Release, began), self.now).await
     }
 
     /// Whether that release has served.
@@ -543,8 +573,23 @@ impl<W: Workload> Rolling<'_, W> {
             };
             status::hinder(self.status, problem);
         }
+        self.judge_data(&release, known).await?;
         known.assumed_user = W::pods(&valid).identity.assumed;
         known.applied = Some((number, valid));
+        Ok(())
+    }
+
+    /// What served before and does not with new data does not run with these: the sets before are put back for all.
+    async fn judge_data(&mut self, release: &Release<W::Spec>, known: &Known<W>) -> Result<(), Trouble> {
+        let spec = release.data.spec.pod();
+        match &known.rollout {
+            Rollout::Complete => self.status.data_sets = known.data.mounted(spec),
+            Rollout::Failing(problem) if self.was_live(Some(release.number)) => {
+                let served = &self.status.data_sets;
+                known.data.reject(self.acting, self.owner, spec, served, &problem.message).await?;
+            }
+            Rollout::Failing(_) | Rollout::Progressing(_) | Rollout::Off => {}
+        }
         Ok(())
     }
 

@@ -12,10 +12,8 @@ use tokio::time::Instant;
 
 use super::dereference;
 use crate::cluster::{Acting, ApiError, Sight};
-use crate::settings::{self as watched, Settings as Watched};
+use crate::settings::{self as watched, Settings as Watched, UNSEEN};
 
-/// How often changes are looked for that nobody tells of.
-const UNSEEN: Duration = Duration::from_mins(1);
 /// How long a change waits for others before it alone begins a release: a push that changes a ConfigMap and the app changes one after the
 /// other.
 const SETTLE: Duration = Duration::from_secs(5);

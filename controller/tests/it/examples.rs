@@ -1,14 +1,23 @@
 //! Each folder of `manifests/examples/` is a system in two versions, and both can be applied.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drover_core::render::{Limits, Object, SourceFile, render};
+use drover_core::render::{Limits, Object, SourceFile, Variables, render_with};
 
 fn within(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     entries.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+/// The variables that an example's own comment says an Environment has.
+fn variables(files: &[SourceFile]) -> Option<Variables> {
+    let text = files.iter().map(|file| String::from_utf8_lossy(&file.bytes)).collect::<String>();
+    let said = text.lines().find_map(|line| line.strip_prefix("#   substitute: "))?;
+    let values: BTreeMap<String, String> =
+        serde_saphyr::from_str(said).unwrap_or_else(|error| panic!("{said}: {error}"));
+    Some(Variables::new(values))
 }
 
 #[test]
@@ -21,7 +30,8 @@ fn an_example_has_two_versions_of_the_same_objects_without_a_finding() {
                 .iter()
                 .map(|path| SourceFile { path: path.display().to_string(), bytes: fs::read(path).expect("readable") })
                 .collect();
-            render(&files, &Limits::default()).unwrap_or_else(|errors| panic!("{}", errors[0]))
+            let rendered = render_with(&files, &Limits::default(), variables(&files).as_ref());
+            rendered.unwrap_or_else(|errors| panic!("{}", errors[0]))
         });
         let keys = |objects: &[Object]| objects.iter().map(Object::key).collect::<BTreeSet<_>>();
         assert_eq!(keys(&first), keys(&second), "{}", example.display());

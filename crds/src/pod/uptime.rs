@@ -13,6 +13,11 @@ pub struct Uptime {
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
 
+    /// Whether the app is asleep until somebody wakes it with `drover wake`, whatever its windows say: in one Environment of several that
+    /// share a folder, such as that of a test. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<bool>,
+
     /// The windows. Those that overlap or touch are one. Without any the app is asleep until somebody wakes it with `drover wake`.
     #[schemars(length(max = 32))]
     pub windows: Vec<UptimeWindow>,

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use drover_crds::condition::{READY, get};
-use drover_crds::{DataSync, DataSyncStatus};
+use drover_crds::{DataSync, DataSyncStatus, ReleaseStep};
 use drover_e2e::{BucketServer, DataServer, Hello, Namespace, Testbed, binary, eventually, finish, get as get_page};
 use k8s_openapi::api::core::v1::Pod;
 
@@ -42,9 +42,9 @@ async fn says(namespace: &Namespace, word: &str) -> DataSyncStatus {
 }
 
 /// An app that hands out what lies on the DataSync's volume.
-fn reader(namespace: &Namespace) -> String {
+fn reader(namespace: &Namespace, version: &str) -> String {
     let volume = "volumes: [{name: csv, mounts: [{mountPath: /csv}], dataSync: {name: csv}}]";
-    Hello::new("web", "1", &namespace.host()).env("FILES_DIR", "/csv").spec(volume).yaml()
+    Hello::new("web", version, &namespace.host()).env("FILES_DIR", "/csv").spec(volume).yaml()
 }
 
 /// Where it hands out the file.
@@ -57,7 +57,7 @@ async fn new_data_is_seen_without_a_restart_and_what_is_wrong_with_the_source_ch
     server.put("references.csv", "a,b\n1,2\n");
 
     // The app first: it waits for its data, and says so.
-    namespace.apply(&reader(&namespace));
+    namespace.apply(&reader(&namespace, "1"));
     let app = namespace.app("web");
     app.comes_to("waits for its data", |status| match get(&status.conditions, READY) {
         Some(ready) if ready.reason == "DataMissing" && ready.message.contains("DataSync") => Ok(()),
@@ -125,7 +125,7 @@ async fn with_a_rollout_each_pod_sees_one_set_for_as_long_as_it_lives() {
     let server = DataServer::start("rollout");
     server.put("references.csv", "one\n");
     namespace.apply(&data_sync(&server.url("references.csv"), "publish: Rollout"));
-    namespace.apply(&reader(&namespace));
+    namespace.apply(&reader(&namespace, "1"));
     let app = namespace.app("web");
     app.answers(FILE, "one").await;
     let first = app.pods().await;
@@ -146,6 +146,116 @@ async fn with_a_rollout_each_pod_sees_one_set_for_as_long_as_it_lives() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_comes_with_the_newest_data_and_without_any_where_the_source_is_away() {
+    let namespace = Namespace::new("data-refresh").await;
+    let server = DataServer::start("refresh");
+    server.put("references.csv", "one\n");
+    namespace.apply(&data_sync(&server.url("references.csv"), "publish: Rollout\n  refreshOn: [Release]"));
+    namespace.apply(&reader(&namespace, "1"));
+    let app = namespace.app("web");
+    let live = async |number: i64, text: &str| {
+        app.comes_to(&format!("release {number} is live"), |status| {
+            let release = status.rollout.release.as_ref().ok_or("no release")?;
+            let is_live = (release.number, release.step) == (number, ReleaseStep::Live);
+            if is_live { Ok(()) } else { Err(format!("{release:?} {:?}", status.conditions)) }
+        })
+        .await;
+        assert_eq!(app.page(FILE).await, text);
+    };
+    live(1, "one\n").await;
+
+    // Nobody asks for a sync, and no pod of the release ever sees the old file.
+    server.put("references.csv", "two\n");
+    let release = |version: &str| namespace.apply(&reader(&namespace, version));
+    release("2");
+    live(2, "two\n").await;
+
+    // The source is away: the release comes with what is there, and the age of that is told.
+    server.remove("references.csv");
+    release("3");
+    live(3, "two\n").await;
+    says(&namespace, "LastSyncFailed").await;
+}
+
+/// The keys of the bucket's account, as the Secret `lab`.
+fn keys_of_the_lab(namespace: &Namespace) {
+    let [(id, key), (secret, value)] = BucketServer::KEYS;
+    let literals = [format!("--from-literal={id}={key}"), format!("--from-literal={secret}={value}")];
+    namespace.kubectl(&["create", "secret", "generic", "lab", &literals[0], &literals[1]]);
+}
+
+/// Two apps on one data set, of which one does not run with the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_an_app_does_not_run_with_is_put_back_for_all() {
+    let namespace = Namespace::new("data-rejected").await;
+    let server = namespace.bed().bucket_server("rejected");
+    server.make("lab");
+    server.put("lab", "table.txt", "one");
+    server.put("lab", "ok.txt", "fine");
+    keys_of_the_lab(&namespace);
+    namespace.apply(&format!(
+        "apiVersion: drover.dev/v1alpha1
+kind: DataSync
+metadata: {{name: csv}}
+spec:
+  source: {{s3: {{endpoint: {}, region: us-east-1, bucket: lab, secretRef: {{name: lab}}}}}}
+  claim: {{resources: {{requests: {{storage: 100Mi}}}}, retentionPolicy: Delete}}
+  publish: Rollout
+",
+        server.endpoint()
+    ));
+    let volume = "volumes: [{name: csv, mounts: [{mountPath: /csv}], dataSync: {name: csv}}]";
+    let reads = |name: &str, host: &str| Hello::new(name, "1", host).env("FILES_DIR", "/csv").spec(volume);
+    let picky = reads("picky", &namespace.host()).health("path: /files/ok.txt, startupTimeout: 15s");
+    let other_host = format!("other-{}", namespace.host());
+    namespace.apply(&format!("{}---\n{}", picky.yaml(), reads("other", &other_host).yaml()));
+    let (picky, other) = (namespace.app("picky"), namespace.app("other"));
+    let shows = async |text: &'static str| {
+        for host in [namespace.host(), other_host.clone()] {
+            eventually(&format!("{host} shows {text}"), SOON, async || {
+                let answer = get_page(&namespace.ingress(), &host, "/files/table.txt").await?;
+                if answer.body == text { Ok(()) } else { Err(format!("{answer:?} {:?}", status(&namespace).await)) }
+            })
+            .await;
+        }
+    };
+    shows("one").await;
+    for app in [&picky, &other] {
+        app.comes_to("serves with the first set", |status| match status.rollout.data_sets.len() {
+            1 => Ok(()),
+            _ => Err(format!("{status:?}")),
+        })
+        .await;
+    }
+
+    // Half of an upload: without what one of them lives by.
+    let sync = || assert_eq!(namespace.drover(&["sync", "csv", "--namespace", namespace.name()]).code, 0);
+    server.put("lab", "table.txt", "two");
+    server.remove("lab", "ok.txt");
+    sync();
+    let rejected = says(&namespace, "picky does not run with it").await;
+    let failure = rejected.failure.expect("a failure");
+    assert_eq!(failure.reason, "SetRejected", "{failure:?}");
+    shows("one").await;
+    for app in [&picky, &other] {
+        app.comes_to("serves with the first set again", |status| {
+            let sets: Vec<&String> = status.rollout.data_sets.iter().map(|served| &served.set).collect();
+            let is_ready = drover_e2e::ready(&status.conditions)?.status == "True";
+            let published = rejected.published.as_ref().map(|published| &published.set);
+            if is_ready && sets == Vec::from_iter(published) { Ok(()) } else { Err(format!("{status:?}")) }
+        })
+        .await;
+    }
+    // The same again is no news to anybody.
+    sync();
+    says(&namespace, "each of the last 2 syncs").await;
+
+    server.put("lab", "ok.txt", "fine again");
+    sync();
+    shows("two").await;
+}
+
 /// Objects of a bucket that only who signs may read, on a real S3 server.
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_of_a_bucket_are_files_of_an_app() {
@@ -156,15 +266,7 @@ async fn objects_of_a_bucket_are_files_of_an_app() {
     server.put("lab", "layers/a.txt", "a");
     server.put("lab", "layers/deep/b.txt", "b");
     server.put("lab", "elsewhere/c.txt", "c");
-    let [(id, key), (secret, value)] = BucketServer::KEYS;
-    namespace.kubectl(&[
-        "create",
-        "secret",
-        "generic",
-        "lab",
-        &format!("--from-literal={id}={key}"),
-        &format!("--from-literal={secret}={value}"),
-    ]);
+    keys_of_the_lab(&namespace);
     namespace.apply(&format!(
         "apiVersion: drover.dev/v1alpha1
 kind: DataSync
@@ -182,7 +284,7 @@ spec:
 ",
         server.endpoint()
     ));
-    namespace.apply(&reader(&namespace));
+    namespace.apply(&reader(&namespace, "1"));
     let app = namespace.app("web");
     app.answers("/files/layers/deep/b.txt", "b").await;
     let first = says(&namespace, "Published").await.published.expect("a set");

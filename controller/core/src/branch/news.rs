@@ -123,7 +123,7 @@ mod tests {
             author: "Ada".into(),
             time: jiff::Timestamp::UNIX_EPOCH,
         };
-        let now = AppliedNow { commit, tree: id.clone(), objects: 4, changed: 2, healthy: true };
+        let now = AppliedNow { commit, tree: id.clone(), objects: 4, variables: None, changed: 2, healthy: true };
         let findings =
             Findings { applied: Some(now), corrected: vec!["ConfigMap shop/a".into()], ..Findings::default() };
         let corrected = News::normal("DriftCorrected", "Put back what others had changed: ConfigMap shop/a");

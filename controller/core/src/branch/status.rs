@@ -74,6 +74,8 @@ pub struct AppliedNow {
     pub tree: String,
     /// How many objects it wants.
     pub objects: usize,
+    /// A keyed hash of the variables that other objects brought.
+    pub variables: Option<String>,
     /// By this turn: after a crash in the middle of a commit, only what was left to do.
     pub changed: usize,
     /// Whether all are as asked.
@@ -211,6 +213,7 @@ fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
     let commit = &applied.commit;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let same = status.applied.as_ref().filter(|a| a.commit == commit.id.as_str() && a.tree == applied.tree);
+    let same = same.filter(|a| a.variables == applied.variables);
     match same {
         // Drift that was put back is no new release.
         Some(same) if same.objects == count(applied.objects) => {}
@@ -221,6 +224,7 @@ fn apply(status: &mut EnvironmentStatus, applied: &AppliedNow, now: &Time) {
                 tree: applied.tree.clone(),
                 at: Some(now.clone()),
                 objects: count(applied.objects),
+                variables: applied.variables.clone(),
             });
         }
     }
@@ -272,6 +276,7 @@ mod tests {
                 commit: commit(id),
                 tree: format!("tree-{id}"),
                 objects: 4,
+                variables: None,
                 changed: 2,
                 healthy,
             }),

@@ -22,6 +22,14 @@ pub enum Health {
 }
 
 impl Health {
+    /// What is said of it, if anything.
+    pub fn message_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Current => None,
+            Self::InProgress { message } | Self::Failed { message, .. } => Some(message),
+        }
+    }
+
     // Both quote what anybody wrote into a status. An owner's status quotes it again, perhaps one that is quoted here in turn.
     pub(super) fn in_progress(message: impl AsRef<str>) -> Self {
         Self::InProgress { message: bounded(message.as_ref()) }

@@ -141,7 +141,7 @@ fn pods_at_other_times_are_no_other_release_whichever_commit_asks_for_them() {
     let release = Release { number: 7, data: data(plain_spec(), "web:1") };
     let asleep = |windows: &[&str]| {
         let window = |from: &&str| crds::UptimeWindow { days: Vec::new(), from: (*from).into(), to: "22:00".into() };
-        let uptime = crds::Uptime { time_zone: None, windows: windows.iter().map(window).collect() };
+        let uptime = crds::Uptime { windows: windows.iter().map(window).collect(), ..crds::Uptime::default() };
         let mut spec = plain_spec();
         spec.pod.uptime = Some(uptime);
         spec

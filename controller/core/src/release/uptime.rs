@@ -13,6 +13,8 @@ pub struct Uptime {
     pub asleep: Option<String>,
     /// When to judge again, at the latest; `None` for an app that never sleeps.
     pub again: Option<Timestamp>,
+    /// Since when it wakes, while not all of its pods serve yet.
+    pub waking_since: Option<Time>,
     /// Why the windows of the spec are not taken. Those that were asked for before go on meanwhile.
     pub refused: Option<InvalidUptime>,
 }
@@ -32,18 +34,30 @@ pub fn uptime<S: AppSpec>(status: &mut RolloutStatus, spec: &S, word: &Word, now
     let Some(windows) = windows else {
         status.asleep_until = None;
         let message = "Always awake, because spec.uptime is gone".to_owned();
-        status.uptime = slept.then_some(UptimeStatus { state: woken, message });
-        return Uptime { asleep: None, again: None, refused };
+        status.uptime = slept.then(|| UptimeStatus { state: woken, message, since: since(status, false, now) });
+        return Uptime { waking_since: waking_since(status), refused, ..Uptime::default() };
     };
     let reading = windows.judge(word, now);
     let phrase = windows.phrase(&reading);
     let more = windows.changes(now).into_iter().chain(word.unreadable().iter().cloned());
     let message = std::iter::once(capitalized(&phrase)).chain(more).collect::<Vec<_>>().join("; ");
     let state = if reading.asleep { UptimeState::Asleep } else { woken };
-    status.uptime = Some(UptimeStatus { state, message });
+    status.uptime = Some(UptimeStatus { state, message, since: since(status, reading.asleep, now) });
     status.asleep_until = reading.until.filter(|_| reading.asleep).map(Time);
     let asleep = reading.asleep.then_some(phrase);
-    Uptime { asleep, again: Some(windows.read_again(&reading, now)), refused }
+    let waking_since = waking_since(status);
+    Uptime { asleep, again: Some(windows.read_again(&reading, now)), waking_since, refused }
+}
+
+/// When it was first seen as it is now.
+fn since(status: &RolloutStatus, asleep: bool, now: Timestamp) -> Option<Time> {
+    let same = status.uptime.as_ref().filter(|before| (before.state == UptimeState::Asleep) == asleep);
+    same.map_or(Some(Time(now)), |before| before.since.clone())
+}
+
+fn waking_since(status: &RolloutStatus) -> Option<Time> {
+    let waking = status.uptime.as_ref().filter(|uptime| uptime.state == UptimeState::Waking);
+    waking.and_then(|uptime| uptime.since.clone())
 }
 
 /// Its pods were looked at, of which the spec asks for so many: who wakes is awake when they all serve.
@@ -81,7 +95,7 @@ mod tests {
 
     fn spec(from: &str, to: &str) -> WebAppSpec {
         let windows = vec![UptimeWindow { days: Vec::new(), from: from.into(), to: to.into() }];
-        let uptime = Some(drover_crds::Uptime { time_zone: None, windows });
+        let uptime = Some(drover_crds::Uptime { windows, ..drover_crds::Uptime::default() });
         WebAppSpec { pod: PodSpec { uptime, ..PodSpec::default() }, ..WebAppSpec::default() }
     }
 
@@ -106,17 +120,20 @@ mod tests {
         assert_eq!(told.message, "Asleep until 08:00 on Saturday, 28 November (UTC)");
 
         let now = uptime(&mut status, &spec, &word, at("2026-11-28T08:20:00Z"));
+        assert_eq!(now.waking_since, Some(Time(at("2026-11-28T08:20:00Z"))), "when it was seen, however late");
         pods(&mut status, 2);
         wake(&mut status, 3, true);
         assert_eq!((state(&status), now.asleep, &status.asleep_until), (Some(UptimeState::Waking), None, &None));
-        uptime(&mut status, &spec, &word, at("2026-11-28T08:21:00Z"));
+        let now = uptime(&mut status, &spec, &word, at("2026-11-28T08:21:00Z"));
+        assert_eq!(now.waking_since, Some(Time(at("2026-11-28T08:20:00Z"))));
         pods(&mut status, 3);
         wake(&mut status, 3, true);
         assert_eq!(state(&status), Some(UptimeState::Awake));
 
         uptime(&mut status, &spec, &word, at("2026-11-28T23:00:00Z"));
         let always = WebAppSpec::default();
-        assert_eq!(uptime(&mut status, &always, &word, at("2026-11-28T23:01:00Z")), Uptime::default());
+        let now = uptime(&mut status, &always, &word, at("2026-11-28T23:01:00Z"));
+        assert_eq!(now, Uptime { waking_since: Some(Time(at("2026-11-28T23:01:00Z"))), ..Uptime::default() });
         assert_eq!(state(&status), Some(UptimeState::Waking));
         wake(&mut status, 3, false);
         assert_eq!((&status.uptime, &status.asleep_until), (&None, &None));

@@ -141,7 +141,7 @@ pub enum Problem {
     },
     /// A variable that the Environment does not have.
     #[error(
-        "${{{name}}} names no variable of this Environment, which has {known}: add it to spec.substitute, or write $${{{name}}} for the text itself"
+        "${{{name}}} names no variable of this Environment, which has {known}: add it to spec.substitute or to what spec.substituteFrom names, or write $${{{name}}} for the text itself"
     )]
     UnknownVariable {
         /// Its name.

@@ -106,7 +106,9 @@ fn cron_job(sync: &ValidatedSync, image: &ErrandImage, schedule: &str) -> CronJo
 pub fn job(sync: &ValidatedSync, image: &ErrandImage, request: &Request) -> Job {
     let mut metadata = metadata::bookkeeping(&sync.app, request.job_name(&sync.app.name));
     metadata.labels = Some(owned(sync));
-    metadata.annotations = Some([(crds::ANNOTATION_ASKED.to_owned(), request.id.clone())].into());
+    let asked = request.asked.clone().map(|at| (crds::ANNOTATION_RECONCILE_AT.to_owned(), at));
+    let id = (crds::ANNOTATION_ASKED.to_owned(), request.id.clone());
+    metadata.annotations = Some([id].into_iter().chain(asked).collect());
     Job {
         metadata,
         spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..job_spec(sync, image) }),

@@ -3,8 +3,10 @@
 
 mod build;
 mod children;
+mod freshness;
 mod invalid;
 mod published;
+mod rejection;
 mod request;
 mod runs;
 mod status;
@@ -14,8 +16,10 @@ mod validate;
 
 pub use build::{ErrandImage, children, job};
 pub use children::SyncChildren;
+pub use freshness::{Freshness, Refresh, moment, patience, stamp};
 pub use invalid::Invalid;
 pub use published::{SETS, data_set};
+pub use rejection::Rejection;
 pub use request::{Due, Request, due};
 pub use runs::{End, Run, run, selector, sets_in_use};
 pub use status::{LAST_SYNC_FAILED, conclude, news, note};

@@ -21,6 +21,8 @@ pub struct Request {
     pub id: String,
     /// How many syncs did not succeed before it.
     pub attempt: i64,
+    /// The value of `drover.dev/reconcile-at` that asks for it.
+    pub asked: Option<String>,
 }
 
 impl Request {
@@ -34,7 +36,7 @@ impl Request {
             hash.update(part);
         }
         let id = hex::encode(hash.finalize())[..DIGITS].to_owned();
-        Self { id, attempt: 0 }
+        Self { id, attempt: 0, asked: asked.map(str::to_owned) }
     }
 
     /// The name of its Job.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use drover_crds::{ANNOTATION_ASKED, LABEL_COMPONENT};
+use drover_crds::{ANNOTATION_ASKED, ANNOTATION_RECONCILE_AT, LABEL_COMPONENT};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::freshness::moment;
 use super::published::SETS;
 use crate::errand::{Outcome, SyncResult, is_set_id};
 use crate::health::{Patience, diagnose};
@@ -20,6 +21,8 @@ pub struct Run {
     pub since: Option<Time>,
     /// Which request it is for; `None` for one of the schedule.
     pub asked: Option<String>,
+    /// When that was asked for, where a person or an app did.
+    pub asked_at: Option<Time>,
     /// How it ended; `None` while it runs.
     pub end: Option<End>,
     /// What keeps its pod from working, while it runs.
@@ -43,12 +46,14 @@ pub fn run(job: &Job, pods: &[Pod], now: i64) -> Run {
         labels.and_then(|labels| labels.get("batch.kubernetes.io/job-name")) == Some(&name)
     };
     let own: Vec<Pod> = pods.iter().filter(is_its).cloned().collect();
+    let annotation = |name: &str| job.metadata.annotations.as_ref().and_then(|all| all.get(name));
     let ended = ended(job);
     let trouble =
         if ended.is_some() { None } else { diagnose(&own, now, Patience::default()).map(|found| found.message) };
     Run {
         since: job.metadata.creation_timestamp.clone(),
-        asked: job.metadata.annotations.as_ref().and_then(|a| a.get(ANNOTATION_ASKED)).cloned(),
+        asked: annotation(ANNOTATION_ASKED).cloned(),
+        asked_at: annotation(ANNOTATION_RECONCILE_AT).and_then(|at| moment(at)).map(Time),
         end: ended.map(|(at, why)| End { at, result: result(&name, &own, why, now) }),
         trouble,
         job: name,

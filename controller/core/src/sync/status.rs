@@ -7,6 +7,7 @@ use drover_crds::{DataSyncStatus, LastSync, PublishedSet, RunningSync, SyncFailu
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::ValidatedSync;
+use super::rejection::Rejection;
 use super::runs::{End, Run};
 use crate::errand::SyncResult;
 use crate::news::News;
@@ -17,6 +18,9 @@ pub const SYNCED: &str = "Synced";
 /// The reason of `Ready` while the files are there and the last sync failed.
 pub const LAST_SYNC_FAILED: &str = "LastSyncFailed";
 
+/// The reason of a failure where the set that was fetched is one that an app does not run with.
+const REJECTED: &str = "SetRejected";
+
 /// How often the pod of a sync that runs is looked at: what keeps it from starting is no event of its Job's.
 const LOOK: Duration = Duration::from_secs(15);
 
@@ -25,8 +29,9 @@ const NOTED: usize = 100;
 const LATE: i64 = 120;
 
 /// Notes what the Jobs say that ended since, in the order in which they did, and which one runs. `request` is what is asked for now: of
-/// Jobs that ended in the same second, which is as exactly as Kubernetes tells it, its is the last.
-pub fn note(status: &mut DataSyncStatus, runs: &[Run], request: Option<&str>) {
+/// Jobs that ended in the same second, which is as exactly as Kubernetes tells it, its is the last. A set that was rejected is not
+/// published, and makes room for the one before.
+pub fn note(status: &mut DataSyncStatus, runs: &[Run], request: Option<&str>, rejection: Option<&Rejection>) {
     let mut ended: Vec<(&Run, &End)> = runs.iter().filter_map(|run| Some((run, run.end.as_ref()?))).collect();
     let order = |run: &Run, end: &End| {
         (end.at.0, run.since.as_ref().map(|since| since.0), run.asked.is_some() && run.asked.as_deref() == request)
@@ -40,17 +45,40 @@ pub fn note(status: &mut DataSyncStatus, runs: &[Run], request: Option<&str>) {
         if is_old || status.noted.contains(&run.job) {
             continue;
         }
-        match &end.result {
-            Ok(result) => succeeded(status, run, end, result),
-            Err((reason, message)) => failed(status, run, end, reason, message),
+        let rejected = rejection.filter(|rejection| {
+            end.result.as_ref().is_ok_and(|result| result.set.as_ref() == Some(&rejection.set))
+                && status.published.as_ref().is_some_and(|published| published.set != rejection.set)
+        });
+        match (&end.result, rejected) {
+            (Ok(_), Some(rejection)) => failed(status, run, end, REJECTED, &rejection.sentence()),
+            (Ok(result), None) => succeeded(status, run, end, result),
+            (Err((reason, message)), _) => failed(status, run, end, reason, message),
         }
         if run.asked.is_some() {
             status.asked.clone_from(&run.asked);
+            let newest = |at: &Time| status.asked_at.as_ref().is_none_or(|before| before.0 < at.0);
+            if let Some(at) = run.asked_at.clone().filter(newest) {
+                status.asked_at = Some(at);
+            }
         }
     }
     status.noted = ended.iter().rev().take(NOTED).rev().map(|(run, _)| run.job.clone()).collect();
     let running = runs.iter().filter(|run| run.end.is_none()).max_by_key(|run| run.since.as_ref().map(|at| at.0));
     status.running = running.map(|run| RunningSync { job: run.job.clone(), since: run.since.clone() });
+    if let Some(rejection) = rejection {
+        put_back(status, rejection);
+    }
+}
+
+/// Puts the set back that was published before the one that was rejected.
+fn put_back(status: &mut DataSyncStatus, rejection: &Rejection) {
+    let is_published = status.published.as_ref().is_some_and(|published| published.set == rejection.set);
+    let Some(before) = status.before.take_if(|before| is_published && before.set != rejection.set) else { return };
+    status.published = Some(before);
+    let job = status.last_sync.as_ref().map(|last| last.job.clone()).unwrap_or_default();
+    let at = status.last_sync.as_ref().and_then(|last| last.at.clone());
+    let message = rejection.sentence();
+    status.failure = Some(SyncFailure { reason: REJECTED.into(), message, times: 1, since: at.clone(), at, job });
 }
 
 fn succeeded(status: &mut DataSyncStatus, run: &Run, end: &End, result: &SyncResult) {
@@ -59,7 +87,7 @@ fn succeeded(status: &mut DataSyncStatus, run: &Run, end: &End, result: &SyncRes
     if status.published.as_ref().is_none_or(|published| published.set != set) {
         let (files, bytes) = (count(result.files), count(result.bytes));
         let (digest, at) = (result.digest.clone(), Some(end.at.clone()));
-        status.published = Some(PublishedSet { set, digest, files, bytes, at });
+        status.before = status.published.replace(PublishedSet { set, digest, files, bytes, at });
     }
     status.last_sync = Some(LastSync {
         at: Some(end.at.clone()),

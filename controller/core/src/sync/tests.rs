@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drover_crds::condition::{self, Outcome};
-use drover_crds::{ANNOTATION_ASKED, DataSync, DataSyncStatus, OwnerKind};
+use drover_crds::{
+    ANNOTATION_ASKED, ANNOTATION_RECONCILE_AT, ANNOTATION_REJECT_SET, DataSync, DataSyncStatus, OwnerKind,
+};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -67,11 +69,45 @@ fn bad(reason: &str) -> String {
 }
 
 fn noted(status: &DataSyncStatus, ran: &[(Job, Pod)]) -> DataSyncStatus {
+    noted_with(status, ran, None)
+}
+
+fn noted_with(status: &DataSyncStatus, ran: &[(Job, Pod)], rejection: Option<&Rejection>) -> DataSyncStatus {
     let pods: Vec<Pod> = ran.iter().map(|(_, pod)| pod.clone()).collect();
     let runs: Vec<Run> = ran.iter().map(|(job, _)| run(job, &pods, 1000)).collect();
     let mut status = status.clone();
-    note(&mut status, &runs, None);
+    note(&mut status, &runs, None, rejection);
     status
+}
+
+#[test]
+fn a_set_that_an_app_does_not_run_with_makes_room_for_the_one_before() {
+    let set = |status: &DataSyncStatus| status.published.as_ref().map(|published| published.set.clone());
+    let first = noted(&DataSyncStatus::default(), &[ended("csv-sync-1", 100, None, &good("Published", SET))]);
+    let second = noted(&first, &[ended("csv-sync-2", 200, None, &good("Published", OTHER))]);
+    let rejection = Rejection::new(OTHER, "WebApp shop/web", "it crashes");
+    let back = noted_with(&second, &[], Some(&rejection));
+    assert_eq!(set(&back).as_deref(), Some(SET));
+    let failure = back.failure.clone().expect("it is told");
+    assert!(
+        failure.reason == "SetRejected" && failure.message.contains("WebApp shop/web does not run with it: it crashes")
+    );
+    assert_eq!(noted_with(&back, &[], Some(&rejection)), back, "once");
+
+    // The same data again is not published, other data is; and the annotation, read again, says the same.
+    let mut sync = spec(&json!({}));
+    sync.metadata.annotations = Some([(ANNOTATION_REJECT_SET.to_owned(), rejection.to_string())].into());
+    assert_eq!(Rejection::of(&sync), Some(rejection.clone()));
+    let again = noted_with(&back, &[ended("csv-sync-3", 300, None, &good("Unchanged", OTHER))], Some(&rejection));
+    assert_eq!((set(&again).as_deref(), again.failure.map(|failure| failure.times)), (Some(SET), Some(2)));
+    let third = "aaaaaaaaaaaaaaaaaaaa";
+    let mended = noted_with(&back, &[ended("csv-sync-4", 400, None, &good("Published", third))], Some(&rejection));
+    assert_eq!((set(&mended).as_deref(), mended.failure), (Some(third), None));
+    // Without the annotation it is published all the same; and the first of all has none to make room for.
+    let all_the_same = noted(&back, &[ended("csv-sync-5", 500, None, &good("Unchanged", OTHER))]);
+    assert_eq!(set(&all_the_same).as_deref(), Some(OTHER));
+    let only = noted_with(&first, &[], Some(&Rejection::new(SET, "WebApp shop/web", "it crashes")));
+    assert_eq!(set(&only).as_deref(), Some(SET));
 }
 
 #[test]
@@ -113,10 +149,10 @@ fn of_two_that_end_in_the_same_second_both_count_and_the_one_that_is_asked_for_i
     let pods = [first.1.clone(), second.1.clone()];
     let runs = [run(&first.0, &pods, 1000), run(&second.0, &pods, 1000)];
     let mut together = DataSyncStatus::default();
-    note(&mut together, &runs, Some("4a5a5711"));
+    note(&mut together, &runs, Some("4a5a5711"), None);
     let mut one_by_one = DataSyncStatus::default();
-    note(&mut one_by_one, &runs[..1], Some("50a31a12"));
-    note(&mut one_by_one, &runs, Some("4a5a5711"));
+    note(&mut one_by_one, &runs[..1], Some("50a31a12"), None);
+    note(&mut one_by_one, &runs, Some("4a5a5711"), None);
     for status in [&together, &one_by_one] {
         assert_eq!(status.failure.as_ref().map(|failure| failure.reason.as_str()), Some("NotFound"));
         assert_eq!(status.published.as_ref().map(|published| published.set.as_str()), Some(SET));
@@ -126,7 +162,7 @@ fn of_two_that_end_in_the_same_second_both_count_and_the_one_that_is_asked_for_i
     // One that is seen late counts too, and none twice.
     let late = ended("csv-sync-29", 199, None, &bad("Unreachable"));
     let mut status = together.clone();
-    note(&mut status, &[run(&late.0, &[late.1], 1000), runs[1].clone()], Some("4a5a5711"));
+    note(&mut status, &[run(&late.0, &[late.1], 1000), runs[1].clone()], Some("4a5a5711"), None);
     assert_eq!(status.failure.as_ref().map(|failure| failure.times), Some(2));
     assert_eq!(status.noted, ["csv-sync-29", "csv-sync-4a5a5711"]);
 }
@@ -210,13 +246,30 @@ fn a_first_sync_that_does_not_get_on_says_why() {
     )
     .expect("a Job");
     let mut status = DataSyncStatus::default();
-    note(&mut status, &[run(&job, &[], 2)], None);
+    note(&mut status, &[run(&job, &[], 2)], None, None);
     let (said, look) = concluded(&json!({}), &mut status, Some("the image cannot be pulled"), 2);
     assert_eq!(
         said,
         "in progress Syncing: The first sync does not get on (Job csv-sync-1): the image cannot be pulled"
     );
     assert_eq!(look, Some(Duration::from_secs(15)));
+}
+
+#[test]
+fn who_asked_is_answered_by_the_time_of_the_wish_whatever_came_of_it() {
+    let asks = |second: i64, words: &str| {
+        let (mut job, pod) = ended(&format!("csv-sync-{second}"), second, Some("a"), words);
+        let annotations = job.metadata.annotations.get_or_insert_default();
+        annotations.insert(ANNOTATION_RECONCILE_AT.to_owned(), stamp(&at(second - 10)));
+        (job, pod)
+    };
+    let failed = noted(&DataSyncStatus::default(), &[asks(200, &bad("Unreachable"))]);
+    assert_eq!(failed.asked_at, Some(at(190)));
+    // One that ends later and was asked for before tells nothing new.
+    let (late, pod) = asks(150, &good("Published", SET));
+    assert_eq!(noted(&failed, &[(late, pod)]).asked_at, Some(at(190)));
+    let of_the_schedule = noted(&failed, &[ended("csv-sync-9", 300, None, &good("Published", SET))]);
+    assert_eq!(of_the_schedule.asked_at, Some(at(190)));
 }
 
 #[test]
@@ -249,7 +302,7 @@ fn a_sync_is_made_once_for_each_spec_claim_and_wish() {
 }
 
 fn id_of_nothing() -> Request {
-    Request { id: "none".into(), attempt: 0 }
+    Request { id: "none".into(), attempt: 0, asked: None }
 }
 
 #[test]
@@ -291,7 +344,11 @@ fn the_objects_are_as_recorded() {
         "secretRef": {"name": "keys"}, "paths": [{"from": "layers/", "to": "layers/"}]}}, "guard": null, "publish": "Rollout"});
     let sync = valid(&change).expect("valid");
     let mut objects: Vec<Object> = children(&sync, &image).in_order().into_iter().flatten().collect();
-    objects.push(Object::built(&job(&sync, &image, &Request { id: "0a1b2c3d".into(), attempt: 2 })));
+    objects.push(Object::built(&job(
+        &sync,
+        &image,
+        &Request { id: "0a1b2c3d".into(), attempt: 2, asked: Some("2026-11-27T08:00:00Z".into()) },
+    )));
     let objects: Vec<_> = objects.iter().map(Object::json).collect();
     let text = format!("{}\n", serde_json::to_string_pretty(&objects).expect("objects are JSON"));
     assert!(text == include_str!("golden.json"), "golden.json is not what is built, which is:\n{text}");

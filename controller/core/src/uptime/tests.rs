@@ -15,7 +15,7 @@ fn window(days: &[Weekday], from: &str, to: &str) -> UptimeWindow {
 }
 
 fn in_zone(zone: &str, windows: Vec<UptimeWindow>) -> Windows {
-    Windows::of(&Uptime { time_zone: Some(zone.into()), windows }).expect("windows")
+    Windows::of(&Uptime { time_zone: Some(zone.into()), windows, ..Uptime::default() }).expect("windows")
 }
 
 fn daily(from: &str, to: &str) -> Windows {
@@ -224,14 +224,14 @@ fn it_is_read_again_at_the_next_change_and_each_midnight() {
 #[case("08:00", "١٢:00", "which is no time of the day")]
 #[case("08:00", "08:00", "windows[0] begins and ends at 08:00: write two times")]
 fn what_is_no_window_is_refused_with_a_sentence(#[case] from: &str, #[case] to: &str, #[case] told: &str) {
-    let uptime = Uptime { time_zone: None, windows: vec![window(&[], from, to)] };
+    let uptime = Uptime { windows: vec![window(&[], from, to)], ..Uptime::default() };
     let error = Windows::of(&uptime).expect_err("refused").to_string();
     assert!(error.starts_with("spec.uptime.windows[0]") && error.contains(told), "{error}");
 }
 
 #[test]
 fn an_unknown_time_zone_is_refused_as_that_of_a_schedule() {
-    let uptime = Uptime { time_zone: Some("europe/london".into()), windows: Vec::new() };
+    let uptime = Uptime { time_zone: Some("europe/london".into()), ..Uptime::default() };
     let error = Windows::of(&uptime).expect_err("refused").to_string();
     assert_eq!(
         error,
@@ -308,10 +308,22 @@ proptest! {
 
     #[test]
     fn any_text_is_a_time_or_refused_with_a_sentence(from in "\\PC{0,12}|[0-9]{2}:[0-9]{2}", to in "\\PC{0,12}|[0-9]{2}:[0-9]{2}", zone in "\\PC{0,70}") {
-        let uptime = Uptime { time_zone: Some(zone).filter(|zone| zone.len() < 60), windows: vec![window(&[], &from, &to)] };
+        let uptime = Uptime {
+            time_zone: Some(zone).filter(|zone| zone.len() < 60),
+            windows: vec![window(&[], &from, &to)],
+            ..Uptime::default()
+        };
         if let Err(error) = Windows::of(&uptime) {
             let error = error.to_string();
             prop_assert!(error.starts_with("spec.uptime.") && error.len() < 500 && !error.contains(char::is_control), "{}", error);
         }
     }
+}
+
+#[test]
+fn on_demand_only_a_person_wakes_it_and_its_windows_are_read_all_the_same() {
+    let uptime =
+        |to: &str| Uptime { on_demand: Some(true), windows: vec![window(&[], "00:00", to)], ..Uptime::default() };
+    assert!(Windows::of(&uptime("24:00")).expect("windows").is_empty());
+    assert!(Windows::of(&uptime("25:00")).is_err());
 }

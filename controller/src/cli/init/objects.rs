@@ -86,6 +86,7 @@ impl Request<'_> {
                     .then(|| Webhook { secret_ref: reference(webhook_secret(name)) }),
             },
             substitute: None,
+            substitute_from: Vec::new(),
             service_account_name: None,
             prune: None,
             deletion_policy: None,

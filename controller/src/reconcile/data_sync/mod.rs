@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use drover_core::news::News;
 use drover_core::render::{Object, ObjectKey};
-use drover_core::sync::{self, Due, ErrandImage, Invalid, Request, SyncChildren, children, due, validate};
+use drover_core::sync::{self, Due, ErrandImage, Invalid, Rejection, Request, SyncChildren, children, due, validate};
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
 use drover_crds::{ANNOTATION_RECONCILE_AT, synced_claim};
@@ -76,7 +76,11 @@ impl Kind for DataSyncs {
         let claims = dereference::claims_named(&it.acting, &app, [claim_name.clone()].into()).await?;
         let mut valid = validate(&app, &it.object.spec, &claims)?;
         if it.object.spec.publish == Publish::Rollout {
-            valid.order.in_use = jobs::sets_in_use(&it.acting, &app, &claim_name).await?;
+            // What is published, or is put back where an app does not run with that, stays too while no pod mounts it.
+            let DataSyncStatus { published, before, .. } = &draft.status;
+            let mut in_use: BTreeSet<String> = published.iter().chain(before).map(|set| set.set.clone()).collect();
+            in_use.extend(jobs::sets_in_use(&it.acting, &app, &claim_name).await?);
+            valid.order.in_use = in_use.into_iter().collect();
         }
 
         let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
@@ -93,7 +97,8 @@ impl Kind for DataSyncs {
         let claim = it.cluster.index().live(&dereference::claim_key(&app, &claim_name)).map(|live| live.uid);
         let asked = it.annotation(ANNOTATION_RECONCILE_AT);
         let request = claim.map(|claim| Request::of(&valid, it.generation().unwrap_or_default(), &claim, asked));
-        sync::note(status, &runs, request.as_ref().map(|request| request.id.as_str()));
+        let rejection = Rejection::of(it.object);
+        sync::note(status, &runs, request.as_ref().map(|request| request.id.as_str()), rejection.as_ref());
         let mut again = None;
         if let Some(request) = request {
             match due(&valid, request, status, status.running.is_some(), now.0.as_second()) {

@@ -230,7 +230,8 @@ async fn bodies(work: &Work<'_>) -> Result<Arc<Bodies>, Trouble> {
         return Ok(bodies.clone());
     }
     let &Work { acting, environment, key, commit, occasion, .. } = work;
-    let again = work.renderer.desired(Wish { acting, environment, key, commit, occasion }, None).await?;
+    let wish = Wish { acting, environment, brought: &work.desired.brought, key, commit, occasion };
+    let again = work.renderer.desired(wish, None).await?;
     Ok(again.bodies.expect("what is not known is rendered"))
 }
 

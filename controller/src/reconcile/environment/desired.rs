@@ -6,9 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use drover_core::branch::{CommitId, CommitInfo, TreeId};
+use drover_core::branch::{Brought, CommitId, CommitInfo, TreeId};
 use drover_core::plan::{self, Occasion};
-use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage, Variables, render_with};
+use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage, render_with};
 use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, ObjectFailure};
 use kube::ResourceExt as _;
@@ -37,6 +37,8 @@ pub(super) struct Desired {
     pub(super) tree: TreeId,
     /// The spec's generation: another namespace or path makes other objects of the same tree.
     generation: Option<i64>,
+    /// The variables that other objects brought.
+    pub(super) brought: Arc<Brought>,
     /// What the plan needs of each object.
     pub(super) objects: Arc<[plan::Desired]>,
     /// The kinds, as apiVersion and kind.
@@ -78,6 +80,7 @@ impl Desired {
 pub(super) struct Wish<'a> {
     pub(super) acting: &'a Acting,
     pub(super) environment: &'a Environment,
+    pub(super) brought: &'a Arc<Brought>,
     pub(super) key: &'a Key,
     pub(super) commit: &'a CommitInfo,
     /// A commit that is still to be applied is asked whether all of it can be. Of one that was, the rest goes on being looked
@@ -109,8 +112,8 @@ impl Renderer {
     ///
     /// Besides what is wrong with the commit, that it is not this Environment's turn.
     pub(super) async fn desired(&self, wish: Wish<'_>, known: Option<&Desired>) -> Result<Desired, Trouble> {
-        let Wish { environment, key, commit, .. } = wish;
-        let known = known.filter(|known| known.is_of(environment));
+        let Wish { environment, brought, key, commit, .. } = wish;
+        let known = known.filter(|known| known.is_of(environment) && known.brought.hash == brought.hash);
         if let Some(known) = known.filter(|known| known.commit == commit.id) {
             return Ok(known.without_objects());
         }
@@ -149,10 +152,10 @@ impl Renderer {
         files: Vec<SourceFile>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Desired, Trouble> {
-        let Wish { acting, environment, commit, occasion, .. } = wish;
+        let Wish { acting, environment, brought, commit, occasion, .. } = wish;
         let at = commit.id.short();
         // The largest tree takes seconds, in which this thread serves nobody else.
-        let variables = environment.spec.substitute.clone().map(Variables::new);
+        let variables = brought.variables(environment);
         let rendered = block_in_place(|| render_with(&files, &render::Limits::default(), variables.as_ref()));
         let mut objects = rendered.map_err(|errors| {
             several("RenderFailed", Mend::Spec, at, errors.iter().map(|e| (e.origin.to_string(), e.to_string())))
@@ -184,6 +187,7 @@ impl Renderer {
             commit: commit.id.clone(),
             tree,
             generation: environment.metadata.generation,
+            brought: brought.clone(),
             objects: wanted,
             kinds: kinds.into(),
             counted: Arc::new(counted),

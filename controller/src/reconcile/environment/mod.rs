@@ -1,6 +1,6 @@
 //! `Environment`: a branch that a namespace follows.
 //!
-//! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account;
+//! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account, and the [`variables`] that others bring;
 //! 2. [`desired`]: the objects of the commit, of a large one when it is its turn ([`turns`]);
 //! 3. [`mod@plan`](drover_core::plan): what to send, what to prune, what to refuse (pure); [`Peers`] say what moved to or from another;
 //! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
@@ -16,12 +16,14 @@ mod dereference;
 mod desired;
 mod entrusted;
 mod turns;
+mod variables;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use drover_core::branch::{
-    self, AppliedNow, BLIND_POLL, CommitInfo, Findings, Peers, Reached, applied, conclude, listed, note, put_back,
+    self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Peers, Reached, applied, conclude, listed, note,
+    put_back,
 };
 use drover_core::health::Health;
 use drover_core::news::News;
@@ -29,18 +31,20 @@ use drover_core::plan::Occasion;
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::pods::Applied;
 use drover_crds::condition;
-use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, Owner, OwnerKind};
+use drover_crds::{AppliedStatus, DeletionPolicy, Environment, EnvironmentStatus, Key, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::apply::{Done, apply};
 pub use self::dereference::refresh;
 use self::dereference::{Dereferenced, account, dereference};
 use self::desired::{Desired, Renderer, Wish};
+use self::variables::brought;
 use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
 use crate::driver::Next;
 use crate::git::webhook::webhook_id;
 use crate::git::{Head, Repositories, outlook};
+use crate::settings::Settings;
 use crate::turn::{Draft, Ended, Gone, It, Kind, TURN, UNREADABLE};
 use crate::unpoisoned;
 
@@ -51,6 +55,7 @@ const NO_SUCH_PATH: &str = "NoSuchPath";
 #[derive(Clone, Default)]
 pub struct Memory {
     dereferenced: Option<Dereferenced>,
+    brought: Option<Arc<Brought>>,
     desired: Option<Arc<Desired>>,
     /// The commit that is applied in full, and what it wants.
     applied: Option<(CommitInfo, Arc<Desired>)>,
@@ -61,14 +66,20 @@ pub struct Environments {
     repositories: Repositories,
     renderer: Renderer,
     inventories: Arc<Inventories>,
+    settings: Settings,
     peers: Mutex<Peers>,
 }
 
 impl Environments {
-    /// Whose commits are in `repositories`, and what they applied in `inventories`.
-    pub fn new(cluster: Cluster, repositories: Repositories, inventories: Arc<Inventories>) -> Self {
+    /// Whose commits are in `repositories`, what they applied in `inventories`, and who are told by `settings`.
+    pub fn new(
+        cluster: Cluster,
+        repositories: Repositories,
+        inventories: Arc<Inventories>,
+        settings: Settings,
+    ) -> Self {
         let renderer = Renderer::new(cluster, repositories.clone());
-        Self { repositories, renderer, inventories, peers: Mutex::default() }
+        Self { repositories, renderer, inventories, settings, peers: Mutex::default() }
     }
 }
 
@@ -100,7 +111,10 @@ impl Kind for Environments {
         draft: &mut Draft<EnvironmentStatus>,
     ) -> Result<Ended, Trouble> {
         let mut findings = Findings::default();
-        let result = self.work(it, &draft.status, memory, &mut findings).await;
+        let mut result = self.work(it, &draft.status, memory, &mut findings).await;
+        if let Some(brought) = &memory.brought {
+            brought.hide(&mut result, &mut findings);
+        }
         if let Some(AppliedNow { commit, .. }) = &findings.applied {
             let repository = it.object.spec.source.url.clone();
             it.has_applied(Applied { repository, commit: commit.id.as_str().to_owned() });
@@ -151,9 +165,11 @@ fn judged_before(environment: &Environment, status: &EnvironmentStatus, findings
         && status.source.as_ref().is_some_and(|source| source.commit == head.id.as_str())
 }
 
-/// Whether the commit was applied in full before: then whatever differs now was changed by others, and the drift policy decides.
-fn occasion(environment: &Environment, status: &EnvironmentStatus, commit: &CommitInfo) -> Occasion {
-    let applied = status.applied.as_ref().map(|applied| applied.commit.as_str());
+/// Whether the commit was applied in full before, with these variables: then whatever differs now was changed by others, and the drift
+/// policy decides.
+fn occasion(environment: &Environment, status: &EnvironmentStatus, commit: &CommitInfo, brought: &Brought) -> Occasion {
+    let same_variables = |applied: &&AppliedStatus| applied.variables == brought.hash;
+    let applied = status.applied.as_ref().filter(same_variables).map(|applied| applied.commit.as_str());
     // A spec that an older version could not read was seen, and never acted upon.
     let was_read = condition::get(&status.conditions, condition::READY).is_none_or(|ready| ready.reason != UNREADABLE);
     let same_spec = status.observed_generation == environment.metadata.generation && was_read;
@@ -216,11 +232,19 @@ impl Environments {
                 }
             }
         };
-        let known = memory.desired.as_deref();
-        let occasion = occasion(environment, status, &commit);
-        let wish = Wish { acting: &it.acting, environment, key, commit: &commit, occasion };
-        let desired = match self.renderer.desired(wish, known).await {
-            Ok(desired) => Arc::new(desired),
+        let found = brought(&it.acting, &self.settings, it.owner, environment, memory.brought.as_ref()).await;
+        let rendered = match found {
+            Ok(brought) => {
+                memory.brought = Some(brought.clone());
+                let occasion = occasion(environment, status, &commit, &brought);
+                let wish = Wish { acting: &it.acting, environment, brought: &brought, key, commit: &commit, occasion };
+                let desired = self.renderer.desired(wish, memory.desired.as_deref()).await;
+                desired.map(|desired| (Arc::new(desired), brought, occasion))
+            }
+            Err(trouble) => Err(trouble),
+        };
+        let (desired, brought, occasion) = match rendered {
+            Ok(rendered) => rendered,
             Err(trouble) if trouble.mended_by == Mend::Turn => return Err(trouble),
             Err(trouble) => {
                 // A folder that is not there has no objects; what is in a file that cannot be read nobody knows.
@@ -229,7 +253,7 @@ impl Environments {
                     _ => self.peers().unreadable(key, Some(&commit.id)),
                 }
                 self.hold(it, memory, findings).await;
-                return Err(Trouble { again: findings.again, ..trouble });
+                return Err(Trouble { again: findings.again.into_iter().chain(trouble.again).min(), ..trouble });
             }
         };
         memory.desired = Some(Arc::new(desired.without_objects()));
@@ -251,7 +275,7 @@ impl Environments {
         };
         memory.applied = memory.desired.clone().map(|desired| (commit.clone(), desired));
         (findings.blind, findings.corrected) = (blind, corrected);
-        (findings.contested, findings.again) = (contested, again);
+        (findings.contested, findings.again) = (contested, again.into_iter().chain(brought.again).min());
         // Not for what waits for this one: neither would ever be ready, and each would quote the other.
         let above = it.above();
         let mut unhealthy = None;
@@ -264,6 +288,7 @@ impl Environments {
         findings.applied = Some(AppliedNow {
             tree: desired.tree.to_string(),
             objects: desired.objects.len(),
+            variables: brought.hash.clone(),
             changed,
             healthy: unhealthy.is_none(),
             commit,

@@ -141,6 +141,7 @@ impl Kind for WebApps {
             hold: it.annotation(ANNOTATION_HOLD_IMAGE),
             word: &word,
             uptime: Uptime::default(),
+            still_asleep: None,
             restarted_at: it.annotation(ANNOTATION_RESTARTED_AT),
             now: &now,
             status: &mut draft.status.rollout,

@@ -80,7 +80,8 @@ fn asleep_a_release_that_served_is_as_asked_and_of_another_nothing_is_known() {
 #[test]
 fn an_app_that_wakes_is_on_its_way_unless_something_hinders_it() {
     let mut status = one_live();
-    let waking = drover_crds::UptimeStatus { state: drover_crds::UptimeState::Waking, message: String::new() };
+    let waking =
+        drover_crds::UptimeStatus { state: drover_crds::UptimeState::Waking, message: String::new(), since: None };
     status.uptime = Some(waking);
     count(&mut status, &Observation { desired: 3, ..seen(0) }, &at(300));
     match said(&status, false, &Rollout::Progressing(None)) {
@@ -97,7 +98,7 @@ fn an_app_that_wakes_is_on_its_way_unless_something_hinders_it() {
 fn falling_asleep_and_waking_are_told_once() {
     use drover_crds::UptimeState::{Asleep, Awake, Waking};
     let status = |state| {
-        let uptime = Some(drover_crds::UptimeStatus { state, message: format!("{state:?}") });
+        let uptime = Some(drover_crds::UptimeStatus { state, message: format!("{state:?}"), since: None });
         app(RolloutStatus { uptime, ..one_live() })
     };
     let told = |before, after| news(&status(before), &status(after));
