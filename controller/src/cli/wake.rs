@@ -93,16 +93,20 @@ pub async fn wake(command: Wake, global: &Global) -> Result<Verdict, Error> {
     let serves = watch::until(&session, apps, &command.name, &action, command.timeout.into(), |app| {
         let status = app.and_then(|app| app.status.clone()).unwrap_or_default();
         last = ready(&status).map(|ready| ready.message.clone());
-        serves(&status).then_some(())
+        has_woken(&status)
     })
     .await?;
-    if serves.is_some() {
-        output::print(&format!("WebApp {id} serves, and is {phrase}.\n"))?;
-        return Ok(Verdict::Good);
-    }
     let why = last.unwrap_or_else(|| "no controller has looked at it yet".to_owned());
-    output::print(&format!("WebApp {id} does not serve after {}, and drover goes on: {why}\n", command.timeout))?;
-    Ok(Verdict::NotReady)
+    let (verdict, text) = match serves {
+        Some(true) => (Verdict::Good, format!("WebApp {id} serves, and is {phrase}.\n")),
+        Some(false) => (Verdict::NotReady, format!("WebApp {id} is {phrase}, and needs your attention: {why}\n")),
+        None => {
+            let waited = command.timeout;
+            (Verdict::NotReady, format!("WebApp {id} does not serve after {waited}, and drover goes on: {why}\n"))
+        }
+    };
+    output::print(&text)?;
+    Ok(verdict)
 }
 
 /// Runs `drover sleep`.
@@ -183,10 +187,16 @@ fn ready(status: &WebAppStatus) -> Option<&Condition> {
     condition::get(&status.conditions, condition::READY)
 }
 
-/// Whether the controller has seen that it is to be awake, and it is.
-fn serves(status: &WebAppStatus) -> bool {
-    let is_awake = status.rollout.uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Awake);
-    is_awake && ready(status).is_some_and(|ready| ready.status == "True")
+/// Whether it serves as its spec asks, once the controller has seen that it is to be awake: `Some(false)` where only a person can bring
+/// that about, `None` where waiting may.
+fn has_woken(status: &WebAppStatus) -> Option<bool> {
+    let state = status.rollout.uptime.as_ref().map(|uptime| uptime.state);
+    let is = |kind: &str| condition::get(&status.conditions, kind).is_some_and(|condition| condition.status == "True");
+    match state {
+        Some(UptimeState::Awake) if is(condition::READY) => Some(true),
+        Some(UptimeState::Awake | UptimeState::Waking) if is(condition::STALLED) => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -238,15 +248,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_said_with_what_can() {
-        for (windows, wish, lasts, told) in [
-            (&[][..], Wish::Awake, None, "say for how long: `drover wake web --for 2h`"),
-            (&[("00:00", "24:00")], Wish::Asleep, None, "say for how long: `drover sleep web --for 2h`"),
-            (DAYS, Wish::Awake, Some("99999h99999m9999999s"), "2026"),
+        for (windows, wish, told) in [
+            (&[][..], Wish::Awake, "say for how long: `drover wake web --for 2h`"),
+            (&[("00:00", "24:00")], Wish::Asleep, "say for how long: `drover sleep web --for 2h`"),
         ] {
-            match decided(windows, wish, lasts, NOON) {
-                Err(text) => assert!(text.starts_with("error: WebApp shop/web ") && text.contains(told), "{text}"),
-                Ok([awake, _]) => assert!(lasts.is_some() && awake.is_some(), "{windows:?}"),
-            }
+            let text = decided(windows, wish, None, NOON).expect_err("refused");
+            assert!(text.starts_with("error: WebApp shop/web ") && text.contains(told), "{text}");
         }
         let always = decide(&app(None), "shop", Wish::Asleep, None, NOON.parse().expect("a time"));
         let text = always.expect_err("refused").to_text();
@@ -255,9 +262,9 @@ mod tests {
     }
 
     #[test]
-    fn it_serves_when_the_controller_says_that_it_is_awake_and_ready() {
-        let status = |state: UptimeState, ready: &str| {
-            let condition = json!({"type": "Ready", "status": ready, "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    fn it_has_woken_when_the_controller_says_that_it_is_awake_and_ready_or_needs_a_person() {
+        let status = |state: UptimeState, kind: &str| {
+            let condition = json!({"type": kind, "status": "True", "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"});
             let uptime = Some(UptimeStatus { state, ..Default::default() });
             WebAppStatus {
                 conditions: vec![serde_json::from_value(condition).expect("a condition")],
@@ -265,11 +272,17 @@ mod tests {
                 ..WebAppStatus::default()
             }
         };
-        assert!(serves(&status(UptimeState::Awake, "True")));
-        for (state, ready) in
-            [(UptimeState::Asleep, "True"), (UptimeState::Waking, "True"), (UptimeState::Awake, "False")]
-        {
-            assert!(!serves(&status(state, ready)), "{state:?} {ready}");
+        for (state, condition, woken) in [
+            (UptimeState::Awake, "Ready", Some(true)),
+            (UptimeState::Awake, "Reconciling", None),
+            (UptimeState::Awake, "Stalled", Some(false)),
+            (UptimeState::Waking, "Stalled", Some(false)),
+            (UptimeState::Waking, "Ready", None),
+            // What is said of it is from before.
+            (UptimeState::Asleep, "Ready", None),
+            (UptimeState::Asleep, "Stalled", None),
+        ] {
+            assert_eq!(has_woken(&status(state, condition)), woken, "{state:?} {condition}");
         }
     }
 }

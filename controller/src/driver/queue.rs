@@ -38,6 +38,8 @@ pub enum Next {
     At {
         /// The time.
         time: Timestamp,
+        /// What that clock said when this was found out.
+        judged: Timestamp,
         /// The pause.
         pause: Option<Duration>,
     },
@@ -165,8 +167,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 self.entries.remove(key);
                 return;
             }
-            Next::At { time, pause } => {
-                let awaited = Awaited { time, seen: now.wall, until: pause.map(|pause| now.steady + pause) };
+            Next::At { time, judged, pause } => {
+                let awaited = Awaited { time, seen: judged, until: pause.map(|pause| now.steady + pause) };
                 let look = awaited.look_again(now).unwrap_or(now.steady);
                 self.arm(key, look, Some(awaited));
                 return;
@@ -314,7 +316,7 @@ mod tests {
             let mut queue = Queue::default();
             queue.push(&"a");
             queue.pop(now(0));
-            queue.done(&"a", Next::At { time, pause }, now(0), 0.5);
+            queue.done(&"a", Next::At { time, judged: now(0).wall, pause }, now(0), 0.5);
             queue
         };
         let mut queue = awaiting(None);
@@ -337,7 +339,10 @@ mod tests {
         let mut queue = awaiting(None);
         queue.push(&"a");
         queue.pop(now(4000));
-        queue.done(&"a", Next::At { time, pause: None }, now(4000), 0.5);
+        queue.done(&"a", Next::At { time, judged: now(4000).wall, pause: None }, now(4000), 0.5);
         assert_eq!(queue.pop(now(4000)), Some("a"));
+        // It was set back while the object was looked at.
+        queue.done(&"a", Next::At { time: now(9000).wall, judged: now(8000).wall, pause: None }, now(4001), 0.5);
+        assert_eq!(queue.pop(now(4001)), Some("a"));
     }
 }

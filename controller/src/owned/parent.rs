@@ -55,8 +55,9 @@ impl Parent<'_> {
             .map(|object| plan::Desired { key: object.key(), hash: acting.hash(object), stage: Stage::of(object) })
             .collect();
         let wanted: BTreeSet<&ObjectKey> = desired.iter().map(|object| &object.key).collect();
-        let counted: HashSet<ObjectKey> =
-            objects.iter().filter(|object| object.replicas().is_some()).map(Object::key).collect();
+        // To have no pods is the owner's word: an autoscaler that starts some is somebody who changes what was set.
+        let has_some = |object: &&Object| object.replicas().is_some_and(|replicas| replicas > 0);
+        let counted: HashSet<ObjectKey> = objects.iter().filter(has_some).map(Object::key).collect();
         let kinds = objects.iter().map(|object| (object.api_version(), object.kind()));
         let sights = self.owned.sights(kinds, &entries).await;
         let sights = sights.map_err(|error| acting.error(error, "discover", &desired[0].key))?;

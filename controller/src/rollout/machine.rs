@@ -554,7 +554,7 @@ impl<W: Workload> Rolling<'_, W> {
     /// When to look again, where nothing else is to be done before that pause is over.
     fn next(&self, pause: Option<Duration>) -> Next {
         match self.uptime.again {
-            Some(time) => Next::At { time, pause },
+            Some(time) => Next::At { time, judged: self.now.0, pause },
             None => pause.map_or(Next::Await, Next::After),
         }
     }

@@ -212,8 +212,7 @@ async fn an_autoscaler_leaves_an_app_asleep_and_goes_on_when_it_wakes() {
     drover(&namespace, &["wake", "web", "--for", "1h"]);
     namespace.apply(
         "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: {minReplicas: 2, maxReplicas: 4,
-          scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web},
-          metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 90}}}]}}",
+          scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}}",
     );
     for _ in 0..2 {
         pods_become(&app, 2).await;
@@ -233,12 +232,16 @@ async fn an_autoscaler_leaves_an_app_asleep_and_goes_on_when_it_wakes() {
             if now == version { Ok(()) } else { Err(format!("{version:?} became {now:?}")) }
         })
         .await;
+        // As KEDA does when there is work.
+        namespace.kubectl(&["scale", "deployment", "web", "--replicas", "1"]);
+        replicas_become(&namespace, 0, PODS).await;
+        pods_become(&app, 0).await;
         drover(&namespace, &["wake", "web", "--for", "1h"]);
     }
     pods_become(&app, 2).await;
 }
 
-/// A control plane without nodes: what is looked at is how many pods are asked for.
+/// Waits until so many pods are asked for, which also a control plane without nodes shows.
 async fn replicas_become(namespace: &Namespace, wanted: i32, limit: Duration) {
     eventually(&format!("{wanted} pods are asked for"), limit, async || {
         let found = namespace.get::<Deployment>("web").await.and_then(|deployment| deployment.spec?.replicas);
