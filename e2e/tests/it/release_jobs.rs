@@ -239,3 +239,52 @@ async fn a_newer_commit_waits_for_a_migration_that_runs_and_takes_the_place_of_o
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_job_begins_while_no_pods_are_wanted_and_one_outlives_the_record_of_its_first_release() {
+    let namespace = Namespace::new("patient").await;
+    let repo = namespace.repository("web");
+    let push = |replicas: u32, patience: &str| {
+        let jobs = "jobs: [{name: migrate, at: BeforeDeploy, command: [/hello, once, '0']}, {name: warm, at: AfterDeploy, command: [/hello, once, '0', 45s]}]";
+        let app = Hello::new("web", "1", &namespace.host()).health(&format!("startupTimeout: {patience}"));
+        repo.push(&[("web.yaml", &app.spec(jobs).spec(&format!("replicas: {replicas}")).yaml())], patience)
+    };
+    push(0, "60s");
+    namespace.follow(&repo).await;
+    let app = namespace.app("web");
+    app.comes_to("is switched off", |status| {
+        let ready = ready(&status.conditions)?;
+        if (&*ready.status, &*ready.reason) == ("True", "SwitchedOff") { Ok(()) } else { Err(ready.message) }
+    })
+    .await;
+    assert!(jobs(&namespace, "migrate").await.is_empty() && app.pods().await.is_empty());
+
+    push(1, "60s");
+    let first = app
+        .comes_to("warms up", |status| {
+            let warm = release(status)?.jobs.iter().find(|job| job.name == "warm");
+            let began = warm.filter(|job| job.started_at.is_some());
+            began.map(|job| job.job.clone()).ok_or_else(|| format!("{status:?}"))
+        })
+        .await;
+    assert_eq!(jobs(&namespace, "migrate").await.len(), 1);
+    let uid = job(&namespace, &first).await.uid();
+
+    // The next release counts on the same run, which stays when the record of the first goes.
+    let second = push(1, "61s");
+    let warm = namespace.api::<Job>();
+    eventually("the Job goes with both records", Duration::from_secs(45), async || {
+        let found = warm.get(&first).await.map_err(|error| error.to_string())?;
+        match found.owner_references().len() {
+            2 => Ok(()),
+            _ => Err(format!("{:?} {:?}", found.owner_references(), app.status().await.rollout.release)),
+        }
+    })
+    .await;
+    namespace.kubectl(&["delete", "controllerrevision", "web-r1"]);
+    let status = app.is_live_at(&second).await;
+    let told = release(&status).expect("a release").jobs.clone();
+    assert_eq!((told[1].job.as_str(), told[1].outcome), (first.as_str(), Some(JobOutcome::Succeeded)));
+    assert_eq!(job(&namespace, &first).await.uid(), uid);
+    assert_eq!((jobs(&namespace, "migrate").await.len(), jobs(&namespace, "warm").await.len()), (1, 1));
+}

@@ -4,6 +4,7 @@ mod hold;
 mod job_state;
 mod jobs;
 mod news;
+mod planned;
 mod pods;
 mod pull;
 mod record;
@@ -18,8 +19,9 @@ mod uptime;
 
 pub use hold::{Hold, NoTarget, target};
 pub use job_state::{JobState, job_state, never_began, vanished};
-pub use jobs::{Beginning, JobEnd, JobEnds, JobPlan, LastRun, PlannedJob};
+pub use jobs::{Beginning, JobPlan};
 pub use news::news;
+pub use planned::{JobEnd, JobEnds, LastRun, PlannedJob};
 pub use pods::{node_to_pull_to, of_release, proven, served_since};
 pub use pull::{Pull, pull_state};
 pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_name, record_reference};

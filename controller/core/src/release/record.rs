@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::jobs::{JobEnds, LastRun, PlannedJob};
+use super::planned::{JobEnds, LastRun, PlannedJob};
 use super::reference;
 use crate::workload::pods::{Image, ImageUser, Origin, PodRelease, Settings};
 use crate::workload::{App, build};

@@ -3,7 +3,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::release::ReleaseData;
+use crate::release::{JobEnd, ReleaseData};
 use crate::workload::pods::{ImageUser, PodRelease};
 
 fn app() -> App {

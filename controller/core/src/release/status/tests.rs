@@ -1,10 +1,13 @@
-use drover_crds::WebAppStatus;
+use std::collections::BTreeMap;
+
 use drover_crds::condition::HasHead as _;
+use drover_crds::{JobOutcome, WebAppStatus};
 
 use super::*;
 use crate::news::News;
-use crate::release::news;
+use crate::release::{JobEnd, JobEnds, PlannedJob, ReleaseData, news};
 use crate::workload::Invalid;
+use crate::workload::pods::{ImageUser, PodRelease};
 
 fn at(seconds: i64) -> Time {
     Time(jiff::Timestamp::from_second(seconds).expect("a time"))
@@ -379,4 +382,107 @@ fn the_address_stays_while_a_new_one_is_not_known() {
     assert_eq!(noted.as_deref(), Some("http://a/"));
     address(&mut noted, None, &live);
     assert_eq!(noted, None, "it has no route");
+}
+
+/// A release of that number with a job at each moment, of which those have ended so.
+fn with_jobs(number: i64, ends: &[(&str, JobOutcome)]) -> Release<drover_crds::WebAppSpec> {
+    let planned =
+        |name: &str, at| PlannedJob { name: name.into(), at, content: String::new(), job: format!("web-{name}-1") };
+    let spec = serde_json::from_value(serde_json::json!({"image": "web:1", "ports": []})).expect("a spec");
+    let mut release = Release {
+        number,
+        data: ReleaseData {
+            spec,
+            image: "web:1".into(),
+            user: ImageUser::Unknown,
+            origin: None,
+            settings: None,
+            commit: None,
+            pods: PodRelease::default(),
+            asked: None,
+            jobs: vec![planned("migrate", JobMoment::BeforeDeploy), planned("warm", JobMoment::AfterDeploy)],
+            last_run: None,
+        },
+        ends: JobEnds::default(),
+    };
+    for (name, outcome) in ends {
+        let end = JobEnd {
+            outcome: *outcome,
+            release: number,
+            started_at: Some(at(210)),
+            finished_at: Some(at(220)),
+            problem: None,
+        };
+        release.ends.note(&format!("web-{name}-1"), end);
+    }
+    release
+}
+
+#[test]
+fn a_release_is_found_again_in_the_step_in_which_its_job_failed() {
+    for (ends, step) in [
+        (&[("migrate", JobOutcome::Failed)][..], ReleaseStep::BeforeDeploy),
+        (&[("migrate", JobOutcome::Succeeded), ("warm", JobOutcome::Failed)][..], ReleaseStep::AfterDeploy),
+        (&[("migrate", JobOutcome::Succeeded)][..], ReleaseStep::Rollout),
+    ] {
+        let mut status = one_live();
+        begin(&mut status, 2, None, "web:2", &at(200));
+        fail(&mut status, step, crash(), None, &at(230));
+        status.release = None;
+        resume(&mut status, &with_jobs(2, ends), &at(240));
+        assert_eq!(status.release.as_ref().map(|release| release.step), Some(step));
+        assert_eq!(was_applied(&status, 2), step != ReleaseStep::BeforeDeploy);
+    }
+}
+
+#[test]
+fn the_status_tells_where_each_job_stands() {
+    let mut status = one_live();
+    begin(&mut status, 2, None, "web:2", &at(200));
+    let told = |status: &RolloutStatus| -> Vec<_> {
+        let jobs = &status.release.as_ref().expect("a release").jobs;
+        jobs.iter().map(|job| (job.started_at.clone().map(|at| at.0.as_second()), job.outcome)).collect()
+    };
+    note_jobs(&mut status, &with_jobs(1, &[]), &BTreeMap::new());
+    assert!(told(&status).is_empty(), "those of another release");
+    note_jobs(&mut status, &with_jobs(2, &[]), &BTreeMap::new());
+    assert_eq!(told(&status), [(None, None), (None, None)]);
+    assert!(!has_begun(&status, "web-migrate-1"));
+    note_jobs(&mut status, &with_jobs(2, &[]), &[("web-migrate-1".to_owned(), Some(at(210)))].into());
+    note_jobs(&mut status, &with_jobs(2, &[]), &BTreeMap::new());
+    assert_eq!(told(&status), [(Some(210), None), (None, None)], "what was seen once stays");
+    assert!(has_begun(&status, "web-migrate-1"));
+    advance(&mut status, ReleaseStep::BeforeDeploy);
+    let Outcome::InProgress { reason, message } = said(&status, false, &Rollout::Progressing(None)) else {
+        panic!("on its way")
+    };
+    assert_eq!(reason, "BeforeDeploy");
+    assert_eq!(
+        message,
+        "Release 2: its job migrate (Job web-migrate-1) runs before its pods start; release 1 goes on serving"
+    );
+    assert!(matches!(
+        newer_waits(Outcome::InProgress { reason, message }),
+        Outcome::InProgress { message, .. } if message.ends_with("a newer release waits for its end")
+    ));
+    note_jobs(&mut status, &with_jobs(2, &[("migrate", JobOutcome::Succeeded)]), &BTreeMap::new());
+    assert_eq!(told(&status), [(Some(210), Some(JobOutcome::Succeeded)), (None, None)]);
+}
+
+#[test]
+fn a_release_whose_job_failed_after_its_pods_says_so_when_the_last_is_back() {
+    let mut status = one_live();
+    begin(&mut status, 2, None, "web:2", &at(200));
+    advance(&mut status, ReleaseStep::AfterDeploy);
+    let ends = [("migrate", JobOutcome::Succeeded), ("warm", JobOutcome::Failed)];
+    note_jobs(&mut status, &with_jobs(2, &ends), &BTreeMap::new());
+    fail(&mut status, ReleaseStep::AfterDeploy, crash(), Some(1), &at(230));
+    let Outcome::Failed { message, .. } = said(&status, true, &Rollout::Progressing(None)) else { panic!("at work") };
+    assert!(message.contains("failed in step AfterDeploy") && message.contains("release 1 is being put back"));
+    restored(&mut status, 1);
+    let Outcome::Stalled { message, .. } = said(&status, true, &Rollout::Complete) else { panic!("stalled") };
+    assert_eq!(
+        message,
+        "Release 2 failed in step AfterDeploy: pod web-1: the container app exits with 1; release 1 was put back and serves; the last BeforeDeploy jobs were those of release 2; push a correction"
+    );
 }
