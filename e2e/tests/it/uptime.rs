@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use drover_crds::{ANNOTATION_AWAKE_UNTIL, RolloutStatus, UptimeState, WebAppStatus};
+use drover_crds::{ANNOTATION_AWAKE_UNTIL, JobOutcome, RolloutStatus, UptimeState, WebAppStatus};
 use drover_e2e::fault::api::{JOURNAL, PLAN, Plan};
 use drover_e2e::fault::clock::{CLOCK, set_ahead};
 use drover_e2e::{App, Controller, Hello, Namespace, Stage, eventually, ready, repository, steadily};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
+use kube::api::ListParams;
 
 /// The testbed of the test with another clock, which takes turns with others of that number.
 const NUMBER: u32 = 51;
@@ -315,4 +316,40 @@ async fn a_window_is_kept_by_the_clock_on_the_wall_whatever_was_missed() {
     set_ahead(&moved, AN_HOUR * 48);
     replicas_become(&namespace, 3, A_LOOK).await;
     assert_ne!(app.deployment().await.resource_version(), version);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_before_sleep_run_once_each_time_and_keep_nobody_awake() {
+    let namespace = Namespace::new("beforesleep").await;
+    let jobs = "jobs:
+- {name: count, at: BeforeSleep, command: [/hello, once, '0'], deadline: 60s}
+- {name: mail, at: BeforeSleep, command: [/hello, once, '3'], deadline: 60s}";
+    namespace.apply(&Hello::new("web", "1", &namespace.host()).spec("uptime: {windows: []}").spec(jobs).yaml());
+    let app = namespace.app("web");
+    says(&app, "WaitsForWindow", "Unknown").await;
+    let jobs = async || namespace.api::<Job>().list(&ListParams::default()).await.expect("Jobs can be listed").items;
+    assert!(jobs().await.is_empty(), "who was not awake does not fall asleep");
+    for times in 1..=2 {
+        drover(&namespace, &["wake", "web", "--for", "1h"]);
+        drover(&namespace, &["sleep", "web"]);
+        pods_become(&app, 0).await;
+        let slept = says(&app, "ScheduledDown", "True").await.rollout.uptime.expect("told");
+        let ends: Vec<_> = slept.jobs.iter().map(|job| (job.name.as_str(), job.outcome)).collect();
+        assert_eq!(ends, [("count", Some(JobOutcome::Succeeded)), ("mail", Some(JobOutcome::Failed))]);
+        let problem = slept.problem.expect("one failed");
+        assert!(
+            problem.message.contains("mail") && problem.log.iter().any(|line| line.contains("once")),
+            "{problem:?}"
+        );
+        let made = jobs().await;
+        assert_eq!(made.len(), 2 * times, "{made:?}");
+        let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+        let day = |job: &Job| {
+            let container = &job.spec.as_ref()?.template.spec.as_ref()?.containers[0];
+            container.env.as_ref()?.iter().find(|variable| variable.name == "DROVER_DAY")?.value.clone()
+        };
+        assert!(made.iter().all(|job| day(job).as_ref() == Some(&today)), "{made:?}");
+    }
+    let said = drover(&namespace, &["status"]);
+    assert!(said.contains("mail"), "{said}");
 }

@@ -176,6 +176,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_before_sleep_is_of_that_sleep_and_of_the_day_that_ends_however_late_it_is_seen() {
+        let (spec, word, mut status) = (spec("08:00", "22:00"), Word::default(), RolloutStatus::default());
+        let looks = |status: &mut RolloutStatus, time: &str| uptime(status, &spec, &word, at(time)).sleep;
+        assert_eq!(looks(&mut status, "2026-11-27T12:00:00Z"), None);
+        let first = looks(&mut status, "2026-11-27T22:00:00Z").expect("asleep");
+        assert_eq!((&*first.day, &first.woke_at), ("2026-11-27", &Some(Time(at("2026-11-27T12:00:00Z")))));
+        let told = drover_crds::JobStatus {
+            name: "count".into(),
+            at: drover_crds::JobMoment::BeforeSleep,
+            job: "web-count-1".into(),
+            outcome: None,
+            started_at: None,
+            finished_at: None,
+        };
+        status.uptime.as_mut().expect("told").jobs.push(told.clone());
+        assert_eq!(looks(&mut status, "2026-11-28T00:30:00Z"), Some(first.clone()), "the same sleep");
+        looks(&mut status, "2026-11-28T08:20:00Z");
+        assert_eq!(status.uptime.as_ref().expect("told").jobs, [told], "it is told until the next one");
+        let second = looks(&mut status, "2026-11-29T00:10:00Z").expect("asleep");
+        assert_eq!((&*second.day, second.woke_at == first.woke_at), ("2026-11-28", false));
+        assert!(status.uptime.as_ref().expect("told").jobs.is_empty());
+        let app = App { kind: drover_crds::OwnerKind::WebApp, namespace: "shop".into(), name: "web".into(), uid: None };
+        let names = [first.job_name(&app, "count"), first.job_name(&app, "mail"), second.job_name(&app, "count")];
+        assert!(names[0] != names[1] && names[0] != names[2] && names[0] == first.job_name(&app, "count"), "{names:?}");
+        // Who is put to sleep at noon ends that day.
+        let asleep = Word::read(None, Some("2026-11-30T08:00:00Z"));
+        let asked = uptime(&mut status, &spec, &asleep, at("2026-11-29T12:00:00Z")).sleep.expect("asleep");
+        assert_eq!(asked.day, "2026-11-29");
+    }
+
+    #[test]
     fn while_the_windows_of_the_spec_are_refused_those_of_before_go_on() {
         let (good, bad, word, mut status) =
             (spec("08:00", "22:00"), spec("08:00", "25:00"), Word::default(), RolloutStatus::default());
