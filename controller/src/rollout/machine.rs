@@ -125,7 +125,9 @@ impl<W: Workload> Rolling<'_, W> {
         // What the spec, the newest release and the one before mount.
         let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
         specs.push(self.wanted.spec.pod());
-        let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs).await?) };
+        let known = releases.iter().take(2).map(|r| &r.data.spec).chain([self.wanted.spec]);
+        let further: BTreeSet<&str> = known.flat_map(|spec| spec.further_claims()).copied().collect();
+        let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs, &further).await?) };
         let data = data::published(acting, self.settings.interest(), self.owner, &specs);
         let pods = self.wanted.spec.pod();
         let read = async { Ok::<_, Trouble>(settings::read(acting, self.settings, self.owner, app, pods).await?) };

@@ -141,6 +141,9 @@ pub trait AppSpec: Clone + PartialEq {
     /// What it says of its pods.
     fn pod(&self) -> &PodSpec;
 
+    /// The names of claims beside those of its volumes, without the app's own before them.
+    fn further_claims(&self) -> &'static [&'static str];
+
     /// How many pods it asks for.
     fn replicas(&self) -> i32;
 
