@@ -23,7 +23,7 @@ fn spec([host, path, rewritten, name, value, range, address, volume]: [&str; 8])
     };
     let app = RouteTarget { app: Some(crds::AppTarget::default()), ..RouteTarget::default() };
     let service = crds::ServiceTarget { name: text("amq"), port: 8161 };
-    let files = crds::StaticTarget { volume: text(volume), single_page: Some(true) };
+    let files = crds::StaticTarget { volume: Some(text(volume)), single_page: Some(true), ..Default::default() };
     let address = crds::AddressTarget { host: text(address), port: 5601 };
     let mut service = route("/b", RouteTarget { service: Some(service), ..RouteTarget::default() });
     service.rewrite_path = Some(format!("/r{rewritten}"));
@@ -43,7 +43,7 @@ fn written(spec: &WebAppSpec) -> Result<String, String> {
     let front = Front::of(spec, &terms, app, (None, None)).map_err(|error| error.to_string())?;
     let front = front.expect("its routes ask for one");
     let known = front.services().map(|to| (to.clone(), "10.96.0.7:8080".parse().expect("an address")));
-    Ok(configuration(&front, &Upstreams { addresses: known.collect(), ipv6: false }))
+    Ok(configuration(&front, &Upstreams { addresses: known.collect(), ..Upstreams::default() }))
 }
 
 fuzz_target!(|text: &str| {

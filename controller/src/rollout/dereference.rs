@@ -38,12 +38,12 @@ pub async fn service(acting: &Acting, app: &App, name: &str) -> Result<Option<Se
     api.get_opt(name).await.map_err(|e| acting.error(e, "get", &key("", "Service", &app.namespace, name)))
 }
 
-/// The claims that these specs mount, and `further` ones of the app, as they are; those that do not exist are left out.
+/// The claims that these specs mount, and `further` ones, as they are; those that do not exist are left out.
 pub async fn claims(
     acting: &Acting,
     app: &App,
     specs: &[&crds::PodSpec],
-    further: &BTreeSet<&str>,
+    further: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, LiveClaim>, ApiError> {
     let mounted = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim, &v.data_sync) {
         (Some(_), _, _) => Some(app.child_name(&v.name)),
@@ -52,7 +52,7 @@ pub async fn claims(
         (None, None, None) => None,
     };
     let mounted = specs.iter().flat_map(|s| &s.volumes).filter_map(mounted);
-    claims_named(acting, app, mounted.chain(further.iter().map(|name| app.child_name(name))).collect()).await
+    claims_named(acting, app, mounted.chain(further.iter().cloned()).collect()).await
 }
 
 /// The key of a claim of the app's namespace.

@@ -125,10 +125,12 @@ impl<W: Workload> Rolling<'_, W> {
         // What the spec, the newest release and the one before mount.
         let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
         specs.push(self.wanted.spec.pod());
-        let known = releases.iter().take(2).map(|r| &r.data.spec).chain([self.wanted.spec]);
-        let further: BTreeSet<&str> = known.flat_map(|spec| spec.further_claims()).copied().collect();
+        let known = || releases.iter().take(2).map(|r| &r.data.spec).chain([self.wanted.spec]);
+        let syncs: BTreeSet<&String> = known().flat_map(W::Spec::further_data_syncs).collect();
+        let own = known().flat_map(W::Spec::further_claims).map(|name| app.child_name(name));
+        let further: BTreeSet<String> = own.chain(syncs.iter().map(|name| crds::synced_claim(name))).collect();
         let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs, &further).await?) };
-        let data = data::published(acting, self.settings.interest(), self.owner, &specs);
+        let data = data::published(acting, self.settings.interest(), self.owner, &specs, &syncs);
         let pods = self.wanted.spec.pod();
         let read = async { Ok::<_, Trouble>(settings::read(acting, self.settings, self.owner, app, pods).await?) };
         let sight = async { Ok::<_, Trouble>(tag::sight(acting, self.registry, self.owner, app, &self.wanted).await?) };

@@ -144,6 +144,9 @@ pub trait AppSpec: Clone + PartialEq {
     /// The names of claims beside those of its volumes, without the app's own before them.
     fn further_claims(&self) -> &'static [&'static str];
 
+    /// The DataSyncs beside those of its volumes.
+    fn further_data_syncs(&self) -> Vec<&String>;
+
     /// How many pods it asks for.
     fn replicas(&self) -> i32;
 

@@ -51,7 +51,7 @@ use crate::{AppSpec, PodSpec};
         .message("health.port names no port of this app: write the name of one of spec.ports, or leave it out for the first"),
     validation = Rule::new("!has(self.tls) || self.tls.all(t, t.hosts.all(h, has(self.routes) && self.routes.exists(r, r.host == h)))")
         .message("tls names a host that no route has: write the hosts as they stand in spec.routes"),
-    validation = Rule::new("!has(self.routes) || self.routes.all(r, !has(r.to.static) || (has(self.volumes) && self.volumes.exists(v, v.name == r.to.static.volume)))")
+    validation = Rule::new("!has(self.routes) || self.routes.all(r, !has(r.to.static) || !has(r.to.static.volume) || (has(self.volumes) && self.volumes.exists(v, v.name == r.to.static.volume)))")
         .message("a route's to.static.volume names no volume of this app: write the name of one of spec.volumes"),
     validation = Rule::new("!has(self.logs) || !has(self.volumes) || self.volumes.all(v, v.name != 'logs' || !has(v.claim))")
         .message("the access log has the claim that the volume logs would have: give that volume another name"),
@@ -119,6 +119,10 @@ impl AppSpec for WebAppSpec {
 
     fn further_claims(&self) -> &'static [&'static str] {
         if self.logs.is_some() { &[LOGS_CLAIM] } else { &[] }
+    }
+
+    fn further_data_syncs(&self) -> Vec<&String> {
+        self.routes.iter().filter_map(|route| route.to.files.as_ref()?.data_sync.as_ref()).collect()
     }
 
     fn replicas(&self) -> i32 {

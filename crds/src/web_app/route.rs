@@ -127,12 +127,20 @@ pub struct AddressTarget {
 
 /// Files of a volume: `/plots/a.png` under the path `/plots` is the volume's file `a.png`. A folder answers with its `index.html`; files
 /// and folders whose names begin with a dot are not served, but for `.well-known`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.volume) != has(self.dataSync)")
+    .message("static names either volume (one of spec.volumes) or dataSync (whose files the app itself does not see)"))]
 #[serde(rename_all = "camelCase")]
 pub struct StaticTarget {
     /// The name of one of spec.volumes: a claim, a persistentVolumeClaim, an nfs or a dataSync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub volume: String,
+    pub volume: Option<String>,
+    /// The name of a DataSync of the namespace, whose files the app itself does not see: new ones replace no pod of the app. Until the first
+    /// are there the route answers 503.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub data_sync: Option<String>,
     /// Whether the program in the browser has paths of its own: the volume's `index.html` answers where a page is asked for (by a browser,
     /// and not by the ending of a file such as `.js` or `.png`) that is no file. Files with a hash in their names are kept by browsers for
     /// a year. Default false.

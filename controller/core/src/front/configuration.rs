@@ -29,6 +29,8 @@ const AWAY: &str = "This part of the site is not available at the moment\\n";
 pub struct Upstreams {
     /// Those that are known; the routes to others answer 503.
     pub addresses: BTreeMap<ServicePort, SocketAddr>,
+    /// The volumes of static routes that have no files yet: those routes answer 503.
+    pub absent: BTreeSet<String>,
     /// Whether the cluster's pods are reached by IPv6.
     pub ipv6: bool,
 }
@@ -119,7 +121,7 @@ fn http(text: &mut Text, front: &Front, upstreams: &Upstreams) {
     text.line(&format!("gzip_types {TEXTS};"));
     text.block("types", |text| KINDS.iter().for_each(|(kind, endings)| text.line(&format!("{kind} {endings};"))));
     text.block("geo $front_dollar", |text| text.line("default \"$\";"));
-    if front.volumes().next().is_some() {
+    if front.files().next().is_some() {
         files_maps(text, front);
     }
     proxies(text, front);
@@ -286,7 +288,11 @@ fn server(
     for place in &site.places {
         match &place.to {
             Target::Files(files) => {
-                place_of_files(text, front, place, files, *number);
+                if upstreams.absent.contains(files.volume()) {
+                    place_of_server(text, front, site, place, None);
+                } else {
+                    place_of_files(text, front, place, files, *number);
+                }
                 *number += 1;
             }
             Target::Service(_) | Target::Address(_) => {

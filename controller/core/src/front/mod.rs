@@ -16,5 +16,5 @@ mod zone;
 pub use configuration::{FILES, LOGS, PORT, PROBE_PATH, PROBE_PORT, Upstreams, configuration};
 pub use reach::{Unreachable, address, reach};
 pub use refused::Refused;
-pub use routes::{AccessLog, Front, ServicePort, Terms};
+pub use routes::{AccessLog, Files, Front, ServicePort, Terms};
 pub use value::Cidr;

@@ -1,4 +1,4 @@
-//! Where a Service of the namespace is.
+//! Where a Service of the namespace is, and why a route leads nowhere.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 
 use super::routes::ServicePort;
 
-/// Why a route to a Service leads nowhere.
+/// Why a route leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
     /// There is none.
@@ -27,6 +27,12 @@ pub enum Unreachable {
         /// Its ports.
         known: String,
     },
+    /// There are no files yet.
+    #[error("the DataSync {data_sync} has published no files yet: make it, or see what its status says")]
+    Unpublished {
+        /// Its name.
+        data_sync: String,
+    },
     /// It has no address of its own.
     #[error(
         "Service {service} has no address of its own, being headless or a name of something else: make one beside it of type ClusterIP, and lead the route there"
@@ -44,6 +50,7 @@ impl Unreachable {
             Self::Missing { .. } => "ServiceMissing",
             Self::Port { .. } => "PortMissing",
             Self::NoAddress { .. } => "ServiceHasNoAddress",
+            Self::Unpublished { .. } => "DataMissing",
         }
     }
 }

@@ -159,6 +159,14 @@ pub enum Refused {
         /// The path.
         path: String,
     },
+    /// Not exactly one place of files.
+    #[error("the route {host}{path} must serve files of exactly one of volume and dataSync")]
+    FilesSource {
+        /// The host.
+        host: String,
+        /// The path.
+        path: String,
+    },
     /// Nothing whose files could be served.
     #[error("the route {host}{path} leads to the files of volume {volume:?}, {why}")]
     Volume {

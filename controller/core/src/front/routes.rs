@@ -1,5 +1,7 @@
 //! What a spec says of its routes, with nothing missing and nothing that could not stand in a configuration.
 
+use std::collections::BTreeSet;
+
 use core::net::{IpAddr, SocketAddr};
 
 use drover_crds as crds;
@@ -11,6 +13,9 @@ use crate::address::is_private_to_the_node;
 
 /// For how long a day's log is kept.
 const KEEP_SECONDS: u64 = 720 * 3600;
+
+/// What the volume of a DataSync is called that the app has no volume of: no app's volume begins so.
+const OF_A_DATA_SYNC: &str = "drover-data-";
 
 /// What an administrator has said of fronts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +118,8 @@ pub struct ServicePort {
 pub struct Files {
     /// The volume.
     pub(super) volume: VolumeName,
+    /// The DataSync whose files these are, where the app itself has no such volume.
+    pub data_sync: Option<String>,
     /// Whether its first page answers for pages that are no files.
     pub single_page: bool,
 }
@@ -143,13 +150,11 @@ impl Front {
         for route in &spec.routes {
             let host = Host::new(&route.host)?;
             let place = Place::of(route, terms, &app)?;
-            let site = match sites.iter_mut().position(|site| site.host == host) {
-                Some(at) => &mut sites[at],
-                None => {
-                    sites.push(Site { host, places: Vec::new() });
-                    sites.last_mut().expect("one was just put there")
-                }
-            };
+            let at = sites.iter().position(|site| site.host == host).unwrap_or_else(|| {
+                sites.push(Site { host, places: Vec::new() });
+                sites.len() - 1
+            });
+            let site = &mut sites[at];
             if site.places.iter().any(|known| known.path == place.path) {
                 return Err(Refused::Twice { host: route.host.clone(), path: place.path.as_str().to_owned() });
             }
@@ -191,10 +196,37 @@ impl Front {
         routes
     }
 
-    /// The volumes whose files it serves.
-    pub fn volumes(&self) -> impl Iterator<Item = &str> {
+    /// The routes to files of these volumes, as people write them, and the DataSyncs whose files these are.
+    pub fn routes_to_files(&self, volumes: &BTreeSet<String>) -> Vec<(String, String)> {
+        let mut routes = Vec::new();
+        for site in &self.sites {
+            for Place { path, to, .. } in &site.places {
+                if let Target::Files(Files { volume, data_sync: Some(sync), .. }) = to
+                    && volumes.contains(volume.as_str())
+                {
+                    let path = if path.is_root() { "/" } else { path.as_str() };
+                    routes.push((format!("{}{path}", site.host), sync.clone()));
+                }
+            }
+        }
+        routes
+    }
+
+    /// Refuses these files.
+    pub fn refuse_files(&self, files: &Files, why: &'static str) -> Refused {
+        let leads = |place: &&Place| matches!(&place.to, Target::Files(known) if known == files);
+        let found = self.sites.iter().find_map(|site| Some((site, site.places.iter().find(leads)?)));
+        let (host, path) = found.map_or_else(Default::default, |(site, place)| {
+            let path = if place.path.is_root() { "/" } else { place.path.as_str() };
+            (site.host.to_string(), path.to_owned())
+        });
+        Refused::Volume { host, path, volume: files.volume().to_owned(), why }
+    }
+
+    /// The files that it serves.
+    pub fn files(&self) -> impl Iterator<Item = &Files> {
         self.places().filter_map(|place| match &place.to {
-            Target::Files(files) => Some(files.volume()),
+            Target::Files(files) => Some(files),
             Target::Service(_) | Target::Address(_) => None,
         })
     }
@@ -286,10 +318,15 @@ fn target(route: &crds::Route, app: &impl Fn(&crds::AppTarget) -> ServicePort) -
             known.map(|port| Target::Address((ip, port).into())).ok_or(Refused::Port { host, path, port: *port })
         }
         (None, None, None, Some(files)) => {
-            let why = "which is no name of a volume: write the name of one of spec.volumes";
-            let volume = shown(&files.volume);
-            let volume = VolumeName::new(&files.volume).ok_or(Refused::Volume { host, path, volume, why })?;
-            Ok(Target::Files(Files { volume, single_page: files.single_page.unwrap_or(false) }))
+            let (name, data_sync) = match (&files.volume, &files.data_sync) {
+                (Some(volume), None) => (volume.clone(), None),
+                (None, Some(sync)) => (crds::bounded_name(&format!("{OF_A_DATA_SYNC}{sync}")), Some(sync.clone())),
+                _ => return Err(Refused::FilesSource { host, path }),
+            };
+            let why = "which is no name: write that of one of spec.volumes, or of a DataSync in dataSync";
+            let volume = shown(files.volume.as_ref().or(data_sync.as_ref()).unwrap_or(&name));
+            let volume_name = VolumeName::new(&name).ok_or(Refused::Volume { host, path, volume, why })?;
+            Ok(Target::Files(Files { volume: volume_name, data_sync, single_page: files.single_page.unwrap_or(false) }))
         }
         _ => Err(Refused::Target { host, path }),
     }

@@ -22,7 +22,7 @@ fn front(spec: &WebAppSpec) -> Result<Option<Front>, Refused> {
 fn written(spec: &WebAppSpec) -> Result<String, Refused> {
     let front = front(spec)?.expect("its routes ask for one");
     let addresses = front.services().map(|service| (service.clone(), "10.96.0.7:8080".parse().expect("an address")));
-    let upstreams = Upstreams { addresses: addresses.collect(), ipv6: false };
+    let upstreams = Upstreams { addresses: addresses.collect(), ..Upstreams::default() };
     Ok(configuration(&front, &upstreams))
 }
 
@@ -56,7 +56,10 @@ fn an_app_without_such_routes_has_no_front() {
 #[case("host: h, to: {address: {host: 127.0.0.1, port: 1}}", "the front's own machine")]
 #[case("host: h, to: {address: {host: 169.254.169.254, port: 80}}", "keep their credentials")]
 #[case("host: h, to: {address: {host: 10.0.0.1, port: 65536}}", "from 1 to 65535")]
-#[case("host: h, to: {static: {volume: '../x'}}", "no name of a volume")]
+#[case("host: h, to: {static: {volume: '../x'}}", "which is no name")]
+#[case("host: h, to: {static: {dataSync: 'a;b'}}", "no name")]
+#[case("host: h, to: {static: {dataSync: a, volume: b}}", "exactly one of volume and dataSync")]
+#[case("host: h, to: {static: {}}", "exactly one of volume and dataSync")]
 #[case("host: h, rewritePath: /x, to: {static: {volume: x}}", "below its path")]
 #[case("host: h, allowFrom: [], to: {app: {}}", "empty allowFrom")]
 #[case("host: h, allowFrom: [10.0.0.0/33], to: {app: {}}", "\"10.0.0.0/33\" is no range")]
@@ -125,7 +128,7 @@ fn spec(texts: &Texts) -> WebAppSpec {
     };
     let below = |name: &str| format!("{}/{name}", path.trim_end_matches('/'));
     let service = crds::ServiceTarget { name: "amq".into(), port: 8161 };
-    let files = crds::StaticTarget { volume, single_page: Some(true) };
+    let files = crds::StaticTarget { volume: Some(volume), single_page: Some(true), ..Default::default() };
     let address = crds::AddressTarget { host: address, port: 5601 };
     let app = RouteTarget { app: Some(crds::AppTarget::default()), ..RouteTarget::default() };
     let mut service = route(below("b"), RouteTarget { service: Some(service), ..RouteTarget::default() });
@@ -189,7 +192,7 @@ proptest! {
             Ok(text) => {
                 let read = tokens::read(&text).map_err(|error| TestCaseError::fail(format!("{error}: {text}")))?;
                 let is_plain = !texts.name.eq_ignore_ascii_case("cache-control")
-                    && texts.path.trim_end_matches('/') != "" && texts.rewritten.trim_end_matches('/') != "";
+                    && !texts.path.trim_end_matches('/').is_empty() && !texts.rewritten.trim_end_matches('/').is_empty();
                 prop_assert!(!is_plain || tokens::form(&read) == tokens::form(&of_plain), "{}", text);
             }
             Err(error) => {

@@ -30,7 +30,7 @@ impl Host {
 
     /// The argument of `server_name`.
     pub fn server_name(&self) -> String {
-        if self.is_wildcard { format!("~^{}$", self.pattern()) } else { self.name.clone() }
+        if self.is_wildcard { format!(r"~^[^.]+\.{}$", escaped(&self.name)) } else { self.name.clone() }
     }
 
     /// A regular expression of it.

@@ -69,7 +69,7 @@ impl Assumed {
         let address = |name: &str| self.addresses.get(name).copied();
         let known =
             services.filter_map(|to| Some((to.clone(), (address(&to.service)?, u16::try_from(to.port).ok()?).into())));
-        Upstreams { addresses: known.collect(), ipv6: false }
+        Upstreams { addresses: known.collect(), ..Upstreams::default() }
     }
 
     fn kept(&self, app: &App, ports: &[crds::Port]) -> Kept {

@@ -142,14 +142,18 @@ impl Look<'_> {
             match found {
                 Ok(address) => drop(addresses.insert(wanted.clone(), address)),
                 Err(why) => {
-                    unavailable.extend(front.front.routes_to(wanted).into_iter().map(|route| (route, why.clone())))
+                    unavailable.extend(front.front.routes_to(wanted).into_iter().map(|route| (route, why.clone())));
                 }
             }
+        }
+        for (route, data_sync) in front.front.routes_to_files(&front.upstreams.absent) {
+            unavailable.push((route, Unreachable::Unpublished { data_sync }));
         }
         unavailable.sort_by(|(one, _), (other, _)| one.cmp(other));
         unavailable.dedup();
         let ipv6 = own_address.or_else(|| addresses.values().next().map(std::net::SocketAddr::ip));
-        let upstreams = Upstreams { ipv6: ipv6.is_some_and(|address| address.is_ipv6()), addresses };
+        let upstreams =
+            Upstreams { ipv6: ipv6.is_some_and(|address| address.is_ipv6()), addresses, ..Upstreams::default() };
         Ok((Some(upstreams), unavailable, again))
     }
 

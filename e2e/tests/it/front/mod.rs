@@ -5,7 +5,7 @@ mod nginx;
 use std::time::Duration;
 
 use drover_crds::condition::{self, ROUTES_UNAVAILABLE};
-use drover_e2e::{Answer, Hello, Namespace, Testbed, ask, eventually, front_image};
+use drover_e2e::{Answer, DataServer, Hello, Namespace, Testbed, ask, eventually, front_image};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
@@ -217,4 +217,56 @@ async fn nobody_is_led_to_a_front_that_does_not_serve_and_one_that_is_not_needed
     assert_eq!(backend().await.as_deref(), Some("web"));
     let seen = probe.until_it_serves().await;
     assert!(seen.failures.is_empty(), "requests were lost: {:?}", seen.failures);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_data_sync_are_served_and_new_ones_replace_no_pod_of_the_app() {
+    front_image(Testbed::shared());
+    let namespace = Namespace::new("front-data").await;
+    let host = namespace.host();
+    let server = DataServer::start("front");
+    server.put("page.html", "first page of the docs\n");
+    let routes = format!(
+        "{{host: {host}, path: /, to: {{app: {{}}}}}}\n  - {{host: {host}, path: /docs, to: {{static: {{dataSync: docs}}}}}}"
+    );
+    let app_yaml = Hello::new("web", "1", &host).yaml();
+    namespace.apply(&app_yaml.replace(&format!("{{host: {host}, path: /, to: {{app: {{}}}}}}"), &routes));
+    let app = namespace.app("web");
+    app.answers("/", "hello").await;
+    app.comes_to("says that files are missing", |status| {
+        match condition::get(&status.conditions, ROUTES_UNAVAILABLE) {
+            Some(said)
+                if said.reason == "DataMissing" && said.message.contains(&format!("{host}/docs answers 503")) =>
+            {
+                Ok(())
+            }
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let missing = ask(&namespace.ingress(), &host, "/docs/", &[]).await.expect("it answers");
+    assert_eq!(missing.status, 503, "{missing:?}");
+    let names = async || -> Vec<_> { app.pods().await.into_iter().filter_map(|pod| pod.metadata.name).collect() };
+    let before = names().await;
+
+    for publish in ["Rollout", "Live"] {
+        namespace.apply(&format!(
+            "apiVersion: drover.dev/v1alpha1\nkind: DataSync\nmetadata: {{name: docs}}\nspec: {{source: {{http: {{url: {:?}, to: index.html}}}}, publish: {publish}, claim: {{resources: {{requests: {{storage: 16Mi}}}}, retentionPolicy: Delete}}}}\n",
+            server.url("page.html")
+        ));
+        comes_to(&namespace, &host, "/docs/", "is served", |answer| {
+            answer.status == 200
+                && answer.body.contains("first page")
+                && answer.headers("Cache-Control") == ["no-cache"]
+        })
+        .await;
+    }
+    // Of what is published live, new files are seen by the pods that are there.
+    server.put("page.html", "second page of the docs\n");
+    let synced = namespace.drover(&["sync", "docs", "--namespace", namespace.name()]);
+    assert_eq!(synced.code, 0, "{}", synced.said());
+    comes_to(&namespace, &host, "/docs/", "is new", |answer| answer.body.contains("second page")).await;
+    let hidden = ask(&namespace.ingress(), &host, "/docs/.drover/", &[]).await.expect("it answers");
+    assert_eq!(hidden.status, 404, "drover's own folder is served: {hidden:?}");
+    assert_eq!(names().await, before, "new files replaced the app's pods");
 }

@@ -70,7 +70,7 @@ impl Running {
         let front = Front::of(&spec, &terms, app, (None, None)).expect("a spec").expect("it needs a front");
         let address = server();
         let known = front.services().filter(|to| to.service != "gone").map(|to| (to.clone(), address));
-        let text = configuration(&front, &Upstreams { addresses: known.collect(), ipv6: false });
+        let text = configuration(&front, &Upstreams { addresses: known.collect(), ..Upstreams::default() });
         let folder = tempfile::tempdir().expect("a folder");
         let [listens, probe] = [(); 2].map(|()| free_address());
         let at = folder.path().display().to_string();

@@ -1,5 +1,7 @@
 //! What stands before the app: the front, and what of the app's volumes it serves.
 
+use std::collections::BTreeSet;
+
 use drover_crds as crds;
 use drover_crds::AccessMode;
 
@@ -45,9 +47,10 @@ impl ValidatedFront {
             port: port_named(&spec.ports, target.port.as_deref(), main, "").unwrap_or(main).port,
         };
         let Some(front) = Front::of(spec, terms, own, (limits.bytes(), limits.seconds))? else { return Ok(None) };
-        let volumes = served(spec, &front, pods)?;
+        let (volumes, absent) = served(&front, pods, facts)?;
         let log_claim = spec.logs.as_ref().map(|logs| log_claim(app, logs, pods, facts)).transpose()?;
-        let valid = Self { front, volumes, log_claim, errands: terms.errands.clone(), upstreams: Upstreams::default() };
+        let upstreams = Upstreams { absent, ..Upstreams::default() };
+        let valid = Self { front, volumes, log_claim, errands: terms.errands.clone(), upstreams };
         pods.joined = valid.is_of_one_node() && pods.volumes.iter().any(|volume| volume.access != Access::AnyPods);
         pods.log = valid.log_claim.as_ref().zip(valid.front.log.as_ref()).map(|(claim, log)| JobLog {
             claim: claim.name.clone(),
@@ -60,7 +63,8 @@ impl ValidatedFront {
     /// The same, with Services where `upstreams` says.
     #[must_use]
     pub fn leading(&self, upstreams: Upstreams) -> Self {
-        Self { upstreams, ..self.clone() }
+        let absent = self.upstreams.absent.clone();
+        Self { upstreams: Upstreams { absent, ..upstreams }, ..self.clone() }
     }
 
     /// Whether it mounts a claim that only one node holds.
@@ -70,37 +74,41 @@ impl ValidatedFront {
     }
 }
 
-/// The volumes whose files `front` serves.
-fn served(spec: &crds::WebAppSpec, front: &Front, pods: &Pods) -> Result<Vec<ValidatedVolume>, Refused> {
-    let mut served: Vec<ValidatedVolume> = Vec::new();
-    for route in &spec.routes {
-        let Some(target) = &route.to.files else { continue };
-        let refused = |why| {
-            let (host, path, volume) = (route.host.clone(), route.path.clone(), target.volume.clone());
-            Refused::Volume { host, path, volume, why }
-        };
-        let Some(volume) = pods.volumes.iter().find(|volume| volume.name == target.volume) else {
-            return Err(refused("which the app has not: write the name of one of spec.volumes"));
-        };
-        match &volume.source {
-            VolumeSource::Claim(claim) if claim.access_modes.contains(&AccessMode::ReadWriteOncePod) => {
-                return Err(refused(
-                    "whose claim only one pod may mount: give it accessModes [ReadWriteOnce], which pods of one node share",
-                ));
-            }
-            VolumeSource::Claim(_) | VolumeSource::Existing(_) | VolumeSource::Nfs(_) | VolumeSource::Synced(_) => {}
-            VolumeSource::Secret(_) | VolumeSource::ConfigMap(_) | VolumeSource::Empty(_) => {
-                return Err(refused(
-                    "which is none that others may see: write one with claim, persistentVolumeClaim, nfs or dataSync",
-                ));
-            }
+/// The volumes whose files `front` serves, and the names of those that have none yet.
+fn served(front: &Front, pods: &Pods, facts: &Facts<'_>) -> Result<(Vec<ValidatedVolume>, BTreeSet<String>), Refused> {
+    let (mut served, mut absent): (Vec<ValidatedVolume>, _) = (Vec::new(), BTreeSet::new());
+    for files in front.files() {
+        let name = files.volume();
+        if served.iter().any(|known| known.name == name) {
+            continue;
         }
-        if !served.iter().any(|known| known.name == volume.name) {
-            served.push(volume.clone());
+        match &files.data_sync {
+            Some(sync) => match ValidatedVolume::synced(name, sync, facts) {
+                Some(volume) => served.push(volume),
+                None => drop(absent.insert(name.to_owned())),
+            },
+            None => {
+                let known = pods.volumes.iter().find(|volume| volume.name == name);
+                let why = "which the app has not: write the name of one of spec.volumes";
+                let volume = known.ok_or(why).and_then(|volume| servable(volume).map(|()| volume));
+                served.push(volume.map_err(|why| front.refuse_files(files, why))?.clone());
+            }
         }
     }
-    debug_assert!(front.volumes().all(|name| served.iter().any(|volume| volume.name == name)));
-    Ok(served)
+    Ok((served, absent))
+}
+
+/// Whether a front may serve files of that volume, and else why not.
+fn servable(volume: &ValidatedVolume) -> Result<(), &'static str> {
+    match &volume.source {
+        VolumeSource::Claim(claim) if claim.access_modes.contains(&AccessMode::ReadWriteOncePod) => {
+            Err("whose claim only one pod may mount: give it accessModes [ReadWriteOnce], which pods of one node share")
+        }
+        VolumeSource::Claim(_) | VolumeSource::Existing(_) | VolumeSource::Nfs(_) | VolumeSource::Synced(_) => Ok(()),
+        VolumeSource::Secret(_) | VolumeSource::ConfigMap(_) | VolumeSource::Empty(_) => {
+            Err("which is none that others may see: write one with claim, persistentVolumeClaim, nfs or dataSync")
+        }
+    }
 }
 
 fn log_claim(app: &App, logs: &crds::Logs, pods: &Pods, facts: &Facts<'_>) -> Result<ValidatedClaim, Invalid> {
