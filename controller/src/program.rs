@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use drover_core::front::Terms;
 use drover_core::sync::ErrandImage;
 use tracing_subscriber::EnvFilter;
 
@@ -73,6 +74,13 @@ async fn controller(options: Controller, global: &Global, connect: run::Connect)
         allow_http_git: options.allow_http_git,
         insecure_registries: options.insecure_registries,
         registry_mirrors: options.registry_mirrors,
+        front: Terms {
+            image: options.front_image.filter(|image| !image.is_empty()),
+            pull_secrets: options.front_pull_credentials,
+            trusted: options.front_trusted_proxies,
+            errands: (options.errand_image.clone(), options.errand_pull_credentials.clone()),
+            unknown: false,
+        },
         errands: ErrandImage { reference: options.errand_image, pull_secrets: options.errand_pull_credentials },
         ingress_controllers: options.ingress_controllers,
         concurrency: options.concurrency.get(),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use drover_core::front::Terms;
 use drover_core::sync::ErrandImage;
 use drover_core::workload::exposure::Allowance;
 use drover_crds::Key;
@@ -57,6 +58,8 @@ pub struct Options {
     pub registry_mirrors: Vec<registry::Mirror>,
     /// What the Jobs of errands run from.
     pub errands: ErrandImage,
+    /// What fronts are made of, and whom they trust.
+    pub front: Terms,
     /// What ingress controllers let through.
     pub ingress_controllers: Vec<Allowance>,
     /// Reconciles of one kind at the same time.
@@ -224,7 +227,8 @@ async fn lead(
     let environments =
         kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone(), settings.clone()));
     let allowances = options.ingress_controllers.clone();
-    let web_apps = kinds.register(WebApps::new(registry, inventories.clone(), settings, allowances));
+    let web_apps =
+        kinds.register(WebApps::new(registry, inventories.clone(), settings, allowances, options.front.clone()));
     kinds.register(DataSyncs::new(options.errands.clone(), inventories, interest));
     let mut running = kinds.run();
     loop {

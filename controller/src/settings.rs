@@ -1,6 +1,6 @@
-//! Sees when a ConfigMap or a Secret changes that somebody reads. Of each kind there is one watch in each namespace where one is read, made
-//! as the namespace's account: drover itself has no right to see Secrets. It asks for metadata alone and keeps nothing; who waits is told
-//! by [`Interest`], and reads for itself.
+//! Sees when a ConfigMap or a Secret changes that somebody reads, or a Service that routes lead to. Of each kind there is one watch in each
+//! namespace where one is read, made as the namespace's account: drover itself has no right to see Secrets. It asks for metadata alone and
+//! keeps nothing; who waits is told by [`Interest`], and reads for itself.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use drover_core::render::ObjectKey;
 use drover_core::workload::pods::settings::SettingKind;
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Resource};
@@ -39,10 +39,28 @@ pub struct Settings {
 }
 
 /// The watches that run, by namespace and kind, each with what it sees.
-type Running = HashMap<(String, SettingKind), watch::Receiver<Sight>>;
+type Running = HashMap<(String, Watched), watch::Receiver<Sight>>;
 
-/// The key of a ConfigMap or Secret.
-pub fn key(kind: SettingKind, namespace: &str, name: &str) -> ObjectKey {
+/// What is watched where apps go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Watched {
+    /// What pods read.
+    Setting(SettingKind),
+    /// What routes lead to.
+    Service,
+}
+
+impl Watched {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Setting(kind) => kind.as_str(),
+            Self::Service => "Service",
+        }
+    }
+}
+
+/// The key of an object of that kind.
+pub fn key(kind: Watched, namespace: &str, name: &str) -> ObjectKey {
     ObjectKey::namespaced("", kind.as_str(), namespace, name)
 }
 
@@ -59,7 +77,7 @@ impl Settings {
 
     /// Makes sure that changes of this kind are told to those who wait for them, which is to be said before. `Blind` where the account may
     /// not watch: then nobody is told.
-    pub fn ensure(&self, acting: &Acting, namespace: &str, kind: SettingKind) -> Sight {
+    pub fn ensure(&self, acting: &Acting, namespace: &str, kind: Watched) -> Sight {
         let mut running = unpoisoned::lock(&self.running);
         let slot = (namespace.to_owned(), kind);
         if let Some(sight) = running.get(&slot) {
@@ -70,11 +88,14 @@ impl Settings {
         let watch = Watch { settings: self.clone(), namespace: namespace.to_owned(), kind, sees };
         let client = acting.client();
         match kind {
-            SettingKind::ConfigMap => {
+            Watched::Setting(SettingKind::ConfigMap) => {
                 tokio::spawn(watch.run(Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, namespace)));
             }
-            SettingKind::Secret => {
+            Watched::Setting(SettingKind::Secret) => {
                 tokio::spawn(watch.run(Api::<PartialObjectMeta<Secret>>::namespaced(client, namespace)));
+            }
+            Watched::Service => {
+                tokio::spawn(watch.run(Api::<PartialObjectMeta<Service>>::namespaced(client, namespace)));
             }
         }
         Sight::Starting
@@ -85,7 +106,7 @@ impl Settings {
 struct Watch {
     settings: Settings,
     namespace: String,
-    kind: SettingKind,
+    kind: Watched,
     sees: watch::Sender<Sight>,
 }
 

@@ -19,6 +19,9 @@ pub const EXPOSE_LIMITED: &str = "ExposeLimited";
 /// A ConfigMap or Secret that an app reads is not there, or has not the key that is read; absent where nothing is missing.
 pub const SETTINGS_MISSING: &str = "SettingsMissing";
 
+/// Some routes of a WebApp lead nowhere; absent where all lead somewhere.
+pub const ROUTES_UNAVAILABLE: &str = "RoutesUnavailable";
+
 /// The reason of an Environment that is applied, where the first object of `status.failures` keeps it from being ready.
 pub const UNHEALTHY: &str = "Unhealthy";
 /// The reason of an Environment that is applied, where it waits for the first object of `status.waitingFor`.

@@ -51,6 +51,9 @@ pub const SHARED_CLAIMS: &str = "shared-claims";
 /// The value of [`LABEL_COMPONENT`] on the pods of jobs.
 pub const COMPONENT_JOB: &str = "job";
 
+/// The value of [`LABEL_COMPONENT`] on the pods of a front.
+pub const COMPONENT_FRONT: &str = "front";
+
 /// Label on the pods of a job: the job's name; on those of a command that a person gave, [`BY_HAND`].
 pub const LABEL_JOB: &str = "drover.dev/job";
 
@@ -117,6 +120,9 @@ pub const ANNOTATION_SETTINGS: &str = "drover.dev/settings";
 
 /// Annotation on the record of a release: how its jobs ended.
 pub const ANNOTATION_JOBS: &str = "drover.dev/jobs";
+
+/// Annotation on the pods of a front: what differs when its configuration has changed.
+pub const ANNOTATION_CONFIGURATION: &str = "drover.dev/configuration";
 
 /// Annotation on an app that follows a tag, written by `drover rollback`: the image that it keeps while the tag points to a bad one.
 pub const ANNOTATION_HOLD_IMAGE: &str = "drover.dev/hold-image";

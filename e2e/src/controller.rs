@@ -14,6 +14,7 @@ use crate::binary::binary;
 use crate::command::{finish, run};
 use crate::errands;
 use crate::eventually::eventually;
+use crate::front;
 use crate::git_server::GitServer;
 use crate::http::{Response, get};
 use crate::recent_log;
@@ -44,7 +45,9 @@ impl Controller {
             // To who names no authority of its own the git server is as trustworthy as a host that everybody knows.
             let controller = Self::on(bed)
                 .variable("SSL_CERT_FILE", GitServer::beside(bed).authority())
-                .arguments(&["--errand-image", &errands::image(bed)])
+                .arguments(&["--errand-image", &errands::image(bed), "--front-image", &front::name(bed)])
+                // The pods' network, in which the node is that Traefik runs on.
+                .arguments(&["--front-trusted-proxy", "10.244.0.0/16"])
                 .start();
             recent_log::is_at(controller.log.clone());
             controller

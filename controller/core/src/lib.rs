@@ -6,6 +6,7 @@
 pub mod address;
 pub mod branch;
 pub mod errand;
+pub mod front;
 pub mod health;
 pub mod mask;
 pub mod news;

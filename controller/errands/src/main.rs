@@ -6,6 +6,7 @@ use std::process::ExitCode;
 mod claim;
 mod clock;
 mod failure;
+mod logs;
 mod page;
 mod program;
 mod progress;

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failure::Final as _;
 use crate::secret::Secret;
-use crate::sync;
+use crate::{clock, logs, sync};
 
 #[derive(Parser)]
 #[command(version, about = "What drover does inside a Job")]
@@ -25,6 +25,18 @@ struct Program {
 enum Errand {
     /// Make a folder equal to data that lives elsewhere
     Sync(Sync),
+    /// Remove access logs whose days are long over
+    PruneLogs(PruneLogs),
+}
+
+#[derive(Args)]
+struct PruneLogs {
+    /// The folder of the logs
+    #[arg(long, value_name = "DIR")]
+    folder: PathBuf,
+    /// For how many days a log is kept after its own
+    #[arg(long, value_name = "N")]
+    keep_days: u32,
 }
 
 #[derive(Args)]
@@ -48,12 +60,33 @@ struct Sync {
 
 /// Runs the errand. The exit code is 0 where what is published is what the source holds.
 pub fn main() -> ExitCode {
-    let Program { errand: Errand::Sync(arguments) } = Program::parse();
+    let Program { errand } = Program::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().flatten_event(true).init();
+    match errand {
+        Errand::Sync(arguments) => sync_a_claim(&arguments),
+        Errand::PruneLogs(arguments) => prune_logs(&arguments),
+    }
+}
+
+fn prune_logs(PruneLogs { folder, keep_days }: &PruneLogs) -> ExitCode {
+    let today = clock::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    match logs::prune(folder, *keep_days, today) {
+        Ok(removed) => {
+            tracing::info!(removed, keep_days, "old access logs are removed");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(%error, folder = %folder.display(), "old access logs cannot be removed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn sync_a_claim(arguments: &Sync) -> ExitCode {
     // Folders 0755 and files 0644, whoever started it: consumers are other users.
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
-    let result = errand(&arguments);
+    let result = errand(arguments);
     let code = match result.outcome {
         Outcome::Published | Outcome::Unchanged => ExitCode::SUCCESS,
         Outcome::Refused | Outcome::Failed => ExitCode::FAILURE,

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use drover_core::front::Cidr;
 use drover_core::workload::exposure::Allowance;
 
 use crate::registry::Mirror;
@@ -61,6 +62,16 @@ pub struct Controller {
     /// A Secret of the namespaces concerned with which that image is pulled; may be given several times.
     #[arg(long = "errand-pull-credential", value_name = "NAME")]
     pub errand_pull_credentials: Vec<String>,
+    /// The image of the fronts of WebApps, which has the program nginx.
+    #[arg(long, value_name = "IMAGE")]
+    pub front_image: Option<String>,
+    /// A Secret of the namespaces concerned with which that image is pulled; may be given several times.
+    #[arg(long = "front-pull-credential", value_name = "NAME")]
+    pub front_pull_credentials: Vec<String>,
+    /// A range of addresses of proxies that may say from where a request came, such as that of the ingress controller's pods; may be
+    /// given several times.
+    #[arg(long = "front-trusted-proxy", value_name = "RANGE")]
+    pub front_trusted_proxies: Vec<Cidr>,
     /// What an ingress controller lets through, as CONTROLLER,timeout=DURATION,maxBodySize=SIZE, where CONTROLLER is what
     /// `kubectl get ingressclass` shows; may be given several times.
     #[arg(long = "ingress-controller", value_name = "CONTROLLER,LIMITS")]
@@ -162,11 +173,14 @@ mod tests {
     fn the_options_of_the_chart_are_understood() {
         let line = "drover controller --http-addr=0.0.0.0:8080 --webhook-addr=0.0.0.0:9292 --cache-dir=/var/cache/drover \
                     --namespace=ops --identity=a --advertise=10.0.0.1:9292 --insecure-registry=r:5000 \
-                    --insecure-registry=s:5000 --registry-mirror=docker.io=https://m:5000 --allow-http-git";
+                    --insecure-registry=s:5000 --registry-mirror=docker.io=https://m:5000 --allow-http-git \
+                    --front-image=nginx --front-trusted-proxy=10.42.0.0/16 --front-trusted-proxy=fd00::/8";
         let (controller, _) = parse(&line.split_whitespace().collect::<Vec<_>>().join(" "));
         assert_eq!(controller.insecure_registries, ["r:5000", "s:5000"]);
         assert_eq!(controller.registry_mirrors, ["docker.io=https://m:5000".parse().expect("a mirror")]);
         assert_eq!(controller.own_identity(), "a");
+        assert_eq!(controller.front_trusted_proxies.len(), 2);
+        assert!(Cli::try_parse_from(["drover", "controller", "--front-trusted-proxy", "10.0.0.0/40"]).is_err());
         assert!(Cli::try_parse_from(["drover", "controller", "--concurrency", "0"]).is_err());
         assert!(Cli::try_parse_from(["drover", "controller", "--resync", "0s"]).is_err());
     }

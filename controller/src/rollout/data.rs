@@ -121,14 +121,16 @@ async fn annotate(
     written.map(drop).map_err(|error| acting.error(error, "patch", &ObjectKey::from(what)))
 }
 
-/// Reads the DataSyncs that these specs mount. `owner` is told when one of them changes.
+/// Reads the DataSyncs that these specs mount, and `further` ones. `owner` is told when one of them changes.
 pub async fn published(
     acting: &Acting,
     interest: &Interest,
     owner: &Owner,
     specs: &[&crds::PodSpec],
+    further: &BTreeSet<&String>,
 ) -> Result<Data, Trouble> {
-    let names: BTreeSet<&String> = specs.iter().flat_map(|spec| spec.data_syncs()).collect();
+    let mounted = specs.iter().flat_map(|spec| spec.data_syncs());
+    let names: BTreeSet<&String> = mounted.chain(further.iter().copied()).collect();
     let namespace = &owner.key.namespace;
     let api: Api<DataSync> = Api::namespaced(acting.client(), namespace);
     let mut data = Data::default();

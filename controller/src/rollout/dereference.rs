@@ -9,7 +9,7 @@ use drover_core::workload::pods::LiveClaim;
 use drover_core::workload::pods::settings::{SettingKind, readings};
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
@@ -24,11 +24,25 @@ pub async fn deployment(acting: &Acting, app: &App) -> Result<Option<Deployment>
     api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("apps", "Deployment", &app.namespace, &name)))
 }
 
-/// The claims that these specs mount, as they are; those that do not exist are left out.
+/// The Deployment of the app's front as it is.
+pub async fn front(acting: &Acting, app: &App) -> Result<Option<Deployment>, ApiError> {
+    let api: Api<Deployment> = Api::namespaced(acting.client(), &app.namespace);
+    let name = app.front_name();
+    api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("apps", "Deployment", &app.namespace, &name)))
+}
+
+/// The Service of that name, if it is there.
+pub async fn service(acting: &Acting, app: &App, name: &str) -> Result<Option<Service>, ApiError> {
+    let api: Api<Service> = Api::namespaced(acting.client(), &app.namespace);
+    api.get_opt(name).await.map_err(|e| acting.error(e, "get", &key("", "Service", &app.namespace, name)))
+}
+
+/// The claims that these specs mount, and `further` ones, as they are; those that do not exist are left out.
 pub async fn claims(
     acting: &Acting,
     app: &App,
     specs: &[&crds::PodSpec],
+    further: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, LiveClaim>, ApiError> {
     let mounted = |v: &crds::Volume| match (&v.claim, &v.persistent_volume_claim, &v.data_sync) {
         (Some(_), _, _) => Some(app.child_name(&v.name)),
@@ -36,7 +50,8 @@ pub async fn claims(
         (None, None, Some(synced)) => Some(crds::synced_claim(&synced.name)),
         (None, None, None) => None,
     };
-    claims_named(acting, app, specs.iter().flat_map(|s| &s.volumes).filter_map(mounted).collect()).await
+    let mounted = specs.iter().flat_map(|s| &s.volumes).filter_map(mounted);
+    claims_named(acting, app, mounted.chain(further.iter().cloned()).collect()).await
 }
 
 /// The key of a claim of the app's namespace.

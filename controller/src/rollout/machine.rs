@@ -154,6 +154,8 @@ impl<W: Workload> Rolling<'_, W> {
     /// Does what is to be done now.
     pub async fn run(&mut self) -> Result<Ended<W::Valid>, Trouble> {
         self.uptime = uptime(self.status, self.wanted.spec, self.word, self.now.0);
+        let since = self.status.uptime.as_ref().and_then(|uptime| uptime.since.as_ref());
+        self.workload.away(self.uptime.away.clone(), since);
         let ended = self.steps().await;
         let ended = ended.and_then(|ended| self.still_asleep.take().map_or(Ok(ended), Err));
         ended.map_err(|trouble| self.in_time(trouble))
@@ -165,8 +167,12 @@ impl<W: Workload> Rolling<'_, W> {
         // What the spec, the newest release and the one before mount.
         let mut specs: Vec<&crds::PodSpec> = releases.iter().take(2).map(|r| r.data.spec.pod()).collect();
         specs.push(self.wanted.spec.pod());
-        let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs).await?) };
-        let data = data::published(acting, self.settings.interest(), self.owner, &specs);
+        let known = || releases.iter().take(2).map(|r| &r.data.spec).chain([self.wanted.spec]);
+        let syncs: BTreeSet<&String> = known().flat_map(W::Spec::further_data_syncs).collect();
+        let own = known().flat_map(W::Spec::further_claims).map(|name| app.child_name(name));
+        let further: BTreeSet<String> = own.chain(syncs.iter().map(|name| crds::synced_claim(name))).collect();
+        let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs, &further).await?) };
+        let data = data::published(acting, self.settings.interest(), self.owner, &specs, &syncs);
         let pods = self.wanted.spec.pod();
         let read = async { Ok::<_, Trouble>(settings::read(acting, self.settings, self.owner, app, pods).await?) };
         let sight = async { Ok::<_, Trouble>(tag::sight(acting, self.registry, self.owner, app, &self.wanted).await?) };
@@ -545,7 +551,7 @@ impl<W: Workload> Rolling<'_, W> {
         let is_at_rest = (state.applied.is_some() && has_ended) || (self.is_off() && state.before == Jobs::Due);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && is_at_rest;
         let pace = (!settled).then(|| status::pace(self.status, failed, self.now));
-        let lingers = self.lingers.then_some(sleep::LOOK);
+        let lingers = self.lingers.then_some(sleep::LOOK).or(self.has_just_woken().then_some(sleep::AT_ONCE));
         let soonest =
             again.into_iter().chain(known.settings.again).chain(known.settles).chain(pace).chain(lingers).min();
         Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next: self.next(soonest) }

@@ -24,10 +24,11 @@ use drover_core::trouble::Trouble;
 use drover_core::workload::App;
 use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
 use drover_crds::{AppSpec, ObjectFailure};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::DeleteParams;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
@@ -63,6 +64,9 @@ pub trait Workload: Send + Sync {
     /// # Errors
     /// A spec that cannot be built is a trouble that another spec mends: what was sent last then stays in force.
     fn validate(&self, spec: &Self::Spec, facts: &Facts<'_>) -> Result<Self::Valid, Trouble>;
+
+    /// What people are told who ask for it, while it is asleep or wakes, and when it is worth coming again; `since` when it is so.
+    fn away(&mut self, told: Option<(String, Option<Timestamp>)>, since: Option<&Time>);
 
     /// A valid app, as it is without pods, while it is asleep.
     fn asleep(valid: Self::Valid) -> Self::Valid;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::dereference;
 use crate::cluster::{Acting, ApiError, Sight};
-use crate::settings::{self as watched, Settings as Watched, UNSEEN};
+use crate::settings::{self as watched, Settings as AllWatched, UNSEEN, Watched};
 
 /// How long a change waits for others before it alone begins a release: a push that changes a ConfigMap and the app changes one after the
 /// other.
@@ -73,7 +73,7 @@ impl Found {
 /// same, and its change begins no release.
 pub async fn read(
     acting: &Acting,
-    watched: &Watched,
+    watched: &AllWatched,
     owner: &Owner,
     app: &App,
     spec: &crds::PodSpec,
@@ -81,8 +81,9 @@ pub async fn read(
     let names: BTreeSet<(SettingKind, &str)> = readings(spec).iter().map(|one| (one.kind, one.name)).collect();
     let (mut contents, mut again) = (Contents::default(), None);
     for (kind, name) in names {
-        watched.interest().wait(owner, &watched::key(kind, &app.namespace, name));
-        if watched.ensure(acting, &app.namespace, kind) == Sight::Blind {
+        let what = Watched::Setting(kind);
+        watched.interest().wait(owner, &watched::key(what, &app.namespace, name));
+        if watched.ensure(acting, &app.namespace, what) == Sight::Blind {
             again = Some(UNSEEN);
         }
         let found = match kind {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use drover_core::release::JobState;
 use drover_core::trouble::{Mend, Trouble};
-use drover_crds::{AppSpec as _, JobMoment, JobOutcome, JobStatus, Problem, RefreshOn};
+use drover_crds::{AppSpec as _, JobMoment, JobOutcome, JobStatus, Problem, RefreshOn, UptimeState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Workload;
@@ -14,6 +14,8 @@ use super::machine::{Known, Rolling};
 const CLOCK: Duration = Duration::from_secs(60);
 /// How often a job before sleep is looked at: what keeps its pod from starting is no event of its Job's.
 pub const LOOK: Duration = Duration::from_secs(15);
+/// When whoever has just woken is led to.
+pub const AT_ONCE: Duration = Duration::from_secs(1);
 
 impl<W: Workload> Rolling<'_, W> {
     /// Whether no pods are to run.
@@ -30,6 +32,12 @@ impl<W: Workload> Rolling<'_, W> {
             Err(trouble) if trouble.mended_by == Mend::Others => Ok(Some(trouble)),
             Err(trouble) => Err(trouble),
         }
+    }
+
+    /// Whether it was seen to be awake in this turn, where it was on its way at the begin of that.
+    pub(super) fn has_just_woken(&self) -> bool {
+        let is_waking = self.status.uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Waking);
+        self.uptime.waking_since.is_some() && !is_waking
     }
 
     /// Who is in trouble wakes and falls asleep all the same.

@@ -153,6 +153,12 @@ pub trait AppSpec: Clone + PartialEq {
     /// What it says of its pods.
     fn pod(&self) -> &PodSpec;
 
+    /// The names of claims beside those of its volumes, without the app's own before them.
+    fn further_claims(&self) -> &'static [&'static str];
+
+    /// The DataSyncs beside those of its volumes.
+    fn further_data_syncs(&self) -> Vec<&String>;
+
     /// How many pods it asks for, while the app is awake.
     fn replicas(&self) -> i32;
 

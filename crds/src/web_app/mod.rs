@@ -52,6 +52,12 @@ use crate::{AppSpec, PodSpec};
         .message("health.port names no port of this app: write the name of one of spec.ports, or leave it out for the first"),
     validation = Rule::new("!has(self.tls) || self.tls.all(t, t.hosts.all(h, has(self.routes) && self.routes.exists(r, r.host == h)))")
         .message("tls names a host that no route has: write the hosts as they stand in spec.routes"),
+    validation = Rule::new("!has(self.routes) || self.routes.all(r, !has(r.to.static) || !has(r.to.static.volume) || (has(self.volumes) && self.volumes.exists(v, v.name == r.to.static.volume)))")
+        .message("a route's to.static.volume names no volume of this app: write the name of one of spec.volumes"),
+    validation = Rule::new("!has(self.logs) || !has(self.volumes) || self.volumes.all(v, v.name != 'logs' || !has(v.claim))")
+        .message("the access log has the claim that the volume logs would have: give that volume another name"),
+    validation = Rule::new("!has(self.logs) || (has(self.routes) && self.routes.size() > 0)")
+        .message("logs keeps the access log of the routes, and there are none: add routes, or remove logs"),
     validation = ONE_WRITER,
     validation = Rule::new("!has(self.gunicorn) || !has(self.gunicorn.memoryPerWorker) || (has(self.resources) && has(self.resources.limits) && 'memory' in self.resources.limits)")
         .message("gunicorn.memoryPerWorker shares out the memory limit: set resources.limits.memory, or write gunicorn.workers")
@@ -82,6 +88,10 @@ pub struct WebAppSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into(), "path".into()]))]
     pub routes: Vec<Route>,
 
+    /// Keeps the access log of the front, through which all routes go then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Logs>,
+
     /// Certificates of the routes' hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -93,9 +103,27 @@ pub struct WebAppSpec {
     pub expose: Option<Expose>,
 }
 
+/// What the claim of the access log has behind the app's name.
+pub const LOGS_CLAIM: &str = "logs";
+
+impl WebAppSpec {
+    /// Whether requests from outside go through a front.
+    pub fn has_front(&self) -> bool {
+        self.logs.is_some() || self.routes.iter().any(Route::asks_for_a_front)
+    }
+}
+
 impl AppSpec for WebAppSpec {
     fn pod(&self) -> &PodSpec {
         &self.pod
+    }
+
+    fn further_claims(&self) -> &'static [&'static str] {
+        if self.logs.is_some() { &[LOGS_CLAIM] } else { &[] }
+    }
+
+    fn further_data_syncs(&self) -> Vec<&String> {
+        self.routes.iter().filter_map(|route| route.to.files.as_ref()?.data_sync.as_ref()).collect()
     }
 
     fn replicas(&self) -> i32 {

@@ -15,7 +15,8 @@ pub struct WebAppStatus {
     /// The generation of the spec that this status speaks of; -1 until drover has looked at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling` and `Stalled`; and `ExposeLimited` where the ingress controller cuts requests that `expose` lets through.
+    /// `Ready`, `Reconciling` and `Stalled`; `ExposeLimited` where the ingress controller cuts requests that `expose` lets through; and
+    /// `RoutesUnavailable` where routes lead to Services that are not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -7,6 +7,7 @@ mod chart;
 mod clock;
 mod data_sync;
 mod docs;
+mod front;
 mod git;
 mod git_faults;
 mod image;

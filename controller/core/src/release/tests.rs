@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::front::Terms;
 use crate::workload::pods::{Copies, Facts, ImageUser, PodRelease, Settings, Shrinking};
 use crate::workload::takeover::Kept;
 use crate::workload::validate::validate;
@@ -61,12 +62,13 @@ fn only_a_release_that_changes_the_pods_renews_them() {
         let (settings, copies) = (&data.settings.clone().unwrap_or_default(), &Copies::default());
         let facts =
             Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking, data_sets, settings, copies };
-        validate(&identity, &data.spec, &facts, &Kept::default()).map(|app| build::pod_template(&app))
+        validate(&identity, &data.spec, &facts, &Terms::default(), &Kept::default())
+            .map(|app| build::pod_template(&app))
     };
     let carried = |new: &ReleaseData<WebAppSpec>| carried_pods(5, new, Some(&previous), template).expect("valid");
     let mut routed = plain_spec();
-    let to = crds::RouteTarget { app: Some(crds::AppTarget::default()), service: None };
-    routed.routes = vec![crds::Route { host: "a.example.org".into(), path: "/".into(), to }];
+    let to = crds::RouteTarget { app: Some(crds::AppTarget::default()), ..Default::default() };
+    routed.routes = vec![crds::Route { host: "a.example.org".into(), path: "/".into(), to, ..Default::default() }];
     assert_eq!(carried(&data(routed, "web:1@sha256:aa")), previous.data.pods);
     let own = PodRelease { number: 5, commit: Some("c2".into()) };
     assert_eq!(carried(&data(plain_spec(), "web:1@sha256:bb")), own);

@@ -8,6 +8,9 @@ use crate::render::content_hash;
 use crate::uptime::{InvalidUptime, Windows, Word};
 use crate::workload::App;
 
+/// What people are told who ask for an app that is on its way, or that somebody has to wake.
+const WAKES: &str = "This site is waking up.";
+const SLEEPS: &str = "This site is asleep until somebody wakes it.";
 /// Hexadecimal digits of the hash at the end of a Job's name.
 const DIGITS: usize = 10;
 
@@ -20,6 +23,8 @@ pub struct Uptime {
     pub again: Option<Timestamp>,
     /// What is to be known of that where it sleeps.
     pub sleep: Option<Sleep>,
+    /// What people are told who ask for it meanwhile, where it is not awake, and when it is worth coming again.
+    pub away: Option<(String, Option<Timestamp>)>,
     /// Since when it wakes, while not all of its pods serve yet.
     pub waking_since: Option<Time>,
     /// Why the windows of the spec are not taken. Those that were asked for before go on meanwhile.
@@ -60,7 +65,8 @@ pub fn uptime<S: AppSpec>(status: &mut RolloutStatus, spec: &S, word: &Word, now
         status.asleep_until = None;
         let message = "Always awake, because spec.uptime is gone".to_owned();
         status.uptime = slept.then(|| told(status, woken, message, now));
-        return Uptime { waking_since: waking_since(status), refused, ..Uptime::default() };
+        let away = slept.then(|| (WAKES.to_owned(), None));
+        return Uptime { waking_since: waking_since(status), away, refused, ..Uptime::default() };
     };
     let reading = windows.judge(word, now);
     let phrase = windows.phrase(&reading);
@@ -73,7 +79,12 @@ pub fn uptime<S: AppSpec>(status: &mut RolloutStatus, spec: &S, word: &Word, now
     let waking_since = waking_since(status);
     let woke_at = status.uptime.as_ref().and_then(|uptime| uptime.woke_at.clone());
     let sleep = reading.asleep.then(|| Sleep { day: windows.day_of_sleep(word, now).to_string(), woke_at });
-    Uptime { asleep, again: Some(windows.read_again(&reading, now)), sleep, waking_since, refused }
+    let away = match (reading.asleep, reading.until) {
+        (true, Some(until)) => Some((format!("This site is asleep until {}.", windows.local(until)), Some(until))),
+        (true, None) => Some((SLEEPS.to_owned(), None)),
+        (false, _) => waking_since.is_some().then(|| (WAKES.to_owned(), None)),
+    };
+    Uptime { asleep, again: Some(windows.read_again(&reading, now)), sleep, away, waking_since, refused }
 }
 
 /// The status of what is so now, with what stays of the one before.
@@ -149,6 +160,8 @@ mod tests {
         let now = uptime(&mut status, &spec, &word, at("2026-11-27T22:00:00Z"));
         assert_eq!(now.asleep.as_deref(), Some("asleep until 08:00 on Saturday, 28 November (UTC)"));
         assert_eq!(now.again, Some(at("2026-11-28T00:00:00Z")));
+        let told = "This site is asleep until 08:00 on Saturday, 28 November (UTC).".to_owned();
+        assert_eq!(now.away, Some((told, Some(at("2026-11-28T08:00:00Z")))));
         assert_eq!(status.asleep_until, Some(Time(at("2026-11-28T08:00:00Z"))));
         let told = status.uptime.clone().expect("told");
         assert_eq!(told.message, "Asleep until 08:00 on Saturday, 28 November (UTC)");
@@ -167,7 +180,8 @@ mod tests {
         uptime(&mut status, &spec, &word, at("2026-11-28T23:00:00Z"));
         let always = WebAppSpec::default();
         let now = uptime(&mut status, &always, &word, at("2026-11-28T23:01:00Z"));
-        assert_eq!(now, Uptime { waking_since: Some(Time(at("2026-11-28T23:01:00Z"))), ..Uptime::default() });
+        let away = Some((WAKES.to_owned(), None));
+        assert_eq!(now, Uptime { waking_since: Some(Time(at("2026-11-28T23:01:00Z"))), away, ..Uptime::default() });
         assert_eq!(state(&status), Some(UptimeState::Waking));
         wake(&mut status, 3, false);
         assert_eq!((&status.uptime, &status.asleep_until), (&None, &None));

@@ -26,6 +26,11 @@ impl App {
         crds::bounded_cron_name(&format!("{}-{job}", self.name))
     }
 
+    /// The name of what its front is made of.
+    pub fn front_name(&self) -> String {
+        self.child_name("front")
+    }
+
     /// The name of a further child.
     pub fn child_name(&self, suffix: &str) -> String {
         crds::bounded_name(&format!("{}-{suffix}", self.name))

@@ -11,7 +11,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use crate::render::ObjectKey;
 
 /// How many there are.
-const COUNT: usize = 9;
+const COUNT: usize = 13;
 
 /// One thing for each child.
 #[derive(Clone, Debug)]
@@ -32,6 +32,14 @@ pub struct Children<T> {
     pub cron_jobs: T,
     /// How many of them may be away.
     pub pod_disruption_budget: T,
+    /// What the front is told.
+    pub front_settings: T,
+    /// The front's address.
+    pub front_service: T,
+    /// Who reaches the front.
+    pub front_policy: T,
+    /// What stands between them and what leads to them.
+    pub front: T,
     /// What leads to them from outside.
     pub ingress: T,
 }
@@ -48,6 +56,10 @@ impl<T> Children<T> {
             deployment,
             cron_jobs,
             pod_disruption_budget,
+            front_settings,
+            front_service,
+            front_policy,
+            front,
             ingress,
         } = self;
         [
@@ -59,6 +71,10 @@ impl<T> Children<T> {
             deployment,
             cron_jobs,
             pod_disruption_budget,
+            front_settings,
+            front_service,
+            front_policy,
+            front,
             ingress,
         ]
     }
@@ -74,16 +90,24 @@ impl<T> Children<T> {
             deployment,
             cron_jobs,
             pod_disruption_budget,
+            front_settings,
+            front_service,
+            front_policy,
+            front,
             ingress,
         ] = self.in_order();
         [
             ingress,
+            front,
             deployment,
             cron_jobs,
+            front_service,
             service,
             pod_disruption_budget,
+            front_policy,
             network_policy,
             service_account,
+            front_settings,
             settings,
             claims,
         ]
@@ -124,6 +148,10 @@ impl Children<ChildKind> {
         deployment: ChildKind::of::<Deployment>(),
         cron_jobs: ChildKind::of::<CronJob>(),
         pod_disruption_budget: ChildKind::of::<PodDisruptionBudget>(),
+        front_settings: ChildKind::of::<ConfigMap>(),
+        front_service: ChildKind::of::<Service>(),
+        front_policy: ChildKind::of::<NetworkPolicy>(),
+        front: ChildKind::of::<Deployment>(),
         ingress: ChildKind::of::<Ingress>(),
     };
 

@@ -1,5 +1,6 @@
 //! What can be wrong with a spec, each as one sentence that says what to write instead.
 
+use crate::front::Refused;
 use crate::schedule::InvalidSchedule;
 use crate::trouble::{Mend, Trouble};
 use crate::uptime::InvalidUptime;
@@ -173,7 +174,9 @@ pub enum Invalid {
         wants: String,
     },
     /// Neither app nor service, or both.
-    #[error("the route {host}{path} must go to exactly one of app and service: write `to: {{app: {{}}}}` for this app")]
+    #[error(
+        "the route {host}{path} must go to exactly one of app, service, address and static: write `to: {{app: {{}}}}` for this app"
+    )]
     RouteTarget {
         /// The host.
         host: String,
@@ -253,6 +256,9 @@ pub enum Invalid {
         /// The volume.
         volume: String,
     },
+    /// A front that cannot be built.
+    #[error(transparent)]
+    Front(#[from] Refused),
     /// Two ways to ask.
     #[error("spec.health has both path and command: remove one")]
     PathAndCommand,

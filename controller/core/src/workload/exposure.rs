@@ -35,6 +35,11 @@ impl Limits {
         Self { body, seconds: timeout.map(crds::Duration::as_secs) }
     }
 
+    /// How large a request's body may be, in bytes.
+    pub fn bytes(&self) -> Option<u64> {
+        self.body.as_ref().map(bytes)
+    }
+
     /// Whether nothing is asked.
     pub fn is_none(&self) -> bool {
         *self == Self::default()

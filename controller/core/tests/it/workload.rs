@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use drover_core::front::{Terms, Upstreams};
 use drover_core::release::record_reference;
 use drover_core::render::{Object, keyed_hash};
 use drover_core::workload::build::{self, PullTarget};
@@ -37,6 +39,10 @@ struct Assumed {
     service: Option<Service>,
     /// The Service still leads to the pods of before.
     beside: bool,
+    /// Where Services are that a front leads to.
+    addresses: BTreeMap<String, IpAddr>,
+    /// What no administrator has said of fronts.
+    unsaid: Vec<String>,
 }
 
 impl Assumed {
@@ -47,6 +53,24 @@ impl Assumed {
         let (config_maps, secrets) = (self.config_maps.clone(), self.secrets.clone());
         let contents = Contents { config_maps, secrets, ..Contents::default() };
         settings(app, spec, &contents, |content| keyed_hash(&[7; 32], content)).expect("nothing is missing")
+    }
+
+    fn terms(&self) -> Terms {
+        let is_said = |what: &str| !self.unsaid.iter().any(|unsaid| unsaid == what);
+        Terms {
+            image: is_said("image").then(|| "registry.example.org/nginx-unprivileged:1.28".to_owned()),
+            trusted: is_said("trustedProxies").then(|| "10.42.0.0/16".parse().expect("a range")).into_iter().collect(),
+            errands: ("registry.example.org/drover:1".to_owned(), vec!["registry".to_owned()]),
+            ..Terms::default()
+        }
+    }
+
+    fn upstreams(&self, app: &ValidatedWebApp) -> Upstreams {
+        let services = app.front.iter().flat_map(|front| front.front.services());
+        let address = |name: &str| self.addresses.get(name).copied();
+        let known =
+            services.filter_map(|to| Some((to.clone(), (address(&to.service)?, u16::try_from(to.port).ok()?).into())));
+        Upstreams { addresses: known.collect(), ..Upstreams::default() }
     }
 
     fn kept(&self, app: &App, ports: &[crds::Port]) -> Kept {
@@ -101,7 +125,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
         settings: &settings,
         copies: &copies,
     };
-    validate(&identity, &app.spec, &facts, &assumed.kept(&identity, &app.spec.ports))
+    validate(&identity, &app.spec, &facts, &assumed.terms(), &assumed.kept(&identity, &app.spec.ports))
 }
 
 /// Compares with the file; `UPDATE=1` writes it instead.
@@ -137,8 +161,10 @@ fn golden_folders() {
         let spec = read("spec.yaml").expect("spec.yaml");
         let app: WebApp = serde_saphyr::from_str(&spec).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
         let assumed = read("assumed.yaml").map(|text| serde_saphyr::from_str(&text).expect("assumed.yaml"));
-        match built(&app, &assumed.unwrap_or_default()) {
-            Ok(valid) => {
+        let assumed: Assumed = assumed.unwrap_or_default();
+        match built(&app, &assumed) {
+            Ok(mut valid) => {
+                valid.front = valid.front.as_ref().map(|front| front.leading(assumed.upstreams(&valid)));
                 assert!(!case.join("error.txt").exists(), "{}: should be refused", case.display());
                 let children = build::build(&valid);
                 let documents: Vec<String> = (children.iter())
@@ -299,7 +325,8 @@ fn route() -> impl Strategy<Value = crds::Route> {
     ("[a-z]{1,3}\\.example\\.org", "/[a-z/.]{0,6}", app, service).prop_map(|(host, path, app, service)| crds::Route {
         host,
         path,
-        to: crds::RouteTarget { app, service },
+        to: crds::RouteTarget { app, service, ..Default::default() },
+        ..Default::default()
     })
 }
 

@@ -6,6 +6,7 @@ mod seen;
 use std::collections::BTreeMap;
 
 use clap::Args;
+use drover_core::front::Terms;
 use drover_core::release::{Release, record_name};
 use drover_core::sync::data_set;
 use drover_core::workload::pods::{Copies, Facts, Shrinking, ValidatedJob};
@@ -118,7 +119,7 @@ async fn live(session: &Session, name: &str) -> Result<ValidatedWebApp, Error> {
         claims: &BTreeMap::new(),
         shrinking: Shrinking::KeepSize,
     };
-    validate(&app, &data.spec, &facts, &Kept::default()).map_err(|invalid| Error::Usage {
+    validate(&app, &data.spec, &facts, &Terms::unknown(), &Kept::default()).map_err(|invalid| Error::Usage {
         sentence: format!("release {number} of WebApp {id} cannot be run: {invalid}"),
         hint: "use the command line of the controller's version".to_owned(),
     })

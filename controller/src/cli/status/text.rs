@@ -116,7 +116,11 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     }
     facts.extend(app.url.clone());
     let _ = writeln!(text, "{indent}{} WebApp {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
-    for (condition, said) in [(condition::EXPOSE_LIMITED, &app.limited), (condition::SETTINGS_MISSING, &app.missing)] {
+    for (condition, said) in [
+        (condition::EXPOSE_LIMITED, &app.limited),
+        (condition::ROUTES_UNAVAILABLE, &app.unavailable),
+        (condition::SETTINGS_MISSING, &app.missing),
+    ] {
         if let Some(said) = said {
             let _ = writeln!(text, "{indent}    {}", reason(condition, said));
         }

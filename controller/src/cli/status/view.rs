@@ -152,6 +152,9 @@ pub struct WebAppView {
     /// What cuts requests on their way to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limited: Option<String>,
+    /// Which of its routes lead nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
     /// What it reads of ConfigMaps and Secrets and is not there any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
@@ -323,6 +326,7 @@ fn web_app(object: &DynamicObject) -> WebAppView {
         name: object.name_any(),
         health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
         limited: said(condition::EXPOSE_LIMITED),
+        unavailable: said(condition::ROUTES_UNAVAILABLE),
         missing: said(condition::SETTINGS_MISSING),
         release: status.rollout.release,
         serving: status.rollout.serving,

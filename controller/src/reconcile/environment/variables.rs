@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 
 use crate::cluster::{Acting, Sight};
-use crate::settings::{self, Settings, UNSEEN};
+use crate::settings::{self, Settings, UNSEEN, Watched};
 
 /// What the objects bring that the spec names; `known` where none of them has changed since.
 pub(super) async fn brought(
@@ -43,11 +43,11 @@ pub(super) async fn brought(
     Ok(Arc::new(found))
 }
 
-const fn kind(source: &SubstituteFrom) -> SettingKind {
-    match source.kind {
+const fn kind(source: &SubstituteFrom) -> Watched {
+    Watched::Setting(match source.kind {
         SubstituteKind::ConfigMap => SettingKind::ConfigMap,
         SubstituteKind::Secret => SettingKind::Secret,
-    }
+    })
 }
 
 /// What stands in the object, as far as it is text; `None` where it is not there.

@@ -11,11 +11,13 @@
 //! the event that changes something, or after a time that it names.
 
 mod apply;
+mod front;
 mod web_server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use drover_core::front::Terms;
 use drover_core::news::News;
 use drover_core::release::{Uptime, Wanted, news, status};
 use drover_core::render::Object;
@@ -35,7 +37,8 @@ use drover_crds::{
 use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus, condition};
 use kube::ResourceExt as _;
 
-use self::apply::Due;
+use self::apply::{Due, Standing};
+use self::front::Front;
 use self::web_server::{Way, WebServer};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{AUTOSCALER, Cluster};
@@ -63,7 +66,7 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         copies: &pods::Copies::default(),
     };
     app.spec.pod.uptime.as_ref().map(Windows::of).transpose()?;
-    validate(&identity, &app.spec, &facts, &Kept::default()).map(|valid| build::build(&valid))
+    validate(&identity, &app.spec, &facts, &Terms::unknown(), &Kept::default()).map(|valid| build::build(&valid))
 }
 
 /// Makes the turns of WebApps.
@@ -72,18 +75,20 @@ pub struct WebApps {
     inventories: Arc<Inventories>,
     settings: Settings,
     allowances: Vec<Allowance>,
+    terms: Terms,
 }
 
 impl WebApps {
-    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, who are told by `settings`, and whose
-    /// requests ingress controllers let through as far as `allowances` say.
+    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, who are told by `settings`, whose
+    /// requests ingress controllers let through as far as `allowances` say, and whose fronts are made by `terms`.
     pub fn new(
         registry: Registry,
         inventories: Arc<Inventories>,
         settings: Settings,
         allowances: Vec<Allowance>,
+        terms: Terms,
     ) -> Self {
-        Self { registry, inventories, settings, allowances }
+        Self { registry, inventories, settings, allowances, terms }
     }
 }
 
@@ -118,9 +123,13 @@ impl Kind for WebApps {
             app: &app,
             now: &now,
             found: Found::default(),
-            due: Due { phase: Phase::Done, proven: false },
+            due: Due { phase: Phase::Done, proven: false, front: Standing::Absent },
             allowances: &self.allowances,
             way: Way::default(),
+            terms: &self.terms,
+            watched: &self.settings,
+            front: Front::default(),
+            away: None,
         };
         let word = Word::read(it.annotation(ANNOTATION_AWAKE_UNTIL), it.annotation(ANNOTATION_ASLEEP_UNTIL));
         let mut rolling = Rolling {
@@ -150,6 +159,7 @@ impl Kind for WebApps {
             settings_since: since,
         };
         let ended = Box::pin(rolling.run()).await;
+        let front = std::mem::take(&mut rolling.workload.front);
         let conditions = &mut draft.status.conditions;
         match rolling.workload.way {
             Way::Unknown => {}
@@ -171,7 +181,9 @@ impl Kind for WebApps {
                 condition::set(conditions, name, "True", "SettingsMissing", &sentence, generation, &now);
             }
         }
+        front.note(&mut draft.status, it.generation(), &now);
         let rollout::Ended { outcome, applied, next } = ended?;
+        let (outcome, next) = front.judge(outcome, next);
         let release = draft.status.rollout.release.as_ref();
         let has_origin = release.is_some_and(|release| release.built_from.is_some());
         if let Some(applied) = has_origin.then(|| it.applied_by()).flatten() {

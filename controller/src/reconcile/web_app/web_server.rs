@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use drover_core::front::{Away, Terms, Upstreams};
 use drover_core::trouble::Trouble;
 use drover_core::workload::exposure::{Allowance, Shortfall};
 use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
@@ -11,16 +12,21 @@ use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_core::workload::{App, build};
 use drover_crds::{ObjectFailure, Owner, WebApp, WebAppSpec};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Service};
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use kube::Api;
 
-use super::apply::{self, Due};
-use crate::cluster::{Acting, ApiError, ingress_class};
+use super::apply::{self, Due, Standing};
+use super::front::{Front, Look};
+use crate::cluster::{Acting, ingress_class};
 use crate::owned::{Carried, Parent};
 use crate::rollout::{Workload, dereference, key};
+use crate::settings::Settings;
+
+/// Seconds that the pods of an app which falls asleep stay for until its front says so.
+const TOLD_WITHIN: i64 = 60;
 
 /// The Deployment of a WebApp, and what stands around it.
 pub struct WebServer<'a> {
@@ -38,6 +44,14 @@ pub struct WebServer<'a> {
     pub allowances: &'a [Allowance],
     /// What is known of the way to it.
     pub way: Way,
+    /// What administrators say of fronts.
+    pub terms: &'a Terms,
+    /// Who tells when Services change that its routes lead to.
+    pub watched: &'a Settings,
+    /// What is known of its front.
+    pub front: Front,
+    /// What its front says while it is asleep or wakes, and since when.
+    pub away: Option<(Away, Option<Time>)>,
 }
 
 /// What is known of the way of requests to an app.
@@ -66,7 +80,43 @@ impl WebServer<'_> {
 
     async fn send_in(&mut self, app: &ValidatedWebApp, due: Due) -> Result<Carried, Trouble> {
         let app = self.exposed(app).await?;
+        let app = self.fronted(app).await?;
+        let due = Due { front: self.front.standing(), ..due };
         Ok(apply::apply(self.parent, &app, &self.found, due).await?)
+    }
+
+    /// The app, whose front knows where the Services are that it leads to.
+    async fn fronted<'v>(&mut self, app: Cow<'v, ValidatedWebApp>) -> Result<Cow<'v, ValidatedWebApp>, Trouble> {
+        let Some(front) = &app.front else {
+            self.front = Front::Absent;
+            return Ok(app);
+        };
+        let look = Look { acting: self.acting(), watched: self.watched, owner: self.owner(), app: self.app };
+        let (upstreams, unavailable, again) = look.upstreams(front, self.found.service.as_ref()).await?;
+        let known = upstreams.is_some();
+        let away = self.away.as_ref().map(|(away, _)| away.clone());
+        let leading = front.leading(Upstreams { away, ..upstreams.unwrap_or_default() });
+        let key = key("apps", "Deployment", &self.app.namespace, &self.app.front_name());
+        let is_there = known && self.parent.owned.cluster.index().live(&key).is_some();
+        let (standing, finding) = if !known {
+            (Standing::Waits, None)
+        } else if is_there {
+            look.standing(&leading, self.now.0.as_second()).await?
+        } else {
+            (Standing::Starts, None)
+        };
+        self.front = Front::Seen { standing, finding, unavailable, again };
+        let replicas = if standing == Standing::Starts { self.until_it_is_told(app.replicas) } else { app.replicas };
+        Ok(Cow::Owned(ValidatedWebApp { front: Some(leading), replicas, ..app.into_owned() }))
+    }
+
+    /// How many pods there are of an app that is to have so many: who falls asleep stays until its front says so, and not much longer where
+    /// that does not start.
+    fn until_it_is_told(&self, replicas: i32) -> i32 {
+        let Some((_, Some(since))) = &self.away else { return replicas };
+        let now = self.found.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
+        let is_soon = self.now.0.as_second() - since.0.as_second() < TOLD_WITHIN;
+        now.filter(|_| replicas == 0 && is_soon).unwrap_or(replicas)
     }
 
     /// The app, whose Ingress tells its controller what is asked of that.
@@ -97,8 +147,9 @@ impl Workload for WebServer<'_> {
 
     /// The Deployment and the Service as they are, and whether the Ingress waits to be taken over.
     async fn look(&mut self) -> Result<(), Trouble> {
+        let (acting, name) = (self.acting(), self.app.object_name());
         let (deployment, service) =
-            tokio::try_join!(dereference::deployment(self.acting(), self.app), service(self.acting(), self.app))?;
+            tokio::try_join!(dereference::deployment(acting, self.app), dereference::service(acting, self.app, &name))?;
         let ingress = key("networking.k8s.io", "Ingress", &self.app.namespace, &self.app.object_name());
         let live = self.parent.owned.cluster.index().live(&ingress);
         let ingress_waits = live.is_some_and(|live| live.owner == self.owner().label() && live.fields == 0);
@@ -123,7 +174,12 @@ impl Workload for WebServer<'_> {
 
     fn validate(&self, spec: &WebAppSpec, facts: &Facts<'_>) -> Result<ValidatedWebApp, Trouble> {
         let kept = self.kept(spec)?;
-        Ok(validate(self.app, spec, facts, &kept)?)
+        Ok(validate(self.app, spec, facts, self.terms, &kept)?)
+    }
+
+    fn away(&mut self, told: Option<(String, Option<Timestamp>)>, since: Option<&Time>) {
+        let service = self.app.object_name();
+        self.away = told.map(|(sentence, until)| (Away { service, sentence, until }, since.cloned()));
     }
 
     fn asleep(app: ValidatedWebApp) -> ValidatedWebApp {
@@ -140,7 +196,7 @@ impl Workload for WebServer<'_> {
         facts: &Facts<'_>,
         new: &ValidatedWebApp,
     ) -> Result<PodTemplateSpec, Trouble> {
-        Ok(build::pod_template(&validate(self.app, spec, facts, &new.kept)?))
+        Ok(build::pod_template(&validate(self.app, spec, facts, self.terms, &new.kept)?))
     }
 
     fn probation_seconds(app: &ValidatedWebApp) -> i64 {
@@ -164,26 +220,30 @@ impl Workload for WebServer<'_> {
     }
 
     async fn prepare(&mut self, new: &ValidatedWebApp, serving: Option<&ValidatedWebApp>) -> Result<Carried, Trouble> {
-        self.due = Due { phase: self.phase(&self.found), proven: true };
+        self.due = Due { phase: self.phase(&self.found), proven: true, front: Standing::Absent };
         let serving = match serving {
-            Some(app) => Some(self.exposed(app).await?),
+            Some(app) => {
+                let app = self.exposed(app).await?;
+                Some(self.fronted(app).await?)
+            }
             None => None,
         };
+        self.due.front = self.front.standing();
         Ok(apply::prepare(self.parent, new, serving.as_deref(), &self.found, self.due).await?)
     }
 
     async fn send(&mut self, app: &ValidatedWebApp, proven: bool) -> Result<Carried, Trouble> {
-        self.due = Due { phase: self.phase(&self.found), proven };
+        self.due = Due { phase: self.phase(&self.found), proven, front: Standing::Absent };
         self.send_in(app, self.due).await
     }
 
     async fn settle(&mut self, app: &ValidatedWebApp, have_proven_themselves: bool) -> Result<bool, Trouble> {
-        let Due { phase, proven } = self.due;
+        let Due { phase, proven, .. } = self.due;
         let leads = phase == Phase::Beside;
         let begins_jobs = !proven && app.pods.jobs.iter().any(|job| job.times.is_some());
         if have_proven_themselves && (leads || begins_jobs) {
             let phase = if leads { Phase::Settling } else { phase };
-            self.send_in(app, Due { phase, proven: true }).await?;
+            self.send_in(app, Due { phase, proven: true, ..self.due }).await?;
         }
         Ok(phase == Phase::Done)
     }
@@ -191,11 +251,4 @@ impl Workload for WebServer<'_> {
     fn wars(&self) -> (Vec<ObjectFailure>, Option<Duration>) {
         self.parent.wars()
     }
-}
-
-/// The Service as it is.
-async fn service(acting: &Acting, app: &App) -> Result<Option<Service>, ApiError> {
-    let api: Api<Service> = Api::namespaced(acting.client(), &app.namespace);
-    let name = app.object_name();
-    api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key("", "Service", &app.namespace, &name)))
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
 use super::metadata::{self, Labels};
-use super::{container, pod};
+use super::{container, pod, volume};
 use crate::schedule::STARTING_DEADLINE;
 use crate::workload::App;
 use crate::workload::pods::{Access, Pods, Times, ValidatedJob};
@@ -112,7 +112,7 @@ fn once(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> JobSpec {
 }
 
 /// The labels of a job's pods. None is one of those that the app's own pods have, whoever selects these by whatever of them.
-fn labels(app: &App, job: &str) -> Labels {
+pub fn labels(app: &App, job: &str) -> Labels {
     let pairs = [
         (crds::LABEL_NAME, app.child_name(job)),
         (crds::LABEL_PART_OF, app.object_name()),
@@ -124,26 +124,31 @@ fn labels(app: &App, job: &str) -> Labels {
 
 fn template(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> PodTemplateSpec {
     let shares = pods.volumes.iter().any(|volume| volume.access != Access::AnyPods);
-    let container = Container {
+    let mut container = Container {
         command: Some(job.command.clone()),
         args: None,
         working_dir: job.working_dir.clone(),
         ..container::container(pods)
     };
+    let joined = pods.share_one_node() || pods.log.as_ref().is_some_and(|log| log.is_of_one_node);
+    if let Some(log) = &pods.log {
+        container.volume_mounts.get_or_insert_default().push(volume::log_mount(log));
+    }
     let mut labels = labels(&pods.app, &job.name);
     labels.insert(crds::LABEL_RELEASE.to_owned(), pods.release.number.to_string());
-    if pods.share_one_node() {
+    if joined {
         labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
     }
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }),
-        spec: Some(PodSpec {
-            restart_policy: Some("Never".to_owned()),
-            termination_grace_period_seconds: Some(GRACE),
-            affinity: if pods.share_one_node() { Some(pod::on_one_node()) } else { shares.then(|| near(app)) },
-            ..pod::spec(pods, container)
-        }),
+    let mut spec = PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        termination_grace_period_seconds: Some(GRACE),
+        affinity: if joined { Some(pod::on_one_node()) } else { shares.then(|| near(app)) },
+        ..pod::spec(pods, container)
+    };
+    if let Some(log) = &pods.log {
+        spec.volumes.get_or_insert_default().push(volume::log(log));
     }
+    PodTemplateSpec { metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }), spec: Some(spec) }
 }
 
 /// On the node of the app's pods, where their volumes are attached; on any while there are none.

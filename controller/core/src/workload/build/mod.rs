@@ -3,6 +3,7 @@
 
 pub(crate) mod container;
 mod deployment;
+mod front;
 mod ingress;
 mod job;
 pub(crate) mod metadata;
@@ -24,6 +25,7 @@ use super::validate::ValidatedWebApp;
 use crate::render::Object;
 
 pub use container::APP;
+pub use front::{configuration_hash, selector_text as front_selector};
 pub use job::{job, release_job};
 pub use metadata::{bookkeeping, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
@@ -32,16 +34,23 @@ pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
     let (owner, pods) = (&app.pods.app, || metadata::label_selector(app));
     let cron_jobs = app.pods.jobs.iter().filter_map(|job| job::cron_job(&app.pods, job, &pods()));
+    let front = app.front.as_ref();
+    let cron_jobs = cron_jobs.chain(front.and_then(|front| front::prune_logs(&app.pods, front)));
+    let log_claim = front.and_then(|front| front.log_claim.as_ref());
     let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
     Children {
         service_account: vec![Object::built(&service_account::service_account(owner))],
         settings: app.pods.copies.iter().map(|copy| Object::built(&settings::config_map(owner, copy))).collect(),
-        claims: app.pods.claims().map(|claim| Object::built(&pvc::pvc(owner, claim))).collect(),
+        claims: app.pods.claims().chain(log_claim).map(|claim| Object::built(&pvc::pvc(owner, claim))).collect(),
         service: vec![Object::built(&service::service(app))],
         network_policy: vec![Object::built(&network_policy::network_policy(owner, pods(), &app.ports))],
         deployment: vec![Object::built(&deployment::deployment(app))],
         cron_jobs: cron_jobs.map(|cron_job| Object::built(&cron_job)).collect(),
         pod_disruption_budget: budget.iter().map(Object::built).collect(),
+        front_settings: front.map(|front| Object::built(&front::config_map(owner, front))).into_iter().collect(),
+        front_service: front.map(|_| Object::built(&front::service(owner))).into_iter().collect(),
+        front_policy: front.map(|_| Object::built(&front::network_policy(owner))).into_iter().collect(),
+        front: front.map(|front| Object::built(&front::deployment(app, front))).into_iter().collect(),
         ingress: ingress::ingress(app).iter().map(Object::built).collect(),
     }
 }
@@ -57,6 +66,10 @@ pub fn needed_by_jobs(app: &ValidatedWebApp) -> Vec<Object> {
         deployment: _,
         cron_jobs: _,
         pod_disruption_budget: _,
+        front_settings: _,
+        front_service: _,
+        front_policy: _,
+        front: _,
         ingress: _,
     } = children(app);
     [service_account, settings, claims].concat()

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use crate::workload::pods::{Pods, ValidatedVolume, VolumeSource};
+use crate::workload::pods::{JobLog, Pods, ValidatedVolume, VolumeSource};
 
 /// The home of a user that the image has none for. Not below a path that images keep code in.
 pub const HOME: &str = "/home/drover";
@@ -53,7 +53,22 @@ pub fn mounts(pods: &Pods) -> Vec<VolumeMount> {
     pods.volumes.iter().flat_map(of_volume).chain(scratch(pods).map(of_scratch)).collect()
 }
 
-fn volume(pods: &Pods, volume: &ValidatedVolume) -> Volume {
+/// The name of the volume that holds the front's log.
+pub const LOG: &str = "drover-logs";
+
+/// The front's log, as a job sees it.
+pub fn log(log: &JobLog) -> Volume {
+    let claim = Some(claimed(&log.claim));
+    Volume { name: LOG.to_owned(), persistent_volume_claim: claim, ..Default::default() }
+}
+
+/// Where a job sees it.
+pub fn log_mount(log: &JobLog) -> VolumeMount {
+    VolumeMount { name: LOG.to_owned(), mount_path: log.mount_path.clone(), ..Default::default() }
+}
+
+/// A volume of `pods` as their template has it.
+pub fn volume(pods: &Pods, volume: &ValidatedVolume) -> Volume {
     let mut built = Volume { name: volume.name.clone(), ..Default::default() };
     match &volume.source {
         VolumeSource::Claim(claim) => built.persistent_volume_claim = Some(claimed(&claim.name)),

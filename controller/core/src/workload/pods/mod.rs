@@ -98,6 +98,10 @@ pub struct Pods {
     pub volumes: Vec<ValidatedVolume>,
     /// What runs beside them and ends.
     pub jobs: Vec<ValidatedJob>,
+    /// Whether a front shares claims with them that one node holds.
+    pub joined: bool,
+    /// The log that their jobs see.
+    pub log: Option<JobLog>,
     /// What they read of ConfigMaps and Secrets.
     pub settings: Settings,
     /// The copies of these that are made where they are missing.
@@ -135,6 +139,8 @@ impl Pods {
             settings: facts.settings.clone(),
             copies,
             left_alone,
+            joined: false,
+            log: None,
             release: facts.pods.clone(),
             restarted_at: facts.restarted_at.map(str::to_owned),
         })
@@ -142,7 +148,8 @@ impl Pods {
 
     /// Whether they share a claim with the pods of others that only one node holds.
     pub fn share_one_node(&self) -> bool {
-        self.volumes.iter().any(|v| matches!(v.source, VolumeSource::Synced(_)) && v.access != Access::AnyPods)
+        self.joined
+            || self.volumes.iter().any(|v| matches!(v.source, VolumeSource::Synced(_)) && v.access != Access::AnyPods)
     }
 
     /// The claims that drover makes.
@@ -152,6 +159,17 @@ impl Pods {
             _ => None,
         })
     }
+}
+
+/// The log of the front, as jobs see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobLog {
+    /// The claim that it is on.
+    pub claim: String,
+    /// Where it is mounted.
+    pub mount_path: String,
+    /// Whether the pods of one node hold that claim at a time.
+    pub is_of_one_node: bool,
 }
 
 /// Whether an old pod has to stop before a new one starts, from the spec alone: a claim that exists already counts as held by one node.

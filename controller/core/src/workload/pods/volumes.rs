@@ -53,6 +53,16 @@ pub struct ValidatedVolume {
 }
 
 impl ValidatedVolume {
+    /// The files of a DataSync that the app itself does not mount; `None` until there are some.
+    pub fn synced(name: &str, data_sync: &str, facts: &Facts<'_>) -> Option<Self> {
+        let set = facts.data_sets.get(data_sync)?;
+        let synced = crds::SyncedData { name: data_sync.to_owned() };
+        let asked = crds::Volume { name: name.to_owned(), data_sync: Some(synced), ..Default::default() };
+        let files = SyncedFiles { claim: crds::synced_claim(data_sync), folder: set.folder.clone() };
+        let access = access(&asked, facts.claims);
+        Some(Self { name: asked.name, mounts: Vec::new(), source: VolumeSource::Synced(files), access })
+    }
+
     /// The folder of the volume that pods see, where that is not all of it and the spec does not say.
     pub fn folder(&self) -> Option<String> {
         match &self.source {

@@ -3,6 +3,7 @@
 //! What the API server has checked is checked again where building depends on it: `drover render` works without an API
 //! server, and a release that is put back may be older than the rules.
 
+mod front;
 mod gunicorn;
 mod probes;
 mod routes;
@@ -15,7 +16,9 @@ use super::exposure::{Class, Limits};
 use super::pods::{Access, Facts, Pods, ValidatedVolume, seconds, unique};
 use super::takeover::Kept;
 use super::{App, Invalid};
+use crate::front::Terms;
 
+pub use front::{PRUNES_LOGS, ValidatedFront};
 pub use probes::{Check, Probes};
 pub use routes::{TlsEntry, ValidatedRoute};
 
@@ -61,6 +64,8 @@ pub struct ValidatedWebApp {
     pub ingress_annotations: BTreeMap<String, String>,
     /// What is asked of the ingress controller.
     pub limits: Limits,
+    /// What stands before it.
+    pub front: Option<ValidatedFront>,
     /// What is kept of objects that were there before.
     pub kept: Kept,
 }
@@ -87,22 +92,25 @@ impl ValidatedWebApp {
     }
 }
 
-/// Checks `spec` and fills in every default; `kept` is what it keeps of objects that were there before.
+/// Checks `spec` and fills in every default; `terms` are those of its front, and `kept` is what it keeps of objects that were there before.
 pub fn validate(
     app: &App,
     spec: &crds::WebAppSpec,
     facts: &Facts<'_>,
+    terms: &Terms,
     kept: &Kept,
 ) -> Result<ValidatedWebApp, Invalid> {
     name(app)?;
     let main_port = main_port(&spec.ports)?.clone();
-    let pods = Pods::validated(app, &spec.pod, facts)?;
+    let mut pods = Pods::validated(app, &spec.pod, facts)?;
     let command = gunicorn::command(spec, main_port.port)?;
     let env = gunicorn::env(spec)?;
     let replicas = spec.replicas.unwrap_or(1).max(0);
     let strategy = strategy(&pods.volumes, replicas)?;
     let routes = routes::routes(app, spec, &main_port)?;
     let tls = routes::tls(spec, &routes)?;
+    let limits = Limits::of(spec);
+    let front = ValidatedFront::of(app, spec, &mut pods, &main_port, facts, &limits, terms)?;
     let probes = probes::probes(spec, &main_port)?;
     let health = spec.pod.health.as_ref();
     let expose = spec.expose.clone().unwrap_or_default();
@@ -120,7 +128,8 @@ pub fn validate(
         tls,
         ingress_class: expose.ingress_class_name,
         ingress_annotations: expose.annotations,
-        limits: Limits::of(spec),
+        limits,
+        front,
         kept: kept.clone(),
     })
 }

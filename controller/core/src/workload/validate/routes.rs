@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use drover_crds as crds;
 
 use super::port_named;
+use crate::front;
 use crate::workload::{App, Invalid};
 
 /// A host and path, and the Service's port that they lead to.
@@ -40,14 +41,18 @@ pub(super) fn routes(app: &App, spec: &crds::WebAppSpec, main: &crds::Port) -> R
         if !seen.insert((host.clone(), path.clone())) {
             return Err(Invalid::RouteTwice { host, path });
         }
-        let (service, port) = match (&route.to.app, &route.to.service) {
-            (Some(target), None) => {
+        let to = &route.to;
+        let (service, port) = match (&to.app, &to.service, to.address.is_some() || to.files.is_some()) {
+            (Some(target), None, false) => {
                 let field = format!("the route {host}{path}");
                 (app.object_name(), port_named(&spec.ports, target.port.as_deref(), main, &field)?.port)
             }
-            (None, Some(target)) => (target.name.clone(), target.port),
+            (None, Some(target), false) => (target.name.clone(), target.port),
+            // The front knows where.
+            (None, None, true) => (app.front_name(), front::PORT),
             _ => return Err(Invalid::RouteTarget { host, path }),
         };
+        let (service, port) = if spec.has_front() { (app.front_name(), front::PORT) } else { (service, port) };
         routes.push(ValidatedRoute { host, path, service, port });
     }
     Ok(routes)
