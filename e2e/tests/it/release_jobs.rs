@@ -286,5 +286,18 @@ async fn no_job_begins_while_no_pods_are_wanted_and_one_outlives_the_record_of_i
     let told = release(&status).expect("a release").jobs.clone();
     assert_eq!((told[1].job.as_str(), told[1].outcome), (first.as_str(), Some(JobOutcome::Succeeded)));
     assert_eq!(job(&namespace, &first).await.uid(), uid);
-    assert_eq!((jobs(&namespace, "migrate").await.len(), jobs(&namespace, "warm").await.len()), (1, 1));
+    // What had ended goes with its record, and is not made again.
+    assert_eq!((jobs(&namespace, "migrate").await.len(), jobs(&namespace, "warm").await.len()), (0, 1));
+    assert_eq!(told[0].outcome, Some(JobOutcome::Succeeded));
+
+    // An image that no node gets: the job never begins, and the release does not wait for its deadline.
+    let jobs_yaml = "imagePullPolicy: Never\njobs: [{name: migrate, at: BeforeDeploy, command: [/hello, once, '0']}]";
+    let nowhere = Hello::new("web", "1", &namespace.host()).of("nothing.test/web:1").spec(jobs_yaml);
+    repo.push(&[("web.yaml", &nowhere.yaml())], "Nowhere");
+    let status = has_failed_in(&app, 3, ReleaseStep::BeforeDeploy).await;
+    let problem = release(&status).expect("a release").problem.clone().expect("a problem");
+    assert_eq!(problem.reason, "ErrImageNeverPull");
+    assert!(problem.message.contains("the job migrate cannot begin"), "{problem:?}");
+    assert!(jobs(&namespace, "migrate").await.is_empty(), "what cannot begin is removed");
+    app.answers("/", "hello from version 1").await;
 }

@@ -53,17 +53,15 @@ pub struct JobEnd {
 pub struct JobEnds(BTreeMap<String, JobEnd>);
 
 impl JobEnds {
-    /// Reads the annotation of a record. What cannot be read counts as not there: the Jobs themselves still tell.
+    /// Reads the annotation of a record. What cannot be read as it would be written counts as not there: the Jobs themselves still tell.
     pub fn parse(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_default()
+        let read = |text: &str| serde_json::from_str::<Self>(text).ok();
+        read(text).and_then(|ends| read(&ends.annotation()?)).unwrap_or_default()
     }
 
     /// As the annotation has it; `None` where there are none.
-    ///
-    /// # Panics
-    /// Never: what they hold serialises to JSON.
     pub fn annotation(&self) -> Option<String> {
-        (!self.0.is_empty()).then(|| serde_json::to_string(self).expect("texts and times serialise to JSON"))
+        if self.0.is_empty() { None } else { serde_json::to_string(self).ok() }
     }
 
     /// How the Job of that name ended.
