@@ -55,5 +55,5 @@ cluster-up: setup ## start a real cluster and a git server, and print how to use
 
 # The default one, and those that some tests and campaigns have for themselves.
 cluster-down: ## stop both, and leave nothing behind
-	@for number in $${TESTBED:-0} 3 4 5 6 47 50 51 52 53 57 58 59; do \
+	@for number in $${TESTBED:-0} 3 4 5 6 47 50 51 52 53 56 57 58 59; do \
 	  TESTBED=$$number e2e/testbed/gitserver down && TESTBED=$$number $(cluster) down; done

@@ -53,7 +53,12 @@ impl BucketServer {
     pub fn put(&self, bucket: &str, key: &str, text: &str) {
         let staged = self.folder.join("staged");
         fs::write(&staged, text).expect("the folder is ours");
-        self.signed(&["--upload-file", &staged.display().to_string()], &format!("{bucket}/{key}"));
+        self.put_file(bucket, key, &staged);
+    }
+
+    /// Puts a file there.
+    pub fn put_file(&self, bucket: &str, key: &str, file: &Path) {
+        self.signed(&["--upload-file", &file.display().to_string()], &format!("{bucket}/{key}"));
     }
 
     /// Takes an object away.

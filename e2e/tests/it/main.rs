@@ -24,5 +24,6 @@ mod tags;
 mod testbed;
 mod uptime;
 mod variables;
+mod viewbovis;
 mod wars;
 mod webapp;
