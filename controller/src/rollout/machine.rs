@@ -27,7 +27,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::data::{self, Data};
 use super::records::{Uids, forget_old, releases};
 use super::settings::{self, Found, Since};
-use super::sleep;
 use super::tag::{self, Following};
 use super::{Workload, dereference, pull};
 use crate::cluster::{Acting, ApiError, Cluster};
@@ -551,7 +550,7 @@ impl<W: Workload> Rolling<'_, W> {
         let is_at_rest = (state.applied.is_some() && has_ended) || (self.is_off() && state.before == Jobs::Due);
         let settled = matches!(known.rollout, Rollout::Complete | Rollout::Off) && is_at_rest;
         let pace = (!settled).then(|| status::pace(self.status, failed, self.now));
-        let lingers = self.lingers.then_some(sleep::LOOK).or(self.has_just_woken().then_some(sleep::AT_ONCE));
+        let lingers = self.looks_again();
         let soonest =
             again.into_iter().chain(known.settings.again).chain(known.settles).chain(pace).chain(lingers).min();
         Ended { outcome, applied: known.applied.map(|(_, valid)| valid), next: self.next(soonest) }

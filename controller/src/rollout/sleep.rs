@@ -13,9 +13,9 @@ use super::machine::{Known, Rolling};
 /// How often an app in trouble that has windows looks at the clock, at least.
 const CLOCK: Duration = Duration::from_secs(60);
 /// How often a job before sleep is looked at: what keeps its pod from starting is no event of its Job's.
-pub const LOOK: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_secs(15);
 /// When whoever has just woken is led to.
-pub const AT_ONCE: Duration = Duration::from_secs(1);
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 impl<W: Workload> Rolling<'_, W> {
     /// Whether no pods are to run.
@@ -34,10 +34,11 @@ impl<W: Workload> Rolling<'_, W> {
         }
     }
 
-    /// Whether it was seen to be awake in this turn, where it was on its way at the begin of that.
-    pub(super) fn has_just_woken(&self) -> bool {
+    /// When to look again at what falls asleep, or has just woken: it was on its way at the begin of this turn.
+    pub(super) fn looks_again(&self) -> Option<Duration> {
         let is_waking = self.status.uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Waking);
-        self.uptime.waking_since.is_some() && !is_waking
+        let has_woken = self.uptime.waking_since.is_some() && !is_waking;
+        self.lingers.then_some(LOOK).or(has_woken.then_some(AT_ONCE))
     }
 
     /// Who is in trouble wakes and falls asleep all the same.

@@ -15,9 +15,9 @@ use crate::workload::pods::Settings;
 /// Hexadecimal digits of the hash at the end of a Job's name.
 const DIGITS: usize = 10;
 
-/// What a spec says of its pods and does not change what a job does: how the image is pulled, how the app itself is run, and how much it may
-/// take.
-const OF_OTHERS: [&str; 11] = [
+/// What a spec says of its pods and does not change what a job does: how the image is pulled, how and when the app itself is run, and how
+/// much it may take.
+const OF_OTHERS: [&str; 12] = [
     "image",
     "imagePolicy",
     "imagePullPolicy",
@@ -29,6 +29,7 @@ const OF_OTHERS: [&str; 11] = [
     "health",
     "jobs",
     "volumes",
+    "uptime",
 ];
 
 /// What a release is to do about jobs.
