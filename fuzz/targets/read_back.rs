@@ -3,6 +3,7 @@
 
 use drover::cluster::Live;
 use drover::cluster::inventory::{Chunk, config_map, read};
+use drover_core::front::Terms;
 use drover_core::release::Release;
 use drover_core::workload::App;
 use drover_core::workload::pods::{Copies, Facts, Image, PodRelease, Shrinking};
@@ -47,7 +48,7 @@ fn release(record: &ControllerRevision) {
         settings: &release.data.settings.clone().unwrap_or_default(),
         copies: &Copies::default(),
     };
-    match validate(&app("uid"), &release.data.spec, &facts, &Kept::default()) {
+    match validate(&app("uid"), &release.data.spec, &facts, &Terms::unknown(), &Kept::default()) {
         Ok(valid) => assert!(!drover_core::workload::build::build(&valid).is_empty()),
         Err(error) => assert!(!error.to_string().is_empty()),
     }

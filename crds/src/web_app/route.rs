@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Claim, Duration, Size};
 
@@ -34,8 +34,8 @@ pub struct Route {
     /// The addresses that may ask, as ranges such as `10.0.0.0/8`; all others get 403. It is judged by the address from which the cluster
     /// was asked, as the proxies tell it that the chart's value `front.trustedProxies` names; without that value it is refused, and
     /// whose address no proxy tells gets 403. Default: everybody may ask.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), inner(length(min = 2, max = 49)))]
+    #[serde(default, deserialize_with = "stated", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", length(min = 1, max = 64), inner(length(min = 2, max = 49)))]
     #[x_kube(validation = Rule::new("self.all(a, isCIDR(a) || isIP(a))")
         .message("allowFrom lists ranges of addresses, such as 10.0.0.0/8, or single addresses, such as 192.0.2.7"))]
     pub allow_from: Option<Vec<String>>,
@@ -67,6 +67,11 @@ impl Route {
         let RouteTarget { app: _, service: _, address, files } = to;
         allow_from.is_some() || !headers.is_empty() || rewrite_path.is_some() || address.is_some() || files.is_some()
     }
+}
+
+/// A list that is written counts as written also where nothing stands in it: who left `allowFrom:` empty did not mean everybody.
+fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    Option::deserialize(deserializer).map(|written| Some(written.unwrap_or_default()))
 }
 
 fn root() -> String {

@@ -62,6 +62,8 @@ fn an_app_without_such_routes_has_no_front() {
 #[case("host: h, to: {static: {}}", "exactly one of volume and dataSync")]
 #[case("host: h, rewritePath: /x, to: {static: {volume: x}}", "below its path")]
 #[case("host: h, allowFrom: [], to: {app: {}}", "empty allowFrom")]
+#[case("host: h, allowFrom: null, to: {app: {}}", "empty allowFrom")]
+#[case("host: h, allowFrom: , to: {app: {}}", "empty allowFrom")]
 #[case("host: h, allowFrom: [10.0.0.0/33], to: {app: {}}", "\"10.0.0.0/33\" is no range")]
 #[case("host: h, allowFrom: [all], to: {app: {}}", "\"all\" is no range")]
 #[case("host: h, to: {app: {}, address: {host: 10.0.0.1, port: 1}}", "exactly one")]
