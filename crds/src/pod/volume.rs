@@ -10,8 +10,6 @@ use crate::{Size, SyncedData};
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("[has(self.claim), has(self.nfs), has(self.persistentVolumeClaim), has(self.secret), has(self.configMap), has(self.emptyDir), has(self.dataSync)].filter(x, x).size() == 1")
     .message("a volume has exactly one source: claim (drover makes it), persistentVolumeClaim (it exists already), nfs, secret, configMap, emptyDir or dataSync"))]
-#[x_kube(validation = Rule::new("!has(self.dataSync) || self.mounts.all(m, !has(m.subPath))")
-    .message("a mount of a dataSync cannot have a subPath: its files are links that lead to new data, and a subPath is looked up once, when the pod starts; mount the whole volume and read the folder below it"))]
 #[serde(rename_all = "camelCase")]
 pub struct Volume {
     /// Its name. A claim is named `APP-NAME`.
@@ -60,7 +58,8 @@ pub struct Mount {
     #[schemars(length(min = 2, max = 1024), regex(pattern = r"^/[^\s:]+$"))]
     pub mount_path: String,
 
-    /// A folder inside the volume, without a leading `/` and without `..`. Default: the whole volume.
+    /// A folder inside the volume, without a leading `/` and without `..`; of a dataSync only where that publishes by `Rollout`: a subPath is
+    /// looked up once, when the pod starts. Default: the whole volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^[^/]"))]
     pub sub_path: Option<String>,

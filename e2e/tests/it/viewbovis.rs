@@ -14,11 +14,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 /// The testbed of this test, which has a node and a clock of its own.
 const NUMBER: u32 = 56;
 /// Pods of gunicorn start, a sync runs before, on two cores that others share.
 const SOON: Duration = Duration::from_secs(180);
+/// For how long nobody may have uploaded: longer than the pod of a sync takes to start.
+const SETTLED: Duration = Duration::from_secs(15);
 const BUCKET: &str = "s3-csu-003";
 const PREFIX: &str = "v3-2/btb-forest_prod/";
 const FILES: [&str; 4] = ["snp-matrix/a.json", "snp-matrix/b.json", "jsonExport/tree.json", "layers/counties.json"];
@@ -239,7 +242,9 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
         system
             .with("registry.example.org/", &format!("{}/", bed.registry()))
             .with("https://s3.example.org", &server.endpoint())
-            .with("settle: 60s", "settle: 3s")
+            .with("settle: 60s", &format!("settle: {}s", SETTLED.as_secs()))
+            // The only region of the test's bucket.
+            .with("eu-west-2", "us-east-1")
             // As the Debian packages of the test's image have it, and a node of two cores holds it.
             .with("/ViewBovis/server/parse_nginx_log.py", "/app/parse_nginx_log.py")
             .with("[auspice, view,", "[python3, /app/auspice.py, view,")
@@ -266,6 +271,7 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
     prod.data_says("LastSyncFailed").await;
     prod.shows("first").await;
     forestry.upload("second");
+    sleep(SETTLED).await;
 
     // The same folder in another namespace is asleep until somebody's checklist wakes it, and then shows what there is.
     let test = Lab::new(bed, "viewbovis-test").await;
@@ -329,7 +335,7 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
     // A broken data set is put back for both.
     forestry.upload("third");
     forestry.put("Metadata/viewbovis.db", "no database");
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    sleep(SETTLED).await;
     sync();
     prod.data_says("viewbovis does not run with it").await;
     prod.shows("second").await;

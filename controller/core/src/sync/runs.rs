@@ -126,7 +126,7 @@ pub fn sets_in_use(pods: &[Pod], claim: &str) -> Vec<String> {
         let mounts = spec.containers.iter().flat_map(|container| container.volume_mounts.iter().flatten());
         let folders =
             mounts.filter(|mount| volumes.contains(mount.name.as_str())).filter_map(|m| m.sub_path.as_deref());
-        let inside = folders.filter_map(|folder| folder.strip_prefix(SETS)?.strip_prefix('/'));
+        let inside = folders.filter_map(|folder| folder.strip_prefix(SETS)?.strip_prefix('/')?.split('/').next());
         sets.extend(inside.map(str::to_owned).filter(|set| is_set_id(set)));
     }
     sets.into_iter().collect()

@@ -310,7 +310,7 @@ fn sets_that_pods_mount_are_in_use() {
     let pod = |phase: &str, claim: &str, folder: &str| -> Pod {
         serde_json::from_value(json!({"status": {"phase": phase}, "spec": {
             "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}, {"name": "tmp", "emptyDir": {}}],
-            "containers": [{"name": "app", "volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": folder},
+            "containers": [{"name": "app", "volumeMounts": [{"name": "data", "mountPath": "/data", "subPath": format!("{folder}/below")},
                 {"name": "tmp", "mountPath": "/tmp", "subPath": format!("{SETS}/{OTHER}")}]}]}}))
         .expect("a pod")
     };

@@ -105,11 +105,13 @@ pub enum Invalid {
     },
     /// A folder of data that changes under the pod.
     #[error(
-        "volume {volume} is a DataSync's and has a subPath, which is looked up once, when a pod starts: mount the whole volume and read the folder below it"
+        "volume {volume} has a subPath, which is looked up once, when a pod starts, and DataSync {data_sync} publishes Live, so the pod would see old data for ever: mount the whole volume and read the folder below it, or publish by Rollout"
     )]
     SyncedSubPath {
         /// The volume.
         volume: String,
+        /// The DataSync.
+        data_sync: String,
     },
     /// A name that drover uses itself.
     #[error("volume {volume} begins with `drover-`, as drover's own volumes do: give it another name")]

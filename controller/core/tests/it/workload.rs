@@ -11,7 +11,7 @@ use drover_core::render::{Object, keyed_hash};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::pods::settings::{Contents, Copy, settings};
 use drover_core::workload::pods::{
-    Copies, Facts, Image, ImageUser, LiveClaim, Origin, PodRelease, Settings, Shrinking,
+    Copies, DataSet, Facts, Image, ImageUser, LiveClaim, Origin, PodRelease, Settings, Shrinking,
 };
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
@@ -31,6 +31,8 @@ struct Assumed {
     digest: Option<String>,
     revision: Option<String>,
     claims: BTreeMap<String, AssumedClaim>,
+    /// The folders of the sets that DataSyncs have published; none where they publish Live.
+    data_sets: BTreeMap<String, Option<String>>,
     /// ConfigMaps and Secrets by name; without any none is looked for.
     config_maps: BTreeMap<String, ConfigMap>,
     secrets: BTreeMap<String, Secret>,
@@ -107,6 +109,8 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
         name: app.metadata.name.clone().expect("a name"),
         uid: Some("3f0ac5d2-0000-4000-8000-000000000000".into()),
     };
+    let set = |folder: &Option<String>| DataSet { folder: folder.clone() };
+    let data_sets = assumed.data_sets.iter().map(|(name, folder)| (name.clone(), set(folder))).collect();
     let (settings, known) = assumed.settings(&identity, &app.spec.pod);
     let copies = Copies { known, needed: BTreeSet::new() };
     let facts = Facts {
@@ -121,7 +125,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
             .map(|(_, at)| at.as_str()),
         claims: &claims,
         shrinking: Shrinking::Refuse,
-        data_sets: &BTreeMap::new(),
+        data_sets: &data_sets,
         settings: &settings,
         copies: &copies,
     };

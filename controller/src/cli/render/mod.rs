@@ -3,13 +3,14 @@
 mod files;
 mod kinds;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Args;
 use drover_core::render::{Limits, Object, ScopeError, SourceFile, Stage, Variables, is_name, render_with, scope};
 use drover_core::sync::ErrandImage;
-use drover_crds::{Owner, OwnerKind};
+use drover_core::workload::pods::DataSet;
+use drover_crds::{DataSync, Owner, OwnerKind, Publish};
 
 use super::global::{Format, Global};
 use super::{Error, Verdict, output, yaml};
@@ -114,9 +115,10 @@ fn settle(objects: &mut [Object], namespace: &str) -> Result<(), Vec<ScopeError>
 fn with_children(objects: Vec<Object>) -> Result<Vec<Object>, Error> {
     let mut all = Vec::with_capacity(objects.len());
     let mut wrong = Vec::new();
+    let live: BTreeMap<(String, String), DataSet> = objects.iter().filter_map(live_data).collect();
     for object in objects {
         let kind = OwnerKind::of(object.group(), object.kind());
-        let children = children(&object, kind).unwrap_or_else(|problem| {
+        let children = children(&object, kind, &live).unwrap_or_else(|problem| {
             let origin = object.origin.clone().unwrap_or_default();
             wrong.push(format!("{origin}: {} cannot be built: {problem}", object.key()));
             Vec::new()
@@ -127,12 +129,27 @@ fn with_children(objects: Vec<Object>) -> Result<Vec<Object>, Error> {
     if wrong.is_empty() { Ok(all) } else { Err(Error::Findings { findings: wrong }) }
 }
 
-fn children(object: &Object, kind: Option<OwnerKind>) -> Result<Vec<Object>, String> {
+/// Namespace and name of a DataSync that publishes Live, whose files every pod sees in the same folder. Where others have theirs is known
+/// when they have some.
+fn live_data(object: &Object) -> Option<((String, String), DataSet)> {
+    let is_one = OwnerKind::of(object.group(), object.kind()) == Some(OwnerKind::DataSync);
+    let sync: DataSync = is_one.then(|| typed(object).ok()).flatten()?;
+    let key = (object.namespace().unwrap_or_default().to_owned(), object.name().to_owned());
+    (sync.spec.publish == Publish::Live).then_some((key, DataSet { folder: None }))
+}
+
+fn children(
+    object: &Object,
+    kind: Option<OwnerKind>,
+    live: &BTreeMap<(String, String), DataSet>,
+) -> Result<Vec<Object>, String> {
     let namespace = object.namespace().unwrap_or_default();
     let said = |error: &dyn std::error::Error| error.to_string();
     let (kind, mut children) = match kind {
         Some(kind @ OwnerKind::WebApp) => {
-            (kind, web_app::build_all(&typed(object)?, namespace).map_err(|error| said(&error))?)
+            let here = live.iter().filter(|((there, _), _)| there == namespace);
+            let data_sets = here.map(|((_, name), set)| (name.clone(), set.clone())).collect();
+            (kind, web_app::build_all(&typed(object)?, namespace, &data_sets).map_err(|error| said(&error))?)
         }
         Some(kind @ OwnerKind::DataSync) => (
             kind,

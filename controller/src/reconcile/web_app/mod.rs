@@ -26,7 +26,7 @@ use drover_core::uptime::{Windows, Word};
 use drover_core::workload::children::Children;
 use drover_core::workload::exposure::{Allowance, Shortfall};
 use drover_core::workload::pods::settings::SettingKind;
-use drover_core::workload::pods::{self, Facts, Image, ImageUser, PodRelease, Shrinking};
+use drover_core::workload::pods::{self, DataSet, Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
 use drover_core::workload::{App, Invalid, build};
@@ -49,8 +49,9 @@ use crate::rollout::{self, Rolling, Since};
 use crate::settings::Settings;
 use crate::turn::{self, Draft, Gone, It, Kind, TURN};
 
-/// The children of `app` as a first release would have them, without a cluster and without a registry: for `drover render`.
-pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> {
+/// The children of `app` as a first release would have them, without a cluster and without a registry, and with what is known of the data
+/// that it mounts: for `drover render`.
+pub fn build_all(app: &WebApp, namespace: &str, data_sets: &BTreeMap<String, DataSet>) -> Result<Vec<Object>, Invalid> {
     let namespace = app.namespace().unwrap_or_else(|| namespace.to_owned());
     let identity = App { kind: OwnerKind::WebApp, namespace, name: app.name_any(), uid: app.uid() };
     let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown, origin: None };
@@ -61,7 +62,7 @@ pub fn build_all(app: &WebApp, namespace: &str) -> Result<Vec<Object>, Invalid> 
         restarted_at: app.annotations().get(ANNOTATION_RESTARTED_AT).map(String::as_str),
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
-        data_sets: &BTreeMap::new(),
+        data_sets,
         settings: &pods::Settings::default(),
         copies: &pods::Copies::default(),
     };

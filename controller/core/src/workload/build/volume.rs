@@ -39,7 +39,10 @@ pub fn mounts(pods: &Pods) -> Vec<VolumeMount> {
         let mount = |m: &drover_crds::Mount| VolumeMount {
             name: v.name.clone(),
             mount_path: m.mount_path.clone(),
-            sub_path: m.sub_path.clone().or_else(|| v.folder()),
+            sub_path: match (v.folder(), &m.sub_path) {
+                (Some(folder), Some(below)) => Some(format!("{folder}/{below}")),
+                (folder, below) => below.clone().or(folder),
+            },
             read_only: (m.is_read_only() || matches!(v.source, VolumeSource::Synced(_))).then_some(true),
             ..Default::default()
         };

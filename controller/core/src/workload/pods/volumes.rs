@@ -174,10 +174,11 @@ fn source(app: &App, volume: &crds::Volume, facts: &Facts<'_>) -> Result<VolumeS
         sources.push(VolumeSource::Empty(empty.clone()));
     }
     if let Some(synced) = &volume.data_sync {
-        if volume.mounts.iter().any(|mount| mount.sub_path.is_some()) {
-            return Err(Invalid::SyncedSubPath { volume: volume.name.clone() });
+        let set = facts.data_sets.get(&synced.name);
+        if set.is_some_and(|set| set.folder.is_none()) && volume.mounts.iter().any(|mount| mount.sub_path.is_some()) {
+            return Err(Invalid::SyncedSubPath { volume: volume.name.clone(), data_sync: synced.name.clone() });
         }
-        let folder = facts.data_sets.get(&synced.name).and_then(|set| set.folder.clone());
+        let folder = set.and_then(|set| set.folder.clone());
         sources.push(VolumeSource::Synced(SyncedFiles { claim: crds::synced_claim(&synced.name), folder }));
     }
     let count = sources.len();
