@@ -138,7 +138,9 @@ impl<W: Workload> Rolling<'_, W> {
     /// Has the data brought up to date that the release is to see, where its DataSync asks for that. What a person holds does not wait.
     async fn refresh_data(&self, known: &Known<W>) -> Result<(), Trouble> {
         let began = self.status.release.as_ref().and_then(|release| release.started_at.as_ref());
-        let Some(began) = began.filter(|_| !self.is_held() && !self.is_off()) else { return Ok(()) };
+        // The first release of all comes when the first files are there, which are as new as can be.
+        let is_first = known.newest().is_none();
+        let Some(began) = began.filter(|_| !is_first && !self.is_held() && !self.is_off()) else { return Ok(()) };
         let spec = self.wanted.spec.pod();
         known.data.refreshed(self.acting, self.owner, spec, (RefreshOn::Release, began), self.now).await
     }

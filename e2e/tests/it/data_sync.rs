@@ -161,20 +161,20 @@ async fn a_release_comes_with_the_newest_data_and_without_any_where_the_source_i
             if is_live { Ok(()) } else { Err(format!("{release:?} {:?}", status.conditions)) }
         })
         .await;
-        assert_eq!(app.page(FILE).await, text);
+        app.answers(FILE, text).await;
     };
-    live(1, "one\n").await;
+    live(1, "one").await;
 
     // Nobody asks for a sync, and no pod of the release ever sees the old file.
     server.put("references.csv", "two\n");
     let release = |version: &str| namespace.apply(&reader(&namespace, version));
     release("2");
-    live(2, "two\n").await;
+    live(2, "two").await;
 
     // The source is away: the release comes with what is there, and the age of that is told.
     server.remove("references.csv");
     release("3");
-    live(3, "two\n").await;
+    live(3, "two").await;
     says(&namespace, "LastSyncFailed").await;
 }
 
@@ -207,7 +207,7 @@ spec:
     ));
     let volume = "volumes: [{name: csv, mounts: [{mountPath: /csv}], dataSync: {name: csv}}]";
     let reads = |name: &str, host: &str| Hello::new(name, "1", host).env("FILES_DIR", "/csv").spec(volume);
-    let picky = reads("picky", &namespace.host()).health("path: /files/ok.txt, startupTimeout: 15s");
+    let picky = reads("picky", &namespace.host()).env("NEEDS", "/csv/ok.txt");
     let other_host = format!("other-{}", namespace.host());
     namespace.apply(&format!("{}---\n{}", picky.yaml(), reads("other", &other_host).yaml()));
     let (picky, other) = (namespace.app("picky"), namespace.app("other"));

@@ -118,6 +118,7 @@ async fn variables_come_from_config_maps_and_secrets_and_follow_them() {
     environment.is_ready_at(&first).await;
 
     // What came from a Secret is shown to nobody.
+    namespace.kubectl(&["delete", "secret", "keys"]);
     keys("TOKEN: hunter2 of ours");
     comes_to("b.example.org").await;
     repo.push(&[("page.yaml", PAGE), ("badge.yaml", BADGE)], "A badge");

@@ -11,9 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// Seconds that an app waits for a sync: after that it takes what was published before.
 const PATIENCE: i64 = 120;
-/// Seconds for which what was synced, or asked for, counts as of now: apps of one push begin their releases one after the other, and the
-/// first files of all are fetched right before the first release.
-const FRESH: i64 = 10;
+/// Seconds for which what was asked for counts as of now: apps of one push begin their releases one after the other.
+const SHARED: i64 = 10;
 
 /// When a DataSync was brought up to date last, and when that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,12 +54,12 @@ impl Freshness {
 
     /// What an app does for which `on` happened at `since`, when it is `now`.
     pub fn refresh(&self, on: RefreshOn, since: Timestamp, now: Timestamp) -> Refresh {
-        let is_new = |at: &Timestamp| at.as_second() >= since.as_second() - FRESH;
-        let is_fresh = self.synced.as_ref().is_some_and(is_new);
+        let is_shared = |at: &Timestamp| at.as_second() >= since.as_second() - SHARED;
+        let is_fresh = self.synced.is_some_and(|synced| synced >= since);
         if !self.on.contains(&on) || self.is_suspended || is_fresh {
             return Refresh::Done;
         }
-        let Some(asked) = self.asked.filter(is_new) else { return Refresh::Ask };
+        let Some(asked) = self.asked.filter(is_shared) else { return Refresh::Ask };
         if self.answered.is_some_and(|answered| answered >= asked) {
             return Refresh::Done;
         }
@@ -115,8 +114,10 @@ mod tests {
         // It has ended, with new data or without.
         data.answered = at(1001);
         assert_eq!(looks(&data, 1010), Refresh::Done);
-        let fresh = Freshness { synced: at(990), asked: None, answered: None, ..data.clone() };
-        assert_eq!(looks(&fresh, 1000), Refresh::Done, "it was synced a moment ago");
+        let fresh = Freshness { synced: at(1000), asked: None, answered: None, ..data.clone() };
+        assert_eq!(looks(&fresh, 1002), Refresh::Done, "it was synced since");
+        let earlier = Freshness { synced: at(999), ..fresh };
+        assert_eq!(looks(&earlier, 1002), Refresh::Ask, "something may have come since");
         let suspended = Freshness { is_suspended: true, asked: None, ..data.clone() };
         assert_eq!(looks(&suspended, 1000), Refresh::Done);
         let other = Freshness { on: Vec::new(), asked: None, ..data };

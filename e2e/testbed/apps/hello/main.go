@@ -11,6 +11,7 @@
 //	DATA_DIR           it adds a line to the file `starts` there at every start, and refuses to run when it can not
 //	SLOW_START         how long it takes before it listens, such as 20s
 //	EXIT_CODE          it logs two lines and ends with this code
+//	NEEDS              a file without which it ends
 //	EAT_MEMORY         MiB of memory that it takes before it listens
 //	LOG_ENV            name of a variable whose value it logs, as careless programs do
 package main
@@ -44,6 +45,11 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == "migrate" {
 		migrate(version)
 		return
+	}
+	if needed := os.Getenv("NEEDS"); needed != "" {
+		if _, err := os.Stat(needed); err != nil {
+			log.Fatal(err)
+		}
 	}
 	if code, err := strconv.Atoi(os.Getenv("EXIT_CODE")); err == nil {
 		log.Print("cannot connect to the database at db:5432")

@@ -21,6 +21,10 @@ def edition():
     return sorted(said)
 
 
+# As the real one, it does not start on data that it cannot read.
+edition()
+
+
 @app.get("/")
 def index():
     tree = os.environ.get("TREE", "")
