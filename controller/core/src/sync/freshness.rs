@@ -55,12 +55,13 @@ impl Freshness {
     /// What an app does for which `on` happened at `since`, when it is `now`.
     pub fn refresh(&self, on: RefreshOn, since: Timestamp, now: Timestamp) -> Refresh {
         let is_shared = |at: &Timestamp| at.as_second() >= since.as_second() - SHARED;
-        let is_fresh = self.synced.is_some_and(|synced| synced >= since);
+        let is_fresh = self.synced.is_some_and(|synced| synced.as_second() > since.as_second());
         if !self.on.contains(&on) || self.is_suspended || is_fresh {
             return Refresh::Done;
         }
         let Some(asked) = self.asked.filter(is_shared) else { return Refresh::Ask };
-        if self.answered.is_some_and(|answered| answered >= asked) {
+        // A status has whole seconds.
+        if self.answered.is_some_and(|answered| answered.as_second() >= asked.as_second()) {
             return Refresh::Done;
         }
         match asked.as_second() + PATIENCE - now.as_second() {
@@ -111,12 +112,14 @@ mod tests {
         assert_eq!(looks(&data, 1060), Refresh::Wait(Duration::from_secs(61)));
         assert_eq!(looks(&data, 500), Refresh::Wait(Duration::from_secs(120)), "the clock was set back");
         assert_eq!(looks(&data, 1121), Refresh::Done, "the source is away: what is there serves");
-        // It has ended, with new data or without.
+        // It has ended, with new data or without; a status says so in whole seconds.
         data.answered = at(1001);
         assert_eq!(looks(&data, 1010), Refresh::Done);
-        let fresh = Freshness { synced: at(1000), asked: None, answered: None, ..data.clone() };
+        let asked = Timestamp::from_millisecond(1_001_528).ok();
+        assert_eq!(looks(&Freshness { asked, ..data.clone() }, 1010), Refresh::Done);
+        let fresh = Freshness { synced: at(1001), asked: None, answered: None, ..data.clone() };
         assert_eq!(looks(&fresh, 1002), Refresh::Done, "it was synced since");
-        let earlier = Freshness { synced: at(999), ..fresh };
+        let earlier = Freshness { synced: at(1000), ..fresh };
         assert_eq!(looks(&earlier, 1002), Refresh::Ask, "something may have come since");
         let suspended = Freshness { is_suspended: true, asked: None, ..data.clone() };
         assert_eq!(looks(&suspended, 1000), Refresh::Done);
