@@ -88,8 +88,11 @@ impl<W: Workload> Rolling<'_, W> {
                     return Ok(true);
                 }
                 JobState::NotThere => {
-                    let message = format!("Job {name} of {} is gone, and nobody knows how it ended", job.name);
-                    Some(Problem { reason: "JobVanished".into(), message, ..Problem::default() })
+                    let message = format!(
+                        "Job {name} of the job {} was deleted before it ended, so how far it came is not known",
+                        job.name
+                    );
+                    Some(Problem { reason: "JobDeleted".into(), message, ..Problem::default() })
                 }
                 JobState::Waiting { problem, is_hopeless: true } => {
                     self.runs(serving, &record, &known.records()).cancel(&name).await?;

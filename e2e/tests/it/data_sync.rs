@@ -173,7 +173,7 @@ async fn a_release_comes_with_the_newest_data_and_without_any_where_the_source_i
 
     // The source is away: the release comes with what is there, and the age of that is told.
     server.remove("references.csv");
-    release("3");
+    release("1");
     live(3, "two").await;
     says(&namespace, "LastSyncFailed").await;
 }

@@ -1,12 +1,13 @@
 //! Measures the release build against a real API server on the same machine, and prints a table.
 //!
 //! There is no node: what is measured is drover and the API server, not how fast containers start. `bench NAME` measures one
-//! part (`install`, `apps`, `failing` or `sync`) without the others. `BENCH_TESTBED=N` chooses the cluster that is started for it and
+//! part (`install`, `apps`, `failing`, `sync` or `front`) without the others. `BENCH_TESTBED=N` chooses the cluster that is started for it and
 //! removed afterwards.
 
 mod drift;
 mod failing;
 mod figures;
+mod front;
 mod install;
 mod push;
 mod quiet;
@@ -25,6 +26,17 @@ async fn main() {
         match sync::beside_rclone() {
             Some(rows) => figures::print(&rows),
             None => eprintln!("sync is left out: it takes versitygw and rclone in the path"),
+        }
+        if only.is_some() {
+            return;
+        }
+    }
+    if asked_for("front") {
+        match front::before_gunicorn().await {
+            Some(rows) => figures::print(&rows),
+            None => eprintln!(
+                "front is left out: it takes nginx in the path, and gunicorn and Flask from Python's package index"
+            ),
         }
         if only.is_some() {
             return;
