@@ -343,7 +343,8 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
 
     // A broken data set is put back for both.
     forestry.upload("fourth");
-    forestry.put("Metadata/viewbovis.db", "no database");
+    // As large as a good one, so that only who reads it finds out.
+    forestry.put("Metadata/viewbovis.db", &"no database ".repeat(683)[..8192]);
     sync();
     prod.data_says("viewbovis does not run with it").await;
     prod.shows("third").await;
