@@ -272,7 +272,7 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
             sync();
         }
         for _ in 0..4 {
-            sleep(SETTLED / 5).await;
+            sleep(SETTLED / 10).await;
             let page = prod.ask(&prod.host, "/").await.expect("it answers");
             assert!(page.body.contains("<p>edition first</p>"), "{page:?}");
         }

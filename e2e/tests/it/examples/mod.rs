@@ -1,0 +1,4 @@
+//! The systems of `manifests/examples`, each used as its people do. Tests begin in the order of their names, and these take longest.
+
+mod jacow;
+mod viewbovis;
