@@ -452,7 +452,11 @@ impl<W: Workload> Rolling<'_, W> {
             let finding = self.finding(&pods, deployment.as_ref(), on_probation);
             known.rollout = observe(deployment.as_ref(), asked, finding.as_ref());
             if let Some(deployment) = deployment.as_ref().filter(|_| on_trial) {
-                known.rollout = overdue(known.rollout.clone(), deployment, &pods, self.now.0.as_second());
+                let began = self.status.release.as_ref().and_then(|release| release.started_at.as_ref());
+                let woke = self.status.uptime.as_ref().and_then(|uptime| uptime.woke_at.as_ref());
+                let since = began.into_iter().chain(woke).map(|at| at.0.as_second()).max().unwrap_or_default();
+                let now = self.now.0.as_second();
+                known.rollout = overdue(known.rollout.clone(), deployment, &pods, since, now);
             }
             if let (Rollout::Failing(problem) | Rollout::Progressing(Some(problem)), Some(_)) =
                 (&mut known.rollout, &finding)

@@ -95,8 +95,9 @@ pub fn observe(deployment: Option<&Deployment>, asked: Asked, finding: Option<&F
 }
 
 /// What became of the newest `pods`, where Kubernetes does not count how long they take: of a Deployment whose template came while it had
-/// no pods it takes the rollout for done, and then only adds pods. Those that are not ready within the same time fail.
-pub fn overdue(seen: Rollout, deployment: &Deployment, pods: &[Pod], now: i64) -> Rollout {
+/// no pods it takes the rollout for done, and then only adds pods. Those that are not ready within the same time fail. None was asked for
+/// before `since`, which is of the clock that says `now`; the pods' own times are another's.
+pub fn overdue(seen: Rollout, deployment: &Deployment, pods: &[Pod], since: i64, now: i64) -> Rollout {
     let Rollout::Progressing(problem) = seen else { return seen };
     let limit = deployment.spec.as_ref().and_then(|spec| spec.progress_deadline_seconds).unwrap_or(600);
     let conditions = deployment.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
@@ -104,7 +105,7 @@ pub fn overdue(seen: Rollout, deployment: &Deployment, pods: &[Pod], now: i64) -
         conditions.iter().any(|c| c.type_ == "Progressing" && c.reason.as_deref() == Some("NewReplicaSetAvailable"));
     let is_late = |pod: &Pod| {
         let made = pod.metadata.creation_timestamp.as_ref().map_or(now, |made| made.0.as_second());
-        !super::pods::is_ready(pod) && now - made > i64::from(limit)
+        !super::pods::is_ready(pod) && now - made.max(since) > i64::from(limit)
     };
     if !(counts && pods.iter().any(is_late)) {
         return Rollout::Progressing(problem);
@@ -228,14 +229,17 @@ mod tests {
             json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1,
             "conditions": [{"type": "Progressing", "status": "True", "reason": reason}]})
         };
-        let judged = |reason: &str, ready: &str, now: i64| {
+        let judged_since = |since: i64, reason: &str, ready: &str, now: i64| {
             let mut deployment = deployment(&status(reason));
             deployment.spec.as_mut().expect("a spec").progress_deadline_seconds = Some(100);
             let pod: Pod = serde_json::from_value(json!({"metadata": {"creationTimestamp": "1970-01-01T00:01:00Z"},
                 "status": {"conditions": [{"type": "Ready", "status": ready}]}}))
             .expect("a pod");
-            overdue(Rollout::Progressing(None), &deployment, &[pod], now)
+            overdue(Rollout::Progressing(None), &deployment, &[pod], since, now)
         };
+        let judged = |reason: &str, ready: &str, now: i64| judged_since(0, reason, ready, now);
+        let ahead = judged_since(50_000, "NewReplicaSetAvailable", "False", 50_010);
+        assert_eq!(ahead, Rollout::Progressing(None), "the API server's clock is another");
         let goes_on = Rollout::Progressing(None);
         assert_eq!(judged("NewReplicaSetAvailable", "False", 160), goes_on);
         assert!(
