@@ -24,6 +24,8 @@ pub struct Freshness {
     synced: Option<Timestamp>,
     asked: Option<Timestamp>,
     answered: Option<Timestamp>,
+    /// When the last sync ended, whatever came of it.
+    ended: Option<Timestamp>,
 }
 
 /// What an app is to do about the data that it mounts.
@@ -41,6 +43,9 @@ impl Freshness {
     /// What `sync` says of itself.
     pub fn of(sync: &DataSync) -> Self {
         let status = sync.status.clone().unwrap_or_default();
+        let failed = status.failure.as_ref().and_then(|failure| failure.at.clone());
+        let succeeded = status.last_sync.as_ref().and_then(|last| last.at.clone());
+        let ended = failed.into_iter().chain(succeeded).map(|at| at.0).max();
         let annotations = sync.metadata.annotations.as_ref();
         Self {
             uid: sync.metadata.uid.clone(),
@@ -49,6 +54,7 @@ impl Freshness {
             synced: status.last_sync.and_then(|last| last.at).map(|at| at.0),
             asked: annotations.and_then(|all| all.get(ANNOTATION_RECONCILE_AT)).and_then(|at| moment(at)),
             answered: status.asked_at.map(|at| at.0),
+            ended,
         }
     }
 
@@ -62,7 +68,9 @@ impl Freshness {
         let Some(asked) = self.asked.filter(is_shared) else { return Refresh::Ask };
         // A status has whole seconds.
         if self.answered.is_some_and(|answered| answered.as_second() >= asked.as_second()) {
-            return Refresh::Done;
+            // What another app asked for, and was over before, says nothing of what has come since.
+            let counts = asked.as_second() >= since.as_second() || self.ended.is_some_and(|ended| ended > since);
+            return if counts { Refresh::Done } else { Refresh::Ask };
         }
         match asked.as_second() + PATIENCE - now.as_second() {
             // A clock that was set back keeps nobody waiting for longer.
@@ -107,6 +115,12 @@ mod tests {
         assert_eq!(looks(&data, 1001), Refresh::Ask);
         data.asked = at(995);
         assert_eq!(looks(&data, 1000), Refresh::Wait(Duration::from_secs(115)), "another app's of the same push");
+        data.answered = at(995);
+        data.ended = at(999);
+        assert_eq!(looks(&data, 1000), Refresh::Ask, "it was over before");
+        data.ended = at(1001);
+        assert_eq!(looks(&data, 1002), Refresh::Done, "and now it was not");
+        (data.answered, data.ended) = (at(980), None);
         data.asked = at(1001);
         assert_eq!(looks(&data, 1001), Refresh::Wait(Duration::from_secs(120)));
         assert_eq!(looks(&data, 1060), Refresh::Wait(Duration::from_secs(61)));
