@@ -106,17 +106,16 @@ impl WebServer<'_> {
             (Standing::Starts, None)
         };
         self.front = Front::Seen { standing, finding, unavailable, again };
-        let replicas = if standing == Standing::Starts { self.until_it_is_told(app.replicas) } else { app.replicas };
-        Ok(Cow::Owned(ValidatedWebApp { front: Some(leading), replicas, ..app.into_owned() }))
+        let asleep = app.asleep && !(standing == Standing::Starts && self.stays_until_it_is_told());
+        Ok(Cow::Owned(ValidatedWebApp { front: Some(leading), asleep, ..app.into_owned() }))
     }
 
-    /// How many pods there are of an app that is to have so many: who falls asleep stays until its front says so, and not much longer where
-    /// that does not start.
-    fn until_it_is_told(&self, replicas: i32) -> i32 {
-        let Some((_, Some(since))) = &self.away else { return replicas };
-        let now = self.found.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
-        let is_soon = self.now.0.as_second() - since.0.as_second() < TOLD_WITHIN;
-        now.filter(|_| replicas == 0 && is_soon).unwrap_or(replicas)
+    /// Whether the pods that there are stay although the app falls asleep: until its front says so, and not much longer where that does not
+    /// start.
+    fn stays_until_it_is_told(&self) -> bool {
+        let Some((_, Some(since))) = &self.away else { return false };
+        let replicas = self.found.deployment.as_ref().and_then(|deployment| deployment.spec.as_ref()?.replicas);
+        replicas.is_some_and(|count| count > 0) && self.now.0.as_second() - since.0.as_second() < TOLD_WITHIN
     }
 
     /// The app, whose Ingress tells its controller what is asked of that.
