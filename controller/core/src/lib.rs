@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod branch;
+pub mod database;
 pub mod errand;
 pub mod front;
 pub mod health;

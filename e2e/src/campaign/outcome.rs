@@ -11,7 +11,8 @@ use crate::namespace::Namespace;
 
 /// The kinds that are looked at.
 const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,ingresses,serviceaccounts,configmaps,\
-                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies,datasyncs,cronjobs,jobs";
+                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies,datasyncs,databases,\
+                     statefulsets,cronjobs,jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
 const CHANGING: [&str; 24] = [
     "fields",
