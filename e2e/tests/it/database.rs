@@ -138,12 +138,16 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
     })
     .await;
     assert_ne!(ask(&namespace, &password, "select 1").code, 0, "the old password is refused");
+    let rotated = namespace.drover(&["rotate", "db", "--namespace", namespace.name()]);
+    assert!(rotated.code == 0 && rotated.stdout.contains("another password"), "{}", rotated.said());
+    let rotated = connection(&namespace).await;
+    assert!(rotated["password"] != changed["password"] && rotated["url"].contains(&rotated["password"]));
     namespace.kubectl(&["delete", "secret", "db-database"]);
     eventually("the server has a new password", SOON, async || {
         let Some(_) = namespace.get::<Secret>("db-database").await else { return Err("no Secret".to_owned()) };
         let now = connection(&namespace).await;
         let finished = ask(&namespace, &now["password"], "select 1");
-        if now["password"] != changed["password"] && finished.code == 0 { Ok(()) } else { Err(finished.said()) }
+        if now["password"] != rotated["password"] && finished.code == 0 { Ok(()) } else { Err(finished.said()) }
     })
     .await;
     says(&namespace, "True", "answers").await;
