@@ -20,7 +20,7 @@ mod substitute;
 mod tests;
 
 pub use error::{Problem, RenderError, amount, named, short};
-pub use hash::{applied_hash, content_hash, keyed_hash};
+pub use hash::{NAME_DIGITS, applied_hash, content_hash, keyed_hash, name_hash};
 pub use limits::{Limits, MAX_ERRORS};
 pub use manifests::{is_manifest, render, render_with};
 pub use namespace::{ScopeError, scope};
