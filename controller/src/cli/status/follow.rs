@@ -15,6 +15,7 @@ use super::{Status, api_of, progress, select, shown, text};
 use crate::cli::global::Format;
 use crate::cli::session::Session;
 use crate::cli::{Error, Verdict, output, watch};
+use crate::clock;
 
 /// Changes that come together are shown together.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -53,7 +54,7 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
             }
         }
         let (environments, web_apps, data_syncs) = (environments.objects(), apps.objects(), syncs.objects());
-        let view = View::of(&Objects { environments, web_apps, data_syncs });
+        let view = View::of(&Objects { environments, web_apps, data_syncs }, clock::now());
         let mut view = if command.name.is_some() { select(session, command, view)? } else { view };
         view.note(&progress::read(&session.client(), &view).await);
         is_syncing = view.running().next().is_some();
