@@ -184,7 +184,7 @@ async fn where_nobodys_address_comes_through_a_condition_says_what_to_change() {
     let app = namespace.app("web");
     // A pod of the cluster asks: Traefik sees its address, which is one of those that proxies have.
     let inside = format!(
-        "for n in 1 2 3 4 5 6 7 8 9; do wget -q -T 5 -O - --header 'Host: {host}' http://{}/; sleep 2; done",
+        "for n in 1 2 3 4 5 6 7 8 9; do printf 'GET / HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n' | nc {} 80; sleep 2; done",
         namespace.bed().node_ip()
     );
     app.comes_to("is ready", |status| match get(&status.conditions, READY) {
