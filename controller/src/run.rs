@@ -22,6 +22,7 @@ use crate::cluster::{self, Cluster, Restarts, client, crds, inventory::Inventori
 use crate::git::{self, Repositories};
 use crate::interest::Interest;
 use crate::reconcile::data_sync::DataSyncs;
+use crate::reconcile::database::Databases;
 use crate::reconcile::environment::{self, Environments};
 use crate::reconcile::web_app::WebApps;
 use crate::registry::{self, Registry};
@@ -227,9 +228,15 @@ async fn lead(
     let environments =
         kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone(), settings.clone()));
     let allowances = options.ingress_controllers.clone();
-    let web_apps =
-        kinds.register(WebApps::new(registry, inventories.clone(), settings, allowances, options.front.clone()));
-    kinds.register(DataSyncs::new(options.errands.clone(), inventories, interest));
+    let web_apps = kinds.register(WebApps::new(
+        registry,
+        inventories.clone(),
+        settings.clone(),
+        allowances,
+        options.front.clone(),
+    ));
+    kinds.register(DataSyncs::new(options.errands.clone(), inventories.clone(), interest));
+    kinds.register(Databases::new(inventories, settings));
     let mut running = kinds.run();
     loop {
         tokio::select! {

@@ -5,6 +5,7 @@
 
 pub mod condition;
 mod data_sync;
+mod database;
 mod duration;
 mod environment;
 mod names;
@@ -15,6 +16,7 @@ mod status;
 mod web_app;
 
 pub use data_sync::*;
+pub use database::*;
 pub use duration::Duration;
 pub use environment::*;
 pub use names::*;
@@ -40,6 +42,7 @@ impl OwnerKind {
             Self::Environment => Environment::crd(),
             Self::WebApp => WebApp::crd(),
             Self::DataSync => DataSync::crd(),
+            Self::Database => Database::crd(),
         }
     }
 
@@ -49,6 +52,7 @@ impl OwnerKind {
             Self::Environment => ApiResource::erase::<Environment>(&()),
             Self::WebApp => ApiResource::erase::<WebApp>(&()),
             Self::DataSync => ApiResource::erase::<DataSync>(&()),
+            Self::Database => ApiResource::erase::<Database>(&()),
         }
     }
 }

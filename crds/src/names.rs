@@ -51,6 +51,9 @@ pub const SHARED_CLAIMS: &str = "shared-claims";
 /// The value of [`LABEL_COMPONENT`] on the pods of jobs.
 pub const COMPONENT_JOB: &str = "job";
 
+/// The value of [`LABEL_COMPONENT`] on the pods of a `Database`.
+pub const COMPONENT_DATABASE: &str = "database";
+
 /// The value of [`LABEL_COMPONENT`] on the pods of a front.
 pub const COMPONENT_FRONT: &str = "front";
 
@@ -194,6 +197,11 @@ pub fn synced_claim(name: &str) -> String {
     format!("{name}-sync")
 }
 
+/// The name of the Secret that says how to connect to a `Database`, and of its claim and settings. Its own name is short enough.
+pub fn connection_secret(name: &str) -> String {
+    format!("{name}-database")
+}
+
 /// Whether a name may be one that [`bounded_name`] cut. What it keeps of one can be short: it ends before a run of dashes.
 fn may_be_cut(name: &str) -> bool {
     let digits = name.rsplit_once('-').map(|(_, digits)| digits);
@@ -237,6 +245,8 @@ pub enum OwnerKind {
     WebApp,
     /// A `DataSync`: the object is its volume, or what keeps that filled.
     DataSync,
+    /// A `Database`: the object is its server, or what that needs.
+    Database,
 }
 
 /// What the names of a kind are.
@@ -250,7 +260,7 @@ struct Names {
 
 impl OwnerKind {
     /// All kinds, in the order in which they are documented.
-    pub const ALL: [Self; 3] = [Self::Environment, Self::WebApp, Self::DataSync];
+    pub const ALL: [Self; 4] = [Self::Environment, Self::WebApp, Self::DataSync, Self::Database];
 
     const fn names(self) -> Names {
         match self {
@@ -263,6 +273,9 @@ impl OwnerKind {
             Self::WebApp => Names { kind: "WebApp", plural: "webapps", short: "app", annotation: "drover.dev/web-app" },
             Self::DataSync => {
                 Names { kind: "DataSync", plural: "datasyncs", short: "sync", annotation: "drover.dev/data-sync" }
+            }
+            Self::Database => {
+                Names { kind: "Database", plural: "databases", short: "db", annotation: "drover.dev/database" }
             }
         }
     }

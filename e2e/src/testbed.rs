@@ -108,11 +108,8 @@ impl Testbed {
     pub fn push_python(&self, name: &str, program: &str, change: impl Fn(&Path), options: &[&str]) -> String {
         let folder = self.state().join(format!("python-{program}-{}", std::process::id()));
         let from = repository().join("e2e/testbed/apps").join(program);
-        std::fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
-        for entry in std::fs::read_dir(from).expect("a program of the testbed") {
-            let path = entry.expect("an entry").path();
-            std::fs::copy(&path, folder.join(path.file_name().expect("a name"))).expect("it can be copied");
-        }
+        let _ = std::fs::remove_dir_all(&folder);
+        run(Command::new("cp").arg("-r").arg(from).arg(&folder));
         change(&folder);
         let tool = repository().join("e2e/testbed/python-app");
         let mut make = Command::new(tool);

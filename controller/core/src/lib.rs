@@ -6,6 +6,7 @@
 pub mod address;
 pub mod backup;
 pub mod branch;
+pub mod database;
 pub mod errand;
 pub mod front;
 pub mod health;

@@ -264,7 +264,9 @@ fn name(owner: &Owner, number: usize) -> String {
     let Key { namespace, name } = &owner.key;
     match owner.kind {
         OwnerKind::Environment => format!("inventory-{}-{number}", bounded_name(&format!("{namespace}.{name}"))),
-        OwnerKind::WebApp | OwnerKind::DataSync => format!("inventory.{}-{number}", owner.label()),
+        OwnerKind::WebApp | OwnerKind::DataSync | OwnerKind::Database => {
+            format!("inventory.{}-{number}", owner.label())
+        }
     }
 }
 

@@ -2,5 +2,6 @@
 //! status. What decides is pure; what does is thin.
 
 pub mod data_sync;
+pub mod database;
 pub mod environment;
 pub mod web_app;

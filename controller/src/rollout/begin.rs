@@ -10,7 +10,7 @@ use drover_crds::{AppSpec as _, RefreshOn, ReleaseStep};
 use super::machine::{Begun, JobsSeen, Known, Rolling};
 use super::records::write_ahead;
 use super::tag::Following;
-use super::{Workload, image};
+use super::{Workload, databases, image};
 use crate::cluster::{ApiError, current_uid};
 use crate::registry::pinned;
 
@@ -34,6 +34,7 @@ impl<W: Workload> Rolling<'_, W> {
         };
         // A spec that cannot be built begins no release, and what was applied before stays. Nor does one for a host that others have.
         let valid = self.workload.validate(wanted.spec, &facts)?;
+        databases::refuse_without(self.acting, self.settings.interest(), self.owner, wanted.spec.pod()).await?;
         known.settings.required()?;
         known.data.refuse_without(wanted.spec.pod())?;
         self.workload.refuse(&valid).await?;

@@ -119,10 +119,9 @@ pub async fn config_map(acting: &Acting, app: &App, name: &str) -> Result<Option
 pub async fn log(acting: &Acting, app: &App, spec: &crds::PodSpec, problem: &crds::Problem) -> Vec<String> {
     let (Some(pod), Some(container)) = (&problem.pod, &problem.container) else { return Vec::new() };
     let mut values = Vec::new();
-    let read: BTreeSet<&str> =
-        readings(spec).iter().filter(|one| one.kind == SettingKind::Secret).map(|one| one.name).collect();
-    for name in read {
-        match secret(acting, app, name).await {
+    let of_secrets = readings(spec).into_iter().filter(|one| one.kind == SettingKind::Secret);
+    for name in of_secrets.map(|one| one.name).collect::<BTreeSet<_>>() {
+        match secret(acting, app, &name).await {
             Ok(found) => {
                 let data = found.and_then(|s| s.data).unwrap_or_default();
                 values.extend(data.into_values().map(|v| String::from_utf8_lossy(&v.0).into_owned()));

@@ -5,6 +5,7 @@
 
 mod begin;
 mod data;
+mod databases;
 pub mod dereference;
 mod image;
 mod jobs;

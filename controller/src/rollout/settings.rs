@@ -78,25 +78,25 @@ pub async fn read(
     app: &App,
     spec: &crds::PodSpec,
 ) -> Result<Found, ApiError> {
-    let names: BTreeSet<(SettingKind, &str)> = readings(spec).iter().map(|one| (one.kind, one.name)).collect();
+    let names: BTreeSet<_> = readings(spec).into_iter().map(|one| (one.kind, one.name)).collect();
     let (mut contents, mut again) = (Contents::default(), None);
     for (kind, name) in names {
         let what = Watched::Setting(kind);
-        watched.interest().wait(owner, &watched::key(what, &app.namespace, name));
+        watched.interest().wait(owner, &watched::key(what, &app.namespace, &name));
         if watched.ensure(acting, &app.namespace, what) == Sight::Blind {
             again = Some(UNSEEN);
         }
         let found = match kind {
-            SettingKind::ConfigMap => dereference::config_map(acting, app, name)
+            SettingKind::ConfigMap => dereference::config_map(acting, app, &name)
                 .await
-                .map(|found| contents.config_maps.extend(found.map(|found| (name.to_owned(), found)))),
-            SettingKind::Secret => dereference::secret(acting, app, name)
+                .map(|found| contents.config_maps.extend(found.map(|found| (name.to_string(), found)))),
+            SettingKind::Secret => dereference::secret(acting, app, &name)
                 .await
-                .map(|found| contents.secrets.extend(found.map(|found| (name.to_owned(), found)))),
+                .map(|found| contents.secrets.extend(found.map(|found| (name.to_string(), found)))),
         };
         match found {
             Err(ApiError::Forbidden(_)) => {
-                contents.hidden.insert((kind, name.to_owned()));
+                contents.hidden.insert((kind, name.into_owned()));
             }
             found => found?,
         }

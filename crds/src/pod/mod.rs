@@ -16,7 +16,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, LocalObjectReference};
+use crate::{DatabaseRef, Duration, LocalObjectReference};
 
 /// A rule of the API server in CEL, and what a person reads who breaks it. Rules over several fields of [`PodSpec`] stand here, and each
 /// kind lists those that hold for it: of a struct that stands among the fields of another only the fields are taken, not its rules.
@@ -110,6 +110,12 @@ pub struct PodSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub env_from: Vec<EnvFrom>,
+
+    /// Databases that the app connects to. Its first pods and jobs wait until these answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub database_refs: Vec<DatabaseRef>,
 
     /// The processor time and memory that each pod is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

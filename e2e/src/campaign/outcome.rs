@@ -11,7 +11,10 @@ use crate::namespace::Namespace;
 
 /// The kinds that are looked at.
 const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,ingresses,serviceaccounts,configmaps,\
-                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies,datasyncs,cronjobs,jobs";
+                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies,datasyncs,databases,\
+                     statefulsets,cronjobs,jobs";
+/// What the counts of Jobs, and of their pods, begin with.
+const JOBS: &str = "Jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
 const CHANGING: [&str; 24] = [
     "fields",
@@ -73,6 +76,8 @@ impl Outcome {
                 }
                 if ["Pod", "ReplicaSet", "Job"].contains(&kind.as_str()) {
                     let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+                    let of_a_job = object.pointer("/metadata/ownerReferences/0/kind").is_some_and(|kind| kind == "Job");
+                    let kind = if of_a_job { format!("{JOBS}' {kind}") } else { kind };
                     let key = format!("{kind}s of {}", text_of(object, "/metadata/labels/app.kubernetes.io~1instance"));
                     let count = objects.entry(key).or_insert(Value::from(0));
                     *count = Value::from(count.as_u64().unwrap_or(0) + replicas);
@@ -92,9 +97,11 @@ impl Outcome {
         Self { objects, changes, unanswered }
     }
 
-    /// Without what tells of the way here.
+    /// Without what tells of the way here. To that belong Jobs of releases: one that the cluster forgot may have had its Jobs already, and
+    /// one that is overtaken by the newest never gets them.
     #[must_use]
     pub fn without_history(mut self) -> Self {
+        self.objects.retain(|key, _| !key.starts_with(JOBS));
         self.objects.values_mut().for_each(forget_history);
         self.changes.clear();
         self.unanswered.clear();

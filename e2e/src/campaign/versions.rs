@@ -12,7 +12,7 @@ const HOST: &str = "HOST";
 pub struct Versions {
     /// The files of each, with their names.
     files: [Vec<(String, String)>; 2],
-    /// The names of its apps, in order.
+    /// The names of its apps, in the order of their letters.
     pub(super) apps: [Vec<String>; 2],
 }
 
@@ -31,7 +31,12 @@ impl Versions {
             });
             apps.chain(texts).collect()
         });
-        Self { files, apps: numbers.map(|numbers| numbers.into_iter().map(app).collect()) }
+        let apps = numbers.map(|numbers| {
+            let mut names: Vec<String> = numbers.into_iter().map(app).collect();
+            names.sort();
+            names
+        });
+        Self { files, apps }
     }
 
     /// An example, whose one app has this name and host; `changed` makes of each version what the testbed can bring out.

@@ -6,6 +6,7 @@ mod bad_input;
 mod chart;
 mod clock;
 mod data_sync;
+mod database;
 mod docs;
 mod examples;
 mod front;

@@ -14,7 +14,7 @@ use drover_crds::{DataSync, Owner, OwnerKind, Publish};
 
 use super::global::{Format, Global};
 use super::{Error, Verdict, output, yaml};
-use crate::reconcile::{data_sync, web_app};
+use crate::reconcile::{data_sync, database, web_app};
 
 /// Prints what the controller would apply from a folder, without a cluster.
 ///
@@ -31,7 +31,7 @@ pub struct Render {
     /// Label the objects as those of this Environment, as the controller does.
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
-    /// Print the children of each WebApp and DataSync too, as a first release would have them, with the image and the
+    /// Print the children of each WebApp, DataSync and Database too, as a first release would have them, with the image and the
     /// ConfigMaps as they are written.
     #[arg(long)]
     children: bool,
@@ -111,7 +111,7 @@ fn settle(objects: &mut [Object], namespace: &str) -> Result<(), Vec<ScopeError>
     scope(objects, guess, namespace)
 }
 
-/// Every WebApp and DataSync followed by what drover makes of it, labelled as its own.
+/// Every WebApp, DataSync and Database followed by what drover makes of it, labelled as its own.
 fn with_children(objects: Vec<Object>) -> Result<Vec<Object>, Error> {
     let mut all = Vec::with_capacity(objects.len());
     let mut wrong = Vec::new();
@@ -156,6 +156,9 @@ fn children(
             data_sync::build_all(&typed(object)?, namespace, &ErrandImage::of_this_version())
                 .map_err(|error| said(&error))?,
         ),
+        Some(kind @ OwnerKind::Database) => {
+            (kind, database::build_all(&typed(object)?, namespace).map_err(|error| said(&error))?)
+        }
         Some(OwnerKind::Environment) | None => return Ok(Vec::new()),
     };
     let label = Owner::new(kind, namespace, object.name()).label();

@@ -29,6 +29,7 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
     let mut environments = Collection::new(OwnerKind::Environment, session, all);
     let mut apps = Collection::new(OwnerKind::WebApp, session, all);
     let mut syncs = Collection::new(OwnerKind::DataSync, session, all);
+    let mut databases = Collection::new(OwnerKind::Database, session, all);
     let screen = format == Format::Text && std::io::stdout().is_terminal();
     let (mut last, mut is_syncing) = (BTreeMap::new(), false);
     loop {
@@ -36,9 +37,10 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
             event = environments.next(session) => event?,
             event = apps.next(session) => event?,
             event = syncs.next(session) => event?,
+            event = databases.next(session) => event?,
             () = tokio::time::sleep(if is_syncing { PROGRESS } else { AGES }), if screen => true,
         };
-        if !(wake && environments.complete && apps.complete && syncs.complete) {
+        if !(wake && environments.complete && apps.complete && syncs.complete && databases.complete) {
             continue;
         }
         // Take in what else comes now.
@@ -49,11 +51,16 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
                 event = environments.next(session) => { event?; }
                 event = apps.next(session) => { event?; }
                 event = syncs.next(session) => { event?; }
+                event = databases.next(session) => { event?; }
                 () = &mut settled => break,
             }
         }
-        let (environments, web_apps, data_syncs) = (environments.objects(), apps.objects(), syncs.objects());
-        let view = View::of(&Objects { environments, web_apps, data_syncs });
+        let view = View::of(&Objects {
+            environments: environments.objects(),
+            web_apps: apps.objects(),
+            data_syncs: syncs.objects(),
+            databases: databases.objects(),
+        });
         let mut view = if command.name.is_some() { select(session, command, view)? } else { view };
         view.note(&progress::read(&session.client(), &view).await);
         is_syncing = view.running().next().is_some();

@@ -66,9 +66,13 @@ async fn gather(session: &Session, all: bool) -> Result<Objects, Error> {
         let list = session.ask(&action, api_of(kind, session, all).list(&ListParams::default())).await?;
         Ok::<_, Error>(list.items)
     };
-    let (environments, web_apps, data_syncs) =
-        tokio::try_join!(list(OwnerKind::Environment), list(OwnerKind::WebApp), list(OwnerKind::DataSync))?;
-    Ok(Objects { environments, web_apps, data_syncs })
+    let (environments, web_apps, data_syncs, databases) = tokio::try_join!(
+        list(OwnerKind::Environment),
+        list(OwnerKind::WebApp),
+        list(OwnerKind::DataSync),
+        list(OwnerKind::Database)
+    )?;
+    Ok(Objects { environments, web_apps, data_syncs, databases })
 }
 
 /// What a person asked to see of it.
@@ -76,7 +80,7 @@ fn select(session: &Session, command: &Status, view: View) -> Result<View, Error
     let Some(name) = &command.name else { return Ok(view) };
     let names: Vec<String> = view.names().map(str::to_owned).collect();
     view.only(name).ok_or_else(|| Error::NotFound {
-        kind: "Environment, WebApp or DataSync",
+        kind: "Environment, WebApp, DataSync or Database",
         name: name.clone(),
         namespace: if command.all_namespaces { "any".to_owned() } else { session.namespace().to_owned() },
         near: near(name, names.iter().map(String::as_str)),

@@ -10,7 +10,7 @@ use drover_crds::{
 };
 
 use super::bar::bar;
-use super::view::{DataSyncView, EnvironmentView, Health, State, View, WebAppView};
+use super::view::{DataSyncView, DatabaseView, EnvironmentView, Health, State, View, WebAppView};
 use crate::cli::time::{Moment, age};
 
 const DIM: Style = Style::new().dimmed();
@@ -27,6 +27,9 @@ pub fn text(view: &View, now: Moment) -> String {
     }
     for sync in &view.data_syncs {
         data_sync(&mut text, sync, "", true, now);
+    }
+    for each in &view.databases {
+        database(&mut text, each, "", true);
     }
     text
 }
@@ -71,6 +74,7 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
         let is = |kind, namespace: &str, name: &str| object == Owner::new(kind, namespace, name).to_string();
         environment.web_apps.iter().any(|app| is(OwnerKind::WebApp, &app.namespace, &app.name))
             || environment.data_syncs.iter().any(|sync| is(OwnerKind::DataSync, &sync.namespace, &sync.name))
+            || environment.databases.iter().any(|each| is(OwnerKind::Database, &each.namespace, &each.name))
     };
     if health.state != State::Ready {
         let own = match (&*health.reason, environment.failures.first(), environment.waiting_for.first()) {
@@ -98,6 +102,9 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
     }
     for sync in &environment.data_syncs {
         data_sync(text, sync, "    ", sync.namespace != *namespace, now);
+    }
+    for each in &environment.databases {
+        database(text, each, "    ", each.namespace != *namespace);
     }
 }
 
@@ -182,6 +189,17 @@ fn data_sync(text: &mut String, sync: &DataSyncView, indent: &str, with_namespac
 }
 
 /// The jobs that run at moments of a release.
+fn database(text: &mut String, database: &DatabaseView, indent: &str, with_namespace: bool) {
+    let DatabaseView { namespace, name, health, .. } = database;
+    let place = if with_namespace { format!("{namespace}/") } else { String::new() };
+    let mut facts = vec![word(health.state)];
+    facts.extend(database.secret_name.as_ref().map(|secret| format!("Secret {secret}")));
+    let _ = writeln!(text, "{indent}{} Database {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
+    if health.state != State::Ready {
+        let _ = writeln!(text, "{indent}    {}", told(health));
+    }
+}
+
 fn jobs(text: &mut String, release: &ReleaseStatus, indent: &str, now: Moment) {
     let told = |job: &JobStatus| match (job.outcome, &job.started_at) {
         (Some(JobOutcome::Succeeded), _) => format!("{} succeeded", job.name),
@@ -325,7 +343,7 @@ mod tests {
 
     fn of(environments: &[DynamicObject], apps: &[DynamicObject]) -> View {
         let (environments, web_apps) = (environments.to_vec(), apps.to_vec());
-        View::of(&Objects { environments, web_apps, data_syncs: Vec::new() })
+        View::of(&Objects { environments, web_apps, ..Objects::default() })
     }
 
     #[test]

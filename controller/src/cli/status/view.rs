@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use drover_core::errand::Progress;
 use drover_crds::condition;
 use drover_crds::{
-    AppliedStatus, DataSyncStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, LABEL_OWNER, LastSync,
-    ObjectFailure, Owner, OwnerKind, PublishedSet, ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus,
+    AppliedStatus, DataSyncStatus, DatabaseStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, LABEL_OWNER,
+    LastSync, ObjectFailure, Owner, OwnerKind, PublishedSet, ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus,
     UptimeStatus, WebAppStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -63,6 +63,9 @@ pub struct View {
     /// DataSyncs that no shown Environment applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_syncs: Vec<DataSyncView>,
+    /// Databases that no shown Environment applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseView>,
 }
 
 /// The objects that there are, of each kind.
@@ -74,6 +77,8 @@ pub struct Objects {
     pub web_apps: Vec<DynamicObject>,
     /// DataSyncs.
     pub data_syncs: Vec<DynamicObject>,
+    /// Databases.
+    pub databases: Vec<DynamicObject>,
 }
 
 /// An Environment.
@@ -115,6 +120,9 @@ pub struct EnvironmentView {
     /// The DataSyncs that it applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_syncs: Vec<DataSyncView>,
+    /// The Databases that it applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseView>,
 }
 
 /// A WebApp.
@@ -185,6 +193,22 @@ pub struct DataSyncView {
     pub progress: Option<Progress>,
 }
 
+/// A Database.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseView {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub health: Health,
+    /// The Secret that says how to connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<String>,
+}
+
 /// The Environment that applied the object, among these.
 fn environment_of<'a>(
     environments: &'a mut [EnvironmentView],
@@ -207,7 +231,7 @@ impl View {
             objects.sort_by_key(|object| (object.namespace(), object.name_any()));
             objects
         };
-        let (mut web_apps, mut data_syncs) = (Vec::new(), Vec::new());
+        let (mut web_apps, mut data_syncs, mut databases) = (Vec::new(), Vec::new(), Vec::new());
         for app in sorted(&objects.web_apps) {
             let owner = environment_of(&mut environments, &app);
             owner.map_or(&mut web_apps, |environment| &mut environment.web_apps).push(web_app(&app));
@@ -216,7 +240,11 @@ impl View {
             let owner = environment_of(&mut environments, &sync);
             owner.map_or(&mut data_syncs, |environment| &mut environment.data_syncs).push(data_sync(&sync));
         }
-        Self { ready: false, environments, web_apps, data_syncs }.judged()
+        for each in sorted(&objects.databases) {
+            let owner = environment_of(&mut environments, &each);
+            owner.map_or(&mut databases, |environment| &mut environment.databases).push(database(&each));
+        }
+        Self { ready: false, environments, web_apps, data_syncs, databases }.judged()
     }
 
     /// Only the objects of that name, if there are any.
@@ -225,17 +253,19 @@ impl View {
             if environment.name != name {
                 self.web_apps.extend(environment.web_apps.drain(..).filter(|app| app.name == name));
                 self.data_syncs.extend(environment.data_syncs.drain(..).filter(|sync| sync.name == name));
+                self.databases.extend(environment.databases.drain(..).filter(|database| database.name == name));
             }
         }
         self.environments.retain(|environment| environment.name == name);
         self.web_apps.retain(|app| app.name == name);
         self.data_syncs.retain(|sync| sync.name == name);
+        self.databases.retain(|database| database.name == name);
         (!self.is_empty()).then(|| self.judged())
     }
 
     /// Whether there is nothing to show.
     pub fn is_empty(&self) -> bool {
-        self.environments.is_empty() && self.web_apps.is_empty() && self.data_syncs.is_empty()
+        self.names().next().is_none()
     }
 
     /// The names of everything in it.
@@ -265,6 +295,10 @@ impl View {
         self.environments.iter().flat_map(|environment| &environment.web_apps).chain(&self.web_apps)
     }
 
+    fn all_databases(&self) -> impl Iterator<Item = &DatabaseView> {
+        self.environments.iter().flat_map(|environment| &environment.databases).chain(&self.databases)
+    }
+
     /// Every object's kind, namespace, name and health, for one line each.
     pub fn states(&self) -> impl Iterator<Item = ((OwnerKind, &str, &str), &Health)> {
         let environments =
@@ -272,6 +306,7 @@ impl View {
         environments
             .chain(self.all_web_apps().map(|app| ((OwnerKind::WebApp, &*app.namespace, &*app.name), &app.health)))
             .chain(self.all_data_syncs().map(|s| ((OwnerKind::DataSync, &*s.namespace, &*s.name), &s.health)))
+            .chain(self.all_databases().map(|d| ((OwnerKind::Database, &*d.namespace, &*d.name), &d.health)))
     }
 
     fn judged(mut self) -> Self {
@@ -313,6 +348,7 @@ fn environment(object: &DynamicObject) -> EnvironmentView {
         webhook_path: status.webhook_path,
         web_apps: Vec::new(),
         data_syncs: Vec::new(),
+        databases: Vec::new(),
     }
 }
 
@@ -350,6 +386,18 @@ fn data_sync(object: &DynamicObject) -> DataSyncView {
         last_sync: status.last_sync,
         running: status.running,
         progress: None,
+    }
+}
+
+fn database(object: &DynamicObject) -> DatabaseView {
+    let status: Result<DatabaseStatus, _> = part(object, "status");
+    let unreadable = status.as_ref().err().map(unreadable);
+    let status = status.unwrap_or_default();
+    DatabaseView {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        health: unreadable.unwrap_or_else(|| health(object, status.observed_generation, &status.conditions)),
+        secret_name: status.secret_name,
     }
 }
 

@@ -1,4 +1,5 @@
 //! The systems of `manifests/examples`, each used as its people do. Tests begin in the order of their names, and these take longest.
 
 mod jacow;
+mod mwa;
 mod viewbovis;

@@ -65,6 +65,22 @@ fn env(pods: &Pods) -> Vec<EnvVar> {
         env.push(plain("HOME", volume::HOME.to_owned()));
     }
     env.retain(|e| !pods.env.iter().any(|own| own.name == e.name));
+    for database in &pods.databases {
+        let of_secret = |(key, variable): (&str, &String)| EnvVar {
+            name: variable.clone(),
+            value_from: Some(EnvVarSource {
+                secret_key_ref: Some(SecretKeySelector {
+                    name: crds::connection_secret(&database.name),
+                    key: key.to_owned(),
+                    optional: None,
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        env.extend(database.env.named().map(of_secret));
+    }
+    // Behind these, so that the app's own may name them as $(NAME).
     env.extend(pods.env.iter().map(|e| EnvVar {
         name: e.name.clone(),
         value: e.value.clone(),

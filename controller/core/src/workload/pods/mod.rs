@@ -90,6 +90,8 @@ pub struct Pods {
     pub env: Vec<crds::EnvVar>,
     /// Sources of further ones.
     pub env_from: Vec<crds::EnvFrom>,
+    /// The databases that they connect to.
+    pub databases: Vec<crds::DatabaseRef>,
     /// CPU and memory.
     pub resources: crds::Resources,
     /// Seconds that work under way may take when a pod stops.
@@ -119,7 +121,10 @@ impl Pods {
     pub fn validated(app: &App, spec: &crds::PodSpec, facts: &Facts<'_>) -> Result<Self, Invalid> {
         let identity = identity::identity(spec, facts.image)?;
         let volumes = volumes::volumes(app, spec, facts)?;
-        unique("env", spec.env.iter().map(|e| e.name.as_str()))?;
+        let of_databases = spec.database_refs.iter().flat_map(|database| database.env.named());
+        let variables = spec.env.iter().map(|e| e.name.as_str());
+        unique("env and databaseRefs", variables.chain(of_databases.map(|(_, variable)| variable.as_str())))?;
+        unique("databaseRefs", spec.database_refs.iter().map(|database| database.name.as_str()))?;
         let (copies, left_alone) = facts.copies.of(facts.settings);
         Ok(Self {
             app: app.clone(),
@@ -132,6 +137,7 @@ impl Pods {
             args: spec.args.clone(),
             env: spec.env.clone(),
             env_from: spec.env_from.clone(),
+            databases: spec.database_refs.clone(),
             resources: spec.resources.clone().unwrap_or_default(),
             drain_seconds: seconds(spec.drain.as_ref().and_then(|d| d.timeout), 30),
             jobs: jobs::jobs(spec, &volumes)?,

@@ -1,6 +1,7 @@
 //! What pods read of ConfigMaps and Secrets, as a part of their release. A ConfigMap is copied, immutable, under a name that its content
 //! gives, so that an old pod which restarts still has what it was started with. A Secret is not copied: only whether it changed is known.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use drover_crds as crds;
@@ -131,7 +132,7 @@ pub struct Reading<'a> {
     /// What.
     pub kind: SettingKind,
     /// Its name.
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     /// Where in the spec.
     place: String,
     /// Which keys; `None` for all.
@@ -141,33 +142,42 @@ pub struct Reading<'a> {
 }
 
 /// All places where `spec` reads one.
-pub fn readings(spec: &crds::PodSpec) -> Vec<Reading<'_>> {
+pub fn readings<'a>(spec: &'a crds::PodSpec) -> Vec<Reading<'a>> {
     let mut readings = Vec::new();
-    let mut note = |kind, name, place: String, keys, optional: Option<bool>| {
-        readings.push(Reading { kind, name, place, keys, optional: optional.unwrap_or(false) });
+    let mut note = |kind, name: &'a str, place: String, keys, optional: Option<bool>| {
+        readings.push(Reading { kind, name: name.into(), place, keys, optional: optional.unwrap_or(false) });
     };
     for variable in &spec.env {
         let Some(source) = &variable.value_from else { continue };
         let refs =
             [(SettingKind::ConfigMap, &source.config_map_key_ref), (SettingKind::Secret, &source.secret_key_ref)];
         for (kind, found) in refs.into_iter().filter_map(|(kind, found)| Some((kind, found.as_ref()?))) {
-            note(kind, &*found.name, format!("env {}", variable.name), Some(vec![&*found.key]), found.optional);
+            note(kind, &found.name, format!("env {}", variable.name), Some(vec![&*found.key]), found.optional);
         }
     }
     for source in &spec.env_from {
         let refs = [(SettingKind::ConfigMap, &source.config_map_ref), (SettingKind::Secret, &source.secret_ref)];
         for (kind, found) in refs.into_iter().filter_map(|(kind, found)| Some((kind, found.as_ref()?))) {
-            note(kind, &*found.name, "envFrom".to_owned(), None, found.optional);
+            note(kind, &found.name, "envFrom".to_owned(), None, found.optional);
         }
     }
     for volume in &spec.volumes {
         let place = || format!("volume {}", volume.name);
         if let Some(files) = &volume.config_map {
-            note(SettingKind::ConfigMap, &*files.name, place(), keys_of(&files.items), files.optional);
+            note(SettingKind::ConfigMap, &files.name, place(), keys_of(&files.items), files.optional);
         }
         if let Some(files) = &volume.secret {
-            note(SettingKind::Secret, &*files.secret_name, place(), keys_of(&files.items), files.optional);
+            note(SettingKind::Secret, &files.secret_name, place(), keys_of(&files.items), files.optional);
         }
+    }
+    for database in &spec.database_refs {
+        readings.push(Reading {
+            kind: SettingKind::Secret,
+            name: crds::connection_secret(&database.name).into(),
+            place: format!("databaseRefs {}", database.name),
+            keys: Some(database.env.named().map(|(key, _)| key).collect()),
+            optional: false,
+        });
     }
     readings
 }
@@ -235,7 +245,7 @@ pub fn settings(
     contents: &Contents,
     keyed: impl Fn(&Value) -> String,
 ) -> Result<(Settings, Vec<Copy>), Missing> {
-    let mut wanted: BTreeMap<(SettingKind, &str), Option<BTreeSet<&str>>> = BTreeMap::new();
+    let mut wanted: BTreeMap<(SettingKind, Cow<'_, str>), Option<BTreeSet<&str>>> = BTreeMap::new();
     for reading in readings(spec) {
         reading.check(app, contents)?;
         let keys = wanted.entry((reading.kind, reading.name)).or_insert_with(|| Some(BTreeSet::new()));
@@ -249,20 +259,21 @@ pub fn settings(
         let is_read = |key: &String| keys.as_ref().is_none_or(|keys| keys.contains(key.as_str()));
         match kind {
             SettingKind::ConfigMap => {
-                let Some(found) = contents.config_maps.get(name) else { continue };
-                let copy = copied(app, name, found, is_read);
+                let Some(found) = contents.config_maps.get(&*name) else { continue };
+                let copy = copied(app, &name, found, is_read);
                 if copy.size() > LARGEST_COPY {
                     let hash = content_hash(&json!({"data": copy.data, "binaryData": copy.binary_data}));
-                    settings.large.insert(name.to_owned(), hash);
+                    settings.large.insert(name.into_owned(), hash);
                     continue;
                 }
-                settings.config_maps.insert(name.to_owned(), copy.name.clone());
+                settings.config_maps.insert(name.into_owned(), copy.name.clone());
                 copies.push(copy);
             }
             SettingKind::Secret => {
-                let Some(found) = contents.secrets.get(name) else { continue };
+                let Some(found) = contents.secrets.get(&*name) else { continue };
                 let data: BTreeMap<_, _> = found.data.iter().flatten().filter(|(key, _)| is_read(key)).collect();
-                settings.secrets.insert(name.to_owned(), keyed(&json!({"name": name, "data": data})));
+                let hash = keyed(&json!({"name": name, "data": data}));
+                settings.secrets.insert(name.into_owned(), hash);
             }
         }
     }
@@ -290,20 +301,20 @@ fn short(content: &Value, digits: usize) -> String {
 impl Reading<'_> {
     /// Whether pods that read this start.
     fn check(&self, app: &App, contents: &Contents) -> Result<(), Missing> {
-        if self.optional || contents.hidden.contains(&(self.kind, self.name.to_owned())) {
+        if self.optional || contents.hidden.contains(&(self.kind, self.name.to_string())) {
             return Ok(());
         }
         let keys: Option<BTreeSet<&str>> = match self.kind {
-            SettingKind::ConfigMap => contents.config_maps.get(self.name).map(|found| {
+            SettingKind::ConfigMap => contents.config_maps.get(&*self.name).map(|found| {
                 let (texts, bytes) = (found.data.iter().flatten(), found.binary_data.iter().flatten());
                 texts.map(|(key, _)| key.as_str()).chain(bytes.map(|(key, _)| key.as_str())).collect()
             }),
             SettingKind::Secret => contents
                 .secrets
-                .get(self.name)
+                .get(&*self.name)
                 .map(|found| found.data.iter().flatten().map(|(key, _)| key.as_str()).collect()),
         };
-        let (kind, namespace, name) = (self.kind, app.namespace.clone(), self.name.to_owned());
+        let (kind, namespace, name) = (self.kind, app.namespace.clone(), self.name.to_string());
         let place = self.place.clone();
         let Some(known) = keys else { return Err(Missing::Object { kind, namespace, name, place }) };
         match self.keys.iter().flatten().find(|key| !known.contains(*key)) {

@@ -1,0 +1,294 @@
+//! The objects of a [`ValidatedDatabase`]. Nothing here can fail.
+
+use std::collections::BTreeMap;
+
+use drover_crds as crds;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, ExecAction, Lifecycle,
+    LifecycleHandler, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Secret,
+    SecretVolumeSource, SecurityContext, Service, ServicePort, ServiceSpec, TCPSocketAction, Volume, VolumeMount,
+};
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::postgres::{self, PORT};
+use super::{Connection, DatabaseChildren, ValidatedDatabase};
+use crate::render::Object;
+use crate::workload::build::metadata::{self, Labels};
+use crate::workload::build::{container, pod, pvc};
+use crate::workload::pods::Identity;
+
+/// The name of the server's container and port.
+const SERVER: &str = "postgres";
+/// Where the scripts and the configuration are.
+const SETTINGS: &str = "/etc/drover";
+/// Seconds that a server has to end cleanly.
+const GRACE: i64 = 120;
+
+/// Every child of `database`. `password` is a keyed hash of the password: a server that has another is started anew.
+pub fn children(
+    database: &ValidatedDatabase,
+    connection: &Connection,
+    password: &str,
+) -> DatabaseChildren<Vec<Object>> {
+    DatabaseChildren {
+        connection: vec![Object::built(&secret(database, connection))],
+        settings: vec![Object::built(&settings(database))],
+        claim: vec![Object::built(&pvc::pvc(&database.app, &database.claim))],
+        service: vec![Object::built(&service(database))],
+        network_policy: vec![Object::built(&network_policy(database))],
+        server: vec![Object::built(&server(database, password))],
+    }
+}
+
+/// The selector that finds a Database's pods in a namespace.
+pub fn selector(instance: &str) -> String {
+    format!("{}={instance},{}={}", crds::LABEL_INSTANCE, crds::LABEL_COMPONENT, crds::COMPONENT_DATABASE)
+}
+
+/// What is called after the Database and is no server.
+fn name(database: &ValidatedDatabase) -> String {
+    crds::connection_secret(&database.app.name)
+}
+
+fn labels(database: &ValidatedDatabase) -> Labels {
+    let mut labels = metadata::labels(&database.app);
+    labels.insert(crds::LABEL_COMPONENT.to_owned(), crds::COMPONENT_DATABASE.to_owned());
+    labels
+}
+
+/// The password lives and dies with the claim.
+fn secret(database: &ValidatedDatabase, connection: &Connection) -> Secret {
+    let mut meta = metadata::child(&database.app, name(database));
+    if database.claim.retain {
+        meta.annotations = Some([(crds::ANNOTATION_PRUNE.to_owned(), "disabled".to_owned())].into());
+    }
+    Secret { metadata: meta, data: Some(connection.data(database)), ..Default::default() }
+}
+
+fn settings(database: &ValidatedDatabase) -> ConfigMap {
+    let (user, group) = database.run_as;
+    // initdb wants to know its user's name, and an image need not know the number that the server runs as.
+    let users =
+        format!("root:x:0:0:root:/root:/bin/sh\npostgres:x:{user}:{group}:PostgreSQL:/var/lib/drover:/bin/sh\n");
+    let mut data: BTreeMap<String, String> =
+        postgres::SCRIPTS.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    data.insert("postgresql.conf".to_owned(), postgres::configuration(database));
+    data.insert("pg_hba.conf".to_owned(), postgres::ACCESS.to_owned());
+    data.insert("passwd".to_owned(), users);
+    ConfigMap { metadata: metadata::child(&database.app, name(database)), data: Some(data), ..Default::default() }
+}
+
+fn service(database: &ValidatedDatabase) -> Service {
+    Service {
+        metadata: metadata::child(&database.app, database.app.object_name()),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(labels(database)),
+            ports: Some(vec![ServicePort {
+                name: Some(SERVER.to_owned()),
+                port: PORT,
+                target_port: Some(IntOrString::String(SERVER.to_owned())),
+                protocol: Some("TCP".to_owned()),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// Only pods of its own namespace reach it.
+fn network_policy(database: &ValidatedDatabase) -> NetworkPolicy {
+    let port =
+        NetworkPolicyPort { port: Some(IntOrString::Int(PORT)), protocol: Some("TCP".to_owned()), end_port: None };
+    let all_here = NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..Default::default() };
+    NetworkPolicy {
+        metadata: metadata::child(&database.app, database.app.object_name()),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector { match_labels: Some(labels(database)), ..Default::default() }),
+            policy_types: Some(vec!["Ingress".to_owned()]),
+            ingress: Some(vec![NetworkPolicyIngressRule { ports: Some(vec![port]), from: Some(vec![all_here]) }]),
+            egress: None,
+        }),
+    }
+}
+
+/// One pod at a time, whatever happens to its node: a StatefulSet makes no second before it knows that the first is gone.
+fn server(database: &ValidatedDatabase, password: &str) -> StatefulSet {
+    // Scripts and configuration count when it starts: what another version of drover writes there starts no server anew.
+    let annotations: Labels = [(crds::ANNOTATION_SETTINGS.to_owned(), password.to_owned())].into();
+    StatefulSet {
+        metadata: metadata::child(&database.app, database.app.object_name()),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(1),
+            service_name: Some(database.app.object_name()),
+            selector: LabelSelector { match_labels: Some(labels(database)), ..Default::default() },
+            // With the default a pod that does not come up is not replaced by one of a template that was mended.
+            pod_management_policy: Some("Parallel".to_owned()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: None,
+            }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels(database)),
+                    annotations: Some(annotations),
+                    ..Default::default()
+                }),
+                spec: Some(pod_spec(database)),
+            },
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn pod_spec(database: &ValidatedDatabase) -> PodSpec {
+    let (user, group) = database.run_as;
+    let identity = Identity {
+        user: Some(user),
+        group: Some(group),
+        fs_group: Some(group),
+        root: false,
+        home: false,
+        assumed: false,
+    };
+    PodSpec {
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        image_pull_secrets: pod::pull_secrets(&database.pull_secrets),
+        security_context: Some(pod::security(&identity, false)),
+        termination_grace_period_seconds: Some(GRACE),
+        containers: vec![container(database)],
+        volumes: Some(volumes(database)),
+        ..Default::default()
+    }
+}
+
+fn container(database: &ValidatedDatabase) -> Container {
+    let script = |name: &str| vec!["sh".to_owned(), format!("{SETTINGS}/{name}")];
+    let variable =
+        |name: &str, value: &str| EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..Default::default() };
+    // Who is connected is sent away. Told to end by Kubernetes alone, a server waits until they have gone by themselves.
+    let at_once = ["sh", "-c", "kill -INT 1"].map(str::to_owned).to_vec();
+    let accepts = || TCPSocketAction { port: IntOrString::String(SERVER.to_owned()), host: None };
+    let amounts = |amounts: &BTreeMap<String, Quantity>| (!amounts.is_empty()).then(|| amounts.clone());
+    Container {
+        name: SERVER.to_owned(),
+        image: Some(database.image.clone()),
+        image_pull_policy: database.pull_policy.map(|policy| policy.as_str().to_owned()),
+        command: Some(script("start.sh")),
+        env: Some(vec![
+            variable("VERSION", &database.version),
+            variable("DATABASE", &database.database),
+            variable("OWNER", &database.user),
+            variable("EXTENSIONS", &database.extensions.join(" ")),
+        ]),
+        ports: Some(vec![ContainerPort {
+            name: Some(SERVER.to_owned()),
+            container_port: PORT,
+            protocol: Some("TCP".to_owned()),
+            ..Default::default()
+        }]),
+        resources: Some(ResourceRequirements {
+            requests: amounts(&database.resources.requests),
+            limits: amounts(&database.resources.limits),
+            claims: None,
+        }),
+        // Its start sets it up, or recovers what an unclean stop left, and ends by itself when it cannot: nobody ends it for being slow.
+        startup_probe: Some(Probe {
+            tcp_socket: Some(accepts()),
+            period_seconds: Some(2),
+            timeout_seconds: Some(2),
+            failure_threshold: Some(i32::MAX),
+            ..Default::default()
+        }),
+        readiness_probe: Some(Probe {
+            exec: Some(ExecAction { command: Some(script("ready.sh")) }),
+            period_seconds: Some(5),
+            timeout_seconds: Some(5),
+            failure_threshold: Some(2),
+            ..Default::default()
+        }),
+        // Only a server that takes no connections at all for two minutes is started anew: storage that stalls is not mended by that.
+        liveness_probe: Some(Probe {
+            tcp_socket: Some(accepts()),
+            period_seconds: Some(10),
+            timeout_seconds: Some(5),
+            failure_threshold: Some(12),
+            ..Default::default()
+        }),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                exec: Some(ExecAction { command: Some(at_once) }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..container::security(false) }),
+        volume_mounts: Some(mounts()),
+        ..Default::default()
+    }
+}
+
+fn mounts() -> Vec<VolumeMount> {
+    let mount = |name: &str, path: &str| VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        ..Default::default()
+    };
+    let read = |name: &str, path: &str| VolumeMount { read_only: Some(true), ..mount(name, path) };
+    vec![
+        mount("data", "/var/lib/drover"),
+        read("settings", SETTINGS),
+        VolumeMount { sub_path: Some("passwd".to_owned()), ..read("settings", "/etc/passwd") },
+        read("connection", "/etc/drover-connection"),
+        mount("run", "/run/drover"),
+        mount("tmp", "/tmp"),
+        // Programs share memory there, and a container has 64 MiB of it by itself.
+        mount("shared-memory", "/dev/shm"),
+    ]
+}
+
+fn volumes(database: &ValidatedDatabase) -> Vec<Volume> {
+    let of = |name: &str| Volume { name: name.to_owned(), ..Default::default() };
+    let claim_name = database.claim.name.clone();
+    let empty = |name: &str| Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..of(name) };
+    vec![
+        Volume {
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name, read_only: None }),
+            ..of("data")
+        },
+        Volume {
+            config_map: Some(ConfigMapVolumeSource { name: name(database), ..Default::default() }),
+            ..of("settings")
+        },
+        Volume {
+            secret: Some(SecretVolumeSource {
+                secret_name: Some(name(database)),
+                items: Some(vec![k8s_openapi::api::core::v1::KeyToPath {
+                    key: super::PASSWORD.to_owned(),
+                    path: super::PASSWORD.to_owned(),
+                    mode: None,
+                }]),
+                ..Default::default()
+            }),
+            ..of("connection")
+        },
+        empty("run"),
+        empty("tmp"),
+        Volume {
+            empty_dir: Some(EmptyDirVolumeSource {
+                medium: Some("Memory".to_owned()),
+                size_limit: Some(Quantity((database.memory / 4).to_string())),
+            }),
+            ..of("shared-memory")
+        },
+    ]
+}

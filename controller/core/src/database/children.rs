@@ -1,0 +1,60 @@
+//! What stands around a Database, each with something: its objects, its kind. [`DatabaseChildren::in_order`] and
+//! [`DatabaseChildren::leaving`] name them all, so a child that was forgotten there does not compile.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+
+use crate::render::ObjectKey;
+use crate::workload::children::ChildKind;
+
+/// How many there are.
+const COUNT: usize = 6;
+
+/// One thing for each child.
+#[derive(Clone, Debug)]
+pub struct DatabaseChildren<T> {
+    /// How to connect.
+    pub connection: T,
+    /// How the server is started and configured.
+    pub settings: T,
+    /// The data.
+    pub claim: T,
+    /// The server's address.
+    pub service: T,
+    /// Who reaches it.
+    pub network_policy: T,
+    /// The server.
+    pub server: T,
+}
+
+impl<T> DatabaseChildren<T> {
+    /// In the order in which a reader expects them.
+    pub fn in_order(self) -> [T; COUNT] {
+        let Self { connection, settings, claim, service, network_policy, server } = self;
+        [connection, settings, claim, service, network_policy, server]
+    }
+
+    /// In the order in which they go with their Database: what works goes first, and the data last.
+    pub fn leaving(self) -> [T; COUNT] {
+        let Self { connection, settings, claim, service, network_policy, server } = self;
+        [server, service, network_policy, settings, connection, claim]
+    }
+}
+
+impl DatabaseChildren<ChildKind> {
+    /// The kind of each.
+    pub const KINDS: Self = Self {
+        connection: ChildKind::of::<Secret>(),
+        settings: ChildKind::of::<ConfigMap>(),
+        claim: ChildKind::of::<PersistentVolumeClaim>(),
+        service: ChildKind::of::<Service>(),
+        network_policy: ChildKind::of::<NetworkPolicy>(),
+        server: ChildKind::of::<StatefulSet>(),
+    };
+
+    /// When the child of that key goes with its Database: the lower, the earlier.
+    pub fn rank(key: &ObjectKey) -> usize {
+        ChildKind::position(&Self::KINDS.leaving(), key)
+    }
+}

@@ -1,0 +1,137 @@
+//! A Database's spec, with every default filled in.
+
+use std::collections::BTreeMap;
+
+use drover_crds::{self as crds, DatabaseSpec, ImagePullPolicy, Resources};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use super::Invalid;
+use crate::workload::App;
+use crate::workload::build::container;
+use crate::workload::pods::{LiveClaim, Shrinking, ValidatedClaim};
+
+/// The longest name: its pods' names get a number behind it, and the Jobs around it get more.
+const LONGEST_NAME: usize = 40;
+/// Who the server runs as where the spec does not say: the user `postgres` of most images.
+const USER: i64 = 999;
+/// The least memory that a server is configured for.
+const LEAST_MEMORY: i64 = 64 << 20;
+
+/// A Database in which nothing is missing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidatedDatabase {
+    /// Whose objects are made.
+    pub app: App,
+    /// The server's major version.
+    pub version: String,
+    /// The extensions that are made.
+    pub extensions: Vec<String>,
+    /// The image.
+    pub image: String,
+    /// When the node pulls it.
+    pub pull_policy: Option<ImagePullPolicy>,
+    /// Names of the Secrets that it is pulled with.
+    pub pull_secrets: Vec<String>,
+    /// The user and the group that the server runs as.
+    pub run_as: (i64, i64),
+    /// The database.
+    pub database: String,
+    /// Who owns it.
+    pub user: String,
+    /// CPU and memory.
+    pub resources: Resources,
+    /// The memory that the server is configured for, in bytes.
+    pub memory: i64,
+    /// The storage.
+    pub claim: ValidatedClaim,
+    /// The size of the storage, in bytes.
+    pub storage: i64,
+}
+
+/// Checks a spec. `claims` are those of the namespace that it may mount, as they are.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn validate(
+    app: &App,
+    spec: &DatabaseSpec,
+    claims: &BTreeMap<String, LiveClaim>,
+) -> Result<ValidatedDatabase, Invalid> {
+    let is_host = |name: &str| {
+        let mut bytes = name.bytes();
+        bytes.next().is_some_and(|first| first.is_ascii_lowercase())
+            && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if app.name.len() > LONGEST_NAME || !is_host(&app.name) {
+        return Err(Invalid::Name(app.name.clone()));
+    }
+    let database = spec.database.clone().unwrap_or_else(|| app.name.replace('-', "_"));
+    identifier("database", &database, &["postgres", "template0", "template1"])?;
+    let user = spec.user.clone().unwrap_or_else(|| database.clone());
+    identifier("user", &user, &["postgres", "public", "none"])?;
+    let crds::Postgres { version, extensions } = &spec.engine.postgres;
+    let is_extension = |name: &&String| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if let Some(bad) = extensions.iter().find(|name| name.is_empty() || !is_extension(name)) {
+        return Err(Invalid::Extension(bad.clone()));
+    }
+    let run_as = spec.run_as.unwrap_or_default();
+    let number = run_as.user.unwrap_or(USER);
+    if number == 0 {
+        return Err(Invalid::Root);
+    }
+    let resources =
+        spec.resources.clone().filter(|given| *given != Resources::default()).unwrap_or_else(|| Resources {
+            requests: container::amounts("100m", "256Mi"),
+            limits: [("memory".to_owned(), Quantity("512Mi".to_owned()))].into(),
+        });
+    let memory = memory(&resources)?;
+    let claim = ValidatedClaim::new(crds::connection_secret(&app.name), &spec.claim, claims, Shrinking::Refuse)?;
+    let alone = [crds::AccessMode::ReadWriteOnce, crds::AccessMode::ReadWriteOncePod];
+    if !claim.access_modes.iter().all(|mode| alone.contains(mode)) {
+        return Err(Invalid::SharedClaim);
+    }
+    let storage = crds::milli_units(&claim.storage).unwrap_or_default() / 1000;
+    Ok(ValidatedDatabase {
+        app: app.clone(),
+        version: version.clone(),
+        extensions: extensions.clone(),
+        image: spec.image.clone(),
+        pull_policy: spec.image_pull_policy,
+        pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+        run_as: (number, run_as.group.unwrap_or(number)),
+        database,
+        user,
+        resources,
+        memory,
+        claim,
+        storage: storage.try_into().unwrap_or(i64::MAX),
+    })
+}
+
+/// A name that the server takes without quotes, and that is none of its own.
+fn identifier(field: &'static str, name: &str, taken: &[&str]) -> Result<(), Invalid> {
+    let refused = |advice| Err(Invalid::Identifier { field, name: name.to_owned(), advice });
+    let begins = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if name.len() > 63 || !begins || !plain {
+        return refused("write small letters, digits and _, at most 63, without a digit in front");
+    }
+    if name.starts_with("pg_") || taken.contains(&name) {
+        return refused("that is one of the server's own: write another");
+    }
+    Ok(())
+}
+
+/// The memory that the server may use, in bytes: its limit, else what it is given at least.
+fn memory(resources: &Resources) -> Result<i64, Invalid> {
+    let of = |amounts: &BTreeMap<String, Quantity>| {
+        let written = amounts.get("memory")?;
+        let bytes = crds::milli_units(&written.0)? / 1000;
+        Some((written.0.clone(), i64::try_from(bytes).unwrap_or(i64::MAX)))
+    };
+    match of(&resources.limits).or_else(|| of(&resources.requests)) {
+        Some((written, bytes)) if bytes < LEAST_MEMORY => Err(Invalid::Memory(written)),
+        Some((_, bytes)) => Ok(bytes),
+        None => Ok(512 << 20),
+    }
+}

@@ -1,0 +1,144 @@
+//! `Database`: one small database server, for the apps of its namespace.
+//!
+//! 1. [`validate`]: the spec, with every default filled in (pure);
+//! 2. [`Databases::connection`]: the password that is there, or a new one;
+//! 3. [`children`]: the server and what it needs (pure), written down and sent ([`owned`]);
+//! 4. [`database`]: what a person reads and is told (pure).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_core::database::{
+    self, Connection, DatabaseChildren, Invalid, PASSWORD, Seen, children, selector, validate,
+};
+use drover_core::news::News;
+use drover_core::render::{Object, ObjectKey};
+use drover_core::trouble::Trouble;
+use drover_core::workload::App;
+use drover_core::workload::pods::settings::SettingKind;
+use drover_crds::{Database, DatabaseStatus, Key, Owner, OwnerKind, connection_secret};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::{Api, ResourceExt as _};
+use rand::RngExt as _;
+use rand::distr::Alphanumeric;
+use serde_json::json;
+
+use crate::cluster::inventory::Inventories;
+use crate::cluster::{Acting, ApiError, Cluster, Sight};
+use crate::driver::Next;
+use crate::owned::{self, Owned, Parent};
+use crate::rollout::dereference;
+use crate::settings::{self, Settings, UNSEEN, Watched};
+use crate::turn::{Draft, Ended, Gone, It, Kind, TURN};
+
+/// Letters and digits of a password: some 190 bits.
+const PASSWORD_LENGTH: usize = 32;
+
+/// The children of `database`, without a cluster: for `drover render`, which makes no password.
+pub fn build_all(database: &Database, namespace: &str) -> Result<Vec<Object>, Invalid> {
+    let namespace = database.namespace().unwrap_or_else(|| namespace.to_owned());
+    let app = App { kind: OwnerKind::Database, namespace, name: database.name_any(), uid: database.uid() };
+    let valid = validate(&app, &database.spec, &BTreeMap::new())?;
+    let connection = Connection::with("made-by-drover");
+    Ok(children(&valid, &connection, PASSWORD).in_order().into_iter().flatten().collect())
+}
+
+/// Makes the turns of Databases.
+pub struct Databases {
+    inventories: Arc<Inventories>,
+    settings: Settings,
+}
+
+impl Databases {
+    /// Whose children are written down in `inventories`, and whose Secrets `settings` sees change; its interest tells their apps.
+    pub fn new(inventories: Arc<Inventories>, settings: Settings) -> Self {
+        Self { inventories, settings }
+    }
+
+    /// The password that the Secret has, whoever wrote it; a new one where it has none. The owner is told when it changes; where it cannot
+    /// be told, after which time to look again.
+    async fn connection(&self, it: &It<'_, Self>, app: &App) -> Result<(Connection, Option<Duration>), ApiError> {
+        let (name, what) = (connection_secret(&app.name), Watched::Setting(SettingKind::Secret));
+        self.settings.interest().wait(it.owner, &settings::key(what, &app.namespace, &name));
+        let is_blind = self.settings.ensure(&it.acting, &app.namespace, what) == Sight::Blind;
+        let found = dereference::secret(&it.acting, app, &name).await?;
+        let known = found.as_ref().and_then(Connection::of);
+        let random = || rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect::<String>();
+        Ok((known.unwrap_or_else(|| Connection::with(&random())), is_blind.then_some(UNSEEN)))
+    }
+}
+
+impl Kind for Databases {
+    type Object = Database;
+    type Status = DatabaseStatus;
+    type Memory = ();
+
+    const OWNER: OwnerKind = OwnerKind::Database;
+    const ACTION: &'static str = "Reconcile";
+
+    fn appeared(&self, database: &Database) {
+        self.settings
+            .interest()
+            .changed(&ObjectKey::from(&Owner::of(OwnerKind::Database, &Key::of(&database.metadata))));
+    }
+
+    async fn turn(&self, it: &It<'_, Self>, (): &mut (), draft: &mut Draft<DatabaseStatus>) -> Result<Ended, Trouble> {
+        let kinds = DatabaseChildren::KINDS.in_order().map(|child| (child.group, child.kind));
+        if !it.sees(kinds).await {
+            return Ok(Ended::Unsaid(Next::Later(TURN)));
+        }
+        let Some(definition) = it.definition().await? else { return Ok(Ended::Unsaid(Next::Retry)) };
+        let Key { namespace, name } = it.key().clone();
+        let app = App { kind: OwnerKind::Database, namespace, name, uid: it.object.uid() };
+        let claims = dereference::claims_named(&it.acting, &app, [connection_secret(&app.name)].into()).await?;
+        let valid = validate(&app, &it.object.spec, &claims)?;
+        let (connection, unseen) = self.connection(it, &app).await?;
+        let password = it.acting.keyed_hash(&json!({"password": connection.data(&valid).get(PASSWORD)}));
+
+        let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
+        let parent = Parent { owned, definition };
+        let all = children(&valid, &connection, &password);
+        let mut objects: Vec<Object> = all.in_order().into_iter().flatten().collect();
+        parent.mark(&mut objects);
+        let plan = parent.plan(&objects, &BTreeSet::new()).await?;
+        owned.refuse_foreign(&objects, |_| true).await?;
+        parent.write_ahead(&plan).await?;
+        parent.carry_out(&plan, &objects).await?;
+
+        let seen = seen(&it.acting, &app).await?;
+        let (outcome, look) = database::conclude(&valid, &mut draft.status, &seen, it.now().0.as_second());
+        let next = look.into_iter().chain(unseen).min().map_or(Next::Await, Next::After);
+        Ok(Ended::Said { outcome, next })
+    }
+
+    fn show(_status: &mut DatabaseStatus, _owner: &Owner, _trouble: Option<&Trouble>) {}
+
+    fn news(before: &DatabaseStatus, after: &DatabaseStatus) -> Vec<News> {
+        database::news(before, after)
+    }
+
+    async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
+        self.settings.interest().changed(&ObjectKey::from(gone.owner));
+        owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, DatabaseChildren::rank).await
+    }
+
+    async fn left_behind(&self, _: &Cluster) -> Vec<Key> {
+        self.inventories.keys(OwnerKind::Database)
+    }
+}
+
+/// What there is of the server.
+async fn seen(acting: &Acting, app: &App) -> Result<Seen, ApiError> {
+    let name = app.object_name();
+    let key = ObjectKey {
+        group: "apps".into(),
+        kind: "StatefulSet".into(),
+        namespace: Some(app.namespace.clone()),
+        name: name.clone(),
+    };
+    let sets: Api<StatefulSet> = Api::namespaced(acting.client(), &app.namespace);
+    let server = sets.get_opt(&name).await.map_err(|error| acting.error(error, "get", &key))?;
+    let pods = dereference::pods(acting, app, &selector(&name)).await?;
+    Ok(Seen { server, pods })
+}

@@ -1,0 +1,27 @@
+# The root folder that images of Debian's programs begin with. Sourced by what makes such images.
+# shellcheck shell=bash
+
+# Makes it if it is not there, which takes some two minutes, once, and says where it is. It is kept beside the testbed's programs, and
+# nothing in it may be written to.
+debian_base() (
+  SUITE=bookworm MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+  PACKAGES=ca-certificates,libpython3-stdlib,python3-minimal
+  base=$(dirname "$BIN")/python-base-$SUITE
+  exec 9>"$base.lock"
+  flock 9
+  if [ ! -e "$base/usr/bin/python3" ]; then
+    command -v debootstrap >/dev/null || fail "debootstrap is missing: \`make setup\` installs it"
+    [ "$(id -u)" = 0 ] || fail "only root can make a base of Debian's packages"
+    say "making the base of images of Debian's programs, once"
+    root=$(mktemp -d "$base.XXXXXX")
+    trap 'rm -rf "$root"' EXIT
+    debootstrap --variant=minbase --include="$PACKAGES" "$SUITE" "$root" "$MIRROR" >"$base.log" 2>&1 ||
+      fail "debootstrap failed: $(tail -n 3 "$base.log")"
+    # What no program reads.
+    rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale,info} "$root"/dev/*
+    chmod 0755 "$root"
+    rm -rf "$base"
+    mv "$root" "$base"
+  fi
+  echo "$base"
+)

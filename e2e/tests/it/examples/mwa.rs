@@ -1,0 +1,101 @@
+//! `manifests/examples/mwa-transients`, used as its people do: they sign in, ask for what is near a place in the sky, and push.
+
+use std::time::Duration;
+
+use drover_crds::condition::{READY, get as condition};
+use drover_crds::{Database, ReleaseStep};
+use drover_e2e::{Namespace, System, eventually, front_image, get, postgres_image};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::ListParams;
+use serde_json::Value;
+
+const LOGIN: &str = "/accounts/login/";
+const SOON: Duration = Duration::from_secs(120);
+
+/// The names of what is near the Crab nebula, as the page says them.
+async fn near_the_crab(namespace: &Namespace) -> Result<Value, String> {
+    let answer = get(&namespace.ingress(), &namespace.host(), "/near/?ra=83.5&dec=22.1&radius=1").await?;
+    serde_json::from_str::<Value>(&answer.body).map_err(|error| format!("{answer:?}: {error}"))
+}
+
+async fn jobs(namespace: &Namespace) -> Vec<String> {
+    let jobs = namespace.api::<Job>().list(&ListParams::default()).await.expect("Jobs can be listed").items;
+    jobs.into_iter().filter_map(|job| job.metadata.name).collect()
+}
+
+fn restarts(pods: &[Pod]) -> i32 {
+    let statuses = pods.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref());
+    statuses.flatten().map(|container| container.restart_count).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
+    let namespace = Namespace::new("mwa").await;
+    let bed = namespace.bed();
+    front_image(bed);
+    let postgres = postgres_image(bed);
+    let image = |number: u32| format!("{}/{}:{number}", bed.registry(), namespace.name());
+    let push = |number: u32| {
+        let style = move |folder: &std::path::Path| {
+            let text = format!("body {{ order: {number}; }}\n");
+            std::fs::write(folder.join("candidates/static/candidates/site.css"), text).expect("ours to write");
+        };
+        bed.push_python(&image(number), "mwa", style, &["--workdir", "/app"])
+    };
+    push(1);
+    let settled = |system: System, number: u32| {
+        system
+            .with("registry.example.org/postgres-q3c:15", &postgres)
+            .with(&format!("registry.example.org/gleamxgp:{number}"), &image(number))
+            .with("mwa.example.org", &namespace.host())
+            .with("storage: 10Gi", "storage: 500Mi")
+            .with("storage: 20Gi", "storage: 100Mi")
+    };
+
+    // One push, and it is live: the database first, then its migration, then the app.
+    let repo = namespace.repository("mwa");
+    let first = settled(System::first("mwa-transients"), 1).push(&repo, "Find transients");
+    let environment = namespace.follow(&repo).await;
+    let app = namespace.app("web");
+    app.is_live_at(&first).await;
+    environment.is_ready_at(&first).await;
+    app.answers(LOGIN, "<form").await;
+    let found = near_the_crab(&namespace).await.expect("the page answers");
+    assert_eq!(found["names"], serde_json::json!(["crab"]), "{found}");
+    let migrations = jobs(&namespace).await.into_iter().filter(|name| name.contains("migrate")).count();
+    assert_eq!(migrations, 1);
+
+    // Its health goes bad, and it is restarted.
+    app.page("/fail/").await;
+    eventually("the pod is restarted", SOON, async || match restarts(&app.pods().await) {
+        0 => Err("not yet".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    app.answers(LOGIN, "<form").await;
+
+    // Another password, another release; the rows are there.
+    let secret = async || namespace.get::<Secret>("db-database").await.and_then(|secret| secret.data);
+    let before = secret().await;
+    namespace.kubectl(&["delete", "secret", "db-database"]);
+    eventually("the app is live with another password", SOON, async || {
+        let database = namespace.get::<Database>("db").await.and_then(|db| db.status).unwrap_or_default();
+        let ready = condition(&database.conditions, READY).is_some_and(|ready| ready.status == "True");
+        let release = app.status().await.rollout.release.map(|release| (release.number, release.step));
+        let is_live = release.is_some_and(|(number, step)| number >= 2 && step == ReleaseStep::Live);
+        let is_other = secret().await.is_some_and(|now| Some(now) != before);
+        match near_the_crab(&namespace).await {
+            Ok(found) if ready && is_other && is_live && found["names"][0] == "crab" => Ok(()),
+            other => Err(format!("{other:?} {release:?} {is_other}")),
+        }
+    })
+    .await;
+
+    // A second version.
+    push(2);
+    let second = settled(System::second("mwa-transients"), 2).push(&repo, "Look better");
+    app.is_live_at(&second).await;
+    let found = near_the_crab(&namespace).await.expect("the page answers");
+    assert_eq!(found["names"], serde_json::json!(["crab"]), "{found}");
+}
