@@ -7,6 +7,7 @@ mod allow;
 mod annotate;
 mod api;
 mod apply;
+mod backup;
 mod completions;
 mod controller;
 mod crds;
@@ -87,6 +88,8 @@ pub enum Command {
     Reconcile(reconcile::Reconcile),
     /// Bring the files of a DataSync up to date now.
     Sync(sync::Sync),
+    /// Back a Database up now.
+    Backup(backup::Backup),
     /// Print what the controller would apply from a folder, without a cluster.
     Render(render::Render),
     /// Print the custom resource definitions, for `kubectl apply -f -`.
@@ -141,6 +144,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Sleep(command) => wake::sleep(command, global).await,
         Command::Reconcile(command) => reconcile::run(command, global).await,
         Command::Sync(command) => sync::run(command, global).await,
+        Command::Backup(command) => backup::run(command, global).await,
         Command::Render(command) => render::run(&command, global),
         Command::Crds(command) => crds::run(&command, global),
         Command::Completions(command) => completions::run(&command),

@@ -22,6 +22,17 @@ pub enum Ended {
     Failed,
 }
 
+impl Ended {
+    /// As a metric has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Unproven => "unproven",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A backup that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -10,6 +10,8 @@ use serde_json::json;
 use super::*;
 use crate::errand::{LARGEST_RESULT, Reason};
 
+mod objects;
+
 fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }

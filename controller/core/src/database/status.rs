@@ -26,7 +26,7 @@ pub struct Seen {
 
 impl Seen {
     /// Whether the pod that answers is one of the newest template.
-    fn serves(&self) -> bool {
+    pub fn serves(&self) -> bool {
         let Some(server) = &self.server else { return false };
         let Some(status) = &server.status else { return false };
         let is_seen = status.observed_generation >= server.metadata.generation;

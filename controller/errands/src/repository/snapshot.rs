@@ -136,10 +136,12 @@ impl Backups {
             let node = self.done(index.node_from_snapshot_and_path(&snapshot.file, name), &failed)?;
             let file =
                 File::create_new(into.join(name)).or_final(Reason::ClaimFails, "the work folder cannot be written")?;
-            let mut digest =
-                Digesting { inner: io::BufWriter::with_capacity(1 << 20, file), digest: Sha256::new(), size: 0 };
-            self.done(index.dump(&node, &mut digest), &failed)?;
-            digest.inner.flush().or_final(Reason::ClaimFails, "the work folder cannot be written")?;
+            let mut digest = Digesting::new(io::BufWriter::with_capacity(1 << 20, file));
+            let taken = index.dump(&node, &mut digest);
+            // What the node's disk does not take says nothing of the repository.
+            let written = digest.failed.take().map_or_else(|| digest.inner.flush(), Err);
+            written.map_err(|error| no_room(&error))?;
+            self.done(taken, &failed)?;
             if node.meta.size != digest.size {
                 let sentence = format!("{failed}: its file {name} is shorter than it was");
                 return Err(Refusal::new(Reason::RepositoryDamaged, sentence));
@@ -222,7 +224,7 @@ impl Read for Reading {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let open = match &mut self.open {
             Some(open) => open,
-            closed => closed.insert(Digesting { inner: File::open(&self.file.path)?, digest: Sha256::new(), size: 0 }),
+            closed => closed.insert(Digesting::new(File::open(&self.file.path)?)),
         };
         let length = open.inner.read(buffer)?;
         open.digest.update(&buffer[..length]);
@@ -243,11 +245,31 @@ struct Digesting<T> {
     inner: T,
     digest: Sha256,
     size: u64,
+    /// Why it could not be written.
+    failed: Option<io::Error>,
+}
+
+impl<T> Digesting<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, digest: Sha256::new(), size: 0, failed: None }
+    }
+}
+
+fn no_room(error: &io::Error) -> Refusal {
+    let sentence = format!(
+        "what came out of the repository cannot be written to the pod's own folder, on the node's disk: {error}"
+    );
+    let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    Refusal::new(if is_full { Reason::NoSpace } else { Reason::ClaimFails }, sentence)
 }
 
 impl<T: Write> Write for Digesting<T> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let length = self.inner.write(buffer)?;
+        let length = self.inner.write(buffer).map_err(|error| {
+            let told = io::Error::from(error.kind());
+            self.failed.get_or_insert(error);
+            told
+        })?;
         self.digest.update(&buffer[..length]);
         self.size += length as u64;
         Ok(length)

@@ -167,15 +167,18 @@ impl Bucket {
 
     /// Makes an object; `false` where it has to be `new` and there is one already. Servers that do not know of new ones make it all the
     /// same.
-    pub async fn write(&self, key: &str, content: Bytes, new: bool) -> Result<bool, Refusal> {
+    pub async fn write(&self, key: &str, content: Bytes, mut new: bool) -> Result<bool, Refusal> {
         patiently(self.deadline, async || {
-            let condition = new.then_some((IF_NONE_MATCH, HeaderValue::from_static("*")));
-            let headers = condition.into_iter().collect();
-            let response = self.send(Method::PUT, key, &[], headers, Some(content.clone())).await?;
-            match response.status() {
-                status if status.is_success() => Ok(true),
-                StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT if new => Ok(false),
-                _ => Err(self.refused_change(key, "written", response).await),
+            loop {
+                let condition = new.then_some((IF_NONE_MATCH, HeaderValue::from_static("*")));
+                let headers = condition.into_iter().collect();
+                let response = self.send(Method::PUT, key, &[], headers, Some(content.clone())).await?;
+                match response.status() {
+                    status if status.is_success() => return Ok(true),
+                    StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT if new => return Ok(false),
+                    StatusCode::NOT_IMPLEMENTED if new => new = false,
+                    _ => return Err(self.refused_change(key, "written", response).await),
+                }
             }
         })
         .await
