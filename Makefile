@@ -6,13 +6,16 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/drover/target
 cluster := e2e/testbed/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build image demo test e2e soak fuzz bench docs cluster-up cluster-down
+.PHONY: help setup browser build image demo test e2e soak fuzz bench docs cluster-up cluster-down
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
 
 setup: ## install what builds and tests need from the system's packages
 	@packaging/setup
+
+browser: # what the tests look at pages with, besides
+	@packaging/setup --browser
 
 build: setup ## build the release binaries, and say where they are
 	@cargo build --release --locked --workspace --bin drover --bin drover-errands
@@ -24,13 +27,13 @@ image: build ## make the release image, as an archive that docker, ctr and kind 
 demo: setup ## from nothing to a web app that answers, deployed by a git push; then two bad pushes
 	@e2e/demo/run
 
-test: setup ## run all tests: formatting, lints, units, chart, and end to end on a real cluster
+test: browser ## run all tests: formatting, lints, units, chart, and end to end on a real cluster
 	@.ci/test
 
-e2e: setup ## run only the end-to-end tests; ONLY=name runs those whose name contains it
+e2e: browser ## run only the end-to-end tests; ONLY=name runs those whose name contains it
 	@cargo test --locked --workspace --test e2e -- $(ONLY)
 
-soak: setup ## run the long campaigns, which print their figures; ONLY=name runs those whose name contains it, ONLY=uploads the slow ones
+soak: browser ## run the long campaigns, which print their figures; ONLY=name runs those whose name contains it, ONLY=uploads the slow ones
 	@case "$(ONLY)" in '' | uploads) JACOW_UPLOAD_SECONDS=150 cargo test --locked --workspace --test e2e -- jacow:: ;; esac
 	@case "$(ONLY)" in uploads) ;; *) cargo test --locked --workspace --test soak -- --nocapture --test-threads 1 $(ONLY) ;; esac
 

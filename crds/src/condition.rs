@@ -25,6 +25,12 @@ pub const BACKUP_VERIFIED: &str = "BackupVerified";
 /// Some routes of a WebApp lead nowhere; absent where all lead somewhere.
 pub const ROUTES_UNAVAILABLE: &str = "RoutesUnavailable";
 
+/// A front sees nobody's address but its proxies', so that routes with `allowFrom` let nobody in; absent where it sees others.
+pub const ADDRESSES_HIDDEN: &str = "AddressesHidden";
+
+/// A clock change of today or tomorrow takes runs of a schedule away, or adds some; absent where none does.
+pub const CLOCK_CHANGE: &str = "ClockChange";
+
 /// The reason of an Environment that is applied, where the first object of `status.failures` keeps it from being ready.
 pub const UNHEALTHY: &str = "Unhealthy";
 /// The reason of an Environment that is applied, where it waits for the first object of `status.waitingFor`.

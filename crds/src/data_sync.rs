@@ -26,6 +26,7 @@ use crate::{Claim, Duration, LocalObjectReference};
     printcolumn(name = "Set", type_ = "string", json_path = ".status.published.set"),
     printcolumn(name = "Files", type_ = "integer", json_path = ".status.published.files"),
     printcolumn(name = "Synced", type_ = "date", json_path = ".status.lastSync.at"),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.next", priority = 1),
     printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -46,7 +47,8 @@ pub struct DataSyncSpec {
     #[schemars(length(min = 9, max = 100))]
     pub schedule: Option<String>,
 
-    /// Where the schedule's clock is, such as `Europe/London`. Default `UTC`.
+    /// Where the schedule's clock is, such as `Europe/London`. What a clock change there skips is made up for, and what it repeats is done
+    /// once. Default `UTC`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
@@ -234,7 +236,8 @@ pub struct DataSyncStatus {
     /// The generation of the spec that this status speaks of; -1 until drover has looked at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled` and `Synced`, which says whether the last sync succeeded.
+    /// `Ready`, `Reconciling`, `Stalled` and `Synced`, which says whether the last sync succeeded; and `ClockChange` from the day before a
+    /// clock change that its schedule meets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -254,6 +257,9 @@ pub struct DataSyncStatus {
     /// The sync that runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<RunningSync>,
+    /// When the schedule comes next, as of the last sync that began or ended, or of the last change of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Time>,
     /// The Jobs that have ended and whose results are in here, as long as they are there, at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

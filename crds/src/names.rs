@@ -85,6 +85,10 @@ pub const STATUS_MANAGER: &str = "drover-status";
 /// now: without a holder it would fall to the API's default of 1. No owner's field manager is called that.
 pub const REPLICAS_MANAGER: &str = "drover-replicas";
 
+/// The field manager of the values that drover made for keys of Secrets, so that no apply of what git says takes them away. No owner's field
+/// manager is called that.
+pub const GENERATED_MANAGER: &str = "drover-generated";
+
 /// Annotation on every object that drover applied: a keyed hash of what was last sent.
 pub const ANNOTATION_APPLIED: &str = "drover.dev/applied";
 
@@ -101,6 +105,9 @@ pub const ANNOTATION_ADOPT: &str = "drover.dev/adopt";
 
 /// Annotation on an object in git: with the value `disabled` no variable is filled into it.
 pub const ANNOTATION_SUBSTITUTE: &str = "drover.dev/substitute";
+
+/// Annotation on a Secret in git: the keys that drover fills with random values where they are missing, with a blank between two.
+pub const ANNOTATION_GENERATE: &str = "drover.dev/generate";
 
 /// Annotation on an applied object: with the value `disabled` drover never deletes it.
 pub const ANNOTATION_PRUNE: &str = "drover.dev/prune";
@@ -429,6 +436,7 @@ mod tests {
         }
         assert_eq!(Owner::label_of_manager("drover-app.shop.web"), Some("app.shop.web"));
         assert_eq!(Owner::label_of_manager(REPLICAS_MANAGER), None);
+        assert_eq!(Owner::label_of_manager(GENERATED_MANAGER), None);
         assert_eq!(Owner::label_of_manager("kubectl"), None);
     }
 

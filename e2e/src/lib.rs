@@ -9,6 +9,7 @@
 
 mod audit;
 mod binary;
+mod browser;
 mod bucket_server;
 pub mod campaign;
 mod cheese;
@@ -19,6 +20,7 @@ mod environment;
 mod errands;
 mod eventually;
 pub mod fault;
+mod forestry;
 mod forward;
 mod front;
 mod git_repo;
@@ -40,6 +42,7 @@ mod web_app;
 
 pub use audit::{Asked, Audit};
 pub use binary::binary;
+pub use browser::Browser;
 pub use bucket_server::BucketServer;
 pub use cheese::Cheese;
 pub use command::{Finished, finish, run};
@@ -48,6 +51,7 @@ pub use data_server::DataServer;
 pub use environment::Environment;
 pub use errands::image as errand_image;
 pub use eventually::{eventually, steadily};
+pub use forestry::Forestry;
 pub use forward::Forward;
 pub use front::image as front_image;
 pub use git_repo::{Commit, GitRepo};

@@ -1,7 +1,7 @@
 //! Durations, sizes, quantities and schedules, as people write them.
 #![no_main]
 
-use drover_core::schedule;
+use drover_core::schedule::Schedule;
 use drover_crds::{Duration, Size, milli_units};
 use drover_fuzz::assert_sentence;
 use libfuzzer_sys::fuzz_target;
@@ -23,10 +23,10 @@ fuzz_target!(|text: &str| {
         }
         Err(error) => assert_sentence(&error.to_string()),
     }
-    if let Err(error) = schedule::validate(text, Some(text)) {
+    if let Err(error) = Schedule::read(text, Some(text)) {
         assert_sentence(&error.to_string());
     }
-    assert!(schedule::validate(text, None).is_err() || text.starts_with('@') || text.split_whitespace().count() == 5);
+    assert!(Schedule::read(text, None).is_err() || text.starts_with('@') || text.split_whitespace().count() == 5);
     if let Some(value) = thousandths
         && let Some(whole) = milli_units(&format!("{}m", value))
     {

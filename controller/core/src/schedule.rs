@@ -1,7 +1,13 @@
 //! When something runs again and again: a schedule of five fields and a time zone, read as Kubernetes reads those of a `CronJob`
 //! (robfig/cron v3, without seconds). What Kubernetes takes but nobody means is refused too.
 
+mod clock_change;
+mod times;
+
 use std::fmt;
+
+pub use clock_change::{ClockChange, Told};
+pub use times::{Schedule, Slot};
 
 /// Seconds after its time within which a run may still begin. Without a limit Kubernetes makes up for what was missed: a CronJob that was
 /// suspended, or whose schedule was changed, would start a night's job at noon.
@@ -159,13 +165,10 @@ struct Set {
     star: bool,
 }
 
-/// Checks a schedule and the time zone by which it goes.
-///
-/// # Errors
-/// A sentence that says what to write instead.
-pub fn validate(schedule: &str, time_zone: Option<&str>) -> Result<(), InvalidSchedule> {
-    fields(schedule)?;
-    time_zone.map_or(Ok(()), |zone| self::time_zone(zone).map(|_| ()))
+impl Set {
+    fn has(self, number: u32) -> bool {
+        number < 64 && self.bits & (1 << number) != 0
+    }
 }
 
 /// The rules of a time zone, in the format TZif.
@@ -270,94 +273,4 @@ fn digits(text: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use rstest::rstest;
-
-    use super::*;
-
-    /// What API server 1.36 takes.
-    #[rstest]
-    #[case("0 4 * * 1")]
-    #[case("*/15 0-6,20 1,15 JAN-mar Sun")]
-    #[case("  0   4 * * ? ")]
-    #[case("0/20 * * * *")]
-    #[case("0 0 1-31/2 * 1")]
-    #[case("0 0 */1 * 1")]
-    #[case("0 0 29 2 *")]
-    #[case("0 0 31 2 1")]
-    #[case("0 0 31 2,3 *")]
-    #[case("59 23 31 12 6")]
-    #[case("@daily")]
-    #[case("@midnight")]
-    fn what_kubernetes_takes_is_taken(#[case] schedule: &str) {
-        assert_eq!(validate(schedule, None), Ok(()));
-    }
-
-    #[rstest]
-    #[case("* * * * * *", "has 6 fields")]
-    #[case("0 4 * *", "has 4 fields")]
-    #[case("", "has 0 fields")]
-    #[case("@every 1h", "five fields, such as `0 * * * *`")]
-    #[case("@reboot", "five fields")]
-    #[case(" @daily", "five fields")]
-    #[case("TZ=Europe/London 0 4 * * *", "write that in timeZone")]
-    #[case("CRON_TZ=UTC 0 4 * * *", "write that in timeZone")]
-    #[case("*/90 * * * *", "the step of \"*/90\" is longer")]
-    #[case("50-55/10 * * * *", "only one minute is left")]
-    #[case("0 */24 * * *", "only one hour is left")]
-    #[case("*/0 * * * *", "no minute of a schedule")]
-    #[case("60 * * * *", "numbers from 0 to 59")]
-    #[case("0 0 0 * *", "numbers from 1 to 31")]
-    #[case("0 0 * * 7", "numbers from 0 to 6, or names from SUN to SAT")]
-    #[case("0 0 * * 5-7", "\"5-7\" is no day of the week")]
-    #[case("0 0 * * SAT-SUN", "ends before it begins")]
-    #[case("0 0 * * MON#2", "\"MON#2\" is no day of the week")]
-    #[case("0 0 L * *", "\"L\" is no day of the month")]
-    #[case("0 0 15W * *", "\"15W\" is no day of the month")]
-    #[case("+1 * * * *", "\"+1\" is no minute")]
-    #[case("1, * * * *", "\"\" is no minute")]
-    #[case("*-5 * * * *", "\"*-5\" is no minute")]
-    #[case("1-2-3 * * * *", "\"1-2-3\" is no minute")]
-    #[case("1/2/3 * * * *", "\"1/2/3\" is no minute")]
-    #[case("0 0 31 2 *", "never comes")]
-    #[case("0 0 31 2,4,6 ?", "never comes")]
-    #[case("0 0 30 2 */1", "never comes")]
-    fn what_nobody_means_is_refused_with_a_sentence(#[case] schedule: &str, #[case] said: &str) {
-        let error = validate(schedule, None).expect_err("refused").to_string();
-        assert!(error.contains(said), "{error}");
-    }
-
-    #[test]
-    fn a_time_zone_is_written_as_its_database_has_it() {
-        for zone in ["UTC", "GMT", "EST5EDT", "Etc/UTC", "Europe/London", "America/Argentina/Buenos_Aires"] {
-            assert_eq!(validate("0 4 * * *", Some(zone)), Ok(()), "{zone}");
-        }
-        let said = |zone| validate("0 4 * * *", Some(zone)).expect_err("no zone").to_string();
-        assert!(said("europe/berlin").ends_with("such as Europe/Berlin"), "{}", said("europe/berlin"));
-        for zone in ["BST", "Local", "", "Europe/London ", "../../etc/passwd", "+01:00"] {
-            assert!(said(zone).ends_with("such as Europe/London"), "{}", said(zone));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_taken_or_refused_with_a_short_sentence(text in "\\PC{0,200}|[-*/,?0-9A-Za-z@ \u{1b}]{0,100}") {
-            if let Err(error) = validate(&text, Some(&text)) {
-                let error = error.to_string();
-                prop_assert!(error.len() < 1200 && !error.contains(char::is_control) && error.contains(':'), "{}", error);
-            }
-        }
-
-        /// What is left is at least one minute of each day that it means.
-        #[test]
-        fn what_is_taken_leaves_a_time(text in "([*]|[0-9]{1,2}|[0-9]-[0-9]{1,2})(/[0-9]{1,2})?( ([*]|[0-9]{1,2})(/[0-9])?){4}") {
-            if let Ok(sets) = fields(&text) {
-                for (set, field) in sets.iter().zip(Field::ALL) {
-                    let (least, greatest) = field.bounds();
-                    prop_assert!(set.bits != 0 && set.bits.trailing_zeros() >= least && set.bits.ilog2() <= greatest);
-                }
-            }
-        }
-    }
-}
+mod tests;

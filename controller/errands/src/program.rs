@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use drover_core::backup::{BackupName, BackupResult, Ended};
-use drover_core::errand::{Outcome, Reason, Refusal, SyncOrder, SyncResult};
+use drover_core::errand::{Outcome, Reason, Refusal, SyncOrder, SyncResult, slot};
 use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -121,6 +121,12 @@ struct Sync {
     /// The mounted Secret
     #[arg(long, value_name = "DIR")]
     secret: Option<PathBuf>,
+    /// The Job of a schedule that this is: what a clock change repeats is done once
+    #[arg(long, value_name = "JOB", requires = "time_zone")]
+    scheduled: Option<String>,
+    /// The time zone of that schedule
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// Sources may be on this machine: for tests
     #[arg(long, hide = true)]
     allow_loopback: bool,
@@ -194,7 +200,9 @@ fn errand(arguments: &Sync) -> SyncResult {
                         Err(_) => std::future::pending().await,
                     };
                 };
-                sync::run(&order, &secret, &arguments.claim, arguments.allow_loopback, stop).await
+                let (job, zone) = (arguments.scheduled.as_deref(), arguments.time_zone.as_deref());
+                let slot = job.zip(zone).and_then(|(job, zone)| slot(job, zone));
+                sync::run(&order, slot, &secret, &arguments.claim, arguments.allow_loopback, stop).await
             });
             // The disk may be slow to take what was not published after all: nobody waits for it.
             runtime.shutdown_background();

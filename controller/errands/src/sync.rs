@@ -26,6 +26,8 @@ const LINKED_AT_ONCE: usize = 256;
 
 struct Sync<'a> {
     order: &'a SyncOrder,
+    /// The time of the schedule that is noted as done.
+    slot: Option<String>,
     secret: &'a Secret,
     web: &'a Web,
     claim: &'a Claim,
@@ -42,9 +44,10 @@ struct Done {
 }
 
 /// Does what is asked, until it is done, or `stop` is, or the time is up. Whatever comes of it, the claim is left as it was or
-/// with a new set.
+/// with a new set. `slot` is the time of the schedule that this is for: one that was done already is not done again.
 pub async fn run(
     order: &SyncOrder,
+    slot: Option<String>,
     secret: &Secret,
     root: &Path,
     allow_loopback: bool,
@@ -61,7 +64,7 @@ pub async fn run(
         let (last, before) = claim.last()?.unzip();
         published.clone_from(&before);
         // The claim may have been another's when this was asked for: what that one found since then need not be found again.
-        let is_done = |last: &Last| last.at >= asked || (order.slot.is_some() && last.slot == order.slot);
+        let is_done = |last: &Last| last.at >= asked || (slot.is_some() && last.slot == slot);
         if let Some(manifest) = before.clone().filter(|_| last.as_ref().is_some_and(is_done)) {
             return Ok(Done { outcome: Outcome::Unchanged, manifest });
         }
@@ -69,8 +72,10 @@ pub async fn run(
         if let Some(last) = &last {
             claim.prune(&last.set, &order.in_use, order.keep, order.keep_for_seconds);
         }
-        let sync =
-            Sync { order, secret, web: &web, claim: &claim, before: before.as_ref(), progress: &progress, deadline };
+        // A sync that somebody asked for takes no slot's place.
+        let slot = slot.or_else(|| last.and_then(|last| last.slot));
+        let before = before.as_ref();
+        let sync = Sync { order, slot, secret, web: &web, claim: &claim, before, progress: &progress, deadline };
         let done = match &order.source {
             Source::S3(source) => sync.sync_bucket(source).await,
             Source::Http(source) => sync.sync_page(source).await,
@@ -276,7 +281,7 @@ impl Sync<'_> {
             self.claim.switch_to(&manifest)?;
         }
         let set = manifest.id();
-        self.claim.note_last(&Last { set: set.clone(), at: seen, slot: self.order.slot.clone() })?;
+        self.claim.note_last(&Last { set: set.clone(), at: seen, slot: self.slot.clone() })?;
         self.claim.prune(&set, &self.order.in_use, self.order.keep, self.order.keep_for_seconds);
         Ok(Done { outcome, manifest })
     }

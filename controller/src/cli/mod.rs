@@ -24,6 +24,7 @@ mod render;
 mod restart;
 mod rollback;
 mod rollout;
+mod rotate;
 mod run;
 mod session;
 mod status;
@@ -90,6 +91,8 @@ pub enum Command {
     Sync(sync::Sync),
     /// Back a Database up now.
     Backup(backup::Backup),
+    /// Give a Database another password.
+    Rotate(rotate::Rotate),
     /// Print what the controller would apply from a folder, without a cluster.
     Render(render::Render),
     /// Print the custom resource definitions, for `kubectl apply -f -`.
@@ -145,6 +148,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Reconcile(command) => reconcile::run(command, global).await,
         Command::Sync(command) => sync::run(command, global).await,
         Command::Backup(command) => backup::run(command, global).await,
+        Command::Rotate(command) => rotate::run(command, global).await,
         Command::Render(command) => render::run(&command, global),
         Command::Crds(command) => crds::run(&command, global),
         Command::Completions(command) => completions::run(&command),

@@ -104,7 +104,7 @@ impl Acting {
         if routed && let Some(taken) = self.shared.routes.claim(&sent, &owner.label()) {
             return Err(self.route_taken(&key, &taken));
         }
-        let answer = self.send_unless_taken(owner, &kind, &mut sent, force).await;
+        let answer = self.send_with_generated(owner, &kind, &mut sent, force).await;
         if routed {
             match &answer {
                 Ok(_) => self.shared.routes.accepted(&key),
@@ -115,7 +115,7 @@ impl Acting {
         answer
     }
 
-    async fn send_unless_taken(
+    pub(super) async fn send_unless_taken(
         &self,
         owner: &Owner,
         kind: &Kind,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use drover_core::health::{self, Finished, Health};
 use drover_core::plan::Ended;
-use drover_core::render::ObjectKey;
+use drover_core::render::{Generated, ObjectKey};
 use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_PRUNE, LABEL_OWNER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
@@ -43,6 +43,8 @@ pub struct Live {
     pub deleting: bool,
     /// Whether it is annotated as never to be pruned.
     pub prune_disabled: bool,
+    /// What it has of values that drover made.
+    pub generated: Generated,
 }
 
 impl Live {
@@ -61,6 +63,7 @@ impl Live {
             sent: None,
             health: health::assess(&whole),
             finished: health::finished(&whole),
+            generated: Generated::of(&whole),
             deleting: meta.deletion_timestamp.is_some(),
             prune_disabled: meta
                 .annotations
@@ -101,9 +104,19 @@ impl Live {
             finished,
             deleting,
             prune_disabled: _,
+            generated,
         } = before;
-        (uid, owner, applied, fields, health, finished, deleting)
-            != (&self.uid, &self.owner, &self.applied, &self.fields, &self.health, &self.finished, &self.deleting)
+        (uid, owner, applied, fields, health, finished, deleting, generated)
+            != (
+                &self.uid,
+                &self.owner,
+                &self.applied,
+                &self.fields,
+                &self.health,
+                &self.finished,
+                &self.deleting,
+                &self.generated,
+            )
     }
 }
 

@@ -12,6 +12,7 @@ pub mod crds;
 pub mod discovery;
 mod error;
 mod gate;
+mod generated;
 mod index;
 pub mod inventory;
 pub mod lease;

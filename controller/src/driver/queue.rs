@@ -49,6 +49,19 @@ pub enum Next {
     Retry,
 }
 
+impl Next {
+    /// The same, and no later than when the clock on the wall, which says `now`, comes to `time`.
+    #[must_use]
+    pub fn by(self, time: Option<Timestamp>, now: Timestamp) -> Self {
+        match (self, time) {
+            (Self::Await, Some(time)) => Self::At { time, judged: now, pause: None },
+            (Self::After(pause), Some(time)) => Self::At { time, judged: now, pause: Some(pause) },
+            (Self::At { time: other, judged, pause }, Some(time)) => Self::At { time: other.min(time), judged, pause },
+            (next, _) => next,
+        }
+    }
+}
+
 /// Where a key stands.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Standing {

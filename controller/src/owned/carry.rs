@@ -135,6 +135,8 @@ impl Owned<'_> {
                 continue;
             };
             match answer {
+                // What git says of it was not sent.
+                Ok(_) if why == Why::Incomplete => {}
                 Ok(live) => {
                     tracing::debug!(owner = %self.owner, object = %key, ?why, "sent");
                     match why {
@@ -143,7 +145,7 @@ impl Owned<'_> {
                             self.acting.put_back(key);
                         }
                         Why::New | Why::Changed | Why::HandedOver => self.acting.wanted_otherwise(key),
-                        Why::Unknown => {}
+                        Why::Unknown | Why::Incomplete => {}
                     }
                     let fields = live.sent.filter(|fields| *fields != 0);
                     carried.answers.insert(key.clone(), Answer::Accepted(Seen { uid: live.uid, fields }));
@@ -177,6 +179,9 @@ impl Owned<'_> {
         }
         if let Err(refused) = party.admit(object).await {
             return Some((key, why, Err(refused)));
+        }
+        if why == Why::Incomplete {
+            return Some((key, why, self.acting.complete(object).await));
         }
         let answer = match self.acting.apply(self.owner, object, force).await {
             Err(ApiError::Conflict { owned: false, .. }) if self.still_ours(object, uid).await => {

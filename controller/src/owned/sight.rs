@@ -161,6 +161,7 @@ fn view(live: Live, autoscaled: bool) -> LiveView {
         owner_label: Some(live.owner).filter(|owner| !owner.is_empty()),
         deleting: live.deleting,
         prune_disabled: live.prune_disabled,
+        generated: live.generated,
         elsewhere: Elsewhere::Nothing,
     }
 }

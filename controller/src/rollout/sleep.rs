@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use drover_core::release::JobState;
+use drover_core::release::{JobState, is_waking};
 use drover_core::trouble::{Mend, Trouble};
-use drover_crds::{AppSpec as _, JobMoment, JobOutcome, JobStatus, Problem, RefreshOn, UptimeState};
+use drover_crds::{AppSpec as _, JobMoment, JobOutcome, JobStatus, Problem, RefreshOn};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Workload;
@@ -36,8 +36,7 @@ impl<W: Workload> Rolling<'_, W> {
 
     /// When to look again at what falls asleep, or has just woken: it was on its way at the begin of this turn.
     pub(super) fn looks_again(&self) -> Option<Duration> {
-        let is_waking = self.status.uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Waking);
-        let has_woken = self.uptime.waking_since.is_some() && !is_waking;
+        let has_woken = self.uptime.waking_since.is_some() && !is_waking(self.status);
         self.lingers.then_some(LOOK).or(has_woken.then_some(AT_ONCE))
     }
 

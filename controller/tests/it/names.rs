@@ -34,7 +34,10 @@ fn has_name(line: &str) -> bool {
         let labels = ["drover.dev/", "app.kubernetes.io/"].into_iter().find_map(|prefix| text.strip_prefix(prefix));
         let word = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
         labels.is_some_and(word)
-            || matches!(text, "drover-cli" | "drover-status" | "drover-replicas" | "drover-controller")
+            || matches!(
+                text,
+                "drover-cli" | "drover-status" | "drover-replicas" | "drover-generated" | "drover-controller"
+            )
     };
     line.split('"').skip(1).step_by(2).any(is_name)
 }

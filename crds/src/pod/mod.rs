@@ -1,12 +1,14 @@
 //! What is said of pods, the same in every kind that runs some.
 
 mod container;
+mod database;
 mod health;
 mod job;
 mod uptime;
 mod volume;
 
 pub use container::*;
+pub use database::*;
 pub use health::*;
 pub use job::*;
 pub use uptime::*;
@@ -16,7 +18,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DatabaseRef, Duration, LocalObjectReference};
+use crate::{Duration, LocalObjectReference};
 
 /// A rule of the API server in CEL, and what a person reads who breaks it. Rules over several fields of [`PodSpec`] stand here, and each
 /// kind lists those that hold for it: of a struct that stands among the fields of another only the fields are taken, not its rules.

@@ -94,7 +94,7 @@ pub struct Claim {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub access_modes: Option<Vec<AccessMode>>,
 
-    /// What happens to it when the WebApp is deleted. Default `Retain`: it stays, and a WebApp of the same name finds it again.
+    /// What happens to it when the object is deleted that asks for it. Default `Retain`: it stays, and one of the same name finds it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_policy: Option<RetentionPolicy>,
 }
@@ -140,7 +140,8 @@ impl AccessMode {
     }
 }
 
-/// What happens to a claim when its WebApp is deleted. Default `Retain`: it stays, and a WebApp of the same name finds it again.
+/// What happens to a claim when the object is deleted that asks for it. Default `Retain`: it stays, and one of the same name finds it
+/// again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RetentionPolicy {
     /// It stays.

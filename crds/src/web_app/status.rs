@@ -15,8 +15,10 @@ pub struct WebAppStatus {
     /// The generation of the spec that this status speaks of; -1 until drover has looked at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling` and `Stalled`; `ExposeLimited` where the ingress controller cuts requests that `expose` lets through; and
-    /// `RoutesUnavailable` where routes lead to Services that are not there.
+    /// `Ready`, `Reconciling` and `Stalled`; `ExposeLimited` where the ingress controller cuts requests that `expose` lets through;
+    /// `RoutesUnavailable` where routes lead to Services that are not there; `AddressesHidden` where a front with `allowFrom` sees nobody's
+    /// address but its proxies'; `ClockChange` from the day before a clock change that takes runs
+    /// of a job's schedule away, or adds some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

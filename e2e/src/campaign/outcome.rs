@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use drover_crds::{ANNOTATION_APPLIED, ANNOTATION_JOBS, ANNOTATION_RECONCILE_AT, LABEL_OWNER};
+use drover_crds::{
+    ANNOTATION_APPLIED, ANNOTATION_CONFIGURATION, ANNOTATION_JOBS, ANNOTATION_RECONCILE_AT, LABEL_OWNER,
+};
 use serde_json::{Map, Value};
 
 use super::ledger::Ledger;
@@ -16,7 +18,7 @@ const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,
 /// What the counts of Jobs, and of their pods, begin with.
 const JOBS: &str = "Jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
-const CHANGING: [&str; 24] = [
+const CHANGING: [&str; 25] = [
     "fields",
     "tree",
     "uid",
@@ -33,6 +35,7 @@ const CHANGING: [&str; 24] = [
     "finishedAt",
     "at",
     "since",
+    "wokeAt",
     "webhookPath",
     "clusterIP",
     "clusterIPs",
@@ -42,8 +45,9 @@ const CHANGING: [&str; 24] = [
     "took",
     "asked",
 ];
-/// The same for annotations and labels: keyed hashes and times.
-const CHANGING_MARKS: [&str; 4] = [ANNOTATION_APPLIED, ANNOTATION_JOBS, LABEL_OWNER, ANNOTATION_RECONCILE_AT];
+/// The same for annotations and labels: keyed hashes, hashes of what holds addresses, and times.
+const CHANGING_MARKS: [&str; 5] =
+    [ANNOTATION_APPLIED, ANNOTATION_CONFIGURATION, ANNOTATION_JOBS, LABEL_OWNER, ANNOTATION_RECONCILE_AT];
 
 /// The end of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +70,7 @@ impl Outcome {
             let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
             let items = list["items"].as_array().expect("a list");
             let left = left_to_kubernetes(items);
+            let addresses = addresses(items);
             for object in items {
                 let (kind, name) = (text_of(object, "/kind"), text_of(object, "/metadata/name"));
                 if !all && !name.contains(namespace.name()) {
@@ -84,6 +89,9 @@ impl Outcome {
                     continue;
                 }
                 let mut text = plain(object).to_string().replace(namespace.name(), "NAMESPACE");
+                for (address, service) in &addresses {
+                    text = text.replace(address, service);
+                }
                 for (number, commit) in commits.iter().enumerate() {
                     text = text
                         .replace(commit, &format!("COMMIT-{number}"))
@@ -142,6 +150,16 @@ fn forget_history(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(forget_history),
         _ => {}
     }
+}
+
+/// The addresses of Services, with a colon as before their ports, and what takes their place: they differ from run to run.
+fn addresses(items: &[Value]) -> Vec<(String, String)> {
+    let services = items.iter().filter(|object| object["kind"] == "Service");
+    let addressed = services.filter(|service| !text_of(service, "/spec/clusterIP").is_empty());
+    let pair = |service: &Value| {
+        (format!("{}:", text_of(service, "/spec/clusterIP")), format!("{}:", text_of(service, "/metadata/name")))
+    };
+    addressed.map(pair).collect()
 }
 
 /// The uids of objects that Kubernetes removes in its own time: those whose owners are all gone or themselves on their way out, and

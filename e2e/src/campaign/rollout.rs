@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use drover_crds::{ANNOTATION_RECONCILE_AT, Environment as Resource, ReleaseStep, WebApp};
+use drover_crds::{ANNOTATION_RECONCILE_AT, Environment as Resource, ReleaseStep, UptimeState, WebApp};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -29,7 +29,7 @@ const STILL: Duration = Duration::from_millis(1_000);
 /// pauses of a back-off, is done in silence until then.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A system that comes into being and is then changed by one push.
+/// A system that comes into being and is then changed by a push or more.
 #[derive(Clone)]
 pub struct Rollout {
     /// The cluster.
@@ -102,7 +102,8 @@ impl Rollout {
         let settled = join_all(systems.iter().zip(ended).map(async |(system, (commits, took))| {
             let settled = async {
                 let commits = commits?;
-                timeout(deadline, system.is_live(SECOND, &commits[SECOND])).await?;
+                let last = commits.len() - 1;
+                timeout(deadline, system.is_live(last, &commits[last])).await?;
                 Ok::<_, tokio::time::error::Elapsed>(commits)
             };
             let outcome = match settled.await {
@@ -143,10 +144,6 @@ struct Running {
     first: String,
 }
 
-/// The versions' places in [`Versions`].
-const FIRST: usize = 0;
-const SECOND: usize = 1;
-
 impl Running {
     /// Everything that is there before the controller hears of it.
     async fn new(rollout: &Rollout) -> Self {
@@ -156,7 +153,8 @@ impl Running {
         namespace.api().create(&PostParams::default(), &secret).await.expect("a Secret is created");
         let repo = namespace.repository("system");
         let versions = rollout.versions.clone();
-        let first = versions.push(&namespace, &repo, FIRST);
+        versions.prepare(&namespace);
+        let first = versions.push(&namespace, &repo, 0);
         Self { namespace, repo, versions, first }
     }
 
@@ -164,6 +162,7 @@ impl Running {
         let mut spec = Environment::spec(&self.repo);
         // Only the rollout says when: a poll would come at another moment each time.
         spec.source.interval = Some(drover_crds::Duration::from_secs(3600));
+        spec.substitute = self.versions.variables(&self.namespace);
         let resource = Resource::new("prod", spec);
         let api = self.namespace.api::<Resource>();
         until_done(async || match api.create(&PostParams::default(), &resource).await {
@@ -171,12 +170,17 @@ impl Running {
             other => other.map(drop),
         })
         .await;
-        self.is_live(FIRST, &self.first).await;
-        let second = self.versions.push(&self.namespace, &self.repo, SECOND);
-        let ask = Patch::Merge(serde_json::json!({"metadata": {"annotations": {ANNOTATION_RECONCILE_AT: "now"}}}));
-        until_done(async || api.patch("prod", &PatchParams::default(), &ask).await.map(drop)).await;
-        self.is_live(SECOND, &second).await;
-        vec![self.first.clone(), second]
+        self.is_live(0, &self.first).await;
+        let mut commits = vec![self.first.clone()];
+        for version in 1..self.versions.count() {
+            let commit = self.versions.push(&self.namespace, &self.repo, version);
+            let look = format!("for version {version}");
+            let ask = Patch::Merge(serde_json::json!({"metadata": {"annotations": {ANNOTATION_RECONCILE_AT: look}}}));
+            until_done(async || api.patch("prod", &PatchParams::default(), &ask).await.map(drop)).await;
+            self.is_live(version, &commit).await;
+            commits.push(commit);
+        }
+        commits
     }
 
     /// The end, as soon as it is the expected one, or as it is when that does not come about.
@@ -247,7 +251,10 @@ async fn live(namespace: &Namespace, commit: &str, wanted: &[String]) {
 
 fn is_live(app: &WebApp, commit: &str) -> bool {
     let Some(status) = &app.status else { return false };
+    let is_asleep = status.rollout.uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Asleep);
+    let has_pods = status.rollout.replicas.as_ref().is_some_and(|replicas| replicas.desired > 0);
     status.observed_generation == app.metadata.generation
+        && !(is_asleep && has_pods)
         && status
             .rollout
             .release

@@ -1,22 +1,28 @@
-//! What a rollout brings out: a system in two versions.
+//! What a rollout brings out: a system in a few versions.
+
+use std::collections::BTreeMap;
 
 use crate::git_repo::GitRepo;
 use crate::namespace::Namespace;
 use crate::system::System;
 
-/// What stands in the texts for the host of the namespace.
-const HOST: &str = "HOST";
-
-/// A system in two versions, the second of which a push brings out after the first.
+/// A system in a few versions, each of which a push brings out after the one before.
 #[derive(Clone)]
 pub struct Versions {
     /// The files of each, with their names.
-    files: [Vec<(String, String)>; 2],
+    files: Vec<Vec<(String, String)>>,
     /// The names of its apps, in the order of their letters.
-    pub(super) apps: [Vec<String>; 2],
+    pub(super) apps: Vec<Vec<String>>,
+    /// The variables of its Environment.
+    variables: Vec<(String, String)>,
+    /// Objects that are in the namespace before.
+    beside: Vec<String>,
 }
 
 impl Versions {
+    /// What stands in files and variables for the host of the namespace.
+    pub const HOST: &str = "the-host-of-the-namespace";
+
     /// A system of some web apps, at least three after the push: all but two get a new version, one is removed, one is new, and so is one
     /// of its two ConfigMaps.
     pub fn of_apps(apps: usize) -> Self {
@@ -36,21 +42,48 @@ impl Versions {
             names.sort();
             names
         });
-        Self { files, apps }
+        Self { files: files.into(), apps: apps.into(), variables: Vec::new(), beside: Vec::new() }
     }
 
-    /// An example, whose one app has this name and host; `changed` makes of each version what the testbed can bring out.
-    pub fn of_example(name: &str, app: &str, host: &str, changed: impl Fn(System) -> System) -> Self {
-        let files =
-            [System::first(name), System::second(name)].map(|system| changed(system.with(host, HOST)).into_files());
-        Self { files, apps: [vec![app.to_owned()], vec![app.to_owned()]] }
+    /// These versions of an example, each with these apps, in order. Wherever the files say [`Versions::HOST`] the host of the namespace will be.
+    pub fn of_example(versions: impl IntoIterator<Item = System>, apps: &[&str]) -> Self {
+        let files: Vec<_> = versions.into_iter().map(System::into_files).collect();
+        let apps = vec![apps.iter().map(|app| (*app).to_owned()).collect(); files.len()];
+        Self { files, apps, variables: Vec::new(), beside: Vec::new() }
+    }
+
+    /// With that variable of its Environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With these objects, as YAML, in the namespace before.
+    #[must_use]
+    pub fn beside(mut self, yaml: &str) -> Self {
+        self.beside.push(yaml.to_owned());
+        self
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    pub(super) fn prepare(&self, namespace: &Namespace) {
+        self.beside.iter().for_each(|yaml| namespace.apply(yaml));
+    }
+
+    pub(super) fn variables(&self, namespace: &Namespace) -> Option<BTreeMap<String, String>> {
+        let here = |(name, value): &(String, String)| (name.clone(), value.replace(Self::HOST, &namespace.host()));
+        (!self.variables.is_empty()).then(|| self.variables.iter().map(here).collect())
     }
 
     pub(super) fn push(&self, namespace: &Namespace, repo: &GitRepo, version: usize) -> String {
-        let here = |(name, text): &(String, String)| (name.clone(), text.replace(HOST, &namespace.host()));
+        let here = |(name, text): &(String, String)| (name.clone(), text.replace(Self::HOST, &namespace.host()));
         let files: Vec<(String, String)> = self.files[version].iter().map(here).collect();
         let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        repo.push(&files, ["first", "second"][version])
+        repo.push(&files, &format!("version {version}"))
     }
 }
 
@@ -63,7 +96,7 @@ fn hello(number: usize, version: u32) -> String {
     // With `Never` no registry is asked; the pods are only played, and pass no probation.
     let hello = System::first("hello")
         .with("hello:1", &format!("hello:{version}\n  imagePullPolicy: Never\n  health: {{probation: 0s}}"))
-        .with("hello.example.org", &format!("{name}.{HOST}"))
+        .with("hello.example.org", &format!("{name}.{}", Versions::HOST))
         .with("{name: hello}", &format!("{{name: {name}}}"));
     // One app reads a ConfigMap, whose copy is made with its release, and has jobs at the moments of its releases.
     let more = if number == 0 {

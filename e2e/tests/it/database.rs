@@ -1,12 +1,13 @@
 //! A database of one's own: there before its app, with a password that nobody wrote, and with rows that outlive it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use drover_crds::condition::{READY, get};
 use drover_crds::{Database, ReleaseStep};
-use drover_e2e::{Finished, Hello, Namespace, Testbed, eventually, finish, postgres_image, steadily};
+use drover_e2e::{Finished, Hello, Namespace, Testbed, eventually, finish, postgres_image, run, steadily};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 
 const SOON: Duration = Duration::from_secs(120);
@@ -64,6 +65,15 @@ fn answer(namespace: &Namespace, password: &str, statement: &str) -> String {
     finished.stdout.trim().to_owned()
 }
 
+/// Waits until the stars are there, both.
+async fn has_rows(namespace: &Namespace, password: &str) {
+    eventually("the rows are there", SOON, async || {
+        let finished = ask(namespace, password, "select count(*) from stars");
+        if finished.code == 0 && finished.stdout.trim() == "2" { Ok(()) } else { Err(finished.said()) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
     let namespace = Namespace::new("database").await;
@@ -106,8 +116,8 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
         other => Err(format!("{:?}", other.and_then(|pod| pod.metadata.uid))),
     })
     .await;
+    has_rows(&namespace, &password).await;
     says(&namespace, "True", "answers").await;
-    assert_eq!(answer(&namespace, &password, "select count(*) from stars"), "2");
 
     // Nothing is written while nothing changes.
     let version = async || {
@@ -138,12 +148,16 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
     })
     .await;
     assert_ne!(ask(&namespace, &password, "select 1").code, 0, "the old password is refused");
+    let rotated = namespace.drover(&["rotate", "db", "--namespace", namespace.name()]);
+    assert!(rotated.code == 0 && rotated.stdout.contains("another password"), "{}", rotated.said());
+    let rotated = connection(&namespace).await;
+    assert!(rotated["password"] != changed["password"] && rotated["url"].contains(&rotated["password"]));
     namespace.kubectl(&["delete", "secret", "db-database"]);
     eventually("the server has a new password", SOON, async || {
         let Some(_) = namespace.get::<Secret>("db-database").await else { return Err("no Secret".to_owned()) };
         let now = connection(&namespace).await;
         let finished = ask(&namespace, &now["password"], "select 1");
-        if now["password"] != changed["password"] && finished.code == 0 { Ok(()) } else { Err(finished.said()) }
+        if now["password"] != rotated["password"] && finished.code == 0 { Ok(()) } else { Err(finished.said()) }
     })
     .await;
     says(&namespace, "True", "answers").await;
@@ -165,7 +179,7 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
     namespace.apply(&database("Retain", "q3c"));
     says(&namespace, "True", "answers").await;
     assert_eq!(connection(&namespace).await, before);
-    assert_eq!(answer(&namespace, &before["password"], "select count(*) from stars"), "2");
+    has_rows(&namespace, &before["password"]).await;
 
     // An extension that the image does not have is one sentence; the way back is one apply.
     namespace.apply(&database("Delete", "q3c, q3d"));
@@ -173,7 +187,7 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
     assert!(said.contains("no extension q3d"), "{said}");
     namespace.apply(&database("Delete", "q3c"));
     says(&namespace, "True", "answers").await;
-    assert_eq!(answer(&namespace, &before["password"], "select count(*) from stars"), "2");
+    has_rows(&namespace, &before["password"]).await;
 
     // With Delete the data goes, on purpose, and the password with it.
     namespace.kubectl(&["delete", "database", "db"]);
@@ -183,4 +197,66 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
         if claim.is_none() && secret.is_none() { Ok(()) } else { Err(format!("{claim:?} {secret:?}")) }
     })
     .await;
+}
+
+/// A volume of the node that has so much room, until this is dropped.
+struct Small {
+    folder: PathBuf,
+    volume: String,
+    bed: &'static Testbed,
+}
+
+impl Small {
+    fn of(namespace: &Namespace, size: &str) -> Self {
+        let volume = format!("{}-small", namespace.name());
+        let folder = std::env::temp_dir().join(&volume);
+        std::fs::create_dir_all(&folder).expect("the temporary folder is ours to write");
+        let mount = ["-t", "tmpfs", "-o", &format!("size={size},mode=0777"), "tmpfs"];
+        run(Command::new("mount").args(mount).arg(&folder));
+        let made = format!(
+            "apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {volume}}}
+spec:
+  storageClassName: {volume}
+  capacity: {{storage: 500Mi}}
+  accessModes: [ReadWriteOnce]
+  hostPath: {{path: {}}}
+",
+            folder.display()
+        );
+        namespace.apply(&made);
+        Self { folder, volume, bed: namespace.bed() }
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = finish(self.bed.program("kubectl").args(["delete", "pv", &self.volume, "--wait=false"]), "");
+        let _ = finish(Command::new("umount").arg("--lazy").arg(&self.folder), "");
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_volume_is_told_and_the_server_comes_back_when_there_is_room() {
+    let namespace = Namespace::new("database-full").await;
+    let small = Small::of(&namespace, "200m");
+    let class = format!("retentionPolicy: Retain, storageClassName: {}", small.volume);
+    namespace.apply(&database("Retain", "").replace("retentionPolicy: Retain", &class));
+    says(&namespace, "True", "answers").await;
+    let password = connection(&namespace).await["password"].clone();
+    answer(&namespace, &password, "create table stars(name text); insert into stars values ('vela')");
+
+    let ballast = small.folder.join("ballast");
+    let filled =
+        finish(Command::new("dd").args(["if=/dev/zero", "bs=1M"]).arg(format!("of={}", ballast.display())), "");
+    assert_ne!(filled.code, 0, "the volume was to be full: {}", filled.said());
+    namespace.kubectl(&["delete", "pod", "db-0", "--grace-period=0", "--force"]);
+    let said = says(&namespace, "False", "VolumeFull").await;
+    assert!(said.contains("raise spec.claim.resources.requests.storage"), "{said}");
+
+    std::fs::remove_file(&ballast).expect("it can be removed");
+    says(&namespace, "True", "answers").await;
+    assert_eq!(answer(&namespace, &password, "select name from stars"), "vela");
 }

@@ -20,6 +20,7 @@ mod leadership;
 mod quickstart;
 mod release_jobs;
 mod removal;
+mod secrets;
 mod settings;
 mod spine;
 mod tags;

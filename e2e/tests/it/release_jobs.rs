@@ -119,13 +119,16 @@ async fn a_migration_runs_before_the_pods_and_never_on_the_way_back() {
 async fn a_job_that_fails_keeps_the_old_pods_or_puts_them_back() {
     let namespace = Namespace::new("gate").await;
     let repo = namespace.repository("web");
-    let push = |tag: &str, greeting: &str, at: &str, code: u32| {
-        let jobs = format!("jobs: [{{name: check, at: {at}, command: [/hello, once, '{code}']}}]");
+    let push_job = |tag: &str, greeting: &str, at: &str, job: &str| {
+        let jobs = format!("jobs: [{{name: check, at: {at}, {job}}}]");
         let reads = "env: [{name: GREETING, valueFrom: {configMapKeyRef: {name: site, key: greeting}}}]";
         let app = Hello::new("web", tag, &namespace.host()).spec(&format!("{jobs}\n{reads}")).yaml();
         let site =
             format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: site}}\ndata: {{greeting: {greeting}}}\n");
         repo.push(&[("web.yaml", &app), ("site.yaml", &site)], greeting)
+    };
+    let push = |tag: &str, greeting: &str, at: &str, code: u32| {
+        push_job(tag, greeting, at, &format!("command: [/hello, once, '{code}']"))
     };
     let first = push("1", "hello", "BeforeDeploy", 0);
     namespace.follow(&repo).await;
@@ -169,9 +172,19 @@ async fn a_job_that_fails_keeps_the_old_pods_or_puts_them_back() {
     has_failed_in(&app, 3, ReleaseStep::BeforeDeploy).await;
     assert_eq!(jobs(&namespace, "check").await.len(), 3);
 
+    // One that does not end is ended when its time is over: the sentence says what to do, and the old pods serve.
+    push_job("2", "moin", "BeforeDeploy", "command: [/hello, once, '0', 10m], deadline: 5s");
+    let status = has_failed_in(&app, 4, ReleaseStep::BeforeDeploy).await;
+    let problem = release(&status).expect("a release").problem.clone().expect("a problem");
+    assert_eq!(problem.reason, "JobTimedOut");
+    let told = "the job check was ended because its deadline of 5 s was over: raise deadline, or have it do less";
+    assert!(problem.message.contains(told), "{problem:?}");
+    assert!(message(&status).contains("release 1 goes on serving"), "{}", message(&status));
+    app.answers("/", "hello from version 1").await;
+
     // One that fails after the pods have served: the pods of before come back.
     push("2", "servus", "AfterDeploy", 5);
-    let status = has_failed_in(&app, 4, ReleaseStep::AfterDeploy).await;
+    let status = has_failed_in(&app, 5, ReleaseStep::AfterDeploy).await;
     assert!(message(&status).contains("release 1 was put back and serves"), "{}", message(&status));
     app.answers("/", "hello from version 1").await;
 

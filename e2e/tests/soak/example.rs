@@ -1,27 +1,54 @@
-//! The JACoW validator of `manifests/examples`, with real pods on a node of its own: killed at each write of its releases.
+//! Systems of `manifests/examples`, with real pods on a node of their own: killed at each write of their releases.
 //! `SOAK_EVERY=5` takes each fifth write only.
 
 use std::time::Duration;
 
 use drover_e2e::campaign::{Campaign, Disturbance, Versions};
 use drover_e2e::fault::api::{Fault, When};
-use drover_e2e::{DataServer, Testbed, errand_image};
+use drover_e2e::{BucketServer, DataServer, Forestry, System, Testbed, errand_image, front_image};
+use serde_json::json;
 
-/// The number of its cluster.
+/// The number of their cluster; `SOAK_TESTBED` chooses another.
 const NUMBER: u32 = 6;
-/// How long one rollout may take: two images start, gunicorn among them, and a sync runs.
+/// How long one rollout may take: images start, gunicorn among them, and a sync runs.
 const DEADLINE: Duration = Duration::from_secs(240);
+
+fn node() -> &'static Testbed {
+    Box::leak(Box::new(Testbed::with_node(crate::cluster(NUMBER))))
+}
+
+/// Where the images of Python programs are, each of that tag and built from that revision.
+fn push(bed: &Testbed, image: &str, program: &str) -> String {
+    let image = format!("{}/{image}", bed.registry());
+    bed.push_python(&image, program, |_| (), &["--label", "org.opencontainers.image.revision=1111111"]);
+    image
+}
+
+/// drover is killed before and after each write of a rollout of these versions, of which one may take so long.
+async fn killed_at_any_write(bed: &'static Testbed, arguments: &[&str], versions: Versions, deadline: Duration) {
+    let errands = errand_image(bed);
+    let arguments = [&["--errand-image", &*errands][..], arguments].concat();
+    let mut campaign = Campaign::over(bed, env!("CARGO_BIN_EXE_drover-faulty"), &arguments, versions, deadline).await;
+    let every = std::env::var("SOAK_EVERY").map_or(1, |text| text.parse().expect("SOAK_EVERY is a number"));
+    for when in [When::Before, When::After] {
+        let points = campaign.points().iter().step_by(every);
+        let kills: Vec<Disturbance> = points.map(|point| Disturbance::at(point, &Fault::Kill(when))).collect();
+        campaign.disturb(&kills, 1).await;
+    }
+    campaign.ends_well(90).await;
+    bed.down();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_write_the_jacow_validator_comes_to_the_same_end() {
-    let bed: &'static Testbed = Box::leak(Box::new(Testbed::with_node(NUMBER)));
-    let image = format!("{}/jacow-validator:latest", bed.registry());
-    bed.push_python(&image, "jacow", |_| (), &["--label", "org.opencontainers.image.revision=1111111"]);
+    let bed = node();
+    let image = push(bed, "jacow-validator:latest", "jacow");
     let server = DataServer::beside(bed, "jacow");
     server.put("references.csv", &"MOPB001,A title of a paper about beams,Ada Lovelace\n".repeat(10));
     let url = server.url("references.csv");
-    let versions = Versions::of_example("jacow-validator", "jacow", "jacow.example.org", |system| {
+    let settled = |system: System| {
         system
+            .with("jacow.example.org", Versions::HOST)
             .with("registry.example.org/jacow-validator:latest", &image)
             .with("https://data.example.org/references.csv", &url)
             // A sync by the clock would come in the middle of one rollout and not of another.
@@ -32,16 +59,49 @@ async fn killed_at_any_write_the_jacow_validator_comes_to_the_same_end() {
                 "{limits: {cpu: \"1\", memory: 400Mi}}",
                 "{limits: {cpu: \"1\", memory: 400Mi}, requests: {cpu: 100m}}",
             )
-    });
-    let (program, errands) = (env!("CARGO_BIN_EXE_drover-faulty"), errand_image(bed));
-    let arguments = ["--errand-image", &errands];
-    let mut campaign = Campaign::over(bed, program, &arguments, versions, DEADLINE).await;
-    let every = std::env::var("SOAK_EVERY").map_or(1, |text| text.parse().expect("SOAK_EVERY is a number"));
-    for when in [When::Before, When::After] {
-        let points = campaign.points().iter().step_by(every);
-        let kills: Vec<Disturbance> = points.map(|point| Disturbance::at(point, &Fault::Kill(when))).collect();
-        campaign.disturb(&kills, 1).await;
-    }
-    campaign.ends_well(90).await;
-    bed.down();
+    };
+    let versions = [System::first("jacow-validator"), System::second("jacow-validator")].map(settled);
+    killed_at_any_write(bed, &[], Versions::of_example(versions, &["jacow"]), DEADLINE).await;
+}
+
+/// Both apps of the example, on one data set: they come, get a second release, and fall asleep, after the job that is due then.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_write_viewbovis_comes_to_the_same_end() {
+    let bed = node();
+    push(bed, "viewbovis:prod", "viewbovis");
+    push(bed, "auspice:prod", "auspice");
+    let server = bed.bucket_server("viewbovis");
+    Forestry::new(&server).upload("only");
+    let settled = |system: System| {
+        system
+            .with("registry.example.org/", &format!("{}/", bed.registry()))
+            .with("https://s3.example.org", &server.endpoint())
+            .with("eu-west-2", "us-east-1")
+            .with(", settle: 60s", "")
+            // How often both apps share one sync, a kill between them decides.
+            .with("  refreshOn: [Release, Wake]\n", "")
+            .with("/ViewBovis/server/parse_nginx_log.py", "/app/parse_nginx_log.py")
+            .with("[auspice, view,", "[python3, /app/auspice.py, view,")
+            .with("storage: 20Gi", "storage: 100Mi")
+            // Awake at all hours.
+            .with("{from: \"08:00\", to: \"22:00\"}", "{from: \"00:00\", to: \"24:00\"}")
+            .with("health: {path: /}", "health: {path: /, probation: 0s}")
+            .with("{path: /charon/getAvailable}", "{path: /charon/getAvailable, probation: 0s}")
+    };
+    let asleep = System::second("viewbovis").with("onDemand: ${ON_DEMAND}", "onDemand: true");
+    // Without ON_DEMAND in the last version it is a variable too many, which nobody minds.
+    let versions = [System::first("viewbovis"), System::second("viewbovis"), asleep].map(settled);
+    let [(id, key), (secret, value)] = BucketServer::KEYS;
+    let keys = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": {id: key, secret: value}});
+    let versions = Versions::of_example(versions, &["nextstrain", "viewbovis"])
+        .beside(&keys.to_string())
+        .with_variable("TAG", "prod")
+        .with_variable("WORKERS", "2")
+        .with_variable("HOST", Versions::HOST)
+        .with_variable("TREE", &format!("tree.{}", Versions::HOST))
+        .with_variable("ON_DEMAND", "false");
+    let front = front_image(bed);
+    let arguments = ["--front-image", &front, "--front-trusted-proxy", "10.244.0.0/16"];
+    // Three versions, two apps.
+    killed_at_any_write(bed, &arguments, versions, DEADLINE * 2).await;
 }

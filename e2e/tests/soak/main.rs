@@ -13,13 +13,13 @@ use drover_e2e::campaign::Campaign;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-/// The number of the cluster; `SOAK_TESTBED` chooses another.
-fn cluster() -> u32 {
-    std::env::var("SOAK_TESTBED").map_or(4, |text| text.parse().expect("SOAK_TESTBED is a number"))
+/// The number of a cluster, unless `SOAK_TESTBED` chooses another.
+fn cluster(usually: u32) -> u32 {
+    std::env::var("SOAK_TESTBED").map_or(usually, |text| text.parse().expect("SOAK_TESTBED is a number"))
 }
 
 async fn campaign(apps: usize) -> Campaign {
-    Campaign::begin(Testbed::share_fake_node(cluster()), env!("CARGO_BIN_EXE_drover-faulty"), &[], apps).await
+    Campaign::begin(Testbed::share_fake_node(cluster(4)), env!("CARGO_BIN_EXE_drover-faulty"), &[], apps).await
 }
 
 /// Random numbers that can be had again.

@@ -29,6 +29,8 @@ pub use order::{BackupOrder, BucketPlace, Check, Repository};
 pub use proof::{Entry, EntryFinder, Findings, NotProven, first_error};
 pub use request::{Due, Request, due};
 pub use runs::{End, Run, run};
-pub use scripts::{CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, PREPARE, PROVE, check_script, restrict_key};
+pub use scripts::{
+    CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, PREPARE, PROVE, check_script, restrict_key,
+};
 pub use status::{conclude, news, none, note};
 pub use validate::{InvalidBackup, ValidatedBackup};

@@ -25,8 +25,11 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Whether the pod that answers is one of the newest template.
+    /// Whether the pod that answers is one of the newest template. A StatefulSet may be late to say that a pod is gone.
     pub fn serves(&self) -> bool {
+        if !self.container().is_some_and(|container| container.ready) {
+            return false;
+        }
         let Some(server) = &self.server else { return false };
         let Some(status) = &server.status else { return false };
         let is_seen = status.observed_generation >= server.metadata.generation;

@@ -116,17 +116,22 @@ fn ended(message: &str) -> Seen {
 
 #[test]
 fn a_server_serves_when_the_pod_of_the_newest_template_answers() {
+    let running = |ready: bool| {
+        let mut one = container(true, &json!({"running": {"startedAt": "2026-11-27T10:00:02Z"}}), &json!({}));
+        one["ready"] = ready.into();
+        pod(&one)
+    };
     let seen = |generation: i64, updated: i64, ready: i64| {
-        Seen {
-        server: serde_json::from_value(json!({"metadata": {"name": "db", "generation": 2},
-            "status": {"replicas": 1, "observedGeneration": generation, "updatedReplicas": updated, "readyReplicas": ready}}))
-        .expect("a StatefulSet"),
-        pods: Vec::new(),
-    }
+        let status = json!({"replicas": 1, "observedGeneration": generation, "updatedReplicas": updated, "readyReplicas": ready});
+        let server = json!({"metadata": {"name": "db", "generation": 2}, "status": status});
+        Seen { server: serde_json::from_value(server).expect("a StatefulSet"), pods: vec![running(true)] }
     };
     assert!(matches!(concluded(&seen(2, 1, 1)), Outcome::Ready { .. }));
     for (generation, updated, ready) in [(1, 1, 1), (2, 0, 1), (2, 1, 0)] {
         assert!(matches!(concluded(&seen(generation, updated, ready)), Outcome::InProgress { .. }));
+    }
+    for pods in [Vec::new(), vec![running(false)]] {
+        assert!(matches!(concluded(&Seen { pods, ..seen(2, 1, 1) }), Outcome::InProgress { .. }));
     }
     assert!(matches!(concluded(&Seen::default()), Outcome::InProgress { .. }));
 }

@@ -13,6 +13,7 @@ pub use place::{LARGEST_SET, Object, Selection, place};
 pub use progress::Progress;
 pub use reason::{Reason, Refusal};
 pub use sets::{Kept, to_remove};
+pub use slot::slot;
 
 mod answer;
 mod guard;
@@ -23,6 +24,7 @@ mod place;
 mod progress;
 mod reason;
 mod sets;
+mod slot;
 
 #[cfg(test)]
 mod tests;

@@ -29,9 +29,6 @@ pub struct SyncOrder {
     /// The sets that templates or pods name: these stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub in_use: Vec<String>,
-    /// What this run is for, such as a time of the schedule. A slot that was done already is not done again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slot: Option<String>,
 }
 
 /// Where the data lives.

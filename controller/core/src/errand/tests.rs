@@ -16,7 +16,7 @@ fn order(change: impl FnOnce(&mut Value)) -> Result<SyncOrder, Refusal> {
         "publish": "Rollout",
         "guard": {"require": ["view.db"], "maxShrink": 50, "settleSeconds": 60, "minBytes": 0, "contentTypes": ["text/*"]},
         "keep": 3, "keepForSeconds": 3600, "timeoutSeconds": 600,
-        "inUse": ["0123456789abcdef0123"], "slot": "2026-01-01T00:00:00Z",
+        "inUse": ["0123456789abcdef0123"],
     });
     change(&mut order);
     SyncOrder::read(order.to_string().as_bytes())

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::kinds::{KINDS, TEXTS, endings};
 use super::routes::{Files, Front, Place, ServicePort, Site, Target};
+use super::sight::{HIDDEN, KNOWN, SEES};
 use super::value::{Header, Path};
 
 /// The port for requests.
@@ -240,6 +241,9 @@ fn proxies(text: &mut Text, front: &Front) {
         text.line("real_ip_header X-Forwarded-For;");
         text.line("real_ip_recursive on;");
     }
+    if front.judges_addresses() {
+        sight(text);
+    }
     for (name, told, own) in [
         ("for", "$front_chain", "$realip_remote_addr"),
         ("proto", "$front_proto", "$scheme"),
@@ -248,6 +252,18 @@ fn proxies(text: &mut Text, front: &Front) {
     ] {
         map(text, "$front_is_told", &format!("front_forwarded_{name}"), &[("1", told), ("default", own)]);
     }
+}
+
+/// Whether it sees who asks it says itself, once a minute: nobody is limited, but counted.
+fn sight(text: &mut Text) {
+    for line in ["limit_req_zone $front_is_a_proxy zone=front_sees:64k rate=1r/m;", "limit_req_dry_run on;"] {
+        text.line(line);
+    }
+    text.line("limit_req_log_level info;");
+    map(text, "$limit_req_status", "front_tells", &[("default", "0"), ("PASSED", "1")]);
+    let hidden = quoted(&format!("{HIDDEN}$remote_addr"));
+    map(text, "$front_is_a_proxy", "front_sees", &[("default", KNOWN), ("1", &hidden)]);
+    text.line(&format!("log_format front_sees \"{SEES}$front_sees\";"));
 }
 
 /// How servers are asked.
@@ -299,8 +315,13 @@ fn log(text: &mut Text, front: &Front) {
     text.line(
         "log_format front '- - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"';",
     );
-    text.line(&format!("access_log {LOGS}/access-$front_day.log front;"));
+    text.line(&access_log());
     text.line("open_log_file_cache max=4 inactive=60s valid=60s min_uses=1;");
+}
+
+/// A log for each day.
+fn access_log() -> String {
+    format!("access_log {LOGS}/access-$front_day.log front;")
 }
 
 fn server(
@@ -359,8 +380,16 @@ fn locations(path: &Path) -> Vec<String> {
 /// Who may ask. What shows no address but a proxy's is nobody's: whoever is behind it.
 fn gate(text: &mut Text, front: &Front, place: &Place) {
     let Some(allowed) = &place.allowed else { return };
-    if !front.trusted.is_empty() {
-        text.block("if ($front_is_a_proxy)", |text| text.line("return 403;"));
+    if front.judges_addresses() {
+        text.line("limit_req zone=front_sees;");
+        text.line("access_log /dev/stdout front_sees if=$front_tells;");
+        // What a location says of logs stands in place of all that was said before.
+        if front.log.is_some() {
+            text.line(&access_log());
+        }
+    }
+    for range in &front.trusted {
+        text.line(&format!("deny {range};"));
     }
     for range in allowed {
         text.line(&format!("allow {range};"));

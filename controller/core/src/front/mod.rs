@@ -8,6 +8,7 @@ mod kinds;
 mod reach;
 mod refused;
 mod routes;
+mod sight;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -17,4 +18,5 @@ pub use configuration::{Away, FILES, LOGS, PORT, PROBE_PATH, PROBE_PORT, Upstrea
 pub use reach::{Unreachable, address, reach};
 pub use refused::Refused;
 pub use routes::{AccessLog, Files, Front, ServicePort, Terms};
+pub use sight::Sight;
 pub use value::Cidr;

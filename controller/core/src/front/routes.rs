@@ -132,6 +132,12 @@ impl Files {
 }
 
 impl Front {
+    /// Whether who asks is let in or not by the address that proxies tell.
+    pub fn judges_addresses(&self) -> bool {
+        let mut places = self.sites.iter().flat_map(|site| &site.places);
+        !self.trusted.is_empty() && places.any(|place| place.allowed.is_some())
+    }
+
     /// The front of an app with that spec, whose routes to the app itself lead to the port that `app` gives. Requests may be as large as
     /// `body_bytes` and take `seconds`, where that is said. `None` where it needs none.
     ///

@@ -39,6 +39,8 @@ pub enum Why {
     HandedOver,
     /// What is there could not be asked.
     Unknown,
+    /// It is as last sent, but lacks keys that drover fills: these alone are sent.
+    Incomplete,
 }
 
 /// Two owners want one object.

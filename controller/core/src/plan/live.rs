@@ -1,6 +1,7 @@
 //! What is known about an object in the cluster.
 
 use super::inventory::Ended;
+use crate::render::Generated;
 
 /// The answer to "what is there under this key?". Being unable to ask is an answer of its own, and never means absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct LiveView {
     pub deleting: bool,
     /// It carries [`drover_crds::ANNOTATION_PRUNE`]` : disabled`.
     pub prune_disabled: bool,
+    /// What it has of values that drover made.
+    pub generated: Generated,
     /// It ran to its end.
     pub ended: Option<Ended>,
     /// What the other Environments say about it.

@@ -362,10 +362,18 @@ fn decide(object: &Desired, knowledge: &Knowledge, entry: Option<&InventoryEntry
             Occasion::Watch => on_drift(Action::Apply { force: true, why: Why::Drifted }, guards),
         };
     }
-    if has_drifted(view, entry, guards) {
-        return on_drift(Action::Apply { force: true, why: Why::Drifted }, guards);
+    let action = if has_drifted(view, entry, guards) {
+        on_drift(Action::Apply { force: true, why: Why::Drifted }, guards)
+    } else {
+        Action::Keep
+    };
+    match action {
+        // No drift of what git says, whatever is done about that.
+        Action::Keep | Action::Drifted if view.generated.lacks_some && entry.is_some() => {
+            Action::Apply { force: false, why: Why::Incomplete }
+        }
+        action => action,
     }
-    Action::Keep
 }
 
 /// That a wanted object ran to its end with the content that is wanted now.

@@ -97,7 +97,7 @@ pub fn fate(entry: &InventoryEntry, live: &Knowledge, remover: &Remover<'_>) -> 
         Elsewhere::Unreadable(by) if !means_loss => return Fate::MayBeWanted(by.clone()),
         Elsewhere::Unreadable(_) | Elsewhere::LetGo | Elsewhere::Nothing => {}
     }
-    match loss(&entry.key.group, &entry.key.kind) {
+    match loss(&entry.key.group, &entry.key.kind, view.generated.has_some) {
         Some(loss) if !means_loss => Fate::Guarded(loss),
         _ => Fate::Delete(view.uid.clone()),
     }
@@ -115,8 +115,9 @@ pub fn left_behind(key: &ObjectKey, why: &str) -> String {
 
 /// What is lost with an object of this kind beside the object itself. Flux and Argo CD prune these like any other, and
 /// people lost data by it: a renamed folder, a bundle that dropped its definitions. So a person has to say so.
-fn loss(group: &str, kind: &str) -> Option<&'static str> {
+fn loss(group: &str, kind: &str, has_generated: bool) -> Option<&'static str> {
     match (group, kind) {
+        ("", "Secret") if has_generated => Some("the values that drover made for it are nowhere else"),
         ("", "Namespace") => Some("deleting a namespace deletes everything in it"),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             Some("deleting a definition deletes every object of its kind in the cluster")
@@ -131,6 +132,7 @@ fn loss(group: &str, kind: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::plan::LiveView;
+    use crate::render::Generated;
 
     fn key(group: &str, kind: &str, name: &str) -> ObjectKey {
         ObjectKey { group: group.into(), kind: kind.into(), namespace: None, name: name.into() }
@@ -164,6 +166,14 @@ mod tests {
             assert!(matches!(of(key(group, kind, "other"), ours(), false), Fate::Guarded(_)), "{kind}");
             assert_eq!(of(key(group, kind, "other"), ours(), true), Fate::Delete("u1".into()), "{kind}");
         }
+    }
+
+    #[test]
+    fn a_secret_whose_values_drover_made_goes_only_by_a_person_s_word() {
+        let made = || LiveView { generated: Generated { has_some: true, lacks_some: false }, ..ours() };
+        assert!(matches!(of(key("", "Secret", "django"), made(), false), Fate::Guarded(_)));
+        assert_eq!(of(key("", "Secret", "django"), made(), true), Fate::Delete("u1".into()));
+        assert_eq!(of(key("", "Secret", "django"), ours(), false), Fate::Delete("u1".into()));
     }
 
     #[test]

@@ -6,9 +6,10 @@ use drover_crds::{DriftPolicy, OwnerKind};
 use proptest::prelude::*;
 
 use super::*;
-use crate::render::{ObjectKey, Stage};
+use crate::render::{Generated, ObjectKey, Stage};
 
 mod ended;
+mod generated;
 mod moved;
 
 const OURS: &str = "env.shop.prod";
@@ -60,6 +61,7 @@ fn live() -> LiveView {
         owner_label: Some(OURS.into()),
         deleting: false,
         prune_disabled: false,
+        generated: Generated::default(),
         ended: None,
         elsewhere: Elsewhere::Nothing,
     }
@@ -468,6 +470,7 @@ fn any_live() -> impl Strategy<Value = LiveView> {
             owner_label,
             deleting: false,
             prune_disabled,
+            generated: Generated::default(),
             ended: None,
             elsewhere: Elsewhere::Nothing,
         },

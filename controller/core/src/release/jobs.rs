@@ -8,12 +8,9 @@ use serde_json::{Value, json};
 use super::planned::{JobEnds, LastRun, PlannedJob};
 use super::record::Release;
 use super::reference;
-use crate::render::content_hash;
+use crate::render::name_hash;
 use crate::workload::App;
 use crate::workload::pods::Settings;
-
-/// Hexadecimal digits of the hash at the end of a Job's name.
-const DIGITS: usize = 10;
 
 /// What a spec says of its pods and does not change what a job does: how the image is pulled, how and when the app itself is run, and how
 /// much it may take.
@@ -82,7 +79,7 @@ impl Beginning<'_> {
                 Some((release, earlier)) => match release.ends.get(&earlier.job) {
                     // What failed is tried again, by a Job of its own.
                     Some(end) if end.outcome == JobOutcome::Failed => {
-                        self.job_name(&job.name, &short(&json!([content, self.number])))
+                        self.job_name(&job.name, &name_hash(&json!([content, self.number])))
                     }
                     Some(end) => {
                         plan.ends.note(&earlier.job, end.clone());
@@ -115,7 +112,7 @@ impl Beginning<'_> {
             }
             written
         });
-        short(&json!({
+        name_hash(&json!({
             "image": digest_or_whole(self.image),
             "name": job.name,
             "command": job.command,
@@ -173,12 +170,6 @@ fn is_same_image(one: &str, other: &str) -> bool {
 
 fn digest_or_whole(image: &str) -> &str {
     reference::digest(image).unwrap_or(image)
-}
-
-fn short(content: &Value) -> String {
-    let mut hash = content_hash(content);
-    hash.truncate(DIGITS);
-    hash
 }
 
 #[cfg(test)]

@@ -28,4 +28,4 @@ pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_na
 pub use rollout::{Asked, Observation, Rollout, is_late, observe, overdue};
 pub use step::{Ground, Harm, Jobs, State, Step, next};
 pub use tag::{Sight, follow};
-pub use uptime::{Sleep, Uptime, uptime, wake};
+pub use uptime::{Sleep, Uptime, is_waking, uptime, wake};

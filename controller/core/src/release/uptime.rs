@@ -4,15 +4,13 @@ use drover_crds::{AppSpec, ReplicasStatus, RolloutStatus, UptimeState, UptimeSta
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::render::content_hash;
+use crate::render::name_hash;
 use crate::uptime::{InvalidUptime, Windows, Word};
 use crate::workload::App;
 
 /// What people are told who ask for an app that is on its way, or that somebody has to wake.
 const WAKES: &str = "This site is waking up.";
 const SLEEPS: &str = "This site is asleep until somebody wakes it.";
-/// Hexadecimal digits of the hash at the end of a Job's name.
-const DIGITS: usize = 10;
 
 /// Whether an app is awake, in one turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,8 +41,7 @@ pub struct Sleep {
 impl Sleep {
     /// The name of the Job of `job` before this sleep.
     pub fn job_name(&self, app: &App, job: &str) -> String {
-        let mut hash = content_hash(&serde_json::json!([self.woke_at, job]));
-        hash.truncate(DIGITS);
+        let hash = name_hash(&serde_json::json!([self.woke_at, job]));
         app.child_name(&format!("{job}-{hash}"))
     }
 }
@@ -101,20 +98,15 @@ fn told(status: &RolloutStatus, state: UptimeState, message: String, now: Timest
 }
 
 fn waking_since(status: &RolloutStatus) -> Option<Time> {
-    let waking = status.uptime.as_ref().filter(|uptime| uptime.state == UptimeState::Waking);
-    waking.and_then(|uptime| uptime.since.clone())
+    status.uptime.as_ref().filter(|_| is_waking(status)).and_then(|uptime| uptime.since.clone())
 }
 
 /// Its pods were looked at, of which the spec asks for so many: who wakes is awake when they all serve.
 pub fn wake(status: &mut RolloutStatus, replicas: i32, has_windows: bool) {
     let all_serve = |pods: &ReplicasStatus| pods.ready >= pods.desired && (pods.desired > 0 || replicas == 0);
-    let serve = status.replicas.as_ref().is_some_and(all_serve);
-    match &mut status.uptime {
-        Some(uptime) if uptime.state == UptimeState::Waking && serve => uptime.state = UptimeState::Awake,
-        _ => return,
-    }
-    if !has_windows {
-        status.uptime = None;
+    if is_waking(status) && status.replicas.as_ref().is_some_and(all_serve) {
+        let awake = status.uptime.take().map(|uptime| UptimeStatus { state: UptimeState::Awake, ..uptime });
+        status.uptime = awake.filter(|_| has_windows);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a commit cannot be rendered, with file and line.
 
+use drover_crds::ANNOTATION_GENERATE;
+
 use super::{NotAnObject, ObjectKey, Origin};
 
 /// A text from outside as it may stand in a sentence: on one line, without what moves a terminal's cursor, and not longer than
@@ -169,6 +171,14 @@ pub enum Problem {
         object: Box<ObjectKey>,
         /// What it is instead.
         found: &'static str,
+    },
+    /// Keys that cannot be filled with random values.
+    #[error("the annotation {ANNOTATION_GENERATE} of {} {what}", short(&.object.to_string()))]
+    Ungenerable {
+        /// Which object.
+        object: Box<ObjectKey>,
+        /// What is wrong with what is asked, and what to do.
+        what: String,
     },
     /// A field of one of drover's own objects that its schema does not have, or not so.
     #[error("{field} of {} {what}", short(&.object.to_string()))]

@@ -10,6 +10,9 @@ use super::Object;
 /// Hexadecimal digits that are kept: 128 bits.
 const DIGITS: usize = 32;
 
+/// Those of a hash at the end of a name.
+pub const NAME_DIGITS: usize = 10;
+
 /// A keyed hash of an object as it is wanted, the same for the same content whatever the order of keys. It is written to an
 /// annotation that anybody who may read the object can see; without the key nobody can try out the values of a Secret on it.
 /// What drover itself adds to every object (the owner's label, this annotation, the commit's) is left out, and so is a map of
@@ -42,6 +45,13 @@ pub fn content_hash(content: &Value) -> String {
     let mut hash = Sha256::new();
     value(content, Place::Elsewhere, &mut |text| hash.update(text.as_bytes()));
     hex::encode(hash.finalize())
+}
+
+/// The first digits of [`content_hash`], for the end of a name that is another when the content is.
+pub fn name_hash(content: &Value) -> String {
+    let mut hash = content_hash(content);
+    hash.truncate(NAME_DIGITS);
+    hash
 }
 
 /// How much of the path from the object's root still matters for what is left out.

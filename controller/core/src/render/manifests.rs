@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::document::{Budget, Document, documents};
 use super::error::{Problem, RenderError};
+use super::generated::ungenerable;
 use super::left::leave_to_others;
 use super::limits::{Limits, MAX_ERRORS};
 use super::own::misfits;
@@ -168,9 +169,12 @@ fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
         return Err(Problem::NotText { map, key, object: Box::new(object.key()), found });
     }
     leave_to_others(&mut object);
-    match text_becomes_data(&mut object) {
-        Err((key, found)) => Err(Problem::NotText { map: "stringData", key, object: Box::new(object.key()), found }),
-        Ok(()) => Ok(object),
+    if let Err((key, found)) = text_becomes_data(&mut object) {
+        return Err(Problem::NotText { map: "stringData", key, object: Box::new(object.key()), found });
+    }
+    match ungenerable(&object) {
+        Some(problem) => Err(problem),
+        None => Ok(object),
     }
 }
 

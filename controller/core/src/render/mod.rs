@@ -2,6 +2,7 @@
 
 mod document;
 mod error;
+mod generated;
 mod hash;
 mod left;
 mod limits;
@@ -20,7 +21,8 @@ mod substitute;
 mod tests;
 
 pub use error::{Problem, RenderError, amount, named, short};
-pub use hash::{applied_hash, content_hash, keyed_hash};
+pub use generated::{Filling, Generated, filling, generated_keys};
+pub use hash::{NAME_DIGITS, applied_hash, content_hash, keyed_hash, name_hash};
 pub use limits::{Limits, MAX_ERRORS};
 pub use manifests::{is_manifest, render, render_with};
 pub use namespace::{ScopeError, scope};

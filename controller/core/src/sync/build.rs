@@ -1,20 +1,23 @@
 //! The objects of a [`ValidatedSync`]. Nothing here can fail.
 
+use std::collections::BTreeMap;
+
 use drover_crds as crds;
 use k8s_openapi::api::batch::v1::{
     CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSpec,
-    PodTemplateSpec, ResourceRequirements, SecretVolumeSource, Volume, VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, ObjectFieldSelector,
+    PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, SecretVolumeSource, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::request::Request;
-use super::{SyncChildren, ValidatedSync};
+use super::request::{Request, made_up_name};
+use super::{Missed, SyncChildren, ValidatedSync};
 use crate::render::Object;
-use crate::schedule::STARTING_DEADLINE;
+use crate::schedule::{STARTING_DEADLINE, Schedule};
 use crate::workload::build::metadata::{self, Labels};
 use crate::workload::build::{container, pod, pvc};
 use crate::workload::pods::Identity;
@@ -26,6 +29,8 @@ const ORDER_FILE: &str = "order.json";
 const USER: i64 = 65_532;
 /// Seconds beyond the order's own time after which Kubernetes ends a Job.
 const DEADLINE_ALLOWANCE: i64 = 60;
+/// The variable with the name of the Job.
+const JOB: &str = "DROVER_JOB";
 /// Seconds for which a Job that drover made stays when it has ended, for people to look at.
 const STAYS: i32 = 3600;
 
@@ -47,7 +52,7 @@ impl ErrandImage {
 
 /// Every child of `sync`.
 pub fn children(sync: &ValidatedSync, image: &ErrandImage) -> SyncChildren<Vec<Object>> {
-    let cron_job = sync.schedule.as_deref().map(|schedule| cron_job(sync, image, schedule));
+    let cron_job = sync.schedule.as_ref().map(|schedule| cron_job(sync, image, schedule));
     SyncChildren {
         claim: vec![Object::built(&pvc::pvc(&sync.app, &sync.claim))],
         order: vec![Object::built(&order(sync))],
@@ -82,12 +87,18 @@ fn order(sync: &ValidatedSync) -> ConfigMap {
     }
 }
 
-fn cron_job(sync: &ValidatedSync, image: &ErrandImage, schedule: &str) -> CronJob {
+fn cron_job(sync: &ValidatedSync, image: &ErrandImage, schedule: &Schedule) -> CronJob {
+    let mut spec = job_spec(sync, image);
+    if !schedule.runs_each_hour() {
+        for container in spec.template.spec.iter_mut().flat_map(|pod| &mut pod.containers) {
+            once_for_each_reading(container, schedule);
+        }
+    }
     CronJob {
         metadata: metadata::child(&sync.app, name(sync)),
         spec: CronJobSpec {
-            schedule: schedule.to_owned(),
-            time_zone: Some(sync.time_zone.clone()),
+            schedule: schedule.text().to_owned(),
+            time_zone: Some(schedule.time_zone().to_owned()),
             suspend: Some(sync.is_suspended),
             concurrency_policy: Some("Forbid".to_owned()),
             starting_deadline_seconds: Some(STARTING_DEADLINE),
@@ -95,22 +106,42 @@ fn cron_job(sync: &ValidatedSync, image: &ErrandImage, schedule: &str) -> CronJo
             failed_jobs_history_limit: Some(1),
             job_template: JobTemplateSpec {
                 metadata: Some(ObjectMeta { labels: Some(owned(sync)), ..Default::default() }),
-                spec: Some(job_spec(sync, image)),
+                spec: Some(spec),
             },
         },
         ..Default::default()
     }
 }
 
+/// The name of a Job tells for which time of the schedule it is, so that what a clock change repeats is not done twice.
+fn once_for_each_reading(container: &mut Container, schedule: &Schedule) {
+    let field_path = "metadata.labels['batch.kubernetes.io/job-name']".to_owned();
+    let source = EnvVarSource {
+        field_ref: Some(ObjectFieldSelector { field_path, api_version: Some("v1".to_owned()) }),
+        ..Default::default()
+    };
+    let job = EnvVar { name: JOB.to_owned(), value_from: Some(source), ..Default::default() };
+    container.env.get_or_insert_default().push(job);
+    let arguments = ["--scheduled", &format!("$({JOB})"), "--time-zone", schedule.time_zone()].map(str::to_owned);
+    container.command.get_or_insert_default().extend(arguments);
+}
+
 /// The Job of a sync that the spec or a person asked for. Its name is the request's, so it is made once.
 pub fn job(sync: &ValidatedSync, image: &ErrandImage, request: &Request) -> Job {
-    let mut metadata = metadata::bookkeeping(&sync.app, request.job_name(&sync.app.name));
-    metadata.labels = Some(owned(sync));
     let asked = request.asked.clone().map(|at| (crds::ANNOTATION_RECONCILE_AT.to_owned(), at));
     let id = (crds::ANNOTATION_ASKED.to_owned(), request.id.clone());
-    metadata.annotations = Some([id].into_iter().chain(asked).collect());
+    let annotations = [id].into_iter().chain(asked).collect();
+    once(sync, image, request.job_name(&sync.app.name), Some(annotations))
+}
+
+/// The Job that makes up for what was missed on the claim of that uid. Its name is that time's, so it is made once.
+pub fn made_up_job(sync: &ValidatedSync, image: &ErrandImage, missed: Missed, claim: &str) -> Job {
+    once(sync, image, made_up_name(sync, missed, claim), None)
+}
+
+fn once(sync: &ValidatedSync, image: &ErrandImage, name: String, annotations: Option<Labels>) -> Job {
     Job {
-        metadata,
+        metadata: ObjectMeta { labels: Some(owned(sync)), annotations, ..metadata::bookkeeping(&sync.app, name) },
         spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..job_spec(sync, image) }),
         ..Default::default()
     }
@@ -137,11 +168,6 @@ fn job_spec(sync: &ValidatedSync, image: &ErrandImage) -> JobSpec {
 }
 
 fn template(sync: &ValidatedSync, image: &ErrandImage) -> PodTemplateSpec {
-    let is_of_one_node = sync.claim.is_of_one_node();
-    let mut labels = labels(sync);
-    if is_of_one_node {
-        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
-    }
     let who = Some(USER);
     let identity = Identity { user: who, group: who, fs_group: who, root: false, home: false, assumed: false };
     let order = format!("/order/{ORDER_FILE}");
@@ -150,32 +176,29 @@ fn template(sync: &ValidatedSync, image: &ErrandImage) -> PodTemplateSpec {
     if sync.secret.is_some() {
         command.extend(["--secret", "/secret"]);
     }
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }),
-        spec: Some(PodSpec {
-            restart_policy: Some("Never".to_owned()),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
-            image_pull_secrets: pod::pull_secrets(&image.pull_secrets),
-            security_context: Some(pod::security(&identity, false)),
-            affinity: is_of_one_node.then(pod::on_one_node),
-            containers: vec![Container {
-                name: crds::COMPONENT_SYNC.to_owned(),
-                image: Some(image.reference.clone()),
-                command: Some(command.into_iter().map(str::to_owned).collect()),
-                resources: Some(ResourceRequirements {
-                    requests: Some(container::amounts("50m", "64Mi")),
-                    limits: Some(container::amounts("2", "512Mi")),
-                    claims: None,
-                }),
-                security_context: Some(container::security(false)),
-                volume_mounts: Some(mounts(sync)),
-                ..Default::default()
-            }],
-            volumes: Some(volumes(sync)),
+    let spec = PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        image_pull_secrets: pod::pull_secrets(&image.pull_secrets),
+        security_context: Some(pod::security(&identity, false)),
+        containers: vec![Container {
+            name: crds::COMPONENT_SYNC.to_owned(),
+            image: Some(image.reference.clone()),
+            command: Some(command.into_iter().map(str::to_owned).collect()),
+            resources: Some(ResourceRequirements {
+                requests: Some(container::amounts("50m", "64Mi")),
+                limits: Some(container::amounts("2", "512Mi")),
+                claims: None,
+            }),
+            security_context: Some(container::security(false)),
+            volume_mounts: Some(mounts(sync)),
             ..Default::default()
-        }),
-    }
+        }],
+        volumes: Some(volumes(sync)),
+        ..Default::default()
+    };
+    pod::completed(sync.claim.is_of_one_node(), labels(sync), BTreeMap::new(), spec)
 }
 
 fn mounts(sync: &ValidatedSync) -> Vec<VolumeMount> {

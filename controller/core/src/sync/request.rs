@@ -5,7 +5,7 @@ use std::time::Duration;
 use drover_crds::DataSyncStatus;
 use sha2::{Digest as _, Sha256};
 
-use super::ValidatedSync;
+use super::{Missed, ValidatedSync};
 
 /// Hexadecimal digits of a request's id.
 const DIGITS: usize = 8;
@@ -30,12 +30,7 @@ impl Request {
     /// back asks anew: what is published may be the edit's by then.
     pub fn of(sync: &ValidatedSync, generation: i64, claim: &str, asked: Option<&str>) -> Self {
         let (uid, generation) = (sync.app.uid.as_deref().unwrap_or_default(), generation.to_string());
-        let mut hash = Sha256::new();
-        for part in [uid, generation.as_str(), claim, asked.unwrap_or_default()] {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part);
-        }
-        let id = hex::encode(hash.finalize())[..DIGITS].to_owned();
+        let id = id([uid, &generation, claim, asked.unwrap_or_default()]);
         Self { id, attempt: 0, asked: asked.map(str::to_owned) }
     }
 
@@ -44,6 +39,21 @@ impl Request {
         let attempt = if self.attempt == 0 { String::new() } else { format!("-{}", self.attempt) };
         format!("{owner}-sync-{}{attempt}", self.id)
     }
+}
+
+/// The name of the Job that makes up for what was missed on the claim of that uid.
+pub fn made_up_name(sync: &ValidatedSync, missed: Missed, claim: &str) -> String {
+    let (uid, at) = (sync.app.uid.as_deref().unwrap_or_default(), missed.at.to_string());
+    format!("{}-sync-{}", sync.app.name, id([uid, "missed", claim, &at]))
+}
+
+fn id(parts: [&str; 4]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())[..DIGITS].to_owned()
 }
 
 /// What is to be done about a request.

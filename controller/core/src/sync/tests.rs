@@ -301,6 +301,87 @@ fn a_sync_is_made_once_for_each_spec_claim_and_wish() {
     assert_eq!(due(&valid(&json!({"suspend": true})).expect("valid"), id_of_nothing(), &status, false, 0), Due::No);
 }
 
+/// At that time of 28 March 2027, when London's clock skips from 01:00 UTC to two.
+fn on_the_day(time: &str) -> jiff::Timestamp {
+    format!("2027-03-28T{time}Z").parse().expect("a time")
+}
+
+#[test]
+fn what_the_schedule_missed_is_made_up_for_once() {
+    let nightly = json!({"schedule": "30 1 * * *", "timeZone": "Europe/London"});
+    let sync = valid(&nightly).expect("valid");
+    let ran = |time: &str| ended("csv-data-1", on_the_day(time).as_second(), None, &good("Published", SET));
+    let mut status = noted(&DataSyncStatus::default(), &[]);
+    assert_eq!(catch_up(&sync, &status, on_the_day("12:00:00")), Catch::Nothing, "the first sync has not ended");
+    status = noted(&status, &[ran("00:10:00")]);
+    let skipped = on_the_day("01:00:00");
+    assert_eq!(catch_up(&sync, &status, on_the_day("00:59:59")), Catch::Look(skipped));
+    assert_eq!(catch_up(&sync, &status, skipped), Catch::Up(Missed { at: skipped }), "01:30 does not come");
+    // Whoever looks later means the same one, and one that runs is enough.
+    assert_eq!(catch_up(&sync, &status, on_the_day("23:00:00")), Catch::Up(Missed { at: skipped }));
+    let (mut running, pod) = ran("02:00:00");
+    running.status = None;
+    let busy = noted(&status, &[(running, pod)]);
+    assert_eq!(catch_up(&sync, &busy, on_the_day("02:00:00")), Catch::Nothing);
+    status = noted(&status, &[ended("csv-data-2", on_the_day("01:02:00").as_second(), None, &bad("Unreachable"))]);
+    let tomorrow: jiff::Timestamp = "2027-03-29T00:30:00Z".parse().expect("a time");
+    let later = |minutes| tomorrow + jiff::SignedDuration::from_mins(minutes);
+    assert_eq!(catch_up(&sync, &status, on_the_day("12:00:00")), Catch::Look(later(11)), "also where it failed");
+    // Kubernetes has ten minutes to begin.
+    assert_eq!(catch_up(&sync, &status, later(10)), Catch::Look(later(11)));
+    assert_eq!(catch_up(&sync, &status, later(11)), Catch::Up(Missed { at: tomorrow }));
+
+    for change in [json!({"schedule": null}), json!({"suspend": true, "schedule": "30 1 * * *"})] {
+        assert_eq!(catch_up(&valid(&change).expect("valid"), &status, later(60)), Catch::Nothing, "{change}");
+    }
+    let image = ErrandImage::of_this_version();
+    let job = |at, claim| made_up_job(&sync, &image, Missed { at }, claim).metadata;
+    let name = job(skipped, "c1").name;
+    assert!(name == job(skipped, "c1").name && name.as_ref().is_some_and(|name| name.starts_with("csv-sync-")));
+    assert!(name != job(tomorrow, "c1").name && name != job(skipped, "c2").name);
+    assert_eq!(job(skipped, "c1").annotations, None, "nobody asked for it");
+}
+
+#[test]
+fn when_the_schedule_comes_next_is_noted_when_something_happens_and_not_when_time_passes() {
+    let sync = valid(&json!({"schedule": "30 1 * * *", "timeZone": "Europe/London"})).expect("valid");
+    let after = |before: &DataSyncStatus, mut status: DataSyncStatus, sync: &ValidatedSync, generation, now: &str| {
+        note_next(sync, &mut status, before, Some(generation), on_the_day(now));
+        status
+    };
+    let new = DataSyncStatus::default();
+    let first = after(&new, new.clone(), &sync, 1, "00:10:00");
+    assert_eq!(first.next, Some(Time(on_the_day("01:00:00"))), "drover makes up for what is skipped");
+    let first = DataSyncStatus { observed_generation: Some(1), ..first };
+    assert_eq!(after(&first, first.clone(), &sync, 1, "12:00:00"), first, "time passes");
+    let ran = noted(&first, &[ended("csv-data-1", on_the_day("01:01:00").as_second(), None, &good("Published", SET))]);
+    let ran = after(&first, ran, &sync, 1, "01:01:05");
+    assert_eq!(ran.next.as_ref().map(|next| next.0.to_string()).as_deref(), Some("2027-03-29T00:30:00Z"));
+    let other = valid(&json!({"schedule": "0 12 * * *"})).expect("valid");
+    assert_eq!(after(&ran, ran.clone(), &other, 2, "02:00:00").next, Some(Time(on_the_day("12:00:00"))));
+    let suspended = valid(&json!({"schedule": "0 12 * * *", "suspend": true})).expect("valid");
+    assert_eq!(after(&ran, ran.clone(), &suspended, 2, "02:00:00").next, None);
+}
+
+#[test]
+fn only_a_schedule_of_some_hours_tells_its_syncs_which_time_they_are_for() {
+    let arguments = |schedule: &str, zone: &str| {
+        let sync = valid(&json!({"schedule": schedule, "timeZone": zone})).expect("valid");
+        let built = children(&sync, &ErrandImage::of_this_version()).cron_job.remove(0);
+        let built = serde_json::to_value(built.json()).expect("an object is JSON");
+        let pod = &built["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0];
+        let command: Vec<&str> =
+            pod["command"].as_array().expect("a command").iter().filter_map(Value::as_str).collect();
+        (command[8..].join(" "), pod["env"][0]["valueFrom"]["fieldRef"]["fieldPath"].clone())
+    };
+    assert_eq!(arguments("*/10 * * * *", "Europe/London"), (String::new(), Value::Null));
+    let told = (
+        "--scheduled $(DROVER_JOB) --time-zone Europe/London".to_owned(),
+        json!("metadata.labels['batch.kubernetes.io/job-name']"),
+    );
+    assert_eq!(arguments("30 1 * * *", "Europe/London"), told);
+}
+
 fn id_of_nothing() -> Request {
     Request { id: "none".into(), attempt: 0, asked: None }
 }

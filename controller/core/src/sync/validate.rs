@@ -8,7 +8,7 @@ use drover_crds::{DataGuard, DataSyncSpec, Duration};
 use super::Invalid;
 use crate::errand::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder};
 use crate::plan::percent;
-use crate::schedule;
+use crate::schedule::Schedule;
 use crate::workload::App;
 use crate::workload::pods::{LiveClaim, Shrinking, ValidatedClaim};
 
@@ -33,9 +33,7 @@ pub struct ValidatedSync {
     /// The storage.
     pub claim: ValidatedClaim,
     /// When it syncs.
-    pub schedule: Option<String>,
-    /// Where the schedule's clock is.
-    pub time_zone: String,
+    pub schedule: Option<Schedule>,
     /// How old the last good sync may be, in seconds.
     pub max_stale: Option<i64>,
     /// Nothing is synced.
@@ -54,10 +52,8 @@ pub fn validate(
     if app.name.len() > LONGEST_NAME {
         return Err(Invalid::Name(app.name.clone()));
     }
-    let time_zone = spec.time_zone.clone().unwrap_or_else(|| schedule::TIME_ZONE.to_owned());
-    if let Some(written) = &spec.schedule {
-        schedule::validate(written, Some(&time_zone))?;
-    }
+    let schedule = spec.schedule.as_ref().map(|written| Schedule::read(written, spec.time_zone.as_deref()));
+    let schedule = schedule.transpose()?;
     let (source, secret) = match (&spec.source.s3, &spec.source.http) {
         (Some(s3), None) => (Source::S3(bucket(s3)), &s3.secret_ref),
         (None, Some(http)) => {
@@ -78,7 +74,6 @@ pub fn validate(
         keep_for_seconds: seconds(spec.keep_for, KEEP_FOR),
         timeout_seconds: seconds(spec.timeout, TIMEOUT),
         in_use: Vec::new(),
-        slot: None,
     };
     order.check()?;
     Ok(ValidatedSync {
@@ -86,8 +81,7 @@ pub fn validate(
         app: app.clone(),
         order,
         secret: secret.as_ref().map(|secret| secret.name.clone()),
-        schedule: spec.schedule.clone(),
-        time_zone,
+        schedule,
         max_stale: spec.max_stale.map(|stale| i64::try_from(stale.as_secs()).unwrap_or(i64::MAX)),
         is_suspended: spec.suspend == Some(true),
     })

@@ -116,17 +116,28 @@ fn one_sync_at_a_time_has_the_claim() {
 }
 
 #[test]
-fn a_slot_is_done_once() {
-    let (bucket, errand) = (Bucket::new(&[("a", "1")]), Errand::new());
-    let mut order = bucket.order(&[("", "")], "Live");
-    order["slot"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(errand.sync(&order).outcome, Outcome::Published);
+fn a_time_that_a_clock_change_repeats_is_done_once() {
+    let (bucket, errand) = (Bucket::new(&[]), Errand::new());
+    let order = bucket.order(&[("", "")], "Live");
+    // By the clock of London 01:30 on 31 October 2027, the same again an hour later, and 01:30 on the day after.
+    let minutes = |time: &str| time.parse::<jiff::Timestamp>().expect("a time").as_second() / 60;
+    let [first, again, next] = ["2027-10-31T00:30:00Z", "2027-10-31T01:30:00Z", "2027-11-01T01:30:00Z"].map(minutes);
+    let sync = |minutes: i64| {
+        let job = format!("csv-data-{minutes}");
+        errand.run(errand.command(&order).args(["--scheduled", &job, "--time-zone", "Europe/London"])).outcome
+    };
+    assert_eq!(sync(first), Outcome::Refused, "there is nothing yet");
+    bucket.put("a", "1");
+    assert_eq!(sync(again), Outcome::Published, "the first did not succeed");
     bucket.put("a", "2");
     bucket.server.seen();
-    assert_eq!(errand.sync(&order).outcome, Outcome::Unchanged);
+    assert_eq!(sync(again), Outcome::Unchanged);
     assert!(bucket.server.seen().is_empty());
-    order["slot"] = json!("2026-01-01T01:00:00Z");
+    // What somebody asks for is done, and takes no slot's place.
     assert_eq!(errand.sync(&order).outcome, Outcome::Published);
+    bucket.put("a", "3");
+    assert_eq!(sync(first), Outcome::Unchanged);
+    assert_eq!(sync(next), Outcome::Published);
 }
 
 #[test]

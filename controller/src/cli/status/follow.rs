@@ -15,6 +15,7 @@ use super::{Status, api_of, progress, select, shown, text};
 use crate::cli::global::Format;
 use crate::cli::session::Session;
 use crate::cli::{Error, Verdict, output, watch};
+use crate::clock;
 
 /// Changes that come together are shown together.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -55,12 +56,13 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
                 () = &mut settled => break,
             }
         }
-        let view = View::of(&Objects {
+        let objects = Objects {
             environments: environments.objects(),
             web_apps: apps.objects(),
             data_syncs: syncs.objects(),
             databases: databases.objects(),
-        });
+        };
+        let view = View::of(&objects, clock::now());
         let mut view = if command.name.is_some() { select(session, command, view)? } else { view };
         view.note(&progress::read(&session.client(), &view).await);
         is_syncing = view.running().next().is_some();

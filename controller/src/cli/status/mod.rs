@@ -16,6 +16,7 @@ use super::global::{Format, Global};
 use super::near::near;
 use super::session::Session;
 use super::{Error, Verdict, output, time};
+use crate::clock;
 
 /// Shows what is live, what is on its way, and why something is not.
 ///
@@ -42,7 +43,7 @@ pub async fn run(command: Status, global: &Global) -> Result<Verdict, Error> {
         return follow::follow(&session, &command, global.output).await;
     }
     let objects = gather(&session, command.all_namespaces).await?;
-    let mut view = select(&session, &command, View::of(&objects))?;
+    let mut view = select(&session, &command, View::of(&objects, clock::now()))?;
     view.note(&progress::read(&session.client(), &view).await);
     output::print(&shown(&view, &command, &session, global.output))?;
     Ok(if view.ready { Verdict::Good } else { Verdict::NotReady })

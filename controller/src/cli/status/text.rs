@@ -8,10 +8,11 @@ use drover_core::sync::LAST_SYNC_FAILED;
 use drover_crds::{
     ImageStatus, JobOutcome, JobStatus, Owner, OwnerKind, Problem, ReleaseStatus, ReleaseStep, condition,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::bar::bar;
 use super::view::{DataSyncView, DatabaseView, EnvironmentView, Health, State, View, WebAppView};
-use crate::cli::time::{Moment, age};
+use crate::cli::time::{Moment, age, span};
 
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -127,6 +128,8 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
         (condition::EXPOSE_LIMITED, &app.limited),
         (condition::ROUTES_UNAVAILABLE, &app.unavailable),
         (condition::SETTINGS_MISSING, &app.missing),
+        (condition::ADDRESSES_HIDDEN, &app.hidden),
+        (condition::CLOCK_CHANGE, &app.clock_change),
     ] {
         if let Some(said) = said {
             let _ = writeln!(text, "{indent}    {}", reason(condition, said));
@@ -146,6 +149,11 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     }
     if let Some(problem) = problem {
         wrong(text, problem, !said.is_empty() && quotes(&health.reason, problem), indent);
+    }
+    if !app.scheduled.is_empty() {
+        let jobs: Vec<String> =
+            app.scheduled.iter().map(|job| format!("{} {}", printable(&job.job), when(now, &job.next))).collect();
+        let _ = writeln!(text, "{indent}    {DIM}next{DIM:#} {}", jobs.join(", "));
     }
     if let Some(image) = &app.image {
         following(text, image, indent, now);
@@ -177,10 +185,15 @@ fn data_sync(text: &mut String, sync: &DataSyncView, indent: &str, with_namespac
     }
     if let Some(since) = sync.running.as_ref().and_then(|running| running.since.as_ref()) {
         facts.push(format!("syncing for {}", age(now, since)));
+    } else if let Some(next) = &sync.next {
+        facts.push(format!("next {}", when(now, next)));
     }
     let _ = writeln!(text, "{indent}{} DataSync {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
     if let Some(progress) = &sync.progress {
         let _ = writeln!(text, "{indent}    {}", bar(progress));
+    }
+    if let Some(said) = &sync.clock_change {
+        let _ = writeln!(text, "{indent}    {}", reason(condition::CLOCK_CHANGE, said));
     }
     // Ready, and yet the last sync failed: the files are there, and somebody should know.
     if health.state != State::Ready || health.reason == LAST_SYNC_FAILED {
@@ -188,7 +201,14 @@ fn data_sync(text: &mut String, sync: &DataSyncView, indent: &str, with_namespac
     }
 }
 
-/// The jobs that run at moments of a release.
+/// "in 5m", or since when it is due.
+fn when(now: Moment, time: &Time) -> String {
+    match time.0.as_second() - now.timestamp() {
+        left @ 1.. => format!("in {}", span(left)),
+        _ => format!("due for {}", age(now, time)),
+    }
+}
+
 fn database(text: &mut String, database: &DatabaseView, indent: &str, with_namespace: bool) {
     let DatabaseView { namespace, name, health, .. } = database;
     let place = if with_namespace { format!("{namespace}/") } else { String::new() };
@@ -200,6 +220,7 @@ fn database(text: &mut String, database: &DatabaseView, indent: &str, with_names
     }
 }
 
+/// The jobs that run at moments of a release.
 fn jobs(text: &mut String, release: &ReleaseStatus, indent: &str, now: Moment) {
     let told = |job: &JobStatus| match (job.outcome, &job.started_at) {
         (Some(JobOutcome::Succeeded), _) => format!("{} succeeded", job.name),
@@ -335,6 +356,7 @@ fn color(state: State) -> AnsiColor {
 #[cfg(test)]
 mod tests {
     use drover_crds::LABEL_OWNER;
+    use jiff::Timestamp;
     use kube::api::DynamicObject;
     use serde_json::{Value, json};
 
@@ -343,7 +365,11 @@ mod tests {
 
     fn of(environments: &[DynamicObject], apps: &[DynamicObject]) -> View {
         let (environments, web_apps) = (environments.to_vec(), apps.to_vec());
-        View::of(&Objects { environments, web_apps, ..Objects::default() })
+        View::of(&Objects { environments, web_apps, ..Objects::default() }, at())
+    }
+
+    fn at() -> Timestamp {
+        "2026-11-21T12:00:00Z".parse().expect("a time")
     }
 
     #[test]
@@ -352,12 +378,14 @@ mod tests {
             "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1});
         let sync = object(json!({"apiVersion": "drover.dev/v1alpha1", "kind": "DataSync",
             "metadata": {"name": "csv", "namespace": "shop", "generation": 1},
-            "status": {"observedGeneration": 1, "conditions": [ready], "published": {"set": "0a", "files": 3, "bytes": 9}}}));
-        let view = View::of(&Objects { data_syncs: vec![sync], ..Objects::default() });
+            "status": {"observedGeneration": 1, "conditions": [ready], "published": {"set": "0a", "files": 3, "bytes": 9},
+                "next": "2026-11-21T12:40:00Z"}}));
+        let view = View::of(&Objects { data_syncs: vec![sync], ..Objects::default() }, at());
         assert!(view.ready);
         let text = shown(&view);
         assert!(
-            text.contains("DataSync shop/csv  ready  3 files") && text.contains("LastSyncFailed: the last sync failed"),
+            text.contains("DataSync shop/csv  ready  3 files  next in 40m")
+                && text.contains("LastSyncFailed: the last sync failed"),
             "{text}"
         );
     }
@@ -615,6 +643,26 @@ mod tests {
         … WebApp shop/hello  working  release 5 is rolling out
             BeforeDeploy: Release 5: its job migrate (Job hello-migrate-1) runs before its pods start
             none of its jobs ran, because it goes back to an earlier image: the last BeforeDeploy jobs were those of release 4
+        ");
+    }
+
+    #[test]
+    fn when_jobs_run_next_and_what_a_clock_change_does_to_them_is_told() {
+        let mut ready = conditions("True", None, "Live", "Release 5 is live: 2 of 2 pods ready");
+        let told = json!({"type": "ClockChange", "status": "True", "reason": "TimeSkipped", "message": "01:30 is skipped",
+            "lastTransitionTime": "2026-11-21T11:00:00Z"});
+        ready.as_array_mut().expect("a list").push(told);
+        let mut hello = app("hello", None, json!({"observedGeneration": 1, "conditions": ready}));
+        hello.data["spec"]["jobs"] = json!([
+            {"name": "weekly", "schedule": "0 4 * * 1", "timeZone": "Europe/London", "command": ["a"]},
+            {"name": "hourly", "schedule": "30 * * * *", "command": ["b"]},
+            {"name": "wrong", "schedule": "30 * * *", "command": ["b"]},
+            {"name": "by-hand", "command": ["c"]},
+        ]);
+        insta::assert_snapshot!(shown(&of(&[], &[hello])), @r"
+        ✓ WebApp shop/hello  ready
+            ClockChange: 01:30 is skipped
+            next hourly in 30m, weekly in 40h
         ");
     }
 

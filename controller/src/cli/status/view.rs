@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use drover_core::errand::Progress;
+use drover_core::schedule::Schedule;
 use drover_crds::condition;
 use drover_crds::{
-    AppliedStatus, DataSyncStatus, DatabaseStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, LABEL_OWNER,
+    AppliedStatus, DataSyncStatus, DatabaseStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, Job, LABEL_OWNER,
     LastSync, ObjectFailure, Owner, OwnerKind, PublishedSet, ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus,
     UptimeStatus, WebAppStatus,
 };
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -166,6 +168,24 @@ pub struct WebAppView {
     /// What it reads of ConfigMaps and Secrets and is not there any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
+    /// Why its front lets nobody in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<String>,
+    /// What the next clock change does to its jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_change: Option<String>,
+    /// When its jobs run next that have a schedule, the next one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduled: Vec<Scheduled>,
+}
+
+/// A job that runs by a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Scheduled {
+    /// Its name.
+    pub job: String,
+    /// When Kubernetes begins it next.
+    pub next: Time,
 }
 
 /// A DataSync.
@@ -191,6 +211,12 @@ pub struct DataSyncView {
     /// How far it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// When its schedule comes next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Time>,
+    /// What the next clock change does to its schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_change: Option<String>,
 }
 
 /// A Database.
@@ -222,8 +248,8 @@ fn environment_of<'a>(
 }
 
 impl View {
-    /// Sorts the objects of the other kinds below the Environments that applied them.
-    pub fn of(objects: &Objects) -> Self {
+    /// Sorts the objects of the other kinds below the Environments that applied them. `now` is what schedules are counted from.
+    pub fn of(objects: &Objects, now: Timestamp) -> Self {
         let mut environments: Vec<EnvironmentView> = objects.environments.iter().map(environment).collect();
         environments.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         let sorted = |objects: &[DynamicObject]| {
@@ -234,7 +260,7 @@ impl View {
         let (mut web_apps, mut data_syncs, mut databases) = (Vec::new(), Vec::new(), Vec::new());
         for app in sorted(&objects.web_apps) {
             let owner = environment_of(&mut environments, &app);
-            owner.map_or(&mut web_apps, |environment| &mut environment.web_apps).push(web_app(&app));
+            owner.map_or(&mut web_apps, |environment| &mut environment.web_apps).push(web_app(&app, now));
         }
         for sync in sorted(&objects.data_syncs) {
             let owner = environment_of(&mut environments, &sync);
@@ -352,7 +378,7 @@ fn environment(object: &DynamicObject) -> EnvironmentView {
     }
 }
 
-fn web_app(object: &DynamicObject) -> WebAppView {
+fn web_app(object: &DynamicObject, now: Timestamp) -> WebAppView {
     let status: Result<WebAppStatus, _> = part(object, "status");
     let unreadable = status.as_ref().err().map(unreadable);
     let status = status.unwrap_or_default();
@@ -364,6 +390,9 @@ fn web_app(object: &DynamicObject) -> WebAppView {
         limited: said(condition::EXPOSE_LIMITED),
         unavailable: said(condition::ROUTES_UNAVAILABLE),
         missing: said(condition::SETTINGS_MISSING),
+        hidden: said(condition::ADDRESSES_HIDDEN),
+        clock_change: said(condition::CLOCK_CHANGE),
+        scheduled: scheduled(object, now),
         release: status.rollout.release,
         serving: status.rollout.serving,
         replicas: status.rollout.replicas,
@@ -372,6 +401,18 @@ fn web_app(object: &DynamicObject) -> WebAppView {
         asleep_until: status.rollout.asleep_until,
         url: status.url,
     }
+}
+
+fn scheduled(object: &DynamicObject, now: Timestamp) -> Vec<Scheduled> {
+    let jobs = object.data.pointer("/spec/jobs").cloned().unwrap_or_default();
+    let jobs: Vec<Job> = serde_json::from_value(jobs).unwrap_or_default();
+    let jobs = jobs.iter().filter_map(|job| {
+        let schedule = Schedule::read(job.schedule.as_deref()?, job.time_zone.as_deref()).ok()?;
+        Some(Scheduled { job: job.name.clone(), next: Time(schedule.next(now)?) })
+    });
+    let mut jobs: Vec<Scheduled> = jobs.collect();
+    jobs.sort_by_key(|job| job.next.0);
+    jobs
 }
 
 fn data_sync(object: &DynamicObject) -> DataSyncView {
@@ -386,6 +427,8 @@ fn data_sync(object: &DynamicObject) -> DataSyncView {
         last_sync: status.last_sync,
         running: status.running,
         progress: None,
+        next: status.next,
+        clock_change: condition::get(&status.conditions, condition::CLOCK_CHANGE).map(|told| told.message.clone()),
     }
 }
 

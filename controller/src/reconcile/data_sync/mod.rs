@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use drover_core::news::News;
 use drover_core::render::{Object, ObjectKey};
-use drover_core::sync::{self, Due, ErrandImage, Invalid, Rejection, Request, SyncChildren, children, due, validate};
+use drover_core::sync::{
+    self, Catch, Due, ErrandImage, Invalid, Rejection, Request, SyncChildren, children, due, validate,
+};
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
 use drover_crds::{ANNOTATION_RECONCILE_AT, synced_claim};
@@ -92,17 +94,30 @@ impl Kind for DataSyncs {
         parent.write_ahead(&plan).await?;
         parent.carry_out(&plan, &objects).await?;
 
-        let (status, now) = (&mut draft.status, it.now());
+        let (before, now) = (draft.status.clone(), it.now());
+        let status = &mut draft.status;
         let runs = jobs::runs(&it.acting, &app, now.0.as_second()).await?;
         let claim = it.cluster.index().live(&dereference::claim_key(&app, &claim_name)).map(|live| live.uid);
         let asked = it.annotation(ANNOTATION_RECONCILE_AT);
-        let request = claim.map(|claim| Request::of(&valid, it.generation().unwrap_or_default(), &claim, asked));
+        let generation = it.generation().unwrap_or_default();
+        let request = claim.as_deref().map(|claim| Request::of(&valid, generation, claim, asked));
         let rejection = Rejection::of(it.object);
         sync::note(status, &runs, request.as_ref().map(|request| request.id.as_str()), rejection.as_ref());
-        let mut again = None;
-        if let Some(request) = request {
+        sync::note_next(&valid, status, &before, it.generation(), now.0);
+        let (mut again, mut look_at_the_clock) = (None, None);
+        if let Some((request, claim)) = request.zip(claim) {
             match due(&valid, request, status, status.running.is_some(), now.0.as_second()) {
-                Due::No => {}
+                Due::No => match sync::catch_up(&valid, status, now.0) {
+                    Catch::Nothing => {}
+                    Catch::Look(time) => look_at_the_clock = Some(time),
+                    Catch::Up(missed) => {
+                        let job = sync::made_up_job(&valid, &self.image, missed, &claim);
+                        // Its end is still to be noted where it is there already.
+                        if !runs.iter().any(|run| Some(&run.job) == job.metadata.name.as_ref()) {
+                            jobs::make(&it.acting, &job, it.owner).await?;
+                        }
+                    }
+                },
                 Due::In(wait) => again = Some(wait),
                 Due::Now(request) => {
                     let job = sync::job(&valid, &self.image, &request);
@@ -112,8 +127,10 @@ impl Kind for DataSyncs {
         }
         let trouble = runs.iter().find_map(|run| run.trouble.as_deref());
         let (outcome, look) = sync::conclude(&valid, status, trouble, it.generation(), &now);
+        let told = sync::clock_change(&valid, now.0);
+        told.note(&mut status.conditions, it.generation(), &now);
         let next = again.into_iter().chain(look).min().map_or(Next::Await, |wait: Duration| Next::After(wait));
-        Ok(Ended::Said { outcome, next })
+        Ok(Ended::Said { outcome, next: next.by(look_at_the_clock, now.0).by(told.again, now.0) })
     }
 
     fn show(_status: &mut DataSyncStatus, _owner: &Owner, _trouble: Option<&Trouble>) {}

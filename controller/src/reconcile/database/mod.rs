@@ -50,6 +50,11 @@ pub fn build_all(database: &Database, namespace: &str) -> Result<Vec<Object>, In
     Ok(children(&valid, &connection, PASSWORD, &errands).in_order().into_iter().flatten().collect())
 }
 
+/// A password that nobody guesses.
+pub fn new_password() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect()
+}
+
 /// Makes the turns of Databases.
 pub struct Databases {
     errands: ErrandImage,
@@ -71,8 +76,7 @@ impl Databases {
         let is_blind = self.settings.ensure(&it.acting, &app.namespace, what) == Sight::Blind;
         let found = dereference::secret(&it.acting, app, &name).await?;
         let known = found.as_ref().and_then(Connection::of);
-        let random = || rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect::<String>();
-        Ok((known.unwrap_or_else(|| Connection::with(&random())), is_blind.then_some(UNSEEN)))
+        Ok((known.unwrap_or_else(|| Connection::with(&new_password())), is_blind.then_some(UNSEEN)))
     }
 }
 

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use drover_core::front::{ServicePort, Unreachable, Upstreams, address, reach};
+use drover_core::front::{ServicePort, Sight as Seen, Unreachable, Upstreams, address, reach};
 use drover_core::health::{Finding, Patience, diagnose, replica_failure};
 use drover_core::workload::validate::ValidatedFront;
 use drover_core::workload::{App, build};
 use drover_crds::condition::{self, Outcome};
 use drover_crds::{ANNOTATION_CONFIGURATION, Owner, WebAppStatus};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Api, LogParams};
+use kube::core::Resource as _;
 
 use super::apply::Standing;
 use crate::cluster::{Acting, ApiError, Sight};
@@ -21,6 +23,12 @@ use crate::settings::{self, Settings, UNSEEN, Watched};
 
 /// How often a front is looked at that does not serve yet.
 const STARTING: Duration = Duration::from_secs(10);
+
+/// How often it is asked whether a front sees who asks it, while that is not known: often while somebody is trying it out, then seldom.
+const SOON: Duration = Duration::from_secs(20);
+const SELDOM: Duration = Duration::from_mins(10);
+/// For how many seconds a front is new.
+const NEW: i64 = 1800;
 
 /// What a turn came to know of a front.
 #[derive(Debug, Default)]
@@ -38,6 +46,8 @@ pub enum Front {
         finding: Option<Finding>,
         /// Routes that lead nowhere, and why.
         unavailable: Vec<(String, Unreachable)>,
+        /// Whether it sees who asks.
+        sight: Seen,
         /// When to look again all the same, where changes are not told.
         again: Option<Duration>,
     },
@@ -52,13 +62,21 @@ impl Front {
         }
     }
 
-    /// Writes down which routes lead nowhere.
+    /// Writes down which routes lead nowhere, and whether it sees who asks.
     pub fn note(&self, status: &mut WebAppStatus, generation: Option<i64>, now: &Time) {
-        let unavailable = match self {
+        let (unavailable, sight) = match self {
             Self::Unknown => return,
-            Self::Absent => &[][..],
-            Self::Seen { unavailable, .. } => unavailable,
+            Self::Absent => (&[][..], Seen::Unasked),
+            Self::Seen { unavailable, sight, .. } => (&**unavailable, *sight),
         };
+        match (sight, sight.sentence()) {
+            (Seen::Unknown, _) => {}
+            (_, None) => condition::clear(&mut status.conditions, condition::ADDRESSES_HIDDEN),
+            (_, Some(said)) => {
+                let (name, reason) = (condition::ADDRESSES_HIDDEN, "OnlyProxiesSeen");
+                condition::set(&mut status.conditions, name, "True", reason, &said, generation, now);
+            }
+        }
         let Some((_, first)) = unavailable.first() else {
             return condition::clear(&mut status.conditions, condition::ROUTES_UNAVAILABLE);
         };
@@ -156,6 +174,33 @@ impl Look<'_> {
         Ok((Some(upstreams), unavailable, again))
     }
 
+    /// Whether the front, which serves, sees who asks, and when to look again.
+    pub async fn sight(&self, front: &ValidatedFront, now: i64) -> (Seen, Option<Duration>) {
+        if !front.front.judges_addresses() {
+            return (Seen::Unasked, None);
+        }
+        let pods = match dereference::pods(self.acting, self.app, &build::front_selector(self.app)).await {
+            Ok(pods) => pods,
+            Err(error) => {
+                tracing::debug!(owner = %self.owner, %error, "cannot look whether a front sees who asks");
+                return (Seen::Unknown, Some(SELDOM));
+            }
+        };
+        let (api, mut sight): (Api<Pod>, Seen) =
+            (Api::namespaced(self.acting.client(), &self.app.namespace), Seen::Unknown);
+        for pod in pods.iter().filter_map(|pod| pod.meta().name.as_deref()) {
+            let params = LogParams { tail_lines: Some(2000), limit_bytes: Some(128 * 1024), ..LogParams::default() };
+            // The log of a container that has not begun is no failure worth telling.
+            let log = api.logs(pod, &params).await.unwrap_or_default();
+            sight = sight.and(Seen::of(&log));
+        }
+        let born =
+            pods.iter().filter_map(|pod| pod.meta().creation_timestamp.as_ref()).map(|at| at.0.as_second()).max();
+        let is_new = born.is_some_and(|born| now - born < NEW);
+        let again = (sight != Seen::Known).then_some(if is_new { SOON } else { SELDOM });
+        (sight, again)
+    }
+
     /// Whether the front serves as it is told in `front`, and else what is wrong with its pods.
     pub async fn standing(&self, front: &ValidatedFront, now: i64) -> Result<(Standing, Option<Finding>), ApiError> {
         let deployment = dereference::front(self.acting, self.app).await?;
@@ -225,7 +270,10 @@ mod tests {
             container: None,
             definite,
         };
-        let seen = |standing, finding| Front::Seen { standing, finding, unavailable: Vec::new(), again: None };
+        let seen = |standing, finding| {
+            let (unavailable, sight) = (Vec::new(), Seen::Unasked);
+            Front::Seen { standing, finding, unavailable, sight, again: None }
+        };
         assert_eq!(Front::Absent.judge(ready(), Next::Await), (ready(), Next::Await));
         assert_eq!(seen(Standing::Serves, None).judge(ready(), Next::Await), (ready(), Next::Await));
         let (outcome, next) = seen(Standing::Starts, None).judge(ready(), Next::Await);
@@ -246,7 +294,11 @@ mod tests {
     fn routes_that_lead_nowhere_are_said_and_taken_back() {
         let (mut status, now) = (WebAppStatus::default(), Time(a_time()));
         let why = Unreachable::Missing { service: "tree".into() };
-        let seen = |unavailable| Front::Seen { standing: Standing::Serves, finding: None, unavailable, again: None };
+        let front = |unavailable, sight| {
+            let standing = Standing::Serves;
+            Front::Seen { standing, finding: None, unavailable, sight, again: None }
+        };
+        let seen = |unavailable| front(unavailable, Seen::Unasked);
         seen(vec![("a.test/".to_owned(), why.clone()), ("b.test/x".to_owned(), why)]).note(&mut status, None, &now);
         let said = condition::get(&status.conditions, condition::ROUTES_UNAVAILABLE).expect("a condition");
         assert_eq!((said.status.as_str(), said.reason.as_str()), ("True", "ServiceMissing"));
@@ -255,6 +307,15 @@ mod tests {
         assert_eq!(status.conditions.len(), 1, "nothing is known, and nothing changes");
         seen(Vec::new()).note(&mut status, None, &now);
         assert_eq!(status.conditions, []);
+
+        let said = |status: &WebAppStatus| condition::get(&status.conditions, condition::ADDRESSES_HIDDEN).is_some();
+        let proxy = "10.244.0.1".parse().expect("an address");
+        front(Vec::new(), Seen::Hidden(proxy)).note(&mut status, None, &now);
+        assert!(said(&status), "{status:?}");
+        front(Vec::new(), Seen::Unknown).note(&mut status, None, &now);
+        assert!(said(&status), "a front that was just started has seen nobody yet");
+        front(Vec::new(), Seen::Known).note(&mut status, None, &now);
+        assert!(!said(&status), "{status:?}");
     }
 
     fn a_time() -> jiff::Timestamp {

@@ -183,6 +183,8 @@ impl Kind for WebApps {
             }
         }
         front.note(&mut draft.status, it.generation(), &now);
+        let told = pods::clock_change(&it.object.spec.pod.jobs, now.0);
+        told.note(&mut draft.status.conditions, it.generation(), &now);
         let rollout::Ended { outcome, applied, next } = ended?;
         let (outcome, next) = front.judge(outcome, next);
         let release = draft.status.rollout.release.as_ref();
@@ -192,7 +194,7 @@ impl Kind for WebApps {
         }
         let url = applied.map_or_else(|| draft.status.url.clone(), |app| app.url());
         status::address(&mut draft.status.url, url, &outcome);
-        Ok(turn::Ended::Said { outcome, next })
+        Ok(turn::Ended::Said { outcome, next: next.by(told.again, now.0) })
     }
 
     fn show(status: &mut WebAppStatus, _: &Owner, trouble: Option<&Trouble>) {

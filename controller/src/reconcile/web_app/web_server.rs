@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use drover_core::front::{Away, Terms, Upstreams};
+use drover_core::front::{Away, Sight, Terms, Upstreams};
 use drover_core::trouble::Trouble;
 use drover_core::workload::exposure::{Allowance, Shortfall};
 use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
@@ -105,7 +105,12 @@ impl WebServer<'_> {
         } else {
             (Standing::Starts, None)
         };
-        self.front = Front::Seen { standing, finding, unavailable, again };
+        let (sight, look) = match standing {
+            Standing::Serves => look.sight(&leading, self.now.0.as_second()).await,
+            _ => (Sight::Unknown, None),
+        };
+        let again = again.into_iter().chain(look).min();
+        self.front = Front::Seen { standing, finding, unavailable, sight, again };
         let asleep = app.asleep && !(standing == Standing::Starts && self.stays_until_it_is_told());
         Ok(Cow::Owned(ValidatedWebApp { front: Some(leading), asleep, ..app.into_owned() }))
     }

@@ -10,6 +10,12 @@ FOLDER = pathlib.Path(sys.argv[sys.argv.index("--datasetDir") + 1])
 if not FOLDER.is_dir():
     sys.exit(2)
 
+# Tells the page whose frame this is what the tree is of.
+PAGE = """<!doctype html><title>auspice</title><script>
+fetch("/charon/getDataset?prefix=tree").then(answer => answer.json())
+  .then(tree => parent.postMessage("tree of edition " + tree.edition, "*"))
+</script>"""
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -25,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
             if "/" in name or not path.is_file():
                 return self.answer(404, "text/plain", "no such dataset")
             return self.answer(200, "application/json", path.read_text())
-        return self.answer(200, "text/html", "<!doctype html><title>auspice</title>")
+        return self.answer(200, "text/html", PAGE)
 
     def answer(self, status, kind, text):
         body = text.encode()

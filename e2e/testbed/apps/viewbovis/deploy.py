@@ -30,7 +30,9 @@ def index():
     tree = os.environ.get("TREE", "")
     return (
         f"<!doctype html><title>ViewBovis</title><p>revision {os.environ.get('DROVER_IMAGE_REVISION', '')}</p>"
-        f"<p>edition {' and '.join(edition())}</p><iframe src='http://{tree}/'></iframe>"
+        f"<p>edition {' and '.join(edition())}</p><p id=tree></p><iframe src='http://{tree}/'></iframe>"
+        # What the frame, which is of the other host, shows.
+        "<script>addEventListener('message', said => { document.querySelector('#tree').textContent = said.data })</script>"
     )
 
 

@@ -1,15 +1,16 @@
 //! `manifests/examples/viewbovis`, used as its people do: data of a bucket, two apps on one address, eight to ten, and a test on demand.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use drover_crds::condition::{READY, get};
 use drover_crds::{DataSync, DataSyncStatus, UptimeState, WebAppStatus};
 use drover_e2e::fault::api::{JOURNAL, PLAN, Plan};
 use drover_e2e::fault::clock::{CLOCK, set_ahead};
-use drover_e2e::{Answer, App, BucketServer, Controller, Environment, GitServer, Namespace, System, Testbed};
-use drover_e2e::{ask, errand_image, eventually, front_image, install, ready, run};
+use drover_e2e::{
+    Answer, App, Browser, BucketServer, Controller, Environment, Forestry, GitServer, Namespace, System, Testbed,
+};
+use drover_e2e::{ask, errand_image, eventually, front_image, install, ready};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
@@ -20,11 +21,10 @@ use tokio::time::sleep;
 const NUMBER: u32 = 56;
 /// Pods of gunicorn start, a sync runs before, on two cores that others share.
 const SOON: Duration = Duration::from_secs(180);
-/// For how long nobody may have uploaded: longer than the pod of a sync takes to start.
-const SETTLED: Duration = Duration::from_secs(15);
-const BUCKET: &str = "s3-csu-003";
-const PREFIX: &str = "v3-2/btb-forest_prod/";
-const FILES: [&str; 4] = ["snp-matrix/a.json", "snp-matrix/b.json", "jsonExport/tree.json", "layers/counties.json"];
+/// For how long nobody may have uploaded: much longer than [`A_PART`].
+const SETTLED: Duration = Duration::from_secs(12);
+/// How long the upload of one part takes.
+const A_PART: Duration = Duration::from_secs(3);
 
 /// Where it is between nine and ten in the morning now, so that the days of drover's clock, which the test moves on, begin as those of the
 /// front's, which it cannot move.
@@ -52,38 +52,6 @@ impl Calendar {
     fn at(&self, day: i64, hour: i8, minute: i8) -> Timestamp {
         let date = self.today.checked_add(day.days()).expect("a date");
         date.at(hour, minute, 0, 0).to_zoned(self.zone.clone()).expect("a time").timestamp()
-    }
-}
-
-/// Uploads one edition, as `btb-forestry` does.
-struct Forestry<'a> {
-    server: &'a BucketServer,
-}
-
-impl Forestry<'_> {
-    fn put(&self, key: &str, text: &str) {
-        self.server.put(BUCKET, &format!("{PREFIX}{key}"), text);
-    }
-
-    fn put_part(&self, edition: &str, keys: &[&str]) {
-        for key in keys {
-            self.put(key, &json!({"edition": edition}).to_string());
-        }
-    }
-
-    fn put_database(&self, edition: &str) {
-        let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
-        let path = folder.path().join("viewbovis.db");
-        let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('create table about (edition text)'); \
-            c.execute('insert into about values (?)', (sys.argv[2],)); c.commit()";
-        run(Command::new("python3").args(["-c", script]).arg(&path).arg(edition));
-        self.server.put_file(BUCKET, &format!("{PREFIX}Metadata/viewbovis.db"), &path);
-    }
-
-    fn upload(&self, edition: &str) {
-        self.put_part(edition, &FILES);
-        self.put_part(edition, &["Metadata/metadata.json"]);
-        self.put_database(edition);
     }
 }
 
@@ -159,6 +127,16 @@ impl Lab {
         }
     }
 
+    /// Waits until a person's browser shows all that at the first host, on which the other one is a frame.
+    async fn browser_shows(&self, browser: Option<&Browser>, words: &[&str]) {
+        let Some(browser) = browser else { return };
+        eventually(&format!("a browser shows {words:?}"), SOON, async || {
+            let page = browser.page(&self.host, "/").await?;
+            if words.iter().all(|word| page.contains(word)) { Ok(()) } else { Err(page) }
+        })
+        .await;
+    }
+
     async fn is(&self, name: &str, state: UptimeState) -> WebAppStatus {
         let told = format!("is {state:?}");
         self.app(name)
@@ -167,6 +145,13 @@ impl Lab {
                 other => Err(format!("{other:?} {:?}", status.conditions)),
             })
             .await
+    }
+
+    /// Has drover look at the clock now: that it does so by itself within 20 s is another test's.
+    async fn look_at_the_clock(&self, stamp: &str) {
+        for name in ["viewbovis", "nextstrain"] {
+            self.app(name).look_now(stamp).await;
+        }
     }
 
     async fn pods(&self) -> usize {
@@ -198,8 +183,11 @@ impl Lab {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
+    let began = Instant::now();
+    let step = |what: &str| println!("{:>4} s: {what}", began.elapsed().as_secs());
     let bed: &'static Testbed = Box::leak(Box::new(Testbed::with_node(NUMBER)));
     install(bed);
+    step("the testbed is up");
     let image = |name: &str| format!("{}/{name}:prod", bed.registry());
     let push = |name: &str, revision: &str| {
         let label = format!("org.opencontainers.image.revision={revision}");
@@ -208,8 +196,7 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
     push("viewbovis", "1111111");
     push("auspice", "1111111");
     let server = bed.bucket_server("viewbovis");
-    server.make(BUCKET);
-    let forestry = Forestry { server: &server };
+    let forestry = Forestry::new(&server);
     forestry.upload("first");
 
     let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
@@ -237,6 +224,7 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
     let drover = start();
     drover.leads_within(Duration::from_secs(40)).await;
 
+    step("one push, and both hosts are live");
     let prod = Lab::new(bed, "viewbovis").await;
     let settled = |system: System| {
         system
@@ -249,52 +237,61 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
             .with("/ViewBovis/server/parse_nginx_log.py", "/app/parse_nginx_log.py")
             .with("[auspice, view,", "[python3, /app/auspice.py, view,")
             .with("storage: 20Gi", "storage: 100Mi")
+            .with("health: {path: /}", "health: {path: /, probation: 1s}")
+            .with("{path: /charon/getAvailable}", "{path: /charon/getAvailable, probation: 1s}")
             .with("Europe/London", &zone)
             .with("10.0.0.0/8", "203.0.113.0/24")
     };
     let repo = prod.namespace.repository("viewbovis");
     let first = settled(System::first("viewbovis")).push(&repo, "ViewBovis");
     let environment = prod.follow(&repo, false).await;
+    // The same folder in another namespace is asleep until somebody's checklist wakes it.
+    let test = Lab::new(bed, "viewbovis-test").await;
+    let of_test = test.follow(&repo, true).await;
 
-    // One push, and both hosts are live, on the same data, which was there before the first request.
+    // On the same data, which was there before the first request.
     environment.is_ready_at(&first).await;
     prod.shows("first").await;
     let tree = prod.ask(&prod.tree, "/charon/getDataset?prefix=tree").await.expect("it answers");
     assert_eq!(tree.headers("Cache-Control"), ["no-store"]);
     let said = prod.ask(&prod.host, "/").await.expect("it answers").body;
     assert!(said.contains("revision 1111111") && said.contains(&prod.tree), "{said}");
+    let browser = Browser::at(&prod.namespace.ingress());
+    prod.browser_shows(browser.as_ref(), &["<p>edition first</p>", ">tree of edition first</p>"]).await;
 
-    // An upload that takes its time, and a sync in the middle of it: half of it is never shown.
-    let sync = || prod.drover(&["sync", "data"]);
-    for (number, part) in FILES.iter().enumerate() {
-        forestry.put_part("second", &[part]);
-        if number == 0 {
-            sync();
-        }
-        for _ in 0..4 {
-            sleep(SETTLED / 10).await;
-            let page = prod.ask(&prod.host, "/").await.expect("it answers");
-            assert!(page.body.contains("<p>edition first</p>"), "{page:?}");
-        }
-    }
-    forestry.upload("second");
-    prod.shows("second").await;
-
-    // The same folder in another namespace is asleep until somebody's checklist wakes it, and then shows what there is.
-    let test = Lab::new(bed, "viewbovis-test").await;
-    let of_test = test.follow(&repo, true).await;
+    step("what is asleep until somebody wakes it is woken, and then shows what there is");
     of_test.is_ready_at(&first).await;
     assert_eq!(test.pods().await, 0, "nobody has woken it");
     for name in ["viewbovis", "nextstrain"] {
         test.drover(&["wake", name, "--for", "1h", "--no-wait"]);
     }
-    test.shows("second").await;
+    test.shows("first").await;
     for name in ["viewbovis", "nextstrain"] {
         test.drover(&["sleep", name]);
     }
+
+    step("an upload takes its time, and a sync comes in the middle of it: half of it is never shown");
+    let sync = || prod.drover(&["sync", "data"]);
+    for (number, part) in Forestry::FILES.iter().enumerate() {
+        forestry.put_part("second", &[part]);
+        if number == 0 {
+            sync();
+        }
+        for _ in 0..4 {
+            sleep(A_PART / 4).await;
+            let page = prod.ask(&prod.host, "/").await.expect("it answers");
+            assert!(page.body.contains("<p>edition first</p>"), "{page:?}");
+        }
+    }
+    forestry.upload("second");
+    // Who asks now waits until it is whole.
+    sync();
+    prod.shows("second").await;
     test.has_no_pods().await;
 
-    // Ten in the evening: who asked for what is counted by their own script, then nothing runs, and a page says until when.
+    step(
+        "ten in the evening: who asked for what is counted by their own script, then nothing runs, and a page says until when",
+    );
     for (host, path, times) in [
         (&prod.host, "/sample", 3),
         (&prod.host, "/sample/related", 1),
@@ -312,27 +309,29 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
         let asleep = prod.ask(host, "/").await.expect("the front answers");
         assert!(asleep.status == 503 && asleep.body.contains("08:00"), "{asleep:?}");
     }
+    prod.browser_shows(browser.as_ref(), &["This site is asleep until 08:00"]).await;
     let counts = prod.counts(&calendar.today.to_string());
     let of = |path: &str| counts[path].as_u64().unwrap_or_else(|| panic!("{path} is not counted: {counts}"));
     assert_eq!([of("/sample"), of("/sample/related"), of("/sample/matrix")], [3, 1, 0], "{counts}");
     assert!(of("/ ") > 0 && of("/charon/getDataset") >= 2, "both hosts are counted: {counts}");
 
-    // A push at night runs no pods.
+    step("a push at night runs no pods");
+    forestry.upload("third");
+    let settles = Instant::now() + SETTLED;
     let second = settled(System::second("viewbovis")).push(&repo, "More patience");
     environment.is_ready_at(&second).await;
     assert_eq!(prod.pods().await, 0);
 
-    // drover sleeps through eight o'clock: it wakes the apps as soon as it is back, on what was uploaded at night.
+    step("drover sleeps through eight o'clock: it wakes the apps as soon as it is back, on what was uploaded at night");
     drover.stop();
-    forestry.upload("third");
-    sleep(SETTLED).await;
+    sleep(settles.saturating_duration_since(Instant::now())).await;
     set_to(calendar.at(1, 8, 20));
     let drover = start();
     drover.leads_within(Duration::from_secs(40)).await;
     prod.shows("third").await;
     prod.app("viewbovis").is_live_at(&second).await;
 
-    // A moved tag is rolled out.
+    step("a moved tag is rolled out");
     push("viewbovis", "2222222");
     prod.app("viewbovis").look_now("moved").await;
     eventually("the new revision is shown", SOON, async || {
@@ -341,7 +340,7 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
     })
     .await;
 
-    // A broken data set is put back for both.
+    step("a broken data set is put back for both");
     forestry.upload("fourth");
     // As large as a good one, so that only who reads it finds out.
     forestry.put("Metadata/viewbovis.db", &"no database ".repeat(683)[..8192]);
@@ -349,12 +348,14 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
     prod.data_says("viewbovis does not run with it").await;
     prod.shows("third").await;
 
-    // The next morning the bucket is away: they come up on the last complete set, and its age is said.
+    step("the next morning the bucket is away: they come up on the last complete set, and its age is said");
     set_to(calendar.at(1, 22, 0));
+    prod.look_at_the_clock("at ten").await;
     prod.is("viewbovis", UptimeState::Asleep).await;
     prod.has_no_pods().await;
     drop(server);
     set_to(calendar.at(2, 8, 0));
+    prod.look_at_the_clock("at eight").await;
     prod.is("viewbovis", UptimeState::Awake).await;
     prod.shows("third").await;
     prod.data_says("LastSyncFailed").await;
@@ -364,6 +365,7 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
             ready => Err(format!("{ready:?}")),
         })
         .await;
+    step("all was seen");
     drover.stop();
     bed.down();
 }

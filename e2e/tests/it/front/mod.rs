@@ -4,7 +4,7 @@ mod nginx;
 
 use std::time::Duration;
 
-use drover_crds::condition::{self, ROUTES_UNAVAILABLE};
+use drover_crds::condition::{self, ADDRESSES_HIDDEN, READY, ROUTES_UNAVAILABLE, get};
 use drover_e2e::{Answer, DataServer, Hello, Namespace, Testbed, ask, eventually, front_image};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
@@ -172,6 +172,43 @@ async fn two_hosts_stand_behind_one_front_that_judges_who_asks_and_logs_both() {
     })
     .await;
     assert_eq!(get("/old/a.txt").await.body.trim(), "below");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobodys_address_comes_through_a_condition_says_what_to_change() {
+    front_image(Testbed::shared());
+    let namespace = Namespace::new("front-hidden").await;
+    let host = namespace.host();
+    let app_yaml = Hello::new("web", "1", &host).yaml();
+    namespace.apply(&app_yaml.replace("to: {app: {}}}", &format!("to: {{app: {{}}}}, allowFrom: [{FROM_HERE}]}}")));
+    let app = namespace.app("web");
+    // A pod of the cluster asks: Traefik sees its address, which is one of those that proxies have.
+    let inside = format!(
+        "for n in 1 2 3 4 5 6 7 8 9; do wget -q -T 5 -O - --header 'Host: {host}' http://{}/; sleep 2; done",
+        namespace.bed().node_ip()
+    );
+    app.comes_to("is ready", |status| match get(&status.conditions, READY) {
+        Some(ready) if ready.status == "True" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    namespace.apply(&format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: asks}}\nspec:\n  restartPolicy: Never\n  securityContext: {{runAsNonRoot: true, runAsUser: 1000, seccompProfile: {{type: RuntimeDefault}}}}\n  containers: [{{name: asks, image: 'drover.test/busybox:1', imagePullPolicy: Never, command: [sh, -c, {inside:?}], securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}}}]\n"
+    ));
+    let said = app
+        .comes_to("says that addresses are hidden", |status| match get(&status.conditions, ADDRESSES_HIDDEN) {
+            Some(hidden) => Ok(hidden.message.clone()),
+            None => Err(format!("{:?}", status.conditions)),
+        })
+        .await;
+    assert!(said.contains("came from 10.244.") && said.contains("externalTrafficPolicy: Local"), "{said}");
+    // Somebody's own address comes through.
+    comes_to(&namespace, &host, "/", "is served", |answer| answer.status == 200).await;
+    app.comes_to("says so no more", |status| match get(&status.conditions, ADDRESSES_HIDDEN) {
+        None => Ok(()),
+        Some(hidden) => Err(hidden.message.clone()),
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

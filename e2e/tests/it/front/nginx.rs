@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use drover_core::front::{Front, ServicePort, Terms, Upstreams, configuration};
+use drover_core::front::{Front, ServicePort, Sight, Terms, Upstreams, configuration};
 use drover_crds::{AppTarget, WebAppSpec};
 use drover_e2e::{Answer, ask, eventually, repository};
 use tempfile::TempDir;
@@ -81,7 +81,8 @@ impl Running {
             .replace("listen 8081", &format!("listen {probe}"))
             .replace(" /tmp", &format!(" {at}/tmp"))
             .replace(" /files", &format!(" {at}/files"))
-            .replace(" /logs", &format!(" {at}/logs"));
+            .replace(" /logs", &format!(" {at}/logs"))
+            .replace("/dev/stdout", &format!("{at}/stdout"));
         for name in ["tmp", "files", "logs"] {
             fs::create_dir(folder.path().join(name)).expect("the folder is ours");
         }
@@ -231,10 +232,14 @@ async fn headers_stand_in_place_of_the_servers_on_every_answer() {
 #[tokio::test]
 async fn who_may_ask_is_judged_by_what_trusted_proxies_say_and_nobody_is_not_let_in() {
     let front = Running::start(
-        "routes: [{host: app.test, to: {app: {}}, allowFrom: [10.0.0.0/8, 127.0.0.1]}, {host: app.test, path: /files, to: {static: {volume: f}}, allowFrom: [10.0.0.0/8], headers: {X-A: b}}]",
+        "routes: [{host: app.test, to: {app: {}}, allowFrom: [10.0.0.0/8, 127.0.0.1]}, {host: app.test, path: /files, to: {static: {volume: f}}, allowFrom: [10.0.0.0/8], headers: {X-A: b}}], logs: {mountPath: /logs, claim: {resources: {requests: {storage: 1Gi}}}}",
     )
     .await;
     front.file("f/a.txt", "a");
+    let said = || fs::read_to_string(front.folder.path().join("stdout")).expect("it tells what it sees");
+    assert_eq!(Sight::of(&said()), Sight::Unknown);
+    front.ask("app.test", "/", &[]).await;
+    assert_eq!(Sight::of(&said()), Sight::Hidden("127.0.0.1".parse().expect("an address")));
     for (forwarded, status) in [
         (Some("10.1.2.3"), 200),
         (Some("192.0.2.7"), 403),
@@ -255,6 +260,12 @@ async fn who_may_ask_is_judged_by_what_trusted_proxies_say_and_nobody_is_not_let
     }
     let denied = front.ask("app.test", "/files/a.txt", &[]).await;
     assert_eq!(denied.headers("X-A"), ["b"]);
+    // Each is told once a minute, of which the end may have come between two.
+    assert!((2..=4).contains(&said().lines().count()) && Sight::of(&said()) == Sight::Known, "{}", said());
+    let logs =
+        fs::read_dir(front.folder.path().join("logs")).expect("the folder is ours").map(|log| log.expect("a log"));
+    let logged: usize = logs.map(|log| fs::read_to_string(log.path()).expect("a log").lines().count()).sum();
+    assert_eq!(logged, 18, "each request is in the access log as well");
     let told = [("X-Forwarded-For", "10.1.2.3"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Port", "443")];
     let body = front.ask("app.test", "/", &told).await.body;
     for line in [

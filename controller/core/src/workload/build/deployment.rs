@@ -98,9 +98,6 @@ pub fn template(app: &ValidatedWebApp) -> PodTemplateSpec {
 
 /// New pods start on the node of the old where the volume that they read is attached there.
 fn affinity(app: &ValidatedWebApp) -> Option<Affinity> {
-    if app.pods.share_one_node() {
-        return Some(pod::on_one_node());
-    }
     (app.strategy == Strategy::RollingBeside).then(|| pod::beside(metadata::label_selector(app)))
 }
 

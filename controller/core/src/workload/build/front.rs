@@ -135,28 +135,7 @@ fn template(pods: &Pods, front: &ValidatedFront) -> PodTemplateSpec {
         image_pull_secrets: pod::pull_secrets(&front.front.pull_secrets),
         ..pod_spec(pods, front, nginx(pods, front, leave), volumes(pods, front))
     };
-    completed(front.is_of_one_node(), labels, annotations, spec)
-}
-
-/// A template whose pods are on the node of others, where they share claims that only one node holds.
-fn completed(
-    is_of_one_node: bool,
-    mut labels: Labels,
-    annotations: BTreeMap<String, String>,
-    mut spec: PodSpec,
-) -> PodTemplateSpec {
-    if is_of_one_node {
-        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
-        spec.affinity = Some(pod::on_one_node());
-    }
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(labels),
-            annotations: (!annotations.is_empty()).then_some(annotations),
-            ..Default::default()
-        }),
-        spec: Some(spec),
-    }
+    pod::completed(front.is_of_one_node(), labels, annotations, spec)
 }
 
 fn pod_spec(pods: &Pods, front: &ValidatedFront, container: Container, volumes: Vec<Volume>) -> PodSpec {
@@ -304,7 +283,7 @@ pub fn prune_logs(pods: &Pods, front: &ValidatedFront) -> Option<CronJob> {
                 spec: Some(JobSpec {
                     backoff_limit: Some(0),
                     active_deadline_seconds: Some(600),
-                    template: completed(claim.is_of_one_node, labels, BTreeMap::new(), spec),
+                    template: pod::completed(claim.is_of_one_node, labels, BTreeMap::new(), spec),
                     ..Default::default()
                 }),
             },

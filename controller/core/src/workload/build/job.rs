@@ -1,6 +1,8 @@
 //! A CronJob for each job with a schedule, and a Job for what is run by hand or at a moment of a release. Their pods are none of the app's: no Service, budget or
 //! policy finds them.
 
+use std::collections::BTreeMap;
+
 use drover_crds as crds;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec};
 use k8s_openapi::api::core::v1::{
@@ -12,7 +14,7 @@ use super::metadata::{self, Labels};
 use super::{container, pod, volume};
 use crate::schedule::STARTING_DEADLINE;
 use crate::workload::App;
-use crate::workload::pods::{Access, Pods, Times, ValidatedJob};
+use crate::workload::pods::{Access, Pods, ValidatedJob};
 use crate::workload::validate::ValidatedWebApp;
 
 /// The variable in which a job before sleep finds the day.
@@ -30,12 +32,12 @@ const HISTORY: i32 = 3;
 
 /// The CronJob of `job`, whose pods run near those that `app` selects where they share a volume.
 pub fn cron_job(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> Option<CronJob> {
-    let Times { schedule, time_zone } = job.times.clone()?;
+    let times = job.times.as_ref()?;
     Some(CronJob {
         metadata: metadata::child(&pods.app, pods.app.cron_name(&job.name)),
         spec: CronJobSpec {
-            schedule,
-            time_zone: Some(time_zone),
+            schedule: times.text().to_owned(),
+            time_zone: Some(times.time_zone().to_owned()),
             starting_deadline_seconds: Some(STARTING_DEADLINE),
             concurrency_policy: Some("Forbid".to_owned()),
             successful_jobs_history_limit: Some(HISTORY),
@@ -136,19 +138,16 @@ fn template(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> PodTemplate
     }
     let mut labels = labels(&pods.app, &job.name);
     labels.insert(crds::LABEL_RELEASE.to_owned(), pods.release.number.to_string());
-    if joined {
-        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
-    }
     let mut spec = PodSpec {
         restart_policy: Some("Never".to_owned()),
         termination_grace_period_seconds: Some(GRACE),
-        affinity: if joined { Some(pod::on_one_node()) } else { shares.then(|| near(app)) },
+        affinity: shares.then(|| near(app)),
         ..pod::spec(pods, container)
     };
     if let Some(log) = &pods.log {
         spec.volumes.get_or_insert_default().push(volume::log(log));
     }
-    PodTemplateSpec { metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }), spec: Some(spec) }
+    pod::completed(joined, labels, BTreeMap::new(), spec)
 }
 
 /// On the node of the app's pods, where their volumes are attached; on any while there are none.

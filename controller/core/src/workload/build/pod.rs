@@ -26,13 +26,24 @@ pub fn template(
     let mut labels = metadata::labels(&pods.app);
     labels.extend(found_by);
     labels.insert(crds::LABEL_RELEASE.to_owned(), pods.release.number.to_string());
-    if pods.share_one_node() {
-        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
-    }
     if let Some(at) = &pods.restarted_at {
         annotations.insert("kubectl.kubernetes.io/restartedAt".to_owned(), at.clone());
     }
     annotations.extend(pods.settings.of_uncopied().map(|hash| (crds::ANNOTATION_SETTINGS.to_owned(), hash)));
+    completed(pods.share_one_node(), labels, annotations, spec)
+}
+
+/// A template whose pods are on the node of others, where they share claims that only one node holds.
+pub fn completed(
+    is_of_one_node: bool,
+    mut labels: Labels,
+    annotations: BTreeMap<String, String>,
+    mut spec: PodSpec,
+) -> PodTemplateSpec {
+    if is_of_one_node {
+        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
+        spec.affinity = Some(on_one_node());
+    }
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
@@ -66,7 +77,7 @@ pub fn grace_seconds(pods: &Pods) -> i64 {
 }
 
 /// All pods of the namespace that share claims which one node holds are on one node: that of the first of them.
-pub fn on_one_node() -> Affinity {
+fn on_one_node() -> Affinity {
     let label = (crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
     beside(LabelSelector { match_labels: Some([label].into()), ..Default::default() })
 }

@@ -1,10 +1,11 @@
 //! Programs that run beside the app and end.
 
 use drover_crds::{self as crds, AccessMode, JobMoment};
+use jiff::Timestamp;
 
 use super::unique;
 use super::volumes::{ValidatedVolume, VolumeSource};
-use crate::schedule;
+use crate::schedule::{Schedule, Told};
 use crate::workload::Invalid;
 
 /// A job in which nothing is missing.
@@ -15,7 +16,7 @@ pub struct ValidatedJob {
     /// The moment of a release at which it runs, where it does.
     pub at: Option<JobMoment>,
     /// When it runs by a schedule.
-    pub times: Option<Times>,
+    pub times: Option<Schedule>,
     /// The program and its arguments.
     pub command: Vec<String>,
     /// The folder that it starts in.
@@ -24,21 +25,23 @@ pub struct ValidatedJob {
     pub deadline_seconds: i64,
 }
 
-/// When a job runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// Five fields.
-    pub schedule: String,
-    /// The time zone.
-    pub time_zone: String,
-}
-
 impl ValidatedJob {
     /// What a person has run without a name for it.
     pub fn by_hand(command: Vec<String>) -> Self {
         let deadline_seconds = crds::Job::default().deadline_seconds();
         Self { name: crds::BY_HAND.to_owned(), at: None, times: None, command, working_dir: None, deadline_seconds }
     }
+}
+
+/// What is told of the next clock change, by which Kubernetes skips or repeats runs of these jobs.
+pub fn clock_change(jobs: &[crds::Job], now: Timestamp) -> Told {
+    jobs.iter().fold(Told::default(), |told, job| {
+        let read = |written: &String| Schedule::read(written, job.time_zone.as_deref()).ok();
+        match job.schedule.as_ref().and_then(read) {
+            Some(schedule) => told.with(&schedule, now, |change| change.of_job(&job.name)),
+            None => told,
+        }
+    })
 }
 
 pub(super) fn jobs(spec: &crds::PodSpec, volumes: &[ValidatedVolume]) -> Result<Vec<ValidatedJob>, Invalid> {
@@ -69,9 +72,8 @@ fn job(job: &crds::Job) -> Result<ValidatedJob, Invalid> {
         (None, Some(_)) => return Err(Invalid::ZoneWithoutSchedule { job: name() }),
         (None, None) => None,
         (Some(written), zone) => {
-            let time_zone = zone.clone().unwrap_or_else(|| schedule::TIME_ZONE.to_owned());
-            schedule::validate(written, Some(&time_zone)).map_err(|why| Invalid::Schedule { job: name(), why })?;
-            Some(Times { schedule: written.clone(), time_zone })
+            let read = Schedule::read(written, zone.as_deref());
+            Some(read.map_err(|why| Invalid::Schedule { job: name(), why })?)
         }
     };
     Ok(ValidatedJob {

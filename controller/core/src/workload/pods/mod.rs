@@ -13,7 +13,7 @@ use drover_crds as crds;
 use super::{App, Invalid};
 
 pub use identity::{Identity, ImageUser};
-pub use jobs::{Times, ValidatedJob};
+pub use jobs::{ValidatedJob, clock_change};
 pub use origin::{Applied, Origin};
 pub use settings::{Copies, Settings};
 pub use volumes::{Access, LiveClaim, Shrinking, SyncedFiles, ValidatedClaim, ValidatedVolume, VolumeSource};

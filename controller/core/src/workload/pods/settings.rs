@@ -10,11 +10,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::render::{content_hash, named};
+use crate::render::{NAME_DIGITS, content_hash, name_hash, named};
 use crate::workload::App;
 
-/// Hexadecimal digits of a content's hash in the name of its copy.
-const DIGITS: usize = 10;
 /// Bytes of what is read of a ConfigMap up to which it is copied. The copies of ten releases of a thousand apps must fit into a cluster.
 pub const LARGEST_COPY: usize = 64 << 10;
 
@@ -47,7 +45,7 @@ impl Settings {
     /// What pods that read another content of what is not copied differ by; nothing where all is copied.
     pub fn of_uncopied(&self) -> Option<String> {
         let is_any = !(self.secrets.is_empty() && self.large.is_empty());
-        is_any.then(|| short(&json!([self.secrets, self.large]), 2 * DIGITS))
+        is_any.then(|| content_hash(&json!([self.secrets, self.large]))[..2 * NAME_DIGITS].to_owned())
     }
 
     /// The Secrets that have changed from `before`, or came or went.
@@ -288,14 +286,8 @@ fn copied(app: &App, name: &str, found: &ConfigMap, is_read: impl Fn(&String) ->
     }
     let data = part(found.data.as_ref(), &is_read);
     let binary_data = part(found.binary_data.as_ref(), &is_read);
-    let hash = short(&json!({"name": name, "data": data, "binaryData": binary_data}), DIGITS);
+    let hash = name_hash(&json!({"name": name, "data": data, "binaryData": binary_data}));
     Copy { name: app.child_name(&format!("{name}-{hash}")), data, binary_data }
-}
-
-fn short(content: &Value, digits: usize) -> String {
-    let mut hash = content_hash(content);
-    hash.truncate(digits);
-    hash
 }
 
 impl Reading<'_> {
@@ -407,7 +399,7 @@ mod tests {
         assert_eq!(texts, [vec![(&files, &x)], vec![(&title, &a)]]);
         assert!(settings.copies().eq(copies.iter().map(|copy| &copy.name)));
         let name = settings.config_map("site".into());
-        assert!(name.starts_with("web-site-") && name.len() == "web-site-".len() + DIGITS, "{name}");
+        assert!(name.starts_with("web-site-") && name.len() == "web-site-".len() + NAME_DIGITS, "{name}");
         assert_eq!(settings.config_map("flags".into()), "flags", "it is not there, and need not be");
     }
 

@@ -1,5 +1,6 @@
 """A stand-in for the transients web app's settings: everything that differs between places comes from the environment."""
 import os
+import sys
 
 SECRET_KEY = os.environ["DJANGO_SECRET_KEY"]
 DEBUG = os.environ.get("DEBUG", "0") == "1"
@@ -48,12 +49,14 @@ DATABASES = {
 }
 STATIC_URL = "/static/"
 STATIC_ROOT = os.environ.get("STATIC_ROOT", "/var/www/transient-classifier/static")
+# Their names have a hash of what they hold once somebody has collected them.
+HASHED = not DEBUG and ("collectstatic" in sys.argv or os.path.exists(os.path.join(STATIC_ROOT, "staticfiles.json")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+        "BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+        if HASHED
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
 MEDIA_URL = "/media/"
