@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::request::Request;
+use super::request::{Missed, Request};
 use super::scripts::{DUMP, FACTS, LATER, PREPARE, PROVE, check_script, restrict_key};
 use super::validate::ValidatedBackup;
 use crate::render::Object;
@@ -24,7 +24,7 @@ use crate::sync::ErrandImage;
 use crate::workload::App;
 use crate::workload::build::metadata::{self, Labels};
 use crate::workload::build::{container, pod, pvc};
-use crate::workload::pods::Identity;
+use crate::workload::pods::{Identity, ValidatedClaim};
 
 /// Where the scripts and the order are.
 const SETTINGS: &str = "/etc/drover";
@@ -101,8 +101,8 @@ pub fn cron_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandIma
     Object::built(&CronJob {
         metadata: metadata::child(server.app, name(server)),
         spec: CronJobSpec {
-            schedule: backup.schedule.clone(),
-            time_zone: Some(backup.time_zone.clone()),
+            schedule: backup.schedule.text().to_owned(),
+            time_zone: Some(backup.schedule.time_zone().to_owned()),
             concurrency_policy: Some("Forbid".to_owned()),
             starting_deadline_seconds: Some(STARTING_DEADLINE),
             successful_jobs_history_limit: Some(1),
@@ -119,11 +119,25 @@ pub fn cron_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandIma
 
 /// The Job of a backup that the spec or a person asked for. Its name is the request's, so it is made once.
 pub fn job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage, request: &Request) -> Job {
-    let mut metadata = metadata::bookkeeping(server.app, request.job_name(&server.app.name));
-    metadata.labels = Some(owned(server));
-    metadata.annotations = Some([(crds::ANNOTATION_ASKED.to_owned(), request.id.clone())].into());
+    let annotations = [(crds::ANNOTATION_ASKED.to_owned(), request.id.clone())].into();
+    once(server, backup, image, request.job_name(&server.app.name), Some(annotations))
+}
+
+/// The Job that makes up for a backup that was missed. Its name is that time's, so it is made once.
+pub fn made_up_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage, missed: Missed) -> Job {
+    let uid = server.app.uid.as_deref().unwrap_or_default();
+    once(server, backup, image, missed.job_name(&server.app.name, backup, uid), None)
+}
+
+fn once(
+    server: &Server<'_>,
+    backup: &ValidatedBackup,
+    image: &ErrandImage,
+    name: String,
+    annotations: Option<Labels>,
+) -> Job {
     Job {
-        metadata,
+        metadata: ObjectMeta { labels: Some(owned(server)), annotations, ..metadata::bookkeeping(server.app, name) },
         spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..job_spec(server, backup, image) }),
         ..Default::default()
     }
@@ -174,11 +188,6 @@ fn job_spec(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) 
 
 /// One container after the other: a step that does not succeed ends it, and what it left is no backup.
 fn template(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> PodTemplateSpec {
-    let is_of_one_node = backup.claim.as_ref().is_some_and(crate::workload::pods::ValidatedClaim::is_of_one_node);
-    let mut labels = labels(server);
-    if is_of_one_node {
-        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
-    }
     let (user, group) = server.run_as;
     // All as one user, since each reads what the one before wrote.
     let identity = Identity {
@@ -191,21 +200,19 @@ fn template(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) 
     };
     let mut secrets = server.pull_secrets.to_vec();
     secrets.extend(image.pull_secrets.iter().filter(|secret| !server.pull_secrets.contains(secret)).cloned());
-    PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }),
-        spec: Some(PodSpec {
-            restart_policy: Some("Never".to_owned()),
-            automount_service_account_token: Some(false),
-            enable_service_links: Some(false),
-            image_pull_secrets: pod::pull_secrets(&secrets),
-            security_context: Some(pod::security(&identity, false)),
-            affinity: is_of_one_node.then(pod::on_one_node),
-            init_containers: Some(vec![dump(server), errand(backup, image, STORES, "backup-store"), prove(server)]),
-            containers: vec![errand(backup, image, CONCLUDES, "backup-conclude")],
-            volumes: Some(volumes(server, backup)),
-            ..Default::default()
-        }),
-    }
+    let spec = PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        image_pull_secrets: pod::pull_secrets(&secrets),
+        security_context: Some(pod::security(&identity, false)),
+        init_containers: Some(vec![dump(server), errand(backup, image, STORES, "backup-store"), prove(server)]),
+        containers: vec![errand(backup, image, CONCLUDES, "backup-conclude")],
+        volumes: Some(volumes(server, backup)),
+        ..Default::default()
+    };
+    let is_of_one_node = backup.claim.as_ref().is_some_and(ValidatedClaim::is_of_one_node);
+    pod::completed(is_of_one_node, labels(server), BTreeMap::new(), spec)
 }
 
 fn variable(name: &str, value: &str) -> EnvVar {

@@ -21,13 +21,13 @@ mod tests;
 mod validate;
 
 pub use answer::{BackupResult, Ended, Kept, Unbelievable};
-pub use build::{Server, claim, cron_job, job, selector, settings};
+pub use build::{Server, claim, cron_job, job, made_up_job, selector, settings};
 pub use facts::{Difference, Fact, FactKind, Facts, UnreadableFacts};
 pub use keep::{Candidate, Keep, to_forget};
 pub use name::{BackupName, BadName};
 pub use order::{BackupOrder, BucketPlace, Check, Repository};
 pub use proof::{Entry, EntryFinder, Findings, NotProven, first_error};
-pub use request::{Due, Request, due};
+pub use request::{Catch, Due, Missed, Request, catch_up, due};
 pub use runs::{End, Run, run};
 pub use scripts::{
     CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, PREPARE, PROVE, check_script, restrict_key,

@@ -1,11 +1,13 @@
-//! The backup that is due beside those of the schedule: the first one at a place, and what a person asks for.
+//! The backup that is due beside those of the schedule: the first one at a place, what a person asks for, and what was missed.
 
 use std::time::Duration;
 
-use drover_crds::BackupStatus;
+use drover_crds::{BackupStatus, DatabaseStatus};
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::validate::ValidatedBackup;
+use crate::schedule::{STARTING_DEADLINE, Slot};
 
 /// Hexadecimal digits of a request's id.
 const DIGITS: usize = 8;
@@ -13,6 +15,9 @@ const DIGITS: usize = 8;
 const RETRY: i64 = 60;
 /// The longest that this gets.
 const LONGEST_RETRY: i64 = 3600;
+
+/// Seconds after its time when Kubernetes has given a backup up, and whoever looks sees one that began at the last moment.
+const GIVEN_UP: i64 = STARTING_DEADLINE + 60;
 
 /// A backup that the spec or a person asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +32,7 @@ impl Request {
     /// What the Database of that uid asks for, where a person last asked at `asked`.
     pub fn of(backup: &ValidatedBackup, uid: &str, asked: Option<&str>) -> Self {
         let key = backup.order.encryption.as_deref().unwrap_or_default();
-        let mut hash = Sha256::new();
-        for part in [uid, &backup.place, key, asked.unwrap_or_default()] {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part);
-        }
-        Self { id: hex::encode(hash.finalize())[..DIGITS].to_owned(), attempt: 0 }
+        Self { id: id([uid, &backup.place, key, asked.unwrap_or_default()]), attempt: 0 }
     }
 
     /// The name of its Job.
@@ -40,6 +40,59 @@ impl Request {
         let attempt = if self.attempt == 0 { String::new() } else { format!("-{}", self.attempt) };
         format!("{owner}-backup-{}{attempt}", self.id)
     }
+}
+
+fn id(parts: [&str; 4]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())[..DIGITS].to_owned()
+}
+
+/// A time of the schedule at which no backup was made: a clock change skipped it, or nobody was there to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    at: Timestamp,
+}
+
+impl Missed {
+    /// The name of the Job that makes up for it.
+    pub(super) fn job_name(self, owner: &str, backup: &ValidatedBackup, uid: &str) -> String {
+        format!("{owner}-backup-{}", id([uid, &backup.place, "missed", &self.at.to_string()]))
+    }
+}
+
+/// What the schedule has to be looked at for besides Kubernetes' doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Catch {
+    /// Nothing: a backup is being made, or the first one has not ended.
+    Nothing,
+    /// This time was missed.
+    Up(Missed),
+    /// Whether the next time is missed, then.
+    Look(Timestamp),
+}
+
+/// Whether a time of the schedule was missed since the last backup. Of several the first stands for all.
+pub fn catch_up(backup: &ValidatedBackup, status: &DatabaseStatus, now: Timestamp) -> Catch {
+    let state = status.backup.as_ref();
+    if state.is_some_and(|state| state.running.is_some()) {
+        return Catch::Nothing;
+    }
+    let failed = state.and_then(|state| state.failure.as_ref()?.at.as_ref());
+    let stored = status.backups.iter().filter_map(|kept| kept.at.as_ref());
+    let last = stored.chain(failed).map(|at| at.0).max();
+    let Some(slot) = last.and_then(|last| backup.schedule.next_slot(last)) else { return Catch::Nothing };
+    let is_missed_at = match slot {
+        Slot::Skipped(at) => at.as_second(),
+        Slot::OfKubernetes(at) => at.as_second().saturating_add(GIVEN_UP),
+    };
+    if is_missed_at <= now.as_second() {
+        return Catch::Up(Missed { at: slot.at() });
+    }
+    Timestamp::from_second(is_missed_at).map_or(Catch::Nothing, Catch::Look)
 }
 
 /// What is to be done about a request.

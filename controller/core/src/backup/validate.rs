@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::keep::Keep;
 use super::order::{BackupOrder, BucketPlace, Check, Repository};
 use crate::errand::Refusal;
-use crate::schedule::{self, InvalidSchedule};
+use crate::schedule::{InvalidSchedule, Schedule};
 use crate::workload::pods::{LiveClaim, Shrinking, ValidatedClaim};
 use crate::workload::{self, App};
 
@@ -41,9 +41,7 @@ pub enum InvalidBackup {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidatedBackup {
     /// When they are made.
-    pub schedule: String,
-    /// Where the schedule's clock is.
-    pub time_zone: String,
+    pub schedule: Schedule,
     /// What a backup is told.
     pub order: BackupOrder,
     /// Where they go, if that is a volume.
@@ -60,8 +58,7 @@ impl ValidatedBackup {
     /// # Errors
     /// What is wrong with it.
     pub fn new(app: &App, spec: &DatabaseBackup, claims: &BTreeMap<String, LiveClaim>) -> Result<Self, InvalidBackup> {
-        let time_zone = spec.time_zone.clone().unwrap_or_else(|| schedule::TIME_ZONE.to_owned());
-        schedule::validate(&spec.schedule, Some(&time_zone))?;
+        let schedule = Schedule::read(&spec.schedule, spec.time_zone.as_deref())?;
         let (repository, claim, secret) = match (&spec.to.claim, &spec.to.s3) {
             (Some(claim), None) => {
                 let claim = ValidatedClaim::new(crds::backup_name(&app.name), claim, claims, Shrinking::Refuse)?;
@@ -86,12 +83,12 @@ impl ValidatedBackup {
             encryption,
             expected: None,
             keep: spec.keep.as_ref().map_or(Keep { daily: Some(DAYS), ..Keep::default() }, keep),
-            time_zone: time_zone.clone(),
+            time_zone: schedule.time_zone().to_owned(),
             checks: spec.checks.iter().map(check).collect(),
             timeout_seconds: spec.timeout.map_or(TIMEOUT, Duration::as_secs),
         };
         order.check()?;
-        Ok(Self { schedule: spec.schedule.clone(), time_zone, order, claim, secret, place })
+        Ok(Self { schedule, order, claim, secret, place })
     }
 
     /// With the repository that was found at that place before.

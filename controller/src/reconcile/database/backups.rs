@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use drover_core::backup::{self, Due, Request, Run, Server, ValidatedBackup};
+use drover_core::backup::{self, Catch, Due, Request, Run, Server, ValidatedBackup};
 use drover_core::render::ObjectKey;
 use drover_core::sync::ErrandImage;
 use drover_core::workload::App;
 use drover_crds::{ANNOTATION_BACKUP_AT, DatabaseStatus};
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -19,7 +20,7 @@ use crate::metrics;
 use crate::turn::It;
 
 /// Notes what ran, and has made what is due. `serves` says whether there is a server to back up. Returns after which time to look again
-/// although no event comes.
+/// although no event comes, and by which time of the clock.
 pub(super) async fn turn(
     it: &It<'_, Databases>,
     server: &Server<'_>,
@@ -27,10 +28,10 @@ pub(super) async fn turn(
     image: &ErrandImage,
     status: &mut DatabaseStatus,
     serves: bool,
-) -> Result<Option<Duration>, ApiError> {
+) -> Result<(Option<Duration>, Option<Timestamp>), ApiError> {
     let Some(wanted) = wanted else {
         backup::none(status);
-        return Ok(None);
+        return Ok((None, None));
     };
     let now = it.now();
     let runs = runs(&it.acting, server.app, now.0.as_second()).await?;
@@ -42,17 +43,25 @@ pub(super) async fn turn(
     let any = !status.backups.is_empty();
     let state = status.backup.clone().unwrap_or_default();
     let due = if serves { backup::due(request, &state, any, now.0.as_second()) } else { Due::No };
-    let again = match due {
-        Due::No => None,
-        Due::In(wait) => Some(wait),
-        Due::Now(request) => {
-            make(it, &backup::job(server, wanted, image, &request)).await?;
-            None
-        }
-    };
+    let (mut again, mut look_at_the_clock) = (None, None);
+    match due {
+        Due::No => match backup::catch_up(wanted, status, now.0) {
+            Catch::Up(missed) if serves => {
+                let job = backup::made_up_job(server, wanted, image, missed);
+                // Its end is still to be noted where it is there already.
+                if !runs.iter().any(|run| Some(&run.job) == job.metadata.name.as_ref()) {
+                    make(it, &job).await?;
+                }
+            }
+            Catch::Look(time) => look_at_the_clock = Some(time),
+            Catch::Up(_) | Catch::Nothing => {}
+        },
+        Due::In(wait) => again = Some(wait),
+        Due::Now(request) => make(it, &backup::job(server, wanted, image, &request)).await?,
+    }
     let trouble = runs.iter().find_map(|run| run.trouble.as_deref());
     let look = backup::conclude(status, trouble, it.generation(), &now);
-    Ok(again.into_iter().chain(look).min())
+    Ok((again.into_iter().chain(look).min(), look_at_the_clock))
 }
 
 /// What the Jobs of `app` say of its backups; `now` is in seconds since 1970.

@@ -126,9 +126,9 @@ impl Kind for Databases {
         let (outcome, look) = database::conclude(&valid, &mut draft.status, &seen, it.now().0.as_second());
         let secret = connection_secret(&app.name);
         let (server, wanted) = (valid.server(&secret), valid.backup.as_ref());
-        let again = backups::turn(it, &server, wanted, &self.errands, &mut draft.status, seen.serves()).await?;
+        let (again, time) = backups::turn(it, &server, wanted, &self.errands, &mut draft.status, seen.serves()).await?;
         let next = look.into_iter().chain(unseen).chain(again).min().map_or(Next::Await, Next::After);
-        Ok(Ended::Said { outcome, next })
+        Ok(Ended::Said { outcome, next: next.by(time, it.now().0) })
     }
 
     fn show(_status: &mut DatabaseStatus, _owner: &Owner, _trouble: Option<&Trouble>) {}

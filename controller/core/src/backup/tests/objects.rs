@@ -242,3 +242,26 @@ fn a_backup_that_cannot_be_made_is_tried_ever_later_until_there_is_one() {
     state.running = Some(drover_crds::RunningBackup::default());
     assert_eq!(due(request, &state, false, second + 9999), Due::No);
 }
+
+#[test]
+fn a_time_that_was_missed_is_made_up_for_once() {
+    let backup = backup(|_| ()).expect("valid");
+    let time = |text: &str| text.parse::<jiff::Timestamp>().expect("a time");
+    let mut status = DatabaseStatus::default();
+    assert_eq!(catch_up(&backup, &status, time("2026-11-27T12:00:00Z")), Catch::Nothing, "there is none yet");
+    status.backups.push(drover_crds::KeptBackup { at: Some(Time(time("2026-11-26T02:00:10Z"))), ..Default::default() });
+    // Kubernetes may still begin it.
+    assert_eq!(catch_up(&backup, &status, time("2026-11-27T02:10:59Z")), Catch::Look(time("2026-11-27T02:11:00Z")));
+    let Catch::Up(missed) = catch_up(&backup, &status, time("2026-11-27T02:11:00Z")) else { panic!("it was missed") };
+    let app = app();
+    let made = |missed| made_up_job(&server(&app), &backup, &ErrandImage::of_this_version(), missed).metadata.name;
+    let Catch::Up(later) = catch_up(&backup, &status, time("2026-11-29T12:00:00Z")) else { panic!("it was missed") };
+    assert_eq!(made(later), made(missed), "the first stands for all");
+    status.backup =
+        Some(drover_crds::BackupStatus { running: Some(drover_crds::RunningBackup::default()), ..Default::default() });
+    assert_eq!(catch_up(&backup, &status, time("2026-11-29T12:00:00Z")), Catch::Nothing);
+    let failure = drover_crds::BackupFailure { at: Some(Time(time("2026-11-29T12:01:00Z"))), ..Default::default() };
+    status.backup = Some(drover_crds::BackupStatus { failure: Some(failure), ..Default::default() });
+    let next = catch_up(&backup, &status, time("2026-11-29T12:02:00Z"));
+    assert_eq!(next, Catch::Look(time("2026-11-30T02:11:00Z")), "what failed is not made up for");
+}
