@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+mod backup;
 mod claim;
 mod clock;
 mod failure;
@@ -10,6 +11,7 @@ mod logs;
 mod page;
 mod program;
 mod progress;
+mod repository;
 mod retry;
 mod s3;
 mod secret;
