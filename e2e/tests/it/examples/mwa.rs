@@ -66,9 +66,9 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
     let migrations = jobs(&namespace).await.into_iter().filter(|name| name.contains("migrate")).count();
     assert_eq!(migrations, 1);
 
-    // Its health goes bad, and it is restarted.
+    // Its health goes bad, and after three minutes of that it is restarted.
     app.page("/fail/").await;
-    eventually("the pod is restarted", SOON, async || match restarts(&app.pods().await) {
+    eventually("the pod is restarted", 2 * SOON, async || match restarts(&app.pods().await) {
         0 => Err("not yet".to_owned()),
         _ => Ok(()),
     })
