@@ -137,6 +137,9 @@ pub const ANNOTATION_SETTINGS: &str = "drover.dev/settings";
 /// Annotation on the record of a release: how its jobs ended.
 pub const ANNOTATION_JOBS: &str = "drover.dev/jobs";
 
+/// Annotation on a claim of an app: the jobs with `run: Once` that have succeeded there, each as `NAME=TIME`, with a blank between two.
+pub const ANNOTATION_RAN_ONCE: &str = "drover.dev/ran-once";
+
 /// Annotation on the pods of a front: what differs when its configuration has changed.
 pub const ANNOTATION_CONFIGURATION: &str = "drover.dev/configuration";
 

@@ -211,7 +211,7 @@ pub struct ReleaseStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobStatus {
-    /// The job's name.
+    /// The job's name; what makes the assets `NAME` is called `assets-NAME`.
     pub name: String,
     /// The moment at which it runs.
     pub at: JobMoment,

@@ -45,6 +45,8 @@ fn release(record: &ControllerRevision) {
         claims: &[].into(),
         shrinking: Shrinking::Refuse,
         data_sets: &[].into(),
+        asset_sets: &[].into(),
+        own_sets: &release.data.own_sets(),
         settings: &release.data.settings.clone().unwrap_or_default(),
         copies: &Copies::default(),
     };

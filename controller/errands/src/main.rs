@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+mod assets;
 mod backup;
 mod claim;
 mod clock;

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failure::Final as _;
 use crate::secret::Secret;
-use crate::{backup, clock, logs, sync};
+use crate::{assets, backup, clock, logs, sync};
 
 #[derive(Parser)]
 #[command(version, about = "What drover does inside a Job")]
@@ -28,6 +28,8 @@ enum Errand {
     Sync(Sync),
     /// Remove access logs whose days are long over
     PruneLogs(PruneLogs),
+    /// Copy the files of an image to a folder of their own, and remove those of old releases
+    KeepAssets(KeepAssets),
     /// Store a dump of a database in a repository, and take it out again
     BackupStore(Backup),
     /// Say what came of a backup, and remove those that are not kept
@@ -40,6 +42,26 @@ enum Errand {
         #[arg(long, value_name = "NAME")]
         name: Option<BackupName>,
     },
+}
+
+#[derive(Args)]
+struct KeepAssets {
+    /// The folder of the files
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The mounted claim
+    #[arg(long, value_name = "DIR")]
+    claim: PathBuf,
+    /// What the folder is called
+    #[arg(long, value_name = "SET", value_parser = set)]
+    set: String,
+    /// Folders that stay beside it
+    #[arg(long, value_name = "SET", value_parser = set)]
+    keep: Vec<String>,
+}
+
+fn set(text: &str) -> Result<String, &'static str> {
+    if assets::is_set(text) { Ok(text.to_owned()) } else { Err("a set is called by ten hexadecimal digits") }
 }
 
 #[derive(Args)]
@@ -140,6 +162,7 @@ pub fn main() -> ExitCode {
     match errand {
         Errand::Sync(arguments) => sync_a_claim(&arguments),
         Errand::PruneLogs(arguments) => prune_logs(&arguments),
+        Errand::KeepAssets(arguments) => keep_assets(&arguments),
         Errand::BackupStore(arguments) => arguments.done(backup::run(arguments.given(), backup::store)),
         Errand::BackupConclude(arguments) => match backup::run(arguments.given(), backup::conclude) {
             Ok(result) => arguments.tell(&result),
@@ -147,6 +170,20 @@ pub fn main() -> ExitCode {
         },
         Errand::BackupTake { backup: arguments, name } => {
             arguments.done(backup::run(arguments.given(), move |errand| backup::take(errand, name.as_ref())))
+        }
+    }
+}
+
+fn keep_assets(KeepAssets { from, claim, set, keep }: &KeepAssets) -> ExitCode {
+    match assets::keep(from, claim, set, keep) {
+        Ok(kept) => {
+            tracing::info!(set, files = kept.files, linked = kept.linked, removed = kept.removed, "the files are kept");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            // In words, since people read it in a status.
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Begins a release: its image is resolved, and what it is made of is written down before anything of it is sent.
 
+use std::collections::BTreeMap;
+
 use drover_core::release::status;
 use drover_core::release::{Beginning, JobPlan, Release, ReleaseData, Rollout, Sight, State, carried_pods};
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::pods::Settings as PodSettings;
-use drover_core::workload::pods::{Facts, Image, ImageUser, PodRelease, Shrinking};
+use drover_core::workload::pods::{AssetSets, Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_crds::{AppSpec as _, RefreshOn, ReleaseStep};
 
 use super::machine::{Begun, JobsSeen, Known, Rolling};
 use super::records::write_ahead;
 use super::tag::Following;
-use super::{Workload, databases, image};
+use super::{Workload, databases, image, once};
 use crate::cluster::{ApiError, current_uid};
 use crate::registry::pinned;
 
@@ -29,6 +31,8 @@ impl<W: Workload> Rolling<'_, W> {
             claims: &known.claims,
             shrinking: Shrinking::Refuse,
             data_sets: known.data.sets(),
+            asset_sets: &AssetSets::new(),
+            own_sets: &BTreeMap::new(),
             settings: &settings,
             copies: &known.copies,
         };
@@ -49,8 +53,11 @@ impl<W: Workload> Rolling<'_, W> {
             app: self.app,
             number,
             pods: wanted.spec.pod(),
+            assets: wanted.spec.assets(),
+            live: self.live(&known.releases),
             image: &image.reference,
             settings: &settings,
+            ran_once: &once::ran(self.app, wanted.spec.pod(), &known.claims),
             is_held: self.is_held(),
         };
         let JobPlan { jobs, last_run, ends } = beginning.plan(&known.releases, |number| self.was_live(Some(number)));
@@ -77,7 +84,8 @@ impl<W: Workload> Rolling<'_, W> {
             }
             data.pods = carried_pods(number, &data, previous, |data, pods| {
                 let read = data.settings.clone().unwrap_or_default();
-                let facts = Facts { image: &data.image(), pods, settings: &read, ..facts.clone() };
+                let own_sets = &data.own_sets();
+                let facts = Facts { image: &data.image(), pods, settings: &read, own_sets, ..facts.clone() };
                 self.workload.template(&data.spec, &facts, &valid)
             })?;
             if data.pods.number != number {

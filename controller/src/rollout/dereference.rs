@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use drover_core::mask::excerpt;
 use drover_core::render::ObjectKey;
 use drover_core::workload::App;
-use drover_core::workload::pods::LiveClaim;
 use drover_core::workload::pods::settings::{SettingKind, readings};
+use drover_core::workload::pods::{LiveClaim, RanOnce};
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
@@ -70,12 +70,15 @@ pub async fn claims_named(
     for name in names {
         let key = claim_key(app, &name);
         let Some(found) = api.get_opt(&name).await.map_err(|e| acting.error(e, "get", &key))? else { continue };
+        let remembered = found.metadata.annotations.as_ref().and_then(|all| all.get(crds::ANNOTATION_RAN_ONCE));
+        let ran_once = remembered.map(|text| RanOnce::parse(text)).unwrap_or_default();
         let spec = found.spec.unwrap_or_default();
         let storage = spec.resources.and_then(|r| r.requests).and_then(|r| r.get("storage").map(|q| q.0.clone()));
         let live = LiveClaim {
             storage,
             access_modes: spec.access_modes.unwrap_or_default(),
             storage_class: spec.storage_class_name,
+            ran_once,
         };
         claims.insert(name, live);
     }

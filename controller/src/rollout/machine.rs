@@ -6,8 +6,9 @@ use std::time::Duration;
 use drover_core::health::{Finding, Patience, diagnose, has_served, replica_failure};
 use drover_core::release::status::{self, Reached};
 use drover_core::release::{
-    Asked, Ground, Harm, Jobs, Observation, Pull, Release, Rollout, Sight, State, Step, Uptime, Wanted, follow,
-    is_late, next, node_to_pull_to, observe, of_release, overdue, proven, pull_state, served_since, uptime, wake,
+    Asked, Ground, Harm, Jobs, Observation, Pull, Release, Rollout, Sight, State, Step, Uptime, Wanted, asset_sets,
+    follow, is_late, next, node_to_pull_to, observe, of_release, overdue, proven, pull_state, served_since, uptime,
+    wake,
 };
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::uptime::Word;
@@ -28,7 +29,7 @@ use super::data::{self, Data};
 use super::records::{Uids, forget_old, releases};
 use super::settings::{self, Found, Since};
 use super::tag::{self, Following};
-use super::{Workload, dereference, pull};
+use super::{Workload, dereference, once, pull};
 use crate::cluster::{Acting, ApiError, Cluster};
 use crate::driver::Next;
 use crate::registry::Registry;
@@ -168,7 +169,8 @@ impl<W: Workload> Rolling<'_, W> {
         specs.push(self.wanted.spec.pod());
         let known = || releases.iter().take(2).map(|r| &r.data.spec).chain([self.wanted.spec]);
         let syncs: BTreeSet<&String> = known().flat_map(W::Spec::further_data_syncs).collect();
-        let own = known().flat_map(W::Spec::further_claims).map(|name| app.child_name(name));
+        let own = known().flat_map(W::Spec::further_claims).map(|name| app.child_name(&name));
+        let own = own.chain(once::databases(self.wanted.spec.pod()));
         let further: BTreeSet<String> = own.chain(syncs.iter().map(|name| crds::synced_claim(name))).collect();
         let claims = async { Ok::<_, Trouble>(dereference::claims(acting, app, &specs, &further).await?) };
         let data = data::published(acting, self.settings.interest(), self.owner, &specs, &syncs);
@@ -267,6 +269,9 @@ impl<W: Workload> Rolling<'_, W> {
                     status::live(self.status, self.now);
                     self.end_pull(&known, &state).await?;
                     self.forget_old(&known).await?;
+                    // Its files come first from now on.
+                    let serves_files = |release: &Release<W::Spec>| !release.data.spec.assets().is_empty();
+                    known.applied = known.applied.filter(|_| !known.releases.first().is_some_and(serves_files));
                 }
                 Step::Restored { release } => status::restored(self.status, release),
                 Step::AwaitPull | Step::AwaitRollout | Step::Rest => return Ok(self.end(&state, known)),
@@ -318,6 +323,9 @@ impl<W: Workload> Rolling<'_, W> {
         let serves = known.rollout == Rollout::Complete && known.applied.as_ref().is_some_and(|(n, _)| *n == number);
         if step <= ReleaseStep::BeforeDeploy && !failed {
             before = self.jobs(JobMoment::BeforeDeploy, known).await?;
+            if before == Jobs::Done && !superseded && !self.knows_assets(known).await? {
+                before = Jobs::Waiting;
+            }
         } else if serves && step != ReleaseStep::Live && put_back.is_none() {
             after = self.jobs(JobMoment::AfterDeploy, known).await?;
         }
@@ -360,6 +368,15 @@ impl<W: Workload> Rolling<'_, W> {
         Ok(node_to_pull_to(&pods, &newest.data.image).map_or(Pull::NotNeeded, |node| Pull::Needed { node }))
     }
 
+    /// The release whose pods serve: the newest, where it is live.
+    pub(super) fn live(&self, releases: &[Release<W::Spec>]) -> Option<i64> {
+        let newest = releases.first()?.number;
+        let is_known = |number: &i64| releases.iter().any(|release| release.number == *number);
+        let put_back = status::put_back(self.status, newest);
+        let live = put_back.or_else(|| Some(newest).filter(|_| self.was_live(Some(newest))));
+        live.or_else(|| status::last_live(self.status, newest).find(is_known))
+    }
+
     /// Whether that release has served.
     pub(super) fn was_live(&self, release: Option<i64>) -> bool {
         release.is_some_and(|number| status::outcome_of(self.status, number) == Some(ReleaseOutcome::Live))
@@ -391,6 +408,8 @@ impl<W: Workload> Rolling<'_, W> {
             claims: &known.claims,
             shrinking: if newest { Shrinking::Refuse } else { Shrinking::KeepSize },
             data_sets: known.data.sets(),
+            asset_sets: &asset_sets(&known.releases, self.live(&known.releases)),
+            own_sets: &release.data.own_sets(),
             settings: &release.data.settings.clone().unwrap_or_default(),
             copies: &known.copies,
         };

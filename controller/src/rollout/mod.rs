@@ -11,6 +11,7 @@ mod image;
 mod jobs;
 mod machine;
 mod moments;
+mod once;
 mod pull;
 mod records;
 mod settings;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use drover_core::render::ObjectKey;
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
+use drover_core::workload::build::MakeAssets;
 use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
 use drover_crds::{AppSpec, ObjectFailure};
 use jiff::Timestamp;
@@ -92,6 +94,12 @@ pub trait Workload: Send + Sync {
 
     /// The Job of that name that runs a job of a valid app, goes with `record`, and learns of a `day` that ends.
     fn job(valid: &Self::Valid, job: &ValidatedJob, name: &str, record: OwnerReference, day: Option<&str>) -> Job;
+
+    /// The Job that makes a set of files of a valid app's image and goes with `record`; `None` where the app has no such assets.
+    fn assets_job(valid: &Self::Valid, run: &MakeAssets<'_>, record: OwnerReference) -> Option<Job>;
+
+    /// Whether what stands before the app serves as it was told last, or there is no such thing.
+    fn is_told(&self) -> impl Future<Output = Result<bool, Trouble>> + Send;
 
     /// Sends what the pods of jobs of `new` need, beside all that `serving` is made of; without that nothing else is touched.
     fn prepare(

@@ -6,13 +6,17 @@ use drover_core::release::{
     record_reference, vanished,
 };
 use drover_core::trouble::Trouble;
+use drover_core::workload::build::MakeAssets;
 use drover_crds::{AppSpec as _, JobMoment, JobOutcome, Problem, ReleaseStep};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-use super::Workload;
 use super::jobs::JobRuns;
 use super::machine::{Known, Rolling};
 use super::records::note_ends;
+use super::{Workload, once};
+
+/// Seconds that the front of an app may take to know of new files.
+const TOLD_WITHIN: i64 = 60;
 
 impl<W: Workload> Rolling<'_, W> {
     /// Where the jobs of that moment of the newest release stand. How one ended is written down before anything follows from it.
@@ -48,6 +52,10 @@ impl<W: Workload> Rolling<'_, W> {
                     JobEnd { outcome, release: newest.number, started_at, finished_at, problem }
                 }
             };
+            if planned.once && end.outcome == JobOutcome::Succeeded {
+                let at = end.finished_at.as_ref().map(|at| at.0);
+                once::remember(self.acting, self.app, self.owner, newest.data.spec.pod(), &planned.name, at).await?;
+            }
             let problem = end.problem.clone();
             self.note_end(planned, end, known).await?;
             if let Some(problem) = problem {
@@ -55,6 +63,18 @@ impl<W: Workload> Rolling<'_, W> {
             }
         }
         Ok(Jobs::Done)
+    }
+
+    /// Whether pods of the newest release may begin as far as its assets are concerned: what stands before the app knows of a set before a
+    /// page names its files. One that cannot come to know it holds nobody up for long.
+    pub(super) async fn knows_assets(&self, known: &Known<W>) -> Result<bool, Trouble> {
+        let Some(newest) = known.newest() else { return Ok(true) };
+        let made = newest.data.jobs.iter().filter(|job| job.assets.is_some());
+        let ends = made.filter_map(|job| newest.ends.get(&job.job)).filter(|end| end.release == newest.number);
+        let Some(made_at) = ends.filter_map(|end| end.finished_at.as_ref()).map(|at| at.0.as_second()).max() else {
+            return Ok(true);
+        };
+        Ok(self.now.0.as_second() - made_at >= TOLD_WITHIN || self.workload.is_told().await?)
     }
 
     /// Sends what the pods of jobs need, beside what serves as it is.
@@ -92,9 +112,15 @@ impl<W: Workload> Rolling<'_, W> {
     pub(super) async fn run_job(&mut self, at: JobMoment, known: &Known<W>) -> Result<(), Trouble> {
         let Some((newest, planned)) = next_job(at, known) else { return Ok(()) };
         let valid = self.validated(newest, true, known)?;
-        let Some(job) = W::pods(&valid).jobs.iter().find(|job| job.name == planned.name) else { return Ok(()) };
         let record = self.record(newest, known);
-        let built = W::job(&valid, job, &planned.job, record.clone(), None);
+        let built = if let Some(assets) = &planned.assets {
+            let PlannedJob { name, job, content, .. } = planned;
+            W::assets_job(&valid, &MakeAssets { name, job, set: content, keep: &assets.keep }, record.clone())
+        } else {
+            let job = W::pods(&valid).jobs.iter().find(|job| job.name == planned.name);
+            job.map(|job| W::job(&valid, job, &planned.job, record.clone(), None))
+        };
+        let Some(built) = built else { return Ok(()) };
         self.is_still_there().await?;
         Ok(self.runs(newest, &record, &known.records()).start(&built).await?)
     }

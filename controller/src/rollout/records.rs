@@ -9,10 +9,9 @@ use drover_core::workload::App;
 use drover_crds::{ANNOTATION_JOBS, DROVER, LABEL_INSTANCE, LABEL_MANAGED_BY, Owner};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::{delete, key};
 use crate::cluster::{Acting, ApiError, is_conflict};
@@ -77,6 +76,9 @@ where
 }
 
 /// Writes down how the jobs of a release ended. A record that was made anew under its name is another's.
+///
+/// It is written whole: a patch has the API server encode the data anew, with `<`, `>` and `&` escaped, and then take them for changed, which
+/// those of a record never are.
 pub async fn note_ends<S>(
     acting: &Acting,
     app: &App,
@@ -86,11 +88,16 @@ pub async fn note_ends<S>(
 ) -> Result<(), ApiError> {
     let api: Api<ControllerRevision> = Api::namespaced(acting.client(), &app.namespace);
     let name = record_name(app, release.number);
-    let annotations = json!({ANNOTATION_JOBS: release.ends.annotation()});
-    let patch = Patch::Merge(json!({"metadata": {"uid": uid, "annotations": annotations}}));
-    let params = PatchParams { field_manager: Some(owner.field_manager()), ..PatchParams::default() };
     let key = key("apps", "ControllerRevision", &app.namespace, &name);
-    api.patch(&name, &params, &patch).await.map(drop).map_err(|error| acting.error(error, "patch", &key))
+    let found = api.get_opt(&name).await.map_err(|error| acting.error(error, "get", &key))?;
+    let found = found.filter(|found| found.metadata.uid.as_deref() == Some(uid));
+    let mut record = found.ok_or_else(|| ApiError::Changed { object: key.to_string() })?;
+    let annotations = record.metadata.annotations.get_or_insert_default();
+    annotations.remove(ANNOTATION_JOBS);
+    annotations.extend(release.ends.annotation().map(|ends| (ANNOTATION_JOBS.to_owned(), ends)));
+    record.metadata.managed_fields = None;
+    let params = PostParams { field_manager: Some(owner.field_manager()), ..PostParams::default() };
+    api.replace(&name, &params, &record).await.map(drop).map_err(|error| acting.error(error, "update", &key))
 }
 
 /// A record's name is taken by something else. That may be left from a deleted app of this name, and about to go.

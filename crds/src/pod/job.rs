@@ -13,6 +13,8 @@ use crate::Duration;
     .message("timeZone is that of a job's schedule: write schedule too, or remove timeZone"))]
 #[x_kube(validation = Rule::new("!has(self.at) || !(has(self.schedule) || has(self.timeZone))")
     .message("a job runs at a moment or by a schedule: remove at, or remove schedule and timeZone"))]
+#[x_kube(validation = Rule::new("!has(self.run) || (has(self.at) && self.at != 'BeforeSleep')")
+    .message("run: Once is for a job at a moment of a release: write at: BeforeDeploy or at: AfterDeploy, or remove run"))]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     /// Its name: lower-case letters, digits and dashes.
@@ -24,6 +26,12 @@ pub struct Job {
     /// goes back to an earlier image. Default: by its schedule, or by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<JobMoment>,
+
+    /// With `Once` it runs once for the app's data, not once for an image: that it has succeeded is remembered on the claims of the Databases in
+    /// `databaseRefs`, or where there are none on the app's own, by the annotation `drover.dev/ran-once`, and is forgotten with them. Whatever else changes, it is not run again; where it fails the
+    /// next release tries again. Default: once for an image and what it reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<JobRun>,
 
     /// When it runs: minute, hour, day of the month, month and day of the week, as in a CronJob, such as `0 4 * * 1`. A run that cannot begin
     /// within ten minutes of its time, such as while the one before still runs, is left out. Default: by hand only, or at the moment that `at` names.
@@ -51,6 +59,13 @@ pub struct Job {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('168h')")
         .message("a job's deadline must be between 1s and 168h"))]
     pub deadline: Option<Duration>,
+}
+
+/// How often a job of a release runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum JobRun {
+    /// Once for the app's data.
+    Once,
 }
 
 /// The moment at which a job runs.

@@ -1,5 +1,6 @@
 //! What is said of pods, the same in every kind that runs some.
 
+mod assets;
 mod container;
 mod database;
 mod health;
@@ -7,6 +8,7 @@ mod job;
 mod uptime;
 mod volume;
 
+pub use assets::*;
 pub use container::*;
 pub use database::*;
 pub use health::*;
@@ -52,6 +54,12 @@ pub(crate) const A_REGISTRY_TO_ASK: Rule = (
 pub(crate) const A_SLEEP_TO_COME: Rule = (
     "!has(self.jobs) || has(self.uptime) || self.jobs.all(j, !has(j.at) || j.at != 'BeforeSleep')",
     "a job at BeforeSleep runs when the app falls asleep, and without uptime it never does: write uptime, or another moment",
+);
+
+/// What ran once is remembered where its data are.
+pub(crate) const A_MEMORY_OF_ITS_OWN: Rule = (
+    "!has(self.jobs) || self.jobs.all(j, !has(j.run)) || (has(self.databaseRefs) && self.databaseRefs.size() > 0) || (has(self.volumes) && self.volumes.exists(v, has(v.claim)))",
+    "what ran once is remembered on the claim of a Database or of the app, and this app has neither: add databaseRefs or a volume with claim, or remove run: Once",
 );
 
 /// What is said of pods. It stands among the kind's own fields.
@@ -162,7 +170,10 @@ pub trait AppSpec: Clone + PartialEq {
     fn pod(&self) -> &PodSpec;
 
     /// The names of claims beside those of its volumes, without the app's own before them.
-    fn further_claims(&self) -> &'static [&'static str];
+    fn further_claims(&self) -> Vec<String>;
+
+    /// The files of its image that are served beside it.
+    fn assets(&self) -> &[Assets];
 
     /// The DataSyncs beside those of its volumes.
     fn further_data_syncs(&self) -> Vec<&String>;

@@ -11,8 +11,10 @@ pub use status::*;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::pod::{A_REGISTRY_TO_ASK, A_SLEEP_TO_COME, A_TAG_TO_FOLLOW, ONE_WRITER, ROOT_WITH_A_REASON};
-use crate::{AppSpec, PodSpec};
+use crate::pod::{
+    A_MEMORY_OF_ITS_OWN, A_REGISTRY_TO_ASK, A_SLEEP_TO_COME, A_TAG_TO_FOLLOW, ONE_WRITER, ROOT_WITH_A_REASON,
+};
+use crate::{AppSpec, Assets, PodSpec};
 
 /// A web server, its volumes and its routes.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,7 @@ use crate::{AppSpec, PodSpec};
     validation = A_TAG_TO_FOLLOW,
     validation = A_REGISTRY_TO_ASK,
     validation = A_SLEEP_TO_COME,
+    validation = A_MEMORY_OF_ITS_OWN,
     validation = Rule::new("self.ports.all(p, self.ports.filter(q, q.port == p.port).size() == 1)")
         .message("two ports have the same number: give each port its own, or remove one"),
     validation = Rule::new("self.ports.exists(p, !has(p.metrics) || !p.metrics)")
@@ -54,6 +57,10 @@ use crate::{AppSpec, PodSpec};
         .message("tls names a host that no route has: write the hosts as they stand in spec.routes"),
     validation = Rule::new("!has(self.routes) || self.routes.all(r, !has(r.to.static) || !has(r.to.static.volume) || (has(self.volumes) && self.volumes.exists(v, v.name == r.to.static.volume)))")
         .message("a route's to.static.volume names no volume of this app: write the name of one of spec.volumes"),
+    validation = Rule::new("!has(self.routes) || self.routes.all(r, !has(r.to.static) || !has(r.to.static.assets) || (has(self.assets) && self.assets.exists(a, a.name == r.to.static.assets)))")
+        .message("a route's to.static.assets names no assets of this app: write the name of one of spec.assets"),
+    validation = Rule::new("!has(self.assets) || self.assets.all(a, has(self.routes) && self.routes.exists(r, has(r.to.static) && has(r.to.static.assets) && r.to.static.assets == a.name))")
+        .message("assets are served by a route, and there is none for these: add a route with to.static.assets, or remove them"),
     validation = Rule::new("!has(self.logs) || !has(self.volumes) || self.volumes.all(v, v.name != 'logs' || !has(v.claim))")
         .message("the access log has the claim that the volume logs would have: give that volume another name"),
     validation = Rule::new("!has(self.logs) || (has(self.routes) && self.routes.size() > 0)")
@@ -88,6 +95,12 @@ pub struct WebAppSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into(), "path".into()]))]
     pub routes: Vec<Route>,
 
+    /// Files of the image that the front serves, those of each release in a folder of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub assets: Vec<Assets>,
+
     /// Keeps the access log of the front, through which all routes go then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<Logs>,
@@ -118,8 +131,13 @@ impl AppSpec for WebAppSpec {
         &self.pod
     }
 
-    fn further_claims(&self) -> &'static [&'static str] {
-        if self.logs.is_some() { &[LOGS_CLAIM] } else { &[] }
+    fn further_claims(&self) -> Vec<String> {
+        let logs = self.logs.as_ref().map(|_| LOGS_CLAIM.to_owned());
+        self.assets.iter().map(Assets::claim_name).chain(logs).collect()
+    }
+
+    fn assets(&self) -> &[Assets] {
+        &self.assets
     }
 
     fn further_data_syncs(&self) -> Vec<&String> {

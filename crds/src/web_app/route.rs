@@ -133,8 +133,8 @@ pub struct AddressTarget {
 /// Files of a volume: `/plots/a.png` under the path `/plots` is the volume's file `a.png`. A folder answers with its `index.html`; files
 /// and folders whose names begin with a dot are not served, but for `.well-known`.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.volume) != has(self.dataSync)")
-    .message("static names either volume (one of spec.volumes) or dataSync (whose files the app itself does not see)"))]
+#[x_kube(validation = Rule::new("[has(self.volume), has(self.dataSync), has(self.assets)].filter(x, x).size() == 1")
+    .message("static names exactly one of volume (one of spec.volumes), dataSync (whose files the app itself does not see) and assets (one of spec.assets)"))]
 #[serde(rename_all = "camelCase")]
 pub struct StaticTarget {
     /// The name of one of spec.volumes: a claim, a persistentVolumeClaim, an nfs or a dataSync.
@@ -146,6 +146,10 @@ pub struct StaticTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub data_sync: Option<String>,
+    /// The name of one of spec.assets. Files with a hash in their names are kept by browsers for a year.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub assets: Option<String>,
     /// Whether the program in the browser has paths of its own: the volume's `index.html` answers where a page is asked for (by a browser,
     /// and not by the ending of a file such as `.js` or `.png`) that is no file. Files with a hash in their names are kept by browsers for
     /// a year. Default false.

@@ -17,6 +17,7 @@ mod image;
 mod isolation;
 mod jobs;
 mod leadership;
+mod once_jobs;
 mod quickstart;
 mod release_jobs;
 mod removal;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::kinds::{KINDS, TEXTS, endings};
 use super::routes::{Files, Front, Place, ServicePort, Site, Target};
 use super::sight::{HIDDEN, KNOWN, SEES};
-use super::value::{Header, Path};
+use super::value::{Header, Path, SetName};
 
 /// The port for requests.
 pub const PORT: i32 = 8080;
@@ -25,6 +25,8 @@ pub const LOGS: &str = "/logs";
 
 /// Where it says that the app is asleep.
 const ASLEEP: &str = "@asleep";
+/// A name that no file has.
+const NOTHING: &str = ".none/.none";
 /// What the front says where it has nothing to say.
 const MISSING: &str = "Not found\\n";
 const AWAY: &str = "This part of the site is not available at the moment\\n";
@@ -36,6 +38,8 @@ pub struct Upstreams {
     pub addresses: BTreeMap<ServicePort, SocketAddr>,
     /// The volumes of static routes that have no files yet: those routes answer 503.
     pub absent: BTreeSet<String>,
+    /// The folders of a volume in which files are looked for, the first first, where these are not at its top.
+    pub sets: BTreeMap<String, Vec<SetName>>,
     /// Whether the cluster's pods are reached by IPv6.
     pub ipv6: bool,
     /// While the app itself has no pods.
@@ -204,6 +208,9 @@ fn files_maps(text: &mut Text, front: &Front) {
     for (number, place) in of_files.enumerate() {
         let first = literal(&format!("{}/index.html", place.path.as_str()));
         map(text, "$front_is_a_page", &format!("front_page_{number}"), &[("default", "$uri"), ("1", &first)]);
+        if matches!(&place.to, Target::Files(files) if files.assets.is_some()) {
+            below(text, &place.path, number);
+        }
     }
     map(text, "$uri", "front_is_hidden", &[("default", "0"), (&quoted(r"~/\.(?!well-known(?:/|$))"), "1")]);
     // What may change under its name is asked for again, by its ETag; what is not there is not kept at all.
@@ -215,6 +222,17 @@ fn files_maps(text: &mut Text, front: &Front) {
     ));
     let hashed = [("default", "$front_cache"), (&*hashed, "\"public, max-age=31536000, immutable\"")];
     map(text, "\"$status $uri\"", "front_cache_hashed", &hashed);
+}
+
+/// What a request asks for below a path: the file, or the page of a folder. What is no such thing is called as nothing is.
+fn below(text: &mut Text, path: &Path, number: usize) {
+    let (file, folder) = (format!("front_file_{number}"), format!("front_folder_{number}"));
+    let of = |what: &str, rest: &str| quoted(&format!("~^{}/(?<{what}>{rest})$", path.pattern()));
+    let (below, own) = (of(&format!("{file}_own"), "(?s:.*[^/])"), format!("${file}_own"));
+    map(text, "$uri", &file, &[("default", NOTHING), (&below, &own)]);
+    let (below, page) = (of(&format!("{folder}_own"), "(?s:(?:.*/)?)"), format!("\"${{{folder}_own}}index.html\""));
+    map(text, "$uri", &folder, &[("default", NOTHING), (&below, &page)]);
+    map(text, "$front_is_a_page", &format!("front_first_{number}"), &[("default", NOTHING), ("1", "index.html")]);
 }
 
 /// From where a request came, and what is told of it.
@@ -340,6 +358,8 @@ fn server(
             Target::Files(files) => {
                 if upstreams.absent.contains(files.volume()) {
                     place_of_server(text, front, site, place, None, None);
+                } else if let Some(sets) = upstreams.sets.get(files.volume()) {
+                    place_of_sets(text, front, place, (files, sets), *number);
                 } else {
                     place_of_files(text, front, place, files, *number);
                 }
@@ -499,6 +519,34 @@ fn place_of_files(text: &mut Text, front: &Front, place: &Place, files: &Files, 
         let first_page = if files.single_page { format!(" {page}") } else { String::new() };
         text.line(&format!("try_files $uri{first_page} {missing};"));
     });
+    place_of_nothing(text, place, &missing);
+}
+
+/// Files that are in several sets: the first that has a name has it for all.
+fn place_of_sets(text: &mut Text, front: &Front, place: &Place, (files, sets): (&Files, &[SetName]), number: usize) {
+    let path = place.path.as_str();
+    if !place.path.is_root() {
+        text.block(&format!("location = {}", quoted(path)), |text| {
+            headers(text, place, Some(("Cache-Control", "no-cache")));
+            text.line(&format!("return 301 {};", literal(&format!("{path}/"))));
+        });
+    }
+    let missing = format!("@missing_{number}");
+    let in_each = |name: &str| sets.iter().map(|set| format!("/{set}/${name}_{number}")).collect::<Vec<_>>().join(" ");
+    // The pages of a program go together: those of others would ask for its files.
+    let first_page = sets.first().filter(|_| files.single_page);
+    let first_page = first_page.map(|set| format!(" /{set}/$front_first_{number}")).unwrap_or_default();
+    text.block(&format!("location {}", quoted(&format!("{path}/"))), |text| {
+        gate(text, front, place);
+        headers(text, place, Some(("Cache-Control", "$front_cache_hashed")));
+        text.line(&format!("root {FILES}/{};", files.volume()));
+        text.line("if ($front_is_hidden) { return 404; }");
+        text.line(&format!("try_files {} {}{first_page} {missing};", in_each("front_file"), in_each("front_folder")));
+    });
+    place_of_nothing(text, place, &missing);
+}
+
+fn place_of_nothing(text: &mut Text, place: &Place, missing: &str) {
     text.block(&format!("location {missing}"), |text| {
         headers(text, place, Some(("Cache-Control", "no-store")));
         text.line("types { }");

@@ -17,6 +17,6 @@ mod zone;
 pub use configuration::{Away, FILES, LOGS, PORT, PROBE_PATH, PROBE_PORT, Upstreams, configuration};
 pub use reach::{Unreachable, address, reach};
 pub use refused::Refused;
-pub use routes::{AccessLog, Files, Front, ServicePort, Terms};
+pub use routes::{AccessLog, Files, Front, ServicePort, Terms, assets_volume};
 pub use sight::Sight;
-pub use value::Cidr;
+pub use value::{Cidr, SetName};

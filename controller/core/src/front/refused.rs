@@ -160,7 +160,7 @@ pub enum Refused {
         path: String,
     },
     /// Not exactly one place of files.
-    #[error("the route {host}{path} must serve files of exactly one of volume and dataSync")]
+    #[error("the route {host}{path} must serve files of exactly one of volume, dataSync and assets")]
     FilesSource {
         /// The host.
         host: String,
@@ -178,6 +178,74 @@ pub enum Refused {
         volume: String,
         /// Why not, and what to do.
         why: &'static str,
+    },
+    /// Assets that are none of the app's.
+    #[error(
+        "the route {host}{path} leads to the assets {assets:?}, which the app has not: write the name of one of spec.assets"
+    )]
+    NoAssets {
+        /// The host.
+        host: String,
+        /// The path.
+        path: String,
+        /// Their name.
+        assets: String,
+    },
+    /// No folder.
+    #[error(
+        "the assets {assets} have the path {path:?}, which is no folder of an image: write it with a leading / and without .."
+    )]
+    AssetsPath {
+        /// Their name.
+        assets: String,
+        /// The path.
+        path: String,
+    },
+    /// Assets that nobody sees.
+    #[error(
+        "the assets {assets} are served by no route: add one with `to: {{static: {{assets: {assets}}}}}`, or remove them"
+    )]
+    NotServed {
+        /// Their name.
+        assets: String,
+    },
+    /// Two claims of one name.
+    #[error(
+        "the assets {assets} have the claim {claim}, which a volume or the access log would have: give one of them another name"
+    )]
+    AssetsClaim {
+        /// Their name.
+        assets: String,
+        /// The claim.
+        claim: String,
+    },
+    /// A claim that the front and what fills it cannot both mount.
+    #[error(
+        "the claim of the assets {assets} is for one pod only, and the front reads what a Job writes: give it accessModes [ReadWriteOnce], which pods of one node share"
+    )]
+    AssetsShutOut {
+        /// Their name.
+        assets: String,
+    },
+    /// Two jobs of one name.
+    #[error("the job {job} has the name of what makes the assets {assets}: give it another name")]
+    AssetsJob {
+        /// The job.
+        job: String,
+        /// Their name.
+        assets: String,
+    },
+    /// A folder that is a volume's.
+    #[error(
+        "the assets {assets} and volume {volume} are both at {path}, and the command writes to an empty folder there: give one of them another folder"
+    )]
+    AssetsFolder {
+        /// Their name.
+        assets: String,
+        /// The volume.
+        volume: String,
+        /// The folder.
+        path: String,
     },
     /// A time zone that is not one.
     #[error("logs: {0}")]

@@ -16,6 +16,8 @@ const KEEP_SECONDS: u64 = 720 * 3600;
 
 /// What the volume of a DataSync is called that the app has no volume of: no app's volume begins so.
 const OF_A_DATA_SYNC: &str = "drover-data-";
+/// And that of files of the app's image.
+const OF_ASSETS: &str = "drover-assets-";
 
 /// What an administrator has said of fronts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,8 +122,15 @@ pub struct Files {
     pub(super) volume: VolumeName,
     /// The DataSync whose files these are, where the app itself has no such volume.
     pub data_sync: Option<String>,
+    /// The assets of the app whose files these are, in several sets.
+    pub assets: Option<String>,
     /// Whether its first page answers for pages that are no files.
     pub single_page: bool,
+}
+
+/// The name of the volume with the sets of these assets.
+pub fn assets_volume(assets: &str) -> String {
+    crds::bounded_name(&format!("{OF_ASSETS}{assets}"))
 }
 
 impl Files {
@@ -220,13 +229,24 @@ impl Front {
 
     /// Refuses these files.
     pub fn refuse_files(&self, files: &Files, why: &'static str) -> Refused {
+        let (host, path) = self.route_to(files);
+        Refused::Volume { host, path, volume: files.volume().to_owned(), why }
+    }
+
+    /// The first route that leads to these files, as host and path.
+    fn route_to(&self, files: &Files) -> (String, String) {
         let leads = |place: &&Place| matches!(&place.to, Target::Files(known) if known == files);
         let found = self.sites.iter().find_map(|site| Some((site, site.places.iter().find(leads)?)));
-        let (host, path) = found.map_or_else(Default::default, |(site, place)| {
+        found.map_or_else(Default::default, |(site, place)| {
             let path = if place.path.is_root() { "/" } else { place.path.as_str() };
             (site.host.to_string(), path.to_owned())
-        });
-        Refused::Volume { host, path, volume: files.volume().to_owned(), why }
+        })
+    }
+
+    /// Refuses these files, which are to be those of assets that the app has not.
+    pub fn refuse_assets(&self, files: &Files, assets: &str) -> Refused {
+        let (host, path) = self.route_to(files);
+        Refused::NoAssets { host, path, assets: assets.to_owned() }
     }
 
     /// The files that it serves.
@@ -324,15 +344,19 @@ fn target(route: &crds::Route, app: &impl Fn(&crds::AppTarget) -> ServicePort) -
             known.map(|port| Target::Address((ip, port).into())).ok_or(Refused::Port { host, path, port: *port })
         }
         (None, None, None, Some(files)) => {
-            let (name, data_sync) = match (&files.volume, &files.data_sync) {
-                (Some(volume), None) => (volume.clone(), None),
-                (None, Some(sync)) => (crds::bounded_name(&format!("{OF_A_DATA_SYNC}{sync}")), Some(sync.clone())),
+            let (data_sync, assets) = (files.data_sync.clone(), files.assets.clone());
+            let name = match (&files.volume, &data_sync, &assets) {
+                (Some(volume), None, None) => volume.clone(),
+                (None, Some(sync), None) => crds::bounded_name(&format!("{OF_A_DATA_SYNC}{sync}")),
+                (None, None, Some(assets)) => assets_volume(assets),
                 _ => return Err(Refused::FilesSource { host, path }),
             };
-            let why = "which is no name: write that of one of spec.volumes, or of a DataSync in dataSync";
-            let volume = shown(files.volume.as_ref().or(data_sync.as_ref()).unwrap_or(&name));
+            let why =
+                "which is no name: write that of one of spec.volumes or spec.assets, or of a DataSync in dataSync";
+            let volume = shown(files.volume.as_ref().or(data_sync.as_ref()).or(assets.as_ref()).unwrap_or(&name));
             let volume_name = VolumeName::new(&name).ok_or(Refused::Volume { host, path, volume, why })?;
-            Ok(Target::Files(Files { volume: volume_name, data_sync, single_page: files.single_page.unwrap_or(false) }))
+            let single_page = files.single_page.unwrap_or(false);
+            Ok(Target::Files(Files { volume: volume_name, data_sync, assets, single_page }))
         }
         _ => Err(Refused::Target { host, path }),
     }

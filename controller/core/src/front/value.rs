@@ -184,6 +184,24 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
     }
 }
 
+/// The name of a set of files, and so of a folder of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetName(String);
+
+impl SetName {
+    /// Hexadecimal digits, in small letters.
+    pub fn new(text: &str) -> Option<Self> {
+        let is_name = (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        is_name.then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for SetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// The name of a volume, and so of the folder of the front's pods where its files are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VolumeName(String);

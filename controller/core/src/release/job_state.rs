@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::health::{Finding, Patience, diagnose};
+use crate::workload::build::APP;
 
 /// The reasons of jobs that failed without a word of Kubernetes' for it.
 const FAILED: &str = "JobFailed";
@@ -94,7 +95,11 @@ fn condition<'a>(job: &'a Job, kind: &str) -> Option<&'a JobCondition> {
 
 /// When the program began.
 fn started(pods: &[Pod]) -> Option<Time> {
-    let statuses = pods.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
+    // The app's own program comes first where an errand takes over what it makes; what others put before it is none of the app's.
+    let statuses = pods.iter().filter_map(|pod| pod.status.as_ref()).flat_map(|status| {
+        let first = status.init_container_statuses.iter().flatten().filter(|status| status.name == APP);
+        first.chain(status.container_statuses.iter().flatten())
+    });
     let began = |status: &ContainerStatus| -> Option<Time> {
         let of = |state: &ContainerState| {
             let running = state.running.as_ref().map(|running| running.started_at.clone());
@@ -110,7 +115,7 @@ fn failure(name: &str, job: &Job, condition: &JobCondition, pods: &[Pod], now: i
     // Pods that are being ended do not count in a diagnosis, and still have a log.
     let last = pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|at| at.0));
     let pod = last.and_then(|pod| pod.metadata.name.clone());
-    let container = last.and_then(|pod| Some(pod.spec.as_ref()?.containers.first()?.name.clone()));
+    let container = last.and_then(running);
     if condition.reason.as_deref() == Some("DeadlineExceeded") {
         let seconds = job.spec.as_ref().and_then(|spec| spec.active_deadline_seconds).unwrap_or_default();
         let message = format!(
@@ -130,6 +135,18 @@ fn failure(name: &str, job: &Job, condition: &JobCondition, pods: &[Pod], now: i
             Problem { reason: FAILED.to_owned(), message, pod, container, log: Vec::new() }
         }
     }
+}
+
+/// The container of a pod that has not done its work: containers that come first end first.
+fn running(pod: &Pod) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let first = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
+    let is_done = |name: &str| {
+        let ended = |status: &ContainerStatus| Some(status.state.as_ref()?.terminated.as_ref()?.exit_code);
+        first.clone().any(|status| status.name == name && ended(status) == Some(0))
+    };
+    let mut in_order = spec.init_containers.iter().flatten().filter(|container| !is_done(&container.name));
+    in_order.next().or(spec.containers.first()).map(|container| container.name.clone())
 }
 
 fn problem(found: Finding, reason: Option<&str>, message: String) -> Problem {
@@ -236,6 +253,38 @@ mod tests {
             panic!("its program still runs")
         };
         assert_eq!((problem.pod.as_deref(), problem.container.as_deref()), (Some("web-migrate-1-x"), Some("app")));
+    }
+
+    #[test]
+    fn where_the_app_makes_what_an_errand_keeps_each_has_its_own_log() {
+        let pod = |init: &Value, main: &Value| -> Pod {
+            let status = |name: &str, state: &Value| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+            serde_json::from_value(json!({
+                "metadata": {"name": "web-assets-1-x", "creationTimestamp": "1970-01-01T00:00:00Z"},
+                "spec": {"restartPolicy": "Never", "initContainers": [{"name": "app"}], "containers": [{"name": "errand"}]},
+                "status": {"initContainerStatuses": [status("app", init)], "containerStatuses": [status("errand", main)]},
+            }))
+            .expect("a pod")
+        };
+        let waits = json!({"waiting": {"reason": "PodInitializing"}});
+        let runs = json!({"running": {"startedAt": "1970-01-01T00:00:05Z"}});
+        let done = json!({"terminated": {"exitCode": 0, "startedAt": "1970-01-01T00:00:05Z"}});
+        let failed = json!({"terminated": {"exitCode": 1, "reason": "Error", "startedAt": "1970-01-01T00:00:05Z"}});
+        assert!(matches!(state(None, &[pod(&runs, &waits)], 9), JobState::Running { started_at: Some(_), .. }));
+        assert_eq!(state(None, &[pod(&waits, &waits)], 9), JobState::Waiting { problem: None, is_hopeless: false });
+        for (init, main, reason, container) in [
+            (&failed, &waits, "BackoffLimitExceeded", "app"),
+            (&done, &failed, "BackoffLimitExceeded", "errand"),
+            (&runs, &waits, "DeadlineExceeded", "app"),
+            (&done, &runs, "DeadlineExceeded", "errand"),
+        ] {
+            let JobState::Ended { problem: Some(problem), .. } =
+                state(Some(("Failed", reason)), &[pod(init, main)], 20)
+            else {
+                panic!("it has failed")
+            };
+            assert_eq!(problem.container.as_deref(), Some(container), "{problem:?}");
+        }
     }
 
     #[test]

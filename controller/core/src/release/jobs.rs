@@ -2,15 +2,17 @@
 //! and what it reads, so that no two are made for the same, whoever dies meanwhile. How it ended stands in an annotation of the release's
 //! record, so that a Job which was cleaned up is not made again.
 
-use drover_crds::{self as crds, AppSpec, JobMoment, JobOutcome};
+use drover_crds::{self as crds, AppSpec, JobMoment, JobOutcome, JobRun};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
-use super::planned::{JobEnds, LastRun, PlannedJob};
+use super::assets::{KEPT, made};
+use super::planned::{JobEnd, JobEnds, LastRun, PlannedAssets, PlannedJob};
 use super::record::Release;
 use super::reference;
 use crate::render::name_hash;
 use crate::workload::App;
-use crate::workload::pods::Settings;
+use crate::workload::pods::{RanOnce, Settings};
 
 /// What a spec says of its pods and does not change what a job does: how the image is pulled, how and when the app itself is run, and how
 /// much it may take.
@@ -32,7 +34,7 @@ const OF_OTHERS: [&str; 12] = [
 /// What a release is to do about jobs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JobPlan {
-    /// Those that it runs, in the order of the spec; none where it goes back to an earlier image.
+    /// What makes its assets, and then those that it runs, in the order of the spec; none of these where it goes back to an earlier image.
     pub jobs: Vec<PlannedJob>,
     /// Whose `BeforeDeploy` jobs ran last before it.
     pub last_run: Option<LastRun>,
@@ -49,10 +51,16 @@ pub struct Beginning<'a> {
     pub number: i64,
     /// What its pods are.
     pub pods: &'a crds::PodSpec,
+    /// Files of its image that are served.
+    pub assets: &'a [crds::Assets],
+    /// The release that serves until then.
+    pub live: Option<i64>,
     /// Its image, with its digest where that is known.
     pub image: &'a str,
     /// What it reads of ConfigMaps and Secrets.
     pub settings: &'a Settings,
+    /// What has run once for its data.
+    pub ran_once: &'a RanOnce,
     /// A person holds its image in place of another.
     pub is_held: bool,
 }
@@ -66,15 +74,20 @@ impl Beginning<'_> {
         let last_run = releases.first().and_then(Release::last_run);
         let ran_another = last_run.as_ref().is_some_and(|last| !is_same_image(&last.image, self.image));
         let was_live = || releases.iter().any(|r| is_same_image(&r.data.image, self.image) && was_live(r.number));
-        if self.is_held || (ran_another && was_live()) {
-            return JobPlan { last_run, ..JobPlan::default() };
-        }
+        let goes_back = self.is_held || (ran_another && was_live());
         let mut plan = JobPlan { last_run, ..JobPlan::default() };
+        for assets in self.assets {
+            self.plan_assets(assets, releases, &mut plan);
+        }
+        if goes_back {
+            return plan;
+        }
         for job in &self.pods.jobs {
             let Some(at) = job.at.filter(|at| at.is_of_a_release()) else { continue };
-            let content = self.content(job);
+            let content = if job.run == Some(JobRun::Once) { once(job) } else { self.content(job) };
             let earlier = releases.iter().find_map(|release| Some((release, release.job_for(&job.name, &content)?)));
             let name = match earlier {
+                _ if job.run == Some(JobRun::Once) => self.plan_once(job, &content, earlier, &mut plan.ends),
                 None => self.job_name(&job.name, &content),
                 Some((release, earlier)) => match release.ends.get(&earlier.job) {
                     // What failed is tried again, by a Job of its own.
@@ -88,9 +101,71 @@ impl Beginning<'_> {
                     None => earlier.job.clone(),
                 },
             };
-            plan.jobs.push(PlannedJob { name: job.name.clone(), at, content, job: name });
+            plan.jobs.push(PlannedJob {
+                name: job.name.clone(),
+                at,
+                content,
+                job: name,
+                once: job.run.is_some(),
+                assets: None,
+            });
         }
         plan
+    }
+
+    /// The name of the Job of one that runs once for the app's data. What the claims remember counts, and no record: these outlive a claim.
+    fn plan_once<S: AppSpec>(
+        &self,
+        job: &crds::Job,
+        content: &str,
+        earlier: Option<(&Release<S>, &PlannedJob)>,
+        ends: &mut JobEnds,
+    ) -> String {
+        let known = earlier.map(|(release, earlier)| (&earlier.job, release.ends.get(&earlier.job)));
+        match (self.ran_once.of(&job.name), known) {
+            (Some(at), known) => {
+                let name = known.map_or_else(|| self.job_name(&job.name, content), |(name, _)| name.clone());
+                let end = JobEnd {
+                    outcome: JobOutcome::Succeeded,
+                    release: self.number,
+                    started_at: None,
+                    finished_at: at.map(Time),
+                    problem: None,
+                };
+                let told = known.and_then(|(_, end)| end).filter(|end| end.outcome == JobOutcome::Succeeded);
+                ends.note(&name, told.cloned().unwrap_or(end));
+                name
+            }
+            (None, None) => self.job_name(&job.name, content),
+            // It may run yet.
+            (None, Some((name, None))) => name.clone(),
+            (None, Some((_, Some(_)))) => self.job_name(&job.name, &name_hash(&json!([content, self.number]))),
+        }
+    }
+
+    /// What makes a set of files. One that is there still is not made again, whichever release made it.
+    fn plan_assets<S: AppSpec>(&self, assets: &crds::Assets, releases: &[Release<S>], plan: &mut JobPlan) {
+        let (name, content) = (assets.job_name(), self.content_of_assets(assets));
+        let there = made(&assets.name, releases, self.live);
+        let is_there = there.contains(&content);
+        let mut keep: Vec<String> = there.into_iter().filter(|set| *set != content).collect();
+        let earlier = releases.iter().find_map(|release| Some((release, release.job_for(&name, &content)?)));
+        let job = match earlier {
+            None => self.job_name(&name, &content),
+            Some((release, earlier)) => match release.ends.get(&earlier.job) {
+                Some(end) if end.outcome == JobOutcome::Succeeded && is_there => {
+                    plan.ends.note(&earlier.job, end.clone());
+                    earlier.job.clone()
+                }
+                None => earlier.job.clone(),
+                Some(_) => self.job_name(&name, &name_hash(&json!([content, self.number]))),
+            },
+        };
+        if plan.ends.get(&job).is_none() {
+            keep.truncate(KEPT - 1);
+        }
+        let assets = Some(PlannedAssets { name: assets.name.clone(), keep });
+        plan.jobs.push(PlannedJob { name, at: JobMoment::BeforeDeploy, content, job, once: false, assets });
     }
 
     fn job_name(&self, job: &str, hash: &str) -> String {
@@ -100,6 +175,16 @@ impl Beginning<'_> {
     /// A hash of what a run of `job` does and reads. How long it may take and at which moment it runs is not part of that, nor which files
     /// a DataSync has published. What pods come to say besides is.
     fn content(&self, job: &crds::Job) -> String {
+        self.content_with(json!({"name": job.name, "command": job.command, "workingDir": job.working_dir}))
+    }
+
+    /// The same for what makes a set of files.
+    fn content_of_assets(&self, assets: &crds::Assets) -> String {
+        let crds::Assets { name, path, command, working_dir, deadline: _, claim: _ } = assets;
+        self.content_with(json!({"assets": name, "path": path, "command": command, "workingDir": working_dir}))
+    }
+
+    fn content_with(&self, mut what: Value) -> String {
         let mut pods = serde_json::to_value(self.pods).unwrap_or_default();
         if let Value::Object(fields) = &mut pods {
             fields.retain(|name, _| !OF_OTHERS.contains(&name.as_str()));
@@ -112,15 +197,11 @@ impl Beginning<'_> {
             }
             written
         });
-        name_hash(&json!({
-            "image": digest_or_whole(self.image),
-            "name": job.name,
-            "command": job.command,
-            "workingDir": job.working_dir,
-            "pods": pods,
-            "volumes": volumes.collect::<Vec<_>>(),
-            "settings": self.settings,
-        }))
+        what["image"] = digest_or_whole(self.image).into();
+        what["pods"] = pods;
+        what["volumes"] = volumes.collect();
+        what["settings"] = serde_json::to_value(self.settings).unwrap_or_default();
+        name_hash(&what)
     }
 }
 
@@ -144,7 +225,7 @@ impl<S: AppSpec> Release<S> {
 
     /// Whether it runs none of the jobs of its spec, because it goes back to an earlier image.
     pub fn goes_back(&self) -> bool {
-        self.data.jobs.is_empty()
+        self.data.jobs.iter().all(|job| job.assets.is_some())
             && self.data.spec.pod().jobs.iter().any(|job| job.at.is_some_and(JobMoment::is_of_a_release))
     }
 
@@ -154,7 +235,8 @@ impl<S: AppSpec> Release<S> {
 
     /// The release whose `BeforeDeploy` jobs ran last, up to this one.
     fn last_run(&self) -> Option<LastRun> {
-        let ends = self.jobs_at(JobMoment::BeforeDeploy).filter_map(|job| self.ends.get(&job.job));
+        let jobs = self.jobs_at(JobMoment::BeforeDeploy).filter(|job| job.assets.is_none() && !job.once);
+        let ends = jobs.filter_map(|job| self.ends.get(&job.job));
         let own = ends.map(|end| end.release).max();
         own.map_or_else(
             || self.data.last_run.clone(),
@@ -170,6 +252,11 @@ fn is_same_image(one: &str, other: &str) -> bool {
 
 fn digest_or_whole(image: &str) -> &str {
     reference::digest(image).unwrap_or(image)
+}
+
+/// What stands for all that a job does which runs once for the app's data, whatever it does.
+fn once(job: &crds::Job) -> String {
+    name_hash(&json!({"once": job.name}))
 }
 
 #[cfg(test)]

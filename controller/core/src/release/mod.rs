@@ -1,5 +1,6 @@
 //! Pure: what a release is, what comes next, what the cluster says about it, and what a person reads of it.
 
+mod assets;
 mod hold;
 mod job_state;
 mod jobs;
@@ -17,11 +18,12 @@ mod tag;
 mod tests;
 mod uptime;
 
+pub use assets::asset_sets;
 pub use hold::{Hold, NoTarget, target};
 pub use job_state::{JobState, job_state, never_began, vanished};
 pub use jobs::{Beginning, JobPlan};
 pub use news::news;
-pub use planned::{JobEnd, JobEnds, LastRun, PlannedJob};
+pub use planned::{JobEnd, JobEnds, LastRun, PlannedAssets, PlannedJob};
 pub use pods::{node_to_pull_to, of_release, proven, served_since};
 pub use pull::{Pull, pull_state};
 pub use record::{Release, ReleaseData, Standing, Wanted, carried_pods, record_name, record_reference};

@@ -17,6 +17,22 @@ pub struct PlannedJob {
     pub content: String,
     /// The name of its Job.
     pub job: String,
+    /// It runs once for the app's data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
+    /// The files of the image that it makes, where it is none of the spec's jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assets: Option<PlannedAssets>,
+}
+
+/// A set of files that a release makes of its image. It is called by the hash of what makes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedAssets {
+    /// The name of the assets.
+    pub name: String,
+    /// The sets that stay beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
 }
 
 /// The release whose `BeforeDeploy` jobs ran last, so whose schema a database has.

@@ -37,7 +37,8 @@ pub struct ReleaseData<S> {
     /// The value of `drover.dev/reconcile-at` when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
-    /// The jobs that it runs at its moments, in the order of the spec; none where it goes back to an earlier image.
+    /// What makes its assets, and the jobs that it runs at its moments, in the order of the spec; none of these where it goes back to an
+    /// earlier image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<PlannedJob>,
     /// Whose `BeforeDeploy` jobs ran last before it.

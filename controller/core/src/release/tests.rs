@@ -60,8 +60,18 @@ fn only_a_release_that_changes_the_pods_renews_them() {
         let shrinking = Shrinking::Refuse;
         let data_sets = &BTreeMap::new();
         let (settings, copies) = (&data.settings.clone().unwrap_or_default(), &Copies::default());
-        let facts =
-            Facts { image: &image, pods, restarted_at: None, claims: &claims, shrinking, data_sets, settings, copies };
+        let facts = Facts {
+            image: &image,
+            pods,
+            restarted_at: None,
+            claims: &claims,
+            shrinking,
+            data_sets,
+            asset_sets: &BTreeMap::new(),
+            own_sets: &BTreeMap::new(),
+            settings,
+            copies,
+        };
         validate(&identity, &data.spec, &facts, &Terms::default(), &Kept::default())
             .map(|app| build::pod_template(&app))
     };

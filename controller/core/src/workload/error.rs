@@ -242,6 +242,22 @@ pub enum Invalid {
         /// The job.
         job: String,
     },
+    /// A job that runs once, at no moment of a release.
+    #[error(
+        "the job {job} has run: Once, which is for a moment of a release: write at: BeforeDeploy or at: AfterDeploy, or remove run"
+    )]
+    OnceAtNoMoment {
+        /// The job.
+        job: String,
+    },
+    /// A job that runs once, and nothing to remember that.
+    #[error(
+        "the job {job} has run: Once, which is remembered on the claim of a Database or of the app, and the app has neither: add databaseRefs or a volume with claim, or remove run"
+    )]
+    OnceWithoutMemory {
+        /// The job.
+        job: String,
+    },
     /// Nothing to run.
     #[error("the job {job} has no command: write the program and its arguments")]
     NoCommand {

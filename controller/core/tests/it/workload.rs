@@ -11,7 +11,7 @@ use drover_core::render::{Object, keyed_hash};
 use drover_core::workload::build::{self, PullTarget};
 use drover_core::workload::pods::settings::{Contents, Copy, settings};
 use drover_core::workload::pods::{
-    Copies, DataSet, Facts, Image, ImageUser, LiveClaim, Origin, PodRelease, Settings, Shrinking,
+    AssetSets, Copies, DataSet, Facts, Image, ImageUser, LiveClaim, Origin, PodRelease, RanOnce, Settings, Shrinking,
 };
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::{ValidatedWebApp, validate};
@@ -33,6 +33,10 @@ struct Assumed {
     claims: BTreeMap<String, AssumedClaim>,
     /// The folders of the sets that DataSyncs have published; none where they publish Live.
     data_sets: BTreeMap<String, Option<String>>,
+    /// The sets of files that were made of the app's images.
+    asset_sets: AssetSets,
+    /// Those of this release.
+    own_sets: BTreeMap<String, String>,
     /// ConfigMaps and Secrets by name; without any none is looked for.
     config_maps: BTreeMap<String, ConfigMap>,
     secrets: BTreeMap<String, Secret>,
@@ -101,6 +105,7 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
         storage: c.storage.clone(),
         access_modes: c.access_modes.clone(),
         storage_class: None,
+        ran_once: RanOnce::default(),
     };
     let claims = assumed.claims.iter().map(|(name, c)| (name.clone(), claim(c))).collect();
     let identity = App {
@@ -126,6 +131,8 @@ fn built(app: &WebApp, assumed: &Assumed) -> Result<ValidatedWebApp, Invalid> {
         claims: &claims,
         shrinking: Shrinking::Refuse,
         data_sets: &data_sets,
+        asset_sets: &assumed.asset_sets,
+        own_sets: &assumed.own_sets,
         settings: &settings,
         copies: &copies,
     };
@@ -194,10 +201,21 @@ fn golden_folders() {
 /// The Jobs of the moments of a release, whose pods keep to what holds for all jobs.
 fn release_jobs(app: &ValidatedWebApp) -> Vec<String> {
     let mut written = Vec::new();
+    let record = || record_reference(&app.pods.app, 3, "9b0ac5d2-0000-4000-8000-000000000000");
+    for assets in app.front.iter().flat_map(|front| &front.assets) {
+        let job = app.pods.app.child_name(&format!("{}-0123456789", assets.job_name));
+        let keep = &["00000000aa".to_owned(), "00000000bb".to_owned()];
+        let run = build::MakeAssets { name: &assets.job_name, job: &job, set: "0123456789", keep };
+        let value = serde_json::to_value(build::assets_job(app, &run, record())).expect("JSON");
+        let pod = &value["spec"]["template"]["spec"];
+        assert!(app.pods.identity.root || violations_of_restricted(pod).is_empty(), "{pod}");
+        let labels = value["spec"]["template"]["metadata"]["labels"].as_object().expect("labels");
+        assert!(!labels.contains_key(crds::LABEL_INSTANCE) && labels[crds::LABEL_COMPONENT] != crds::COMPONENT_WEB);
+        written.push(serde_saphyr::to_string(&value).expect("YAML"));
+    }
     for job in app.pods.jobs.iter().filter(|job| job.at.is_some()) {
-        let record = record_reference(&app.pods.app, 3, "9b0ac5d2-0000-4000-8000-000000000000");
         let name = app.pods.app.child_name(&format!("{}-0123456789", job.name));
-        let built = build::release_job(app, job, &name, record, None);
+        let built = build::release_job(app, job, &name, record(), None);
         let value = serde_json::to_value(&built).expect("JSON");
         let template = &value["spec"]["template"];
         let pod = &template["spec"];
@@ -235,7 +253,8 @@ fn violations_of_restricted(pod: &Value) -> Vec<String> {
         // NFS is the one kind that people ask for and `restricted` leaves out.
         check(kinds.contains(&kind.as_str()) || kind == "nfs", &format!("volume {kind}"));
     }
-    for container in pod["containers"].as_array().into_iter().flatten() {
+    let of = |list: &str| pod[list].as_array().into_iter().flatten();
+    for container in of("containers").chain(of("initContainers")) {
         let security = &container["securityContext"];
         check(security["allowPrivilegeEscalation"] == false, "allowPrivilegeEscalation");
         check(security["capabilities"]["drop"] == serde_json::json!(["ALL"]), "capabilities.drop");

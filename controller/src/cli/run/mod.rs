@@ -9,7 +9,7 @@ use clap::Args;
 use drover_core::front::Terms;
 use drover_core::release::{Release, record_name};
 use drover_core::sync::data_set;
-use drover_core::workload::pods::{Copies, Facts, Shrinking, ValidatedJob};
+use drover_core::workload::pods::{AssetSets, Copies, Facts, Shrinking, ValidatedJob};
 use drover_core::workload::takeover::Kept;
 use drover_core::workload::validate::{ValidatedWebApp, validate};
 use drover_core::workload::{App, build};
@@ -111,6 +111,8 @@ async fn live(session: &Session, name: &str) -> Result<ValidatedWebApp, Error> {
     }
     let facts = Facts {
         data_sets: &data_sets,
+        asset_sets: &AssetSets::new(),
+        own_sets: &data.own_sets(),
         settings: &data.settings.clone().unwrap_or_default(),
         copies: &Copies::default(),
         image: &data.image(),

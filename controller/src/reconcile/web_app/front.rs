@@ -215,14 +215,25 @@ impl Look<'_> {
     }
 }
 
+/// Whether the front of an app serves as it was told last; where there is none, nobody waits for it.
+pub async fn is_told(acting: &Acting, app: &App) -> Result<bool, ApiError> {
+    let deployment = dereference::front(acting, app).await?;
+    Ok(deployment.is_none_or(|deployment| is_rolled_out(&deployment)))
+}
+
 /// Whether all pods of that Deployment are told what `hash` stands for, and serve.
 fn serves(deployment: &Deployment, hash: &str) -> bool {
-    let Some((spec, status)) = deployment.spec.as_ref().zip(deployment.status.as_ref()) else { return false };
-    let annotations = spec.template.metadata.as_ref().and_then(|meta| meta.annotations.as_ref());
+    let template = deployment.spec.as_ref().map(|spec| &spec.template);
+    let annotations = template.and_then(|template| template.metadata.as_ref()?.annotations.as_ref());
     let told = annotations.and_then(|annotations| annotations.get(ANNOTATION_CONFIGURATION));
+    told.is_some_and(|told| told == hash) && is_rolled_out(deployment)
+}
+
+/// Whether all pods of that Deployment are as it says, and serve.
+fn is_rolled_out(deployment: &Deployment) -> bool {
+    let Some((spec, status)) = deployment.spec.as_ref().zip(deployment.status.as_ref()) else { return false };
     let replicas = spec.replicas.unwrap_or(1);
-    told.is_some_and(|told| told == hash)
-        && status.observed_generation >= deployment.metadata.generation
+    status.observed_generation >= deployment.metadata.generation
         && status.updated_replicas.unwrap_or(0) >= replicas
         && status.available_replicas.unwrap_or(0) >= replicas
         && status.replicas.unwrap_or(0) <= replicas

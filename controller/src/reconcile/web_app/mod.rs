@@ -34,7 +34,7 @@ use drover_crds::{
     ANNOTATION_ASLEEP_UNTIL, ANNOTATION_AWAKE_UNTIL, ANNOTATION_COMMIT, ANNOTATION_HOLD_IMAGE, ANNOTATION_RECONCILE_AT,
     ANNOTATION_RESTARTED_AT,
 };
-use drover_crds::{Key, Owner, OwnerKind, WebApp, WebAppStatus, condition};
+use drover_crds::{Assets, Key, Owner, OwnerKind, WebApp, WebAppStatus, condition};
 use kube::ResourceExt as _;
 
 use self::apply::{Due, Standing};
@@ -49,6 +49,9 @@ use crate::rollout::{self, Rolling, Since};
 use crate::settings::Settings;
 use crate::turn::{self, Draft, Gone, It, Kind, TURN};
 
+/// What stands for the folder of a release's files where there is no cluster.
+const UNMADE: &str = "0000000000";
+
 /// The children of `app` as a first release would have them, without a cluster and without a registry, and with what is known of the data
 /// that it mounts: for `drover render`.
 pub fn build_all(app: &WebApp, namespace: &str, data_sets: &BTreeMap<String, DataSet>) -> Result<Vec<Object>, Invalid> {
@@ -56,6 +59,8 @@ pub fn build_all(app: &WebApp, namespace: &str, data_sets: &BTreeMap<String, Dat
     let identity = App { kind: OwnerKind::WebApp, namespace, name: app.name_any(), uid: app.uid() };
     let image = Image { reference: app.spec.pod.image.clone(), user: ImageUser::Unknown, origin: None };
     let release = PodRelease { number: 1, commit: app.annotations().get(ANNOTATION_COMMIT).cloned() };
+    let unmade = |assets: &Assets| (assets.name.clone(), UNMADE.to_owned());
+    let own_sets: BTreeMap<String, String> = app.spec.assets.iter().map(unmade).collect();
     let facts = Facts {
         image: &image,
         pods: &release,
@@ -63,6 +68,8 @@ pub fn build_all(app: &WebApp, namespace: &str, data_sets: &BTreeMap<String, Dat
         claims: &BTreeMap::new(),
         shrinking: Shrinking::Refuse,
         data_sets,
+        asset_sets: &own_sets.iter().map(|(name, set)| (name.clone(), vec![set.clone()])).collect(),
+        own_sets: &own_sets,
         settings: &pods::Settings::default(),
         copies: &pods::Copies::default(),
     };

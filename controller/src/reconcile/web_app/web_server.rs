@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use drover_core::front::{Away, Sight, Terms, Upstreams};
 use drover_core::trouble::Trouble;
+use drover_core::workload::build::MakeAssets;
 use drover_core::workload::exposure::{Allowance, Shortfall};
 use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
 use drover_core::workload::takeover::{Found, Kept, Phase, Refusal};
@@ -221,6 +222,14 @@ impl Workload for WebServer<'_> {
 
     fn job(app: &ValidatedWebApp, job: &ValidatedJob, name: &str, record: OwnerReference, day: Option<&str>) -> Job {
         build::release_job(app, job, name, record, day)
+    }
+
+    fn assets_job(app: &ValidatedWebApp, run: &MakeAssets<'_>, record: OwnerReference) -> Option<Job> {
+        build::assets_job(app, run, record)
+    }
+
+    async fn is_told(&self) -> Result<bool, Trouble> {
+        Ok(super::front::is_told(self.acting(), self.app).await?)
     }
 
     async fn prepare(&mut self, new: &ValidatedWebApp, serving: Option<&ValidatedWebApp>) -> Result<Carried, Trouble> {

@@ -1,5 +1,6 @@
 //! The front of an app: nginx before it, where its routes ask for that.
 
+mod assets;
 mod nginx;
 
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use drover_core::front::{Front, ServicePort, Sight, Terms, Upstreams, configuration};
+use drover_core::front::{Front, ServicePort, SetName, Sight, Terms, Upstreams, configuration};
 use drover_crds::{AppTarget, WebAppSpec};
 use drover_e2e::{Answer, ask, eventually, repository};
 use tempfile::TempDir;
@@ -58,6 +58,11 @@ struct Running {
 impl Running {
     /// With these routes; the app is [`server`], and all other Services but `gone` are too.
     async fn start(spec: &str) -> Self {
+        Self::start_with(spec, &[]).await
+    }
+
+    /// The same, with these sets of the volumes of assets, each a volume and its sets in order.
+    async fn start_with(spec: &str, sets: &[(&str, &[&str])]) -> Self {
         let spec: WebAppSpec =
             serde_saphyr::from_str(&format!("{{image: a, ports: [{{name: http, port: 80}}], {spec}}}"))
                 .unwrap_or_else(|error| panic!("{spec}: {error}"));
@@ -70,7 +75,12 @@ impl Running {
         let front = Front::of(&spec, &terms, app, (None, None)).expect("a spec").expect("it needs a front");
         let address = server();
         let known = front.services().filter(|to| to.service != "gone").map(|to| (to.clone(), address));
-        let text = configuration(&front, &Upstreams { addresses: known.collect(), ..Upstreams::default() });
+        let sets = sets.iter().map(|(volume, sets)| {
+            let sets = sets.iter().map(|set| SetName::new(set).expect("the name of a set"));
+            ((*volume).to_owned(), sets.collect())
+        });
+        let addresses = known.collect();
+        let text = configuration(&front, &Upstreams { addresses, sets: sets.collect(), ..Upstreams::default() });
         let folder = tempfile::tempdir().expect("a folder");
         let [listens, probe] = [(); 2].map(|()| free_address());
         let at = folder.path().display().to_string();
@@ -339,6 +349,67 @@ async fn a_missing_file_is_no_page_and_a_page_that_is_no_file_is_the_first_one()
     }
     let etag = front.ask("app.test", "/logo.png", &[]).await.headers("ETag")[0].to_owned();
     assert_eq!(front.ask("app.test", "/logo.png", &[("If-None-Match", &etag)]).await.status, 304);
+}
+
+#[tokio::test]
+async fn a_name_comes_from_the_first_set_that_has_it() {
+    let front = Running::start_with(
+        "routes: [{host: app.test, to: {app: {}}}, {host: app.test, path: /static, to: {static: {assets: files}}, headers: {X-A: b}}, {host: app.test, path: /static/api, to: {app: {}}}, {host: ui.test, to: {static: {assets: ui, singlePage: true}}}], assets: [{name: files, path: /s}, {name: ui, path: /u}]",
+        &[("drover-assets-files", &["bb", "aa", "00"]), ("drover-assets-ui", &["cc", "dd"])],
+    )
+    .await;
+    for (path, text) in [
+        ("drover-assets-files/aa/manifest.json", "old"),
+        ("drover-assets-files/bb/manifest.json", "live"),
+        ("drover-assets-files/aa/css/app.0123abcd.css", "old hash"),
+        ("drover-assets-files/bb/css/app.4567cdef.css", "live hash"),
+        ("drover-assets-files/bb/css/plain.css", "plain"),
+        ("drover-assets-files/aa/docs/index.html", "old docs"),
+        ("drover-assets-files/aa/.env", "secret"),
+        ("drover-assets-files/bb/a$b.txt", "odd"),
+        ("drover-assets-ui/cc/index.html", "<p>live page</p>"),
+        ("drover-assets-ui/dd/index.html", "<p>old page</p>"),
+        ("drover-assets-ui/dd/app-89ab0123.js", "old script"),
+    ] {
+        front.file(path, text);
+    }
+    let hashed = "public, max-age=31536000, immutable";
+    for (path, body, cache) in [
+        ("/static/manifest.json", "live", "no-cache"),
+        ("/static/css/app.0123abcd.css?v=1", "old hash", hashed),
+        ("/static/css/app.4567cdef.css", "live hash", hashed),
+        ("/static/css/plain.css", "plain", "no-cache"),
+        ("/static/docs/", "old docs", "no-cache"),
+        ("/static/a$b.txt", "odd", "no-cache"),
+        ("/static//css/../manifest.json", "live", "no-cache"),
+    ] {
+        let answer = front.ask("app.test", path, &[]).await;
+        assert_eq!((answer.status, &*answer.body), (200, body), "{path}: {answer:?}");
+        assert_eq!(answer.headers("Cache-Control"), [cache], "{path}");
+        assert_eq!((answer.headers("X-A"), answer.headers("ETag").len()), (vec!["b"], 1), "{path}");
+    }
+    let css = front.ask("app.test", "/static/css/plain.css", &[]).await;
+    assert!(css.headers("Content-Type")[0].starts_with("text/css"), "{css:?}");
+    let etag = css.headers("ETag")[0].to_owned();
+    assert_eq!(front.ask("app.test", "/static/css/plain.css", &[("If-None-Match", &etag)]).await.status, 304);
+    for path in
+        ["/static/", "/static/none.js", "/static/css", "/static/css/", "/static/.env", "/static/bb/manifest.json"]
+    {
+        let answer = front.ask("app.test", path, &[A_PAGE]).await;
+        assert_eq!((answer.status, answer.headers("Cache-Control")), (404, vec!["no-store"]), "{path}: {answer:?}");
+    }
+    let slash = front.ask("app.test", "/static", &[]).await;
+    assert_eq!((slash.status, slash.headers("Location")), (301, vec!["/static/"]));
+    assert!(front.ask("app.test", "/static/api/x.css", &[]).await.body.starts_with("GET /static/api/x.css"));
+    assert!(front.ask("app.test", "/staticx", &[]).await.body.starts_with("GET /staticx"));
+
+    for path in ["/", "/deep/link", "/v1.2/x"] {
+        let answer = front.ask("ui.test", path, &[A_PAGE]).await;
+        assert_eq!((answer.status, &*answer.body), (200, "<p>live page</p>"), "{path}: {answer:?}");
+        assert_eq!(answer.headers("Cache-Control"), ["no-cache"], "{path}");
+    }
+    assert_eq!(front.ask("ui.test", "/app-89ab0123.js", &[]).await.body, "old script");
+    assert_eq!(front.ask("ui.test", "/app-gone0123.js", &[A_PAGE]).await.status, 404);
 }
 
 #[tokio::test]

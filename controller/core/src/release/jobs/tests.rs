@@ -6,6 +6,9 @@ use super::*;
 use crate::release::{JobEnd, ReleaseData};
 use crate::workload::pods::{ImageUser, PodRelease};
 
+mod assets;
+mod once;
+
 fn app() -> App {
     App { kind: OwnerKind::WebApp, namespace: "shop".into(), name: "web".into(), uid: Some("u".into()) }
 }
@@ -43,13 +46,18 @@ struct Story {
     /// The newest first.
     releases: Vec<Release<WebAppSpec>>,
     live: Vec<i64>,
+    /// What the claims remember.
+    ran_once: RanOnce,
 }
 
 impl Story {
     fn plan(&self, spec: &WebAppSpec, letter: char, secret: &str, is_held: bool) -> JobPlan {
         let (number, image) = (i64::try_from(self.releases.len()).expect("few") + 1, image(letter));
         let (app, settings) = (app(), settings(secret));
-        let beginning = Beginning { app: &app, number, pods: &spec.pod, image: &image, settings: &settings, is_held };
+        let live = self.live.last().copied();
+        let (pods, assets) = (&spec.pod, &spec.assets[..]);
+        let (image, settings, ran_once) = (&image[..], &settings, &self.ran_once);
+        let beginning = Beginning { app: &app, number, pods, assets, live, image, settings, ran_once, is_held };
         beginning.plan(&self.releases, |number| self.live.contains(&number))
     }
 
@@ -71,6 +79,9 @@ impl Story {
             let Some(end) = ends.next() else { break };
             let outcome = if end == '+' { JobOutcome::Succeeded } else { JobOutcome::Failed };
             let end = JobEnd { outcome, release: number, started_at: None, finished_at: None, problem: None };
+            if job.once && outcome == JobOutcome::Succeeded {
+                self.ran_once = std::mem::take(&mut self.ran_once).with(&job.name, None);
+            }
             all.note(&job.job, end);
             begun.push(job.job.clone());
         }

@@ -11,6 +11,8 @@ use super::super::record::Release;
 /// The reasons of `Ready` while a job of that moment is on its way.
 pub(super) const BEFORE_DEPLOY: &str = "BeforeDeploy";
 pub(super) const AFTER_DEPLOY: &str = "AfterDeploy";
+/// What makes assets stands among the jobs, and changes no schema.
+const OF_ASSETS: &str = "assets-";
 
 /// Notes where the jobs of `release` stand, if it is the one that the status speaks of; `started` says since when Jobs run that have not
 /// ended.
@@ -90,7 +92,8 @@ pub(super) fn failed_in(release: &ReleaseStatus) -> ReleaseStep {
 /// Where another release serves than the one that failed: whose schema a database may have by now.
 pub(super) fn jobs_of_another(release: &ReleaseStatus, serving: Option<i64>) -> String {
     let began = release.started_at.as_ref().map(|at| at.0);
-    let ran = |job: &JobStatus| job.at == JobMoment::BeforeDeploy && job.started_at.as_ref().map(|at| at.0) >= began;
+    let is_a_job = |job: &JobStatus| job.at == JobMoment::BeforeDeploy && !job.name.starts_with(OF_ASSETS);
+    let ran = |job: &JobStatus| is_a_job(job) && job.started_at.as_ref().map(|at| at.0) >= began;
     match (serving, release.last_before_deploy) {
         (Some(_), _) if release.jobs.iter().any(ran) => {
             format!("; the last BeforeDeploy jobs were those of release {}", release.number)

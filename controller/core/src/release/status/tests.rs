@@ -386,8 +386,14 @@ fn the_address_stays_while_a_new_one_is_not_known() {
 
 /// A release of that number with a job at each moment, of which those have ended so.
 fn with_jobs(number: i64, ends: &[(&str, JobOutcome)]) -> Release<drover_crds::WebAppSpec> {
-    let planned =
-        |name: &str, at| PlannedJob { name: name.into(), at, content: String::new(), job: format!("web-{name}-1") };
+    let planned = |name: &str, at| PlannedJob {
+        name: name.into(),
+        at,
+        content: String::new(),
+        job: format!("web-{name}-1"),
+        once: false,
+        assets: None,
+    };
     let spec = serde_json::from_value(serde_json::json!({"image": "web:1", "ports": []})).expect("a spec");
     let mut release = Release {
         number,

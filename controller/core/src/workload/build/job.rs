@@ -22,7 +22,7 @@ const DAY: &str = "DROVER_DAY";
 
 /// Seconds that a program has to end when it is told to. It has no requests under way, however long these may take; and most programs
 /// do not listen when they are the first of their container.
-const GRACE: i64 = 30;
+pub(super) const GRACE: i64 = 30;
 
 /// Seconds for which a Job that was made by hand stays after its end, should whoever made it not remove it.
 const LEFT_BEHIND: i32 = 600;
@@ -151,7 +151,7 @@ fn template(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> PodTemplate
 }
 
 /// On the node of the app's pods, where their volumes are attached; on any while there are none.
-fn near(app: &LabelSelector) -> Affinity {
+pub(super) fn near(app: &LabelSelector) -> Affinity {
     let term = PodAffinityTerm {
         label_selector: Some(app.clone()),
         topology_key: "kubernetes.io/hostname".to_owned(),

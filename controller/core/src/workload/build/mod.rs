@@ -1,6 +1,7 @@
 //! Step 3, pure: the children of a [`ValidatedWebApp`], one file per kind. Nothing here can fail, and nothing here knows
 //! what is in the cluster.
 
+mod assets;
 pub(crate) mod container;
 mod deployment;
 mod front;
@@ -21,9 +22,11 @@ mod volume;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::children::Children;
+use super::pods::ValidatedClaim;
 use super::validate::ValidatedWebApp;
 use crate::render::Object;
 
+pub use assets::{MakeAssets, assets_job};
 pub use container::APP;
 pub use front::{configuration_hash, selector_text as front_selector};
 pub use job::{job, release_job};
@@ -37,11 +40,21 @@ pub fn children(app: &ValidatedWebApp) -> Children<Vec<Object>> {
     let front = app.front.as_ref();
     let cron_jobs = cron_jobs.chain(front.and_then(|front| front::prune_logs(&app.pods, front)));
     let log_claim = front.and_then(|front| front.log_claim.as_ref());
+    // Those that pods see are among theirs.
+    let is_seen = |claim: &&ValidatedClaim| app.pods.claims().any(|seen| seen.name == claim.name);
+    let assets = front.into_iter().flat_map(|front| &front.assets).map(|assets| &assets.claim);
+    let assets = assets.filter(|claim| !is_seen(claim));
     let budget = pod_disruption_budget::pod_disruption_budget(owner, pods(), app.replicas);
     Children {
         service_account: vec![Object::built(&service_account::service_account(owner))],
         settings: app.pods.copies.iter().map(|copy| Object::built(&settings::config_map(owner, copy))).collect(),
-        claims: app.pods.claims().chain(log_claim).map(|claim| Object::built(&pvc::pvc(owner, claim))).collect(),
+        claims: app
+            .pods
+            .claims()
+            .chain(assets)
+            .chain(log_claim)
+            .map(|claim| Object::built(&pvc::pvc(owner, claim)))
+            .collect(),
         service: vec![Object::built(&service::service(app))],
         network_policy: vec![Object::built(&network_policy::network_policy(owner, pods(), &app.ports))],
         deployment: vec![Object::built(&deployment::deployment(app))],

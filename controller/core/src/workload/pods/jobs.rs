@@ -57,7 +57,19 @@ pub(super) fn jobs(spec: &crds::PodSpec, volumes: &[ValidatedVolume]) -> Result<
     if let Some(job) = spec.jobs.iter().find(last_moment).filter(|_| spec.uptime.is_none()) {
         return Err(Invalid::NeverSleeps { job: job.name.clone() });
     }
+    let is_once = |job: &&crds::Job| job.run.is_some();
+    if let Some(job) = spec.jobs.iter().filter(is_once).find(|job| !job.at.is_some_and(JobMoment::is_of_a_release)) {
+        return Err(Invalid::OnceAtNoMoment { job: job.name.clone() });
+    }
+    if let Some(job) = spec.jobs.iter().find(is_once).filter(|_| !remembers(spec)) {
+        return Err(Invalid::OnceWithoutMemory { job: job.name.clone() });
+    }
     spec.jobs.iter().map(job).collect()
+}
+
+/// Whether what ran once is remembered.
+fn remembers(spec: &crds::PodSpec) -> bool {
+    !spec.database_refs.is_empty() || spec.volumes.iter().any(|volume| volume.claim.is_some())
 }
 
 fn job(job: &crds::Job) -> Result<ValidatedJob, Invalid> {

@@ -2,6 +2,7 @@
 
 mod identity;
 mod jobs;
+mod once;
 mod origin;
 pub mod settings;
 mod volumes;
@@ -14,6 +15,7 @@ use super::{App, Invalid};
 
 pub use identity::{Identity, ImageUser};
 pub use jobs::{ValidatedJob, clock_change};
+pub use once::RanOnce;
 pub use origin::{Applied, Origin};
 pub use settings::{Copies, Settings};
 pub use volumes::{Access, LiveClaim, Shrinking, SyncedFiles, ValidatedClaim, ValidatedVolume, VolumeSource};
@@ -39,6 +41,9 @@ pub struct PodRelease {
     pub commit: Option<String>,
 }
 
+/// The sets of files that were made of an app's images, by the names of its assets, in the order in which they are looked at.
+pub type AssetSets = BTreeMap<String, Vec<String>>;
+
 /// What a spec of pods is validated with.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -54,6 +59,10 @@ pub struct Facts<'a> {
     pub shrinking: Shrinking,
     /// What the DataSyncs that the app mounts have published, by their names; those that have nothing yet are left out.
     pub data_sets: &'a BTreeMap<String, DataSet>,
+    /// The sets of its assets.
+    pub asset_sets: &'a AssetSets,
+    /// The one that the release itself makes or has made, by the name of its assets.
+    pub own_sets: &'a BTreeMap<String, String>,
     /// What the pods of the release read of ConfigMaps and Secrets.
     pub settings: &'a Settings,
     /// The copies of ConfigMaps that the app's releases need.

@@ -309,7 +309,12 @@ impl Reading<'_> {
         let (kind, namespace, name) = (self.kind, app.namespace.clone(), self.name.to_string());
         let place = self.place.clone();
         let Some(known) = keys else { return Err(Missing::Object { kind, namespace, name, place }) };
-        match self.keys.iter().flatten().find(|key| !known.contains(*key)) {
+        // Who reads all of a Secret reads what is made of it, too, and would start without.
+        let made =
+            contents.secrets.get(&*self.name).filter(|_| self.kind == SettingKind::Secret && self.keys.is_none());
+        let made = made.and_then(|secret| secret.metadata.annotations.as_ref()?.get(crds::ANNOTATION_GENERATE));
+        let made: Vec<&str> = made.into_iter().flat_map(|keys| keys.split_whitespace()).collect();
+        match self.keys.iter().flatten().chain(&made).find(|key| !known.contains(*key)) {
             None => Ok(()),
             Some(key) => Err(Missing::Key {
                 kind,

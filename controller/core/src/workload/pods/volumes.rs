@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use drover_crds as crds;
 use drover_crds::AccessMode;
 
-use super::{Facts, unique};
+use super::{Facts, RanOnce, unique};
 use crate::workload::{App, Invalid};
 
 /// A claim of the namespace as it is.
@@ -17,6 +17,8 @@ pub struct LiveClaim {
     pub access_modes: Vec<String>,
     /// Its storage class.
     pub storage_class: Option<String>,
+    /// What has run once on it.
+    pub ran_once: RanOnce,
 }
 
 /// What to do about a claim that is larger than the spec asks.

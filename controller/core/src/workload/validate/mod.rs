@@ -18,7 +18,7 @@ use super::takeover::Kept;
 use super::{App, Invalid};
 use crate::front::Terms;
 
-pub use front::{PRUNES_LOGS, ValidatedFront};
+pub use front::{PRUNES_LOGS, ValidatedAssets, ValidatedFront};
 pub use probes::{Check, Probes};
 pub use routes::{TlsEntry, ValidatedRoute};
 
