@@ -1,10 +1,11 @@
 //! `manifests/examples/mwa-transients`, used as its people do: they sign in, ask for what is near a place in the sky, and push.
 
+use std::process::Command;
 use std::time::Duration;
 
 use drover_crds::condition::{READY, get as condition};
 use drover_crds::{Database, ReleaseStep};
-use drover_e2e::{Namespace, System, eventually, front_image, get, postgres_image};
+use drover_e2e::{Namespace, System, eventually, front_image, get, postgres_image, run};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
@@ -22,6 +23,32 @@ async fn near_the_crab(namespace: &Namespace) -> Result<Value, String> {
 async fn jobs(namespace: &Namespace) -> Vec<String> {
     let jobs = namespace.api::<Job>().list(&ListParams::default()).await.expect("Jobs can be listed").items;
     jobs.into_iter().filter_map(|job| job.metadata.name).collect()
+}
+
+/// The path of the style sheet that the login page names.
+async fn style_of_the_login_page(namespace: &Namespace) -> String {
+    let page = namespace.app("web").page(LOGIN).await;
+    let (_, rest) = page.split_once("href=\"").unwrap_or_else(|| panic!("no style: {page}"));
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+/// What the administrator sees who signs in with the password that drover made.
+async fn sign_in(namespace: &Namespace) -> String {
+    let secret = namespace.get::<Secret>("django").await.and_then(|secret| secret.data).expect("the Secret");
+    let password = String::from_utf8(secret["DJANGO_SUPERUSER_PASSWORD"].0.clone()).expect("text");
+    let folder = tempfile::tempdir().expect("a folder");
+    let jar = folder.path().join("cookies");
+    let (host, address) = (namespace.host(), namespace.ingress());
+    let curl = |arguments: &[&str]| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--location", "--connect-to", &format!("{host}:80:{address}")]);
+        curl.arg("--cookie-jar").arg(&jar).arg("--cookie").arg(&jar).args(arguments);
+        run(curl.arg(format!("http://{host}{LOGIN}")))
+    };
+    let page = curl(&[]);
+    let (_, token) = page.split_once("csrfmiddlewaretoken\" value=\"").unwrap_or_else(|| panic!("no token: {page}"));
+    let token = token.split('"').next().unwrap_or_default();
+    curl(&["--data", &format!("csrfmiddlewaretoken={token}&username=admin&password={password}")])
 }
 
 fn restarts(pods: &[Pod]) -> i32 {
@@ -50,6 +77,7 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
             .with(&format!("registry.example.org/gleamxgp:{number}"), &image(number))
             .with("mwa.example.org", &namespace.host())
             .with("storage: 10Gi", "storage: 500Mi")
+            .with("storage: 11Gi", "storage: 200Mi")
             .with("storage: 20Gi", "storage: 100Mi")
     };
 
@@ -63,8 +91,24 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
     app.answers(LOGIN, "<form").await;
     let found = near_the_crab(&namespace).await.expect("the page answers");
     assert_eq!(found["names"], serde_json::json!(["crab"]), "{found}");
-    let migrations = jobs(&namespace).await.into_iter().filter(|name| name.contains("migrate")).count();
-    assert_eq!(migrations, 1);
+    let ran = async |job: &str| jobs(&namespace).await.into_iter().filter(|name| name.contains(job)).count();
+    assert_eq!((ran("migrate").await, ran("superuser").await, ran("assets-static").await), (1, 1, 1));
+
+    // Somebody signs in whose password drover made, and the page has its style.
+    let style = style_of_the_login_page(&namespace).await;
+    assert!(namespace.app("web").page(&style).await.contains("order: 1"), "{style}");
+    let signed_in = sign_in(&namespace).await;
+    assert!(signed_in.contains("signed in as admin"), "{signed_in}");
+
+    // The first backup was restored and compared.
+    eventually("a backup is verified", 2 * SOON, async || {
+        let status = namespace.get::<Database>("db").await.and_then(|db| db.status).unwrap_or_default();
+        match condition(&status.conditions, "BackupVerified") {
+            Some(verified) if verified.status == "True" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 
     // Its health goes bad, and after three minutes of that it is restarted.
     app.page("/fail/").await;
@@ -98,4 +142,9 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
     app.is_live_at(&second).await;
     let found = near_the_crab(&namespace).await.expect("the page answers");
     assert_eq!(found["names"], serde_json::json!(["crab"]), "{found}");
+    let new = style_of_the_login_page(&namespace).await;
+    assert_ne!(new, style);
+    assert!(app.page(&new).await.contains("order: 2"), "{new}");
+    assert!(app.page(&style).await.contains("order: 1"), "a page that is open in a browser finds its old style");
+    assert_eq!(ran("superuser").await, 1, "once");
 }
