@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/drover/target
 cluster := e2e/testbed/cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser build image demo test e2e soak fuzz bench docs cluster-up cluster-down
+.PHONY: help setup setup-tests build image demo test e2e soak fuzz bench docs cluster-up cluster-down
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
@@ -14,8 +14,8 @@ help: ## show this list
 setup: ## install what builds and tests need from the system's packages
 	@packaging/setup
 
-browser: # what the tests look at pages with, besides
-	@packaging/setup --browser
+setup-tests: # what the tests need besides: databases, and a browser
+	@packaging/setup --tests
 
 build: setup ## build the release binaries, and say where they are
 	@cargo build --release --locked --workspace --bin drover --bin drover-errands
@@ -27,20 +27,20 @@ image: build ## make the release image, as an archive that docker, ctr and kind 
 demo: setup ## from nothing to a web app that answers, deployed by a git push; then two bad pushes
 	@e2e/demo/run
 
-test: browser ## run all tests: formatting, lints, units, chart, and end to end on a real cluster
+test: setup-tests ## run all tests: formatting, lints, units, chart, and end to end on a real cluster
 	@.ci/test
 
-e2e: browser ## run only the end-to-end tests; ONLY=name runs those whose name contains it
+e2e: setup-tests ## run only the end-to-end tests; ONLY=name runs those whose name contains it
 	@cargo test --locked --workspace --test e2e -- $(ONLY)
 
-soak: browser ## run the long campaigns, which print their figures; ONLY=name runs those whose name contains it, ONLY=uploads the slow ones
+soak: setup-tests ## run the long campaigns, which print their figures; ONLY=name runs those whose name contains it, ONLY=uploads the slow ones
 	@case "$(ONLY)" in '' | uploads) JACOW_UPLOAD_SECONDS=150 cargo test --locked --workspace --test e2e -- jacow:: ;; esac
 	@case "$(ONLY)" in uploads) ;; *) cargo test --locked --workspace --test soak -- --nocapture --test-threads 1 $(ONLY) ;; esac
 
 fuzz: setup ## throw made-up input at every parser, 10 minutes each; FUZZ_SECONDS=60 for less, ONLY=name for one
 	@fuzz/run $(ONLY)
 
-bench: setup ## measure the release build on a control plane, and print a table; ONLY=install, apps, failing, sync, front or backup for a part
+bench: setup-tests ## measure the release build on a control plane, and print a table; ONLY=install, apps, failing, sync, front or backup for a part
 	@cargo build --quiet --release --locked --workspace --bin drover --bin drover-errands --bin bench
 	@case "$(ONLY)" in '' | sync) $(cluster) build versitygw rclone || true ;; esac
 	@PATH="$${TESTBED_BIN:-$(HOME)/.cache/drover/testbed/bin}:$$PATH" DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover \

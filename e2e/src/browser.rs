@@ -21,7 +21,7 @@ impl Browser {
         let accepted = std::env::var("DROVER_ACCEPT_NO_BROWSER").is_ok_and(|word| word == "1");
         assert!(
             found || accepted,
-            "`make browser` installs chromium on Debian; DROVER_ACCEPT_NO_BROWSER=1 does without"
+            "`make test` installs chromium on Debian; DROVER_ACCEPT_NO_BROWSER=1 does without"
         );
         found.then(|| Self { address: address.to_owned() })
     }
