@@ -18,7 +18,7 @@ const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,
 /// What the counts of Jobs, and of their pods, begin with.
 const JOBS: &str = "Jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
-const CHANGING: [&str; 25] = [
+const CHANGING: [&str; 27] = [
     "fields",
     "tree",
     "uid",
@@ -36,6 +36,9 @@ const CHANGING: [&str; 25] = [
     "at",
     "since",
     "wokeAt",
+    // Which sets pods mount at the moment, and a configuration that names Services by the order of their addresses.
+    "inUse",
+    "nginx.conf",
     "webhookPath",
     "clusterIP",
     "clusterIPs",
@@ -70,7 +73,6 @@ impl Outcome {
             let list: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
             let items = list["items"].as_array().expect("a list");
             let left = left_to_kubernetes(items);
-            let addresses = addresses(items);
             for object in items {
                 let (kind, name) = (text_of(object, "/kind"), text_of(object, "/metadata/name"));
                 if !all && !name.contains(namespace.name()) {
@@ -89,9 +91,6 @@ impl Outcome {
                     continue;
                 }
                 let mut text = plain(object).to_string().replace(namespace.name(), "NAMESPACE");
-                for (address, service) in &addresses {
-                    text = text.replace(address, service);
-                }
                 for (number, commit) in commits.iter().enumerate() {
                     text = text
                         .replace(commit, &format!("COMMIT-{number}"))
@@ -150,16 +149,6 @@ fn forget_history(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(forget_history),
         _ => {}
     }
-}
-
-/// The addresses of Services, with a colon as before their ports, and what takes their place: they differ from run to run.
-fn addresses(items: &[Value]) -> Vec<(String, String)> {
-    let services = items.iter().filter(|object| object["kind"] == "Service");
-    let addressed = services.filter(|service| !text_of(service, "/spec/clusterIP").is_empty());
-    let pair = |service: &Value| {
-        (format!("{}:", text_of(service, "/spec/clusterIP")), format!("{}:", text_of(service, "/metadata/name")))
-    };
-    addressed.map(pair).collect()
 }
 
 /// The uids of objects that Kubernetes removes in its own time: those whose owners are all gone or themselves on their way out, and
@@ -222,8 +211,8 @@ fn plain(value: &Value) -> Value {
             Value::Object(kept.map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>())
         }
         Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
-        // An inventory is JSON in a text; a sentence of the Deployment's controller names a ReplicaSet by its hash.
-        Value::String(text) if text.starts_with('[') => {
+        // An inventory and an order are JSON in a text; a sentence of the Deployment's controller names a ReplicaSet by its hash.
+        Value::String(text) if text.starts_with(['[', '{']) => {
             serde_json::from_str(text).map_or_else(|_| value.clone(), |inner| plain(&inner))
         }
         Value::String(text) if text.starts_with("ReplicaSet \"") => Value::from("ReplicaSet"),

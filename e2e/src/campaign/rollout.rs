@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use drover_crds::{ANNOTATION_RECONCILE_AT, Environment as Resource, ReleaseStep, UptimeState, WebApp};
+use drover_crds::{
+    ANNOTATION_COMMIT, ANNOTATION_RECONCILE_AT, Environment as Resource, ReleaseStep, UptimeState, WebApp,
+};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -228,30 +230,34 @@ async fn unfinished(namespace: &Namespace) -> String {
     said
 }
 
-/// Waits until the Environment is Ready at `commit` and exactly these apps are live at it.
+/// Waits until the Environment is Ready at `commit` and exactly these apps are live.
 async fn live(namespace: &Namespace, commit: &str, wanted: &[String]) {
     let environment = Environment::named(namespace, "prod");
     // An API server that is away answers later.
     loop {
-        if let Ok(found) = namespace.api::<WebApp>().list(&ListParams::default()).await {
+        // First this: an app is then told of the commit, if that changed it.
+        let status = environment.try_status().await.unwrap_or_default();
+        let is_applied = status.applied.as_ref().is_some_and(|applied| applied.commit == commit);
+        let is_ready = ready(&status.conditions).is_ok_and(|ready| ready.status == "True");
+        if let Some(found) =
+            namespace.api::<WebApp>().list(&ListParams::default()).await.ok().filter(|_| is_applied && is_ready)
+        {
             let mut names: Vec<String> =
-                found.items.iter().filter(|app| is_live(app, commit)).map(ResourceExt::name_any).collect();
+                found.items.iter().filter(|app| is_live(app)).map(ResourceExt::name_any).collect();
             names.sort();
             if names == wanted && found.items.len() == wanted.len() {
-                let status = environment.try_status().await.unwrap_or_default();
-                let applied = status.applied.as_ref().is_some_and(|applied| applied.commit == commit);
-                if applied && ready(&status.conditions).is_ok_and(|ready| ready.status == "True") {
-                    return;
-                }
+                return;
             }
         }
         sleep(Duration::from_millis(100)).await;
     }
 }
 
-fn is_live(app: &WebApp, commit: &str) -> bool {
+/// Whether it is as the last commit says that changed it.
+fn is_live(app: &WebApp) -> bool {
     let Some(status) = &app.status else { return false };
     let is_asleep = status.rollout.uptime.as_ref().is_some_and(|uptime| uptime.state == UptimeState::Asleep);
+    let commit = app.annotations().get(ANNOTATION_COMMIT);
     let has_pods = status.rollout.replicas.as_ref().is_some_and(|replicas| replicas.desired > 0);
     status.observed_generation == app.metadata.generation
         && !(is_asleep && has_pods)
@@ -259,7 +265,7 @@ fn is_live(app: &WebApp, commit: &str) -> bool {
             .rollout
             .release
             .as_ref()
-            .is_some_and(|release| release.commit.as_deref() == Some(commit) && release.step == ReleaseStep::Live)
+            .is_some_and(|release| release.commit.as_ref() == commit && release.step == ReleaseStep::Live)
         && ready(&status.conditions).is_ok_and(|ready| ready.status == "True")
 }
 

@@ -80,7 +80,8 @@ async fn killed_at_any_write_viewbovis_comes_to_the_same_end() {
             .with(", settle: 60s", "")
             // How often both apps share one sync, a kill between them decides.
             .with("  refreshOn: [Release, Wake]\n", "")
-            .with("/ViewBovis/server/parse_nginx_log.py", "/app/parse_nginx_log.py")
+            // Nobody asks for a page, so that there is no log to count.
+            .with("[python3, /ViewBovis/server/parse_nginx_log.py, --log_path, /logs/access-$(DROVER_DAY).log, --out_dir, /logs]", "[echo, $(DROVER_DAY)]")
             .with("[auspice, view,", "[python3, /app/auspice.py, view,")
             .with("storage: 20Gi", "storage: 100Mi")
             // Awake at all hours.
