@@ -19,10 +19,7 @@ impl Browser {
     pub fn at(address: &str) -> Option<Self> {
         let found = Command::new("chromium").arg("--version").stdout(Stdio::null()).status().is_ok();
         let accepted = std::env::var("DROVER_ACCEPT_NO_BROWSER").is_ok_and(|word| word == "1");
-        assert!(
-            found || accepted,
-            "`make test` installs chromium on Debian; DROVER_ACCEPT_NO_BROWSER=1 does without"
-        );
+        assert!(found || accepted, "`make test` installs chromium on Debian; DROVER_ACCEPT_NO_BROWSER=1 does without");
         found.then(|| Self { address: address.to_owned() })
     }
 

@@ -2,6 +2,8 @@
 //! see, and then an errand of drover's takes them over. So the image needs nothing but its own program, and nothing of it writes to the
 //! claim.
 
+use std::collections::BTreeMap;
+
 use drover_crds as crds;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
@@ -72,19 +74,12 @@ fn template(
     let mut labels = job::labels(&pods.app, run.name);
     labels.insert(crds::LABEL_RELEASE.to_owned(), pods.release.number.to_string());
     let joined = front.is_of_one_node() || pods.share_one_node();
-    if joined {
-        labels.insert(crds::LABEL_ONE_NODE.to_owned(), crds::SHARED_CLAIMS.to_owned());
-    }
     let shares = pods.volumes.iter().any(|volume| volume.access != Access::AnyPods);
     let made = if assets.command.is_empty() { COPIED } else { assets.path.trim_end_matches('/') };
     let mut spec = PodSpec {
         restart_policy: Some("Never".to_owned()),
         termination_grace_period_seconds: Some(job::GRACE),
-        affinity: if joined {
-            Some(pod::on_one_node())
-        } else {
-            shares.then(|| job::near(&metadata::label_selector(app)))
-        },
+        affinity: shares.then(|| job::near(&metadata::label_selector(app))),
         init_containers: Some(vec![maker(pods, assets, made)]),
         ..pod::spec(pods, keeper(pods, front, made, run))
     };
@@ -97,7 +92,7 @@ fn template(
         Volume { name: MADE.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Default::default() },
         Volume { name: SETS.to_owned(), persistent_volume_claim: Some(claim), ..Default::default() },
     ]);
-    PodTemplateSpec { metadata: Some(ObjectMeta { labels: Some(labels), ..Default::default() }), spec: Some(spec) }
+    pod::completed(joined, labels, BTreeMap::new(), spec)
 }
 
 /// The app's pods without what they see of sets: this one is made here.
