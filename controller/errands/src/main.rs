@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 
 mod assets;
-mod backup;
 mod claim;
 mod clock;
 mod failure;
@@ -12,7 +11,6 @@ mod logs;
 mod page;
 mod program;
 mod progress;
-mod repository;
 mod retry;
 mod s3;
 mod secret;

@@ -2,7 +2,6 @@
 
 mod api_faults;
 mod apply;
-mod backups;
 mod bad_input;
 mod chart;
 mod clock;
