@@ -56,7 +56,7 @@ fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
         assert_eq!(annotations, Some(json!({"helm.sh/resource-policy": "keep"})));
     }
     let kinds: Vec<_> = wanted.iter().map(|definition| definition["spec"]["names"]["kind"].clone()).collect();
-    assert_eq!(kinds, ["Environment", "WebApp", "DataSync"]);
+    assert_eq!(kinds, ["Environment", "WebApp", "DataSync", "Database"]);
     assert!(rendered == wanted, "`helm template` changes the definitions: compare it with manifests/crds.yaml");
     let without = objects(&run(helm().args(["template", "drover", "--set", "crds.install=false"]).arg(chart())));
     assert!(!without.iter().any(is_definition));
@@ -154,7 +154,7 @@ fn definitions_that_kubectl_applied_are_left_to_kubectl() {
 
     let notes = cluster.helm(&["install", "--create-namespace"]);
     assert!(
-        notes.contains("environments.drover.dev, webapps.drover.dev, datasyncs.drover.dev came from elsewhere"),
+        notes.contains("webapps.drover.dev, datasyncs.drover.dev, databases.drover.dev came from elsewhere"),
         "{notes}"
     );
     cluster.helm(&["upgrade"]);
