@@ -41,7 +41,7 @@ spec:
     )
 }
 
-const COLLECT: &str = "echo css of $V >/static/app-0000000$V.css; mkdir /static/admin; echo same >/static/admin/base.css; echo $V >/static/manifest.json; echo /static/app-0000000$V.css >/static/name";
+const COLLECT: &str = "echo css of $V >/static/app-a000000$V.css; mkdir /static/admin; echo same >/static/admin/base.css; echo $V >/static/manifest.json; echo /static/app-a000000$V.css >/static/name";
 
 async fn made(namespace: &Namespace) -> BTreeSet<String> {
     let params = ListParams::default().labels(&format!("{LABEL_JOB}=assets-static"));
@@ -59,7 +59,7 @@ async fn manifest_is(namespace: &Namespace, version: &str) {
 async fn hashed(namespace: &Namespace) -> Vec<u8> {
     let mut there = Vec::new();
     for version in 1..=6 {
-        let path = format!("/static/app-0000000{version}.css");
+        let path = format!("/static/app-a000000{version}.css");
         let answer = ask(&namespace.ingress(), &namespace.host(), &path, &[]).await.expect("it answers");
         match answer.status {
             200 => {
@@ -140,7 +140,7 @@ async fn pages_find_their_files_through_releases_failures_and_the_way_back() {
     push(4, "", "echo no module named admin; exit 5");
     let said = has_failed(&app, 4, ReleaseStep::BeforeDeploy).await;
     assert!(said.contains("assets-static failed") && said.contains("no module named admin"), "{said}");
-    app.answers("/", "/static/app-00000002.css").await;
+    app.answers("/", "/static/app-a0000002.css").await;
     // And one whose command makes none.
     push(4, "", "true");
     let said = has_failed(&app, 5, ReleaseStep::BeforeDeploy).await;
