@@ -166,7 +166,9 @@ async fn an_app_that_writes_to_its_own_volume_comes_back_after_a_bad_push() {
     let said = Duration::from_secs(
         said.expect("the status says for how long nothing served").try_into().expect("not negative"),
     );
-    assert!(good.abs_diff(said) <= Duration::from_secs(5), "the status says {said:?}, but nothing served for {good:?}");
+    // The Ingress of a busy machine is late to hear of the new pod, and drover cannot know.
+    let (early, late) = (Duration::from_secs(5), Duration::from_secs(12));
+    assert!(good + early >= said && good <= said + late, "the status says {said:?}, but nothing served for {good:?}");
     drop(prober);
 
     // A bad one: its image is pulled first, it crashes, and the last good release comes back.
