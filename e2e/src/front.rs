@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Mutex, OnceLock};
 
 use crate::command::run;
+use crate::pushed::Pushed;
 use crate::testbed::{Testbed, cluster};
 
 /// Where the image is, whether it was pushed or not.
@@ -14,10 +14,9 @@ pub(crate) fn name(bed: &Testbed) -> String {
 
 /// The image, pushed to the registry of that testbed at the first call.
 pub fn image(bed: &Testbed) -> String {
-    static PUSHED: OnceLock<Mutex<Vec<u32>>> = OnceLock::new();
+    static PUSHED: Pushed = Pushed::nowhere();
     let name = name(bed);
-    let mut pushed = PUSHED.get_or_init(Mutex::default).lock().expect("no holder of this lock panics");
-    if !pushed.contains(&bed.number()) {
+    PUSHED.to(bed, || {
         let program = ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().find(|path| Path::new(path).exists());
         let program = program.expect("nginx is installed by `make setup`");
         let libraries = run(Command::new("ldd").arg(program));
@@ -28,7 +27,6 @@ pub fn image(bed: &Testbed) -> String {
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
         let program = format!("{program}:/usr/sbin/nginx");
         cluster(bed.number(), &[&["image", &name, "--push", &program], &*files].concat());
-        pushed.push(bed.number());
-    }
+    });
     name
 }

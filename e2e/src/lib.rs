@@ -31,6 +31,7 @@ mod image_registry;
 mod namespace;
 mod postgres;
 mod prober;
+mod pushed;
 mod quickstart;
 mod recent_log;
 mod stage;

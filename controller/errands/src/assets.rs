@@ -11,6 +11,7 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use drover_core::render::NAME_DIGITS;
 use rustix::fs::syncfs;
 
 /// Folders are writable for the group: the next release may run as another user, which shares that.
@@ -82,7 +83,7 @@ pub struct Kept {
 
 /// Whether that is the name of a set.
 pub fn is_set(name: &str) -> bool {
-    name.len() == 10 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    name.len() == NAME_DIGITS && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Copies the files of `from` to the folder `set` of `claim`, where that is not there yet, and then removes all other sets but those of

@@ -15,6 +15,11 @@ use super::refusal::is_conflict;
 /// How many letters and digits a value has: nearly 300 bits, as much as Django's own.
 const LENGTH: usize = 50;
 
+/// So many letters and digits that nobody guesses.
+pub fn random_text(length: usize) -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), length)
+}
+
 impl Acting {
     /// Sends an object, and the keys that are to be filled. A Secret that is new, or ours, has them before it has what git says of it: so
     /// nobody finds it without them, and a value that git gave until now outlives that. To one that is not ours yet nothing is added before
@@ -55,7 +60,7 @@ impl Acting {
     /// Sends what is missing of the keys of `object`, of which `found` is in the cluster.
     async fn fill(&self, kind: &Kind, object: &Object, found: Option<&Value>) -> Result<(), ApiError> {
         let key = object.key();
-        let mut random = || Alphanumeric.sample_string(&mut rand::rng(), LENGTH);
+        let mut random = || random_text(LENGTH);
         let Some(Filling { sent, made }) = filling(object, found, &mut random) else { return Ok(()) };
         // Never by force: what others hold is theirs.
         let params = PatchParams::apply(GENERATED_MANAGER);

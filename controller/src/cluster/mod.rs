@@ -37,6 +37,7 @@ pub use autoscalers::AUTOSCALER;
 pub use classes::ingress_class;
 pub use error::{ApiError, namespace_ends};
 pub use gate::{Connection, connect, connection};
+pub use generated::random_text;
 pub use index::{GroupKind, Index, Live};
 pub use refusal::{Refusal, is_conflict, is_not_found, refusal};
 pub use restart::Restarts;

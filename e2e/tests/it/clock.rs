@@ -1,12 +1,10 @@
 //! What goes by the clock on the wall, at another time.
 
-use std::path::Path;
 use std::time::Duration;
 
 use drover_crds::condition::{CLOCK_CHANGE, get};
 use drover_crds::{ANNOTATION_RECONCILE_AT, DataSync, DataSyncStatus, WebApp};
-use drover_e2e::fault::api::{JOURNAL, PLAN, Plan};
-use drover_e2e::fault::clock::{CLOCK, set_ahead};
+use drover_e2e::fault::clock::CLOCK;
 use drover_e2e::{Controller, Namespace, Stage, eventually, steadily};
 use jiff::tz::{Dst, TimeZone};
 use jiff::{SignedDuration, Timestamp};
@@ -16,6 +14,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
+
+use crate::moved_clock::MovedClock;
 
 /// The testbed of this test; that of the tests with a hurt API server, which take turns with it.
 const NUMBER: u32 = 51;
@@ -62,17 +62,14 @@ fn ahead(time: Timestamp) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_war_of_an_hour_ago_is_over_and_drover_itself_has_no_such_clock() {
     let stage = Stage::enter(NUMBER).await;
-    let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
-    let (plan, journal, moved) =
-        (folder.path().join("plan"), folder.path().join("journal"), folder.path().join("clock"));
-    Plan::default().write(&plan);
+    let clock = MovedClock::new();
     let namespace = Namespace::on(stage.bed(), "clock").await;
     let repo = namespace.repository("maps");
     let map = |text: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{text: {text}}}\n");
     let first = repo.push(&[("map.yaml", &map("first"))], "First");
 
-    set_ahead(&moved, AN_HOUR);
-    let unmoved = Controller::on(&stage).variable(CLOCK, &moved).start();
+    clock.set_ahead(AN_HOUR);
+    let unmoved = Controller::on(&stage).variable(CLOCK, clock.file()).start();
     unmoved.leads_within(Duration::from_secs(40)).await;
     let environment = namespace.follow(&repo).await;
     let status = environment.is_ready_at(&first).await;
@@ -80,13 +77,8 @@ async fn a_war_of_an_hour_ago_is_over_and_drover_itself_has_no_such_clock() {
     assert!(ahead(at) < AN_HOUR / 2, "drover goes by the clock of a test: {at}");
     unmoved.stop();
 
-    set_ahead(&moved, Duration::ZERO);
-    let drover = Controller::on(&stage)
-        .program(Path::new(env!("CARGO_BIN_EXE_drover-faulty")))
-        .variable(PLAN, &plan)
-        .variable(JOURNAL, &journal)
-        .variable(CLOCK, &moved)
-        .start();
+    clock.set_ahead(Duration::ZERO);
+    let drover = clock.drover(&stage).start();
     drover.leads_within(Duration::from_secs(40)).await;
     let second = repo.push(&[("map.yaml", &map("ours"))], "Ours");
     environment.is_ready_at(&second).await;
@@ -102,7 +94,7 @@ async fn a_war_of_an_hour_ago_is_over_and_drover_itself_has_no_such_clock() {
     })
     .await;
 
-    set_ahead(&moved, AN_HOUR);
+    clock.set_ahead(AN_HOUR);
     look_again(&namespace, "2");
     is_put_back(&namespace).await;
     let third = repo.push(&[("map.yaml", &map("later"))], "Later");
@@ -156,17 +148,8 @@ async fn both_say(namespace: &Namespace, what: &str, is_so: impl Fn(Option<&Cond
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_clock_change_skips_is_told_the_day_before_and_a_sync_is_made_up_for_once() {
     let stage = Stage::enter(NUMBER).await;
-    let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
-    let (plan, journal, moved) =
-        (folder.path().join("plan"), folder.path().join("journal"), folder.path().join("clock"));
-    Plan::default().write(&plan);
-    set_ahead(&moved, Duration::ZERO);
-    let drover = Controller::on(&stage)
-        .program(Path::new(env!("CARGO_BIN_EXE_drover-faulty")))
-        .variable(PLAN, &plan)
-        .variable(JOURNAL, &journal)
-        .variable(CLOCK, &moved)
-        .start();
+    let clock = MovedClock::new();
+    let drover = clock.drover(&stage).start();
     drover.leads_within(Duration::from_secs(40)).await;
     let namespace = Namespace::on(stage.bed(), "spring").await;
     // Half past one of that day alone, so that nothing else is missed until then.
@@ -192,7 +175,7 @@ async fn what_a_clock_change_skips_is_told_the_day_before_and_a_sync_is_made_up_
     both_say(&namespace, "nobody speaks of it yet", |told| told.is_none()).await;
 
     // The day before, while nothing else happens.
-    let to = |time: Timestamp| set_ahead(&moved, ahead(time));
+    let to = |time: Timestamp| clock.set_ahead(ahead(time));
     to(spring - SignedDuration::from_hours(13));
     both_say(&namespace, "both say what is skipped, in UTC", |told| {
         told.is_some_and(|told| told.reason == "TimeSkipped" && told.message.contains("by a clock change at 01:00 UTC"))
@@ -215,12 +198,7 @@ async fn what_a_clock_change_skips_is_told_the_day_before_and_a_sync_is_made_up_
     })
     .await;
     drover.stop();
-    let again = Controller::on(&stage)
-        .program(Path::new(env!("CARGO_BIN_EXE_drover-faulty")))
-        .variable(PLAN, &plan)
-        .variable(JOURNAL, &journal)
-        .variable(CLOCK, &moved)
-        .start();
+    let again = clock.drover(&stage).start();
     again.leads_within(Duration::from_secs(40)).await;
     steadily("no other is made", Duration::from_secs(5), async || match jobs(&namespace).await.len() {
         2 => Ok(()),

@@ -16,6 +16,7 @@ mod image;
 mod isolation;
 mod jobs;
 mod leadership;
+mod moved_clock;
 mod once_jobs;
 mod quickstart;
 mod release_jobs;

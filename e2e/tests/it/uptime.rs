@@ -1,12 +1,9 @@
 //! Apps that are awake in windows only.
 
-use std::path::Path;
 use std::time::Duration;
 
 use drover_crds::{ANNOTATION_AWAKE_UNTIL, JobOutcome, RolloutStatus, UptimeState, WebAppStatus};
-use drover_e2e::fault::api::{JOURNAL, PLAN, Plan};
-use drover_e2e::fault::clock::{CLOCK, set_ahead};
-use drover_e2e::{App, Controller, Hello, Namespace, Stage, eventually, ready, repository, steadily};
+use drover_e2e::{App, Hello, Namespace, Stage, eventually, ready, repository, steadily};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -14,6 +11,8 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
+
+use crate::moved_clock::MovedClock;
 
 /// The testbed of the test with another clock, which takes turns with others of that number.
 const NUMBER: u32 = 51;
@@ -254,26 +253,15 @@ async fn replicas_become(namespace: &Namespace, wanted: i32, limit: Duration) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_is_kept_by_the_clock_on_the_wall_whatever_was_missed() {
     let stage = Stage::enter(NUMBER).await;
-    let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
-    let (plan, journal, moved) =
-        (folder.path().join("plan"), folder.path().join("journal"), folder.path().join("clock"));
-    Plan::default().write(&plan);
-    set_ahead(&moved, Duration::ZERO);
-    let start = || {
-        Controller::on(&stage)
-            .program(Path::new(env!("CARGO_BIN_EXE_drover-faulty")))
-            .variable(PLAN, &plan)
-            .variable(JOURNAL, &journal)
-            .variable(CLOCK, &moved)
-            .start()
-    };
+    let clock = MovedClock::new();
+    let start = || clock.drover(&stage).start();
     let namespace = Namespace::on(stage.bed(), "window").await;
     let drover = start();
     drover.leads_within(A_LOOK).await;
     // Open now, for at least an hour and at most two, and again tomorrow.
-    let clock = |at: Timestamp| at.strftime("%H:%M").to_string();
+    let shown = |at: Timestamp| at.strftime("%H:%M").to_string();
     let now = Timestamp::now();
-    let (from, to) = (clock(now - SignedDuration::from_mins(30)), clock(now + SignedDuration::from_mins(90)));
+    let (from, to) = (shown(now - SignedDuration::from_mins(30)), shown(now + SignedDuration::from_mins(90)));
     namespace.apply(&format!(
         "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: web}}\nspec:\n  image: a.test/web:1\n  imagePullPolicy: Never\n  ports: [{{name: http, port: 8080}}]\n  replicas: 3\n  uptime: {{windows: [{{from: '{from}', to: '{to}'}}]}}\n"
     ));
@@ -281,20 +269,20 @@ async fn a_window_is_kept_by_the_clock_on_the_wall_whatever_was_missed() {
     let app = namespace.app("web");
 
     // The window ends, while nothing else happens.
-    set_ahead(&moved, AN_HOUR * 2);
+    clock.set_ahead(AN_HOUR * 2);
     replicas_become(&namespace, 0, A_LOOK).await;
     let status = says(&app, "WaitsForWindow", "Unknown").await;
     let until = status.rollout.asleep_until.as_ref().expect("it says until when").0;
-    assert_eq!((clock(until), state(&status.rollout)), (from, Some(UptimeState::Asleep)));
+    assert_eq!((shown(until), state(&status.rollout)), (from, Some(UptimeState::Asleep)));
     // A clock that is set back, as forth.
-    set_ahead(&moved, Duration::ZERO);
+    clock.set_ahead(Duration::ZERO);
     replicas_become(&namespace, 3, A_LOOK).await;
-    set_ahead(&moved, AN_HOUR * 2);
+    clock.set_ahead(AN_HOUR * 2);
     replicas_become(&namespace, 0, A_LOOK).await;
 
     // It begins again while drover is away.
     drover.stop();
-    set_ahead(&moved, AN_HOUR * 24);
+    clock.set_ahead(AN_HOUR * 24);
     let drover = start();
     drover.leads_within(A_LOOK).await;
     replicas_become(&namespace, 3, Duration::from_secs(10)).await;
@@ -308,12 +296,12 @@ async fn a_window_is_kept_by_the_clock_on_the_wall_whatever_was_missed() {
     let version = app.deployment().await.resource_version();
 
     // Once more, over another restart: three pods are three pods.
-    set_ahead(&moved, AN_HOUR * 26);
+    clock.set_ahead(AN_HOUR * 26);
     replicas_become(&namespace, 0, A_LOOK).await;
     drover.stop();
     let drover = start();
     drover.leads_within(A_LOOK).await;
-    set_ahead(&moved, AN_HOUR * 48);
+    clock.set_ahead(AN_HOUR * 48);
     replicas_become(&namespace, 3, A_LOOK).await;
     assert_ne!(app.deployment().await.resource_version(), version);
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use drover_crds as crds;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, ExecAction, Lifecycle,
-    LifecycleHandler, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, Secret,
-    SecretVolumeSource, SecurityContext, Service, ServicePort, ServiceSpec, TCPSocketAction, Volume, VolumeMount,
+    ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, ExecAction, KeyToPath,
+    Lifecycle, LifecycleHandler, PersistentVolumeClaimVolumeSource, PodSpec, Probe, Secret, SecretVolumeSource,
+    SecurityContext, Service, ServicePort, ServiceSpec, TCPSocketAction, Volume, VolumeMount,
 };
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::postgres::{self, PORT};
@@ -48,7 +48,7 @@ pub fn children(
 
 /// The selector that finds a Database's pods in a namespace.
 pub fn selector(instance: &str) -> String {
-    format!("{}={instance},{}={}", crds::LABEL_INSTANCE, crds::LABEL_COMPONENT, crds::COMPONENT_DATABASE)
+    metadata::selector_of(instance, crds::COMPONENT_DATABASE)
 }
 
 /// What is called after the Database and is no server.
@@ -57,18 +57,13 @@ fn name(database: &ValidatedDatabase) -> String {
 }
 
 fn labels(database: &ValidatedDatabase) -> Labels {
-    let mut labels = metadata::labels(&database.app);
-    labels.insert(crds::LABEL_COMPONENT.to_owned(), crds::COMPONENT_DATABASE.to_owned());
-    labels
+    metadata::labels_of(&database.app, crds::COMPONENT_DATABASE)
 }
 
 /// The password lives and dies with the claim.
 fn secret(database: &ValidatedDatabase, connection: &Connection) -> Secret {
-    let mut meta = metadata::child(&database.app, name(database));
-    if database.claim.retain {
-        meta.annotations = Some([(crds::ANNOTATION_PRUNE.to_owned(), "disabled".to_owned())].into());
-    }
-    Secret { metadata: meta, data: Some(connection.data(database)), ..Default::default() }
+    let metadata = metadata::retained(&database.app, name(database), database.claim.retain);
+    Secret { metadata, data: Some(connection.data(database)), ..Default::default() }
 }
 
 fn settings(database: &ValidatedDatabase) -> ConfigMap {
@@ -135,14 +130,7 @@ fn server(database: &ValidatedDatabase, password: &str) -> StatefulSet {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: None,
             }),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(database)),
-                    annotations: Some(annotations),
-                    ..Default::default()
-                }),
-                spec: Some(pod_spec(database)),
-            },
+            template: pod::completed(false, labels(database), annotations, pod_spec(database)),
             ..Default::default()
         }),
         ..Default::default()
@@ -178,7 +166,6 @@ fn container(database: &ValidatedDatabase) -> Container {
     // Who is connected is sent away. Told to end by Kubernetes alone, a server waits until they have gone by themselves.
     let at_once = ["sh", "-c", "kill -INT 1"].map(str::to_owned).to_vec();
     let accepts = || TCPSocketAction { port: IntOrString::String(SERVER.to_owned()), host: None };
-    let amounts = |amounts: &BTreeMap<String, Quantity>| (!amounts.is_empty()).then(|| amounts.clone());
     Container {
         name: SERVER.to_owned(),
         image: Some(database.image.clone()),
@@ -196,11 +183,7 @@ fn container(database: &ValidatedDatabase) -> Container {
             protocol: Some("TCP".to_owned()),
             ..Default::default()
         }]),
-        resources: Some(ResourceRequirements {
-            requests: amounts(&database.resources.requests),
-            limits: amounts(&database.resources.limits),
-            claims: None,
-        }),
+        resources: Some(container::resources(&database.resources)),
         // Its start sets it up, or recovers what an unclean stop left, and ends by itself when it cannot: nobody ends it for being slow.
         startup_probe: Some(Probe {
             tcp_socket: Some(accepts()),
@@ -272,7 +255,7 @@ fn volumes(database: &ValidatedDatabase) -> Vec<Volume> {
         Volume {
             secret: Some(SecretVolumeSource {
                 secret_name: Some(name(database)),
-                items: Some(vec![k8s_openapi::api::core::v1::KeyToPath {
+                items: Some(vec![KeyToPath {
                     key: super::PASSWORD.to_owned(),
                     path: super::PASSWORD.to_owned(),
                     mode: None,

@@ -74,7 +74,6 @@ pub fn conclude(
     let running = container.and_then(|container| container.state.as_ref()?.running.as_ref());
     // Before the server takes connections its start sets it up, or recovers what an unclean stop left: its probes wait for that, and so do
     // people.
-    let found = diagnose(&seen.pods, now, Patience::default());
     if let Some(running) = running
         && container.is_some_and(|container| container.started == Some(false))
     {
@@ -84,7 +83,7 @@ pub fn conclude(
         );
         return (Outcome::InProgress { reason: "Starting".into(), message }, Some(LOOK));
     }
-    let outcome = match found {
+    let outcome = match diagnose(&seen.pods, now, Patience::default()) {
         Some(found) if found.definite => Outcome::Failed { reason: found.reason, message: sentence(&found.message) },
         Some(found) => Outcome::InProgress { reason: found.reason, message: sentence(&found.message) },
         None => Outcome::InProgress { reason: "Starting".into(), message: "The server is on its way".to_owned() },

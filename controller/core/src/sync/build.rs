@@ -66,9 +66,7 @@ fn name(sync: &ValidatedSync) -> String {
 
 /// Labels of Jobs and their pods. Jobs are watched by their owner's.
 fn labels(sync: &ValidatedSync) -> Labels {
-    let mut labels = metadata::labels(&sync.app);
-    labels.insert(crds::LABEL_COMPONENT.to_owned(), crds::COMPONENT_SYNC.to_owned());
-    labels
+    metadata::labels_of(&sync.app, crds::COMPONENT_SYNC)
 }
 
 fn owned(sync: &ValidatedSync) -> Labels {

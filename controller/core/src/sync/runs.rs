@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use drover_crds::{ANNOTATION_ASKED, ANNOTATION_RECONCILE_AT, LABEL_COMPONENT};
+use drover_crds::{ANNOTATION_ASKED, ANNOTATION_RECONCILE_AT, COMPONENT_SYNC};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,6 +11,7 @@ use super::freshness::moment;
 use super::published::SETS;
 use crate::errand::{Outcome, SyncResult, is_set_id};
 use crate::health::{Patience, diagnose};
+use crate::workload::build::metadata;
 
 /// A sync, as its Job shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,5 +135,5 @@ pub fn sets_in_use(pods: &[Pod], claim: &str) -> Vec<String> {
 
 /// The selector that finds a DataSync's Jobs, and their pods, in a namespace.
 pub fn selector(instance: &str) -> String {
-    format!("{}={instance},{LABEL_COMPONENT}={}", drover_crds::LABEL_INSTANCE, drover_crds::COMPONENT_SYNC)
+    metadata::selector_of(instance, COMPONENT_SYNC)
 }

@@ -20,12 +20,10 @@ use drover_core::workload::pods::settings::SettingKind;
 use drover_crds::{Database, DatabaseStatus, Key, Owner, OwnerKind, connection_secret};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Api, ResourceExt as _};
-use rand::RngExt as _;
-use rand::distr::Alphanumeric;
 use serde_json::json;
 
 use crate::cluster::inventory::Inventories;
-use crate::cluster::{Acting, ApiError, Cluster, Sight};
+use crate::cluster::{Acting, ApiError, Cluster, Sight, random_text};
 use crate::driver::Next;
 use crate::owned::{self, Owned, Parent};
 use crate::rollout::dereference;
@@ -46,7 +44,7 @@ pub fn build_all(database: &Database, namespace: &str) -> Result<Vec<Object>, In
 
 /// A password that nobody guesses.
 pub fn new_password() -> String {
-    rand::rng().sample_iter(Alphanumeric).take(PASSWORD_LENGTH).map(char::from).collect()
+    random_text(PASSWORD_LENGTH)
 }
 
 /// Makes the turns of Databases.
@@ -135,12 +133,7 @@ impl Kind for Databases {
 /// What there is of the server.
 async fn seen(acting: &Acting, app: &App) -> Result<Seen, ApiError> {
     let name = app.object_name();
-    let key = ObjectKey {
-        group: "apps".into(),
-        kind: "StatefulSet".into(),
-        namespace: Some(app.namespace.clone()),
-        name: name.clone(),
-    };
+    let key = ObjectKey::namespaced("apps", "StatefulSet", &app.namespace, &name);
     let sets: Api<StatefulSet> = Api::namespaced(acting.client(), &app.namespace);
     let server = sets.get_opt(&name).await.map_err(|error| acting.error(error, "get", &key))?;
     let pods = dereference::pods(acting, app, &selector(&name)).await?;

@@ -1,21 +1,18 @@
 //! `manifests/examples/viewbovis`, used as its people do: data of a bucket, two apps on one address, eight to ten, and a test on demand.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use drover_crds::condition::{READY, get};
 use drover_crds::{DataSync, DataSyncStatus, UptimeState, WebAppStatus};
-use drover_e2e::fault::api::{JOURNAL, PLAN, Plan};
-use drover_e2e::fault::clock::{CLOCK, set_ahead};
-use drover_e2e::{
-    Answer, App, Browser, BucketServer, Controller, Environment, Forestry, GitServer, Namespace, System, Testbed,
-};
+use drover_e2e::{Answer, App, Browser, BucketServer, Environment, Forestry, GitServer, Namespace, System, Testbed};
 use drover_e2e::{ask, errand_image, eventually, front_image, install, ready};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 use tokio::time::sleep;
+
+use crate::moved_clock::MovedClock;
 
 /// The testbed of this test, which has a node and a clock of its own.
 const NUMBER: u32 = 56;
@@ -199,23 +196,17 @@ async fn viewbovis_runs_from_git_and_is_used_as_its_people_do() {
     let forestry = Forestry::new(&server);
     forestry.upload("first");
 
-    let folder = tempfile::tempdir().expect("the temporary folder is ours to write");
-    let (plan, journal, clock) =
-        (folder.path().join("plan"), folder.path().join("journal"), folder.path().join("clock"));
-    Plan::default().write(&plan);
+    let clock = MovedClock::new();
     let set_to = |time: Timestamp| {
         let ahead = time.duration_since(Timestamp::now()).try_into().expect("a time to come");
-        set_ahead(&clock, ahead);
+        clock.set_ahead(ahead);
     };
     let zone = where_it_is_nine();
     let calendar = Calendar::new(&zone);
     let (errands, front) = (errand_image(bed), front_image(bed));
     let start = || {
-        Controller::on(bed)
-            .program(Path::new(env!("CARGO_BIN_EXE_drover-faulty")))
-            .variable(PLAN, &plan)
-            .variable(JOURNAL, &journal)
-            .variable(CLOCK, &clock)
+        clock
+            .drover(bed)
             .variable("SSL_CERT_FILE", GitServer::beside(bed).authority())
             .arguments(&["--errand-image", &errands, "--front-image", &front])
             .arguments(&["--front-trusted-proxy", "10.244.0.0/16"])

@@ -10,7 +10,11 @@ const CONNECTIONS: i64 = 100;
 const MIB: i64 = 1 << 20;
 
 /// The scripts, by the names of their files.
-pub const SCRIPTS: [(&str, &str); 2] = [("start.sh", include_str!("start.sh")), ("ready.sh", include_str!("ready.sh"))];
+pub const SCRIPTS: [(&str, &str); 3] = [
+    ("programs.sh", include_str!("programs.sh")),
+    ("start.sh", include_str!("start.sh")),
+    ("ready.sh", include_str!("ready.sh")),
+];
 
 /// Who may connect: from inside its pod anybody, since whoever is there may do all; over the network with a password.
 pub const ACCESS: &str = "local all all trust\nhost all all all scram-sha-256\n";

@@ -17,14 +17,8 @@ stop_with() {
   exit 1
 }
 
-# Where distributions and images put what initdb needs.
-for folder in /usr/lib/postgresql/"$VERSION"/bin /usr/pgsql-"$VERSION"/bin /usr/libexec/postgresql"$VERSION" /opt/bitnami/postgresql/bin /usr/local/bin; do
-  if [ -x "$folder/postgres" ]; then
-    PATH=$folder:$PATH
-    break
-  fi
-done
-export PATH
+. /etc/drover/programs.sh
+find_program postgres
 for program in postgres initdb pg_ctl psql; do
   command -v "$program" >/dev/null || stop_with no-programs "$VERSION" "$program"
 done
@@ -60,7 +54,6 @@ options="-c config_file=/etc/drover/postgresql.conf"
 pg_ctl --pgdata="$data" --wait --timeout=2000000 --silent \
   --options="$options -c listen_addresses='' -c log_min_error_statement=panic" start >&2 || stop_with setting-up
 
-# Says a sentence of its own when an extension is not in the image.
 ask() {
   psql --no-psqlrc --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 --host="$run" --username=postgres "$@"
 }
@@ -74,6 +67,7 @@ select format('create database %I owner %I encoding UTF8 template template0', :'
   where not exists (select from pg_database where datname = :'name') \gexec
 alter database :"name" owner to :"owner";
 SQL
+# One that the image does not have is told by its name.
 for extension in $EXTENSIONS; do
   known=$(ask --dbname="$DATABASE" --set=name="$extension" <<'SQL'
 select count(*) from pg_available_extensions where name = :'name';

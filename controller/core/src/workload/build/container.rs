@@ -19,11 +19,6 @@ pub const APP: &str = "app";
 /// The one container of these pods, as far as they themselves say: whoever takes requests adds ports and probes.
 pub fn container(pods: &Pods) -> Container {
     let env_from: Vec<EnvFromSource> = pods.env_from.iter().map(|source| env_from(pods, source)).collect();
-    let resources = ResourceRequirements {
-        limits: (!pods.resources.limits.is_empty()).then(|| pods.resources.limits.clone()),
-        requests: (!pods.resources.requests.is_empty()).then(|| pods.resources.requests.clone()),
-        claims: None,
-    };
     Container {
         name: APP.to_owned(),
         image: Some(pods.image.clone()),
@@ -32,11 +27,17 @@ pub fn container(pods: &Pods) -> Container {
         args: pods.args.clone(),
         env: Some(env(pods)),
         env_from: (!env_from.is_empty()).then_some(env_from),
-        resources: Some(resources),
+        resources: Some(resources(&pods.resources)),
         volume_mounts: Some(volume::mounts(pods)),
         security_context: Some(security(pods.identity.root)),
         ..Default::default()
     }
+}
+
+/// What a spec says of CPU and memory, as a container has it.
+pub fn resources(asked: &crds::Resources) -> ResourceRequirements {
+    let amounts = |amounts: &BTreeMap<String, Quantity>| (!amounts.is_empty()).then(|| amounts.clone());
+    ResourceRequirements { limits: amounts(&asked.limits), requests: amounts(&asked.requests), claims: None }
 }
 
 /// So much CPU and memory.

@@ -25,6 +25,18 @@ pub fn labels(app: &App) -> Labels {
     ])
 }
 
+/// The same, of one of the things that an owner's pods are.
+pub fn labels_of(app: &App, component: &str) -> Labels {
+    let mut labels = labels(app);
+    labels.insert(crds::LABEL_COMPONENT.to_owned(), component.to_owned());
+    labels
+}
+
+/// What finds these pods of an owner of that object name, as text for list requests.
+pub fn selector_of(instance: &str, component: &str) -> String {
+    format!("{}={instance},{}={component}", crds::LABEL_INSTANCE, crds::LABEL_COMPONENT)
+}
+
 /// What selects the web server's pods, unless something else is kept. A Deployment's selector cannot change, so these never may.
 pub fn own_selector(app: &App) -> Labels {
     pairs([
@@ -64,6 +76,12 @@ pub fn child(app: &App, name: String) -> ObjectMeta {
         labels: Some(labels(app)),
         ..Default::default()
     }
+}
+
+/// The same of a child which outlives the owner and its spec where it is to be retained, and says so in an annotation.
+pub fn retained(app: &App, name: String, retain: bool) -> ObjectMeta {
+    let stays = || [(crds::ANNOTATION_PRUNE.to_owned(), "disabled".to_owned())].into();
+    ObjectMeta { annotations: retain.then(stays), ..child(app, name) }
 }
 
 /// Metadata of what drover keeps for itself, the records of releases and the pods that pull images: nothing serves from it, so

@@ -8,15 +8,10 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::metadata;
 use crate::workload::App;
 use crate::workload::pods::ValidatedClaim;
-use drover_crds::ANNOTATION_PRUNE;
 
 pub fn pvc(app: &App, claim: &ValidatedClaim) -> PersistentVolumeClaim {
-    let mut meta = metadata::child(app, claim.name.clone());
-    if claim.retain {
-        meta.annotations = Some(BTreeMap::from([(ANNOTATION_PRUNE.to_owned(), "disabled".to_owned())]));
-    }
     PersistentVolumeClaim {
-        metadata: meta,
+        metadata: metadata::retained(app, claim.name.clone(), claim.retain),
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(claim.access_modes.iter().map(|m| m.as_str().to_owned()).collect()),
             storage_class_name: claim.storage_class.clone(),
