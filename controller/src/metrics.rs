@@ -43,6 +43,7 @@ struct Metrics {
     leading: Gauge,
     syncs: Family<AnswerLabels, Counter>,
     lookups: Family<AnswerLabels, Counter>,
+    backups: Family<AnswerLabels, Counter>,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -64,7 +65,9 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     registry.register("git_syncs", "Questions to git servers for new commits by how they ended", syncs.clone());
     let lookups = Family::default();
     registry.register("image_lookups", "Questions to image registries by how they ended", lookups.clone());
-    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading, syncs, lookups }
+    let backups = Family::default();
+    registry.register("backups", "Backups of databases by what came of restoring them", backups.clone());
+    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading, syncs, lookups, backups }
 });
 
 /// Counts an answered request.
@@ -93,6 +96,11 @@ pub fn synced(outcome: &'static str) {
 /// Counts a question to an image registry. `outcome` is `ok` or the reason of a failure.
 pub fn looked_up(outcome: &'static str) {
     METRICS.lookups.get_or_create(&AnswerLabels { outcome: outcome.to_owned() }).inc();
+}
+
+/// Counts a backup that has ended. `outcome` is a fixed word.
+pub fn backed_up(outcome: &'static str) {
+    METRICS.backups.get_or_create(&AnswerLabels { outcome: outcome.to_owned() }).inc();
 }
 
 /// Notes how many objects of a kind wait.

@@ -236,7 +236,7 @@ async fn lead(
         options.front.clone(),
     ));
     kinds.register(DataSyncs::new(options.errands.clone(), inventories.clone(), interest));
-    kinds.register(Databases::new(inventories, settings));
+    kinds.register(Databases::new(options.errands.clone(), inventories, settings));
     let mut running = kinds.run();
     loop {
         tokio::select! {

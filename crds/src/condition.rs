@@ -19,6 +19,9 @@ pub const EXPOSE_LIMITED: &str = "ExposeLimited";
 /// A ConfigMap or Secret that an app reads is not there, or has not the key that is read; absent where nothing is missing.
 pub const SETTINGS_MISSING: &str = "SettingsMissing";
 
+/// The newest backup of a Database was restored, and holds all that was backed up; absent where none are asked for.
+pub const BACKUP_VERIFIED: &str = "BackupVerified";
+
 /// Some routes of a WebApp lead nowhere; absent where all lead somewhere.
 pub const ROUTES_UNAVAILABLE: &str = "RoutesUnavailable";
 

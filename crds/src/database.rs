@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::condition::HasHead;
-use crate::{Claim, ImagePullPolicy, LocalObjectReference, Resources, RunAs};
+use crate::{BackupStatus, Claim, DatabaseBackup, ImagePullPolicy, KeptBackup, LocalObjectReference, Resources, RunAs};
 
 /// One database server with one database, on a volume of its own, for the apps of its namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,7 @@ use crate::{Claim, ImagePullPolicy, LocalObjectReference, Resources, RunAs};
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.engine.postgres.version"),
     printcolumn(name = "Storage", type_ = "string", json_path = ".spec.claim.resources.requests.storage"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.secretName"),
+    printcolumn(name = "Backup", type_ = "string", json_path = r#".status.conditions[?(@.type=="BackupVerified")].status"#),
     printcolumn(name = "Status", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -84,6 +85,10 @@ pub struct DatabaseSpec {
     /// The storage for the data. It may grow, where the storage class allows that. With `retentionPolicy: Delete` the data goes with this
     /// object, and the password with it; by default both stay, and a Database of the same name finds them again.
     pub claim: Claim,
+
+    /// Backups, each of which is restored and compared before it counts. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<DatabaseBackup>,
 }
 
 /// Which server: exactly one.
@@ -120,7 +125,7 @@ pub struct DatabaseStatus {
     /// The generation of the spec that this status speaks of; -1 until drover has looked at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling` and `Stalled`. Ready is a server that answers in the database, as its user, over the network.
+    /// `Ready`, `Reconciling`, `Stalled`, and `BackupVerified` where there are backups. Ready is a server that answers in the database, as its user, over the network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -128,6 +133,14 @@ pub struct DatabaseStatus {
     /// The Secret with `host`, `port`, `database`, `user`, `password` and `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
+    /// The newest backups that are there, at most 20, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub backups: Vec<KeptBackup>,
+    /// How it goes with backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
 }
 
 impl HasHead for DatabaseStatus {

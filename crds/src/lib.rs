@@ -3,6 +3,7 @@
 //! This crate describes; it does nothing. It knows no client, no clock and no I/O, so that any program may use it to read
 //! or write drover's objects.
 
+mod backup;
 pub mod condition;
 mod data_sync;
 mod database;
@@ -15,6 +16,7 @@ mod reference;
 mod status;
 mod web_app;
 
+pub use backup::*;
 pub use data_sync::*;
 pub use database::*;
 pub use duration::Duration;

@@ -54,6 +54,9 @@ pub const COMPONENT_JOB: &str = "job";
 /// The value of [`LABEL_COMPONENT`] on the pods of a `Database`.
 pub const COMPONENT_DATABASE: &str = "database";
 
+/// The value of [`LABEL_COMPONENT`] on the Jobs that back a `Database` up, and on their pods.
+pub const COMPONENT_BACKUP: &str = "backup";
+
 /// The value of [`LABEL_COMPONENT`] on the pods of a front.
 pub const COMPONENT_FRONT: &str = "front";
 
@@ -115,7 +118,10 @@ pub const ANNOTATION_CONFIRM_PRUNE: &str = "drover.dev/confirm-prune";
 /// Annotation that asks for a reconcile now; any new value counts. Written by `drover` and by people.
 pub const ANNOTATION_RECONCILE_AT: &str = "drover.dev/reconcile-at";
 
-/// Annotation on a Job that syncs a `DataSync` because its spec or a person asked: which request it is for.
+/// Annotation on a `Database` that asks for a backup now; any new value counts.
+pub const ANNOTATION_BACKUP_AT: &str = "drover.dev/backup-at";
+
+/// Annotation on a Job that syncs a `DataSync`, or backs a `Database` up, because its spec or a person asked: which request it is for.
 pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
 
 /// Annotation on a `DataSync`, written for an app that could not run with a set of its files: that set is not published.
@@ -210,6 +216,11 @@ pub fn synced_claim(name: &str) -> String {
 /// The name of the Secret that says how to connect to a `Database`, and of its claim and settings. Its own name is short enough.
 pub fn connection_secret(name: &str) -> String {
     format!("{name}-database")
+}
+
+/// The name of what backs a `Database` up: its CronJob, its order, and the claim that backups go to.
+pub fn backup_name(name: &str) -> String {
+    format!("{name}-backup")
 }
 
 /// Whether a name may be one that [`bounded_name`] cut. What it keeps of one can be short: it ends before a run of dashes.

@@ -44,6 +44,11 @@ impl BucketServer {
         format!("http://{}", self.address)
     }
 
+    /// The folder that a bucket is.
+    pub fn folder(&self, bucket: &str) -> PathBuf {
+        self.folder.join("store").join(bucket)
+    }
+
     /// Makes a bucket.
     pub fn make(&self, bucket: &str) {
         self.signed(&["--request", "PUT"], bucket);

@@ -4,6 +4,7 @@
 //! Pure: the same input gives the same output, and time is a value. `Cargo.toml` names no client, no runtime and no git.
 
 pub mod address;
+pub mod backup;
 pub mod branch;
 pub mod database;
 pub mod errand;

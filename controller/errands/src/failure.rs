@@ -15,10 +15,9 @@ impl<T, E: Into<io::Error>> Final<T> for Result<T, E> {
         self.map_err(|error| {
             let (what, error) = (what.into(), error.into());
             match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::new(
-                    Reason::NoSpace,
-                    format!("{what}: the claim is full. Make it larger, or keep fewer sets"),
-                ),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Refusal::new(Reason::NoSpace, format!("{what}: the claim is full. Make it larger, or keep less"))
+                }
                 _ => Refusal::new(reason, format!("{what}: {error}")),
             }
         })

@@ -4,6 +4,7 @@
 use std::process::ExitCode;
 
 mod assets;
+mod backup;
 mod claim;
 mod clock;
 mod failure;
@@ -11,6 +12,7 @@ mod logs;
 mod page;
 mod program;
 mod progress;
+mod repository;
 mod retry;
 mod s3;
 mod secret;

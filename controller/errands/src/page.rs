@@ -193,7 +193,7 @@ impl<'a> Page<'a> {
         for _ in 0..=REDIRECTS {
             let mut headers = headers.clone();
             headers.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
-            let response = self.web.send(Method::GET, &url, headers).await?;
+            let response = self.web.send(Method::GET, &url, headers, None).await?;
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let Some(location) = location
                 .filter(|_| response.status().is_redirection() && response.status() != StatusCode::NOT_MODIFIED)

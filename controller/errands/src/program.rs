@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use drover_core::backup::{BackupName, BackupResult, Ended};
 use drover_core::errand::{Outcome, Reason, Refusal, SyncOrder, SyncResult, slot};
 use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::failure::Final as _;
 use crate::secret::Secret;
-use crate::{assets, clock, logs, sync};
+use crate::{assets, backup, clock, logs, sync};
 
 #[derive(Parser)]
 #[command(version, about = "What drover does inside a Job")]
@@ -29,6 +30,18 @@ enum Errand {
     PruneLogs(PruneLogs),
     /// Copy the files of an image to a folder of their own, and remove those of old releases
     KeepAssets(KeepAssets),
+    /// Store a dump of a database in a repository, and take it out again
+    BackupStore(Backup),
+    /// Say what came of a backup, and remove those that are not kept
+    BackupConclude(Backup),
+    /// Take a backup out of a repository
+    BackupTake {
+        #[command(flatten)]
+        backup: Backup,
+        /// Which one. Default: the newest that is proven
+        #[arg(long, value_name = "NAME")]
+        name: Option<BackupName>,
+    },
 }
 
 #[derive(Args)]
@@ -49,6 +62,61 @@ struct KeepAssets {
 
 fn set(text: &str) -> Result<String, &'static str> {
     if assets::is_set(text) { Ok(text.to_owned()) } else { Err("a set is called by ten hexadecimal digits") }
+}
+
+#[derive(Args)]
+struct Backup {
+    /// The order, as JSON
+    #[arg(long, value_name = "FILE")]
+    order: PathBuf,
+    /// The folder that the containers of the pod share
+    #[arg(long, value_name = "DIR")]
+    work: PathBuf,
+    /// Where the result goes: the container's termination message
+    #[arg(long, value_name = "FILE")]
+    result: PathBuf,
+    /// The mounted claim
+    #[arg(long, value_name = "DIR")]
+    claim: Option<PathBuf>,
+    /// The mounted Secret of the bucket
+    #[arg(long, value_name = "DIR")]
+    secret: Option<PathBuf>,
+    /// The mounted Secret with the key
+    #[arg(long, value_name = "DIR")]
+    key: Option<PathBuf>,
+    /// Buckets may be on this machine: for tests
+    #[arg(long, hide = true)]
+    allow_loopback: bool,
+}
+
+impl Backup {
+    fn given(&self) -> backup::Given {
+        backup::Given {
+            order: self.order.clone(),
+            work: self.work.clone(),
+            claim: self.claim.clone(),
+            secret: self.secret.clone(),
+            key: self.key.clone(),
+            allow_loopback: self.allow_loopback,
+        }
+    }
+
+    /// What did not succeed is told; what is on its way to the next container is not.
+    fn done<T>(&self, done: Result<T, Refusal>) -> ExitCode {
+        match done {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(refusal) => self.tell(&backup::failed(&refusal, &self.work)),
+        }
+    }
+
+    fn tell(&self, result: &BackupResult) -> ExitCode {
+        tracing::info!(ended = ?result.ended, reason = result.reason, "{}", result.message);
+        if let Err(error) = fs::write(&self.result, result.to_text()) {
+            tracing::error!(%error, file = %self.result.display(), "the result cannot be written");
+            return ExitCode::FAILURE;
+        }
+        if result.ended == Ended::Proven { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
 }
 
 #[derive(Args)]
@@ -95,6 +163,14 @@ pub fn main() -> ExitCode {
         Errand::Sync(arguments) => sync_a_claim(&arguments),
         Errand::PruneLogs(arguments) => prune_logs(&arguments),
         Errand::KeepAssets(arguments) => keep_assets(&arguments),
+        Errand::BackupStore(arguments) => arguments.done(backup::run(arguments.given(), backup::store)),
+        Errand::BackupConclude(arguments) => match backup::run(arguments.given(), backup::conclude) {
+            Ok(result) => arguments.tell(&result),
+            Err(refusal) => arguments.done::<()>(Err(refusal)),
+        },
+        Errand::BackupTake { backup: arguments, name } => {
+            arguments.done(backup::run(arguments.given(), move |errand| backup::take(errand, name.as_ref())))
+        }
     }
 }
 

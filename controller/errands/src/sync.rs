@@ -148,7 +148,7 @@ impl Sync<'_> {
         }
     }
 
-    async fn sync_listing(&self, bucket: &Bucket<'_>, source: &S3Source) -> Result<Done, Refusal> {
+    async fn sync_listing(&self, bucket: &Bucket, source: &S3Source) -> Result<Done, Refusal> {
         let mut seen = clock::millis();
         let mut manifest = place(&bucket.list().await?)?;
         if self.settle(&manifest).await? {

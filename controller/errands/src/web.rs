@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use drover_core::address::is_private_to_the_node;
 use drover_core::errand::{Reason, Refusal};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Method, Response, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, Method, Response, StatusCode};
 use url::{Host, Url};
 
 use crate::clock;
@@ -24,9 +25,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The longest that a server may say nothing, also in the middle of an answer.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// The longest that sending something may take.
+const UPLOAD: Duration = Duration::from_secs(20 * 60);
+
 /// Makes requests, and checks where they lead.
+#[derive(Clone)]
 pub struct Web {
     client: Client,
+    /// Waits for an answer until what is sent has arrived.
+    uploads: Client,
     allow_loopback: bool,
 }
 
@@ -41,25 +48,37 @@ impl Web {
                 return Err(Refusal::new(Reason::BadSecret, sentence));
             }
         };
-        let client = Client::builder()
-            .user_agent(concat!("drover/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            // Followed by hand: another host is refused with its name.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .dns_resolver(Arc::new(Guarded { allow_loopback }))
-            // A proxy would connect on drover's behalf, to addresses that nobody checked.
-            .no_proxy()
-            .http1_only()
-            .tls_certs_merge(authorities)
-            .build()
-            .map_err(|error| Refusal::new(Reason::BadSecret, format!("no client can be made: {}", cause(&error))))?;
-        Ok(Self { client, allow_loopback })
+        let client = |patience: fn(ClientBuilder) -> ClientBuilder| {
+            let builder = Client::builder()
+                .user_agent(concat!("drover/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT)
+                // Followed by hand: another host is refused with its name.
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .dns_resolver(Arc::new(Guarded { allow_loopback }))
+                // A proxy would connect on drover's behalf, to addresses that nobody checked.
+                .no_proxy()
+                .http1_only()
+                .tls_certs_merge(authorities.clone());
+            patience(builder)
+                .build()
+                .map_err(|error| Refusal::new(Reason::BadSecret, format!("no client can be made: {}", cause(&error))))
+        };
+        Ok(Self {
+            client: client(|builder| builder.read_timeout(SILENCE))?,
+            uploads: client(|builder| builder.timeout(UPLOAD))?,
+            allow_loopback,
+        })
     }
 
     /// One request. The body comes as it is stored, never unpacked.
-    pub async fn send(&self, method: Method, url: &Url, mut headers: HeaderMap) -> Result<Response, Fault> {
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+        content: Option<Bytes>,
+    ) -> Result<Response, Fault> {
         let literal = match url.host() {
             Some(Host::Ipv4(ip)) => Some(ip.into()),
             Some(Host::Ipv6(ip)) => Some(ip.into()),
@@ -69,7 +88,12 @@ impl Web {
             return Err(forbidden(url).into());
         }
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        self.client.request(method, url.clone()).headers(headers).send().await.map_err(|error| {
+        let request = match content {
+            Some(content) => self.uploads.request(method, url.clone()).body(content),
+            None => self.client.request(method, url.clone()),
+        };
+        let request = request.headers(headers);
+        request.send().await.map_err(|error| {
             if find::<NoAddress>(&error).is_some() {
                 return forbidden(url).into();
             }

@@ -7,6 +7,7 @@ mod allow;
 mod annotate;
 mod api;
 mod apply;
+mod backup;
 mod completions;
 mod controller;
 mod crds;
@@ -88,6 +89,8 @@ pub enum Command {
     Reconcile(reconcile::Reconcile),
     /// Bring the files of a DataSync up to date now.
     Sync(sync::Sync),
+    /// Back a Database up now.
+    Backup(backup::Backup),
     /// Give a Database another password.
     Rotate(rotate::Rotate),
     /// Print what the controller would apply from a folder, without a cluster.
@@ -144,6 +147,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Sleep(command) => wake::sleep(command, global).await,
         Command::Reconcile(command) => reconcile::run(command, global).await,
         Command::Sync(command) => sync::run(command, global).await,
+        Command::Backup(command) => backup::run(command, global).await,
         Command::Rotate(command) => rotate::run(command, global).await,
         Command::Render(command) => render::run(&command, global),
         Command::Crds(command) => crds::run(&command, global),

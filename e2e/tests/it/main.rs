@@ -2,6 +2,7 @@
 
 mod api_faults;
 mod apply;
+mod backups;
 mod bad_input;
 mod chart;
 mod clock;

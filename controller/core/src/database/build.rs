@@ -18,7 +18,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::postgres::{self, PORT};
 use super::{Connection, DatabaseChildren, ValidatedDatabase};
+use crate::backup;
 use crate::render::Object;
+use crate::sync::ErrandImage;
 use crate::workload::build::metadata::{self, Labels};
 use crate::workload::build::{container, pod, pvc};
 use crate::workload::pods::Identity;
@@ -30,12 +32,16 @@ const SETTINGS: &str = "/etc/drover";
 /// Seconds that a server has to end cleanly.
 const GRACE: i64 = 120;
 
-/// Every child of `database`. `password` is a keyed hash of the password: a server that has another is started anew.
+/// Every child of `database`. `password` is a keyed hash of the password: a server that has another is started anew. Errands run from
+/// `errands`.
 pub fn children(
     database: &ValidatedDatabase,
     connection: &Connection,
     password: &str,
+    errands: &ErrandImage,
 ) -> DatabaseChildren<Vec<Object>> {
+    let connection_name = name(database);
+    let (of, backup) = (database.server(&connection_name), database.backup.as_ref());
     DatabaseChildren {
         connection: vec![Object::built(&secret(database, connection))],
         settings: vec![Object::built(&settings(database))],
@@ -43,6 +49,9 @@ pub fn children(
         service: vec![Object::built(&service(database))],
         network_policy: vec![Object::built(&network_policy(database))],
         server: vec![Object::built(&server(database, password))],
+        backup_order: backup.map(|backup| backup::settings(&of, backup)).into_iter().collect(),
+        backup_claim: backup.and_then(|backup| backup::claim(&of, backup)).into_iter().collect(),
+        backups: backup.map(|backup| backup::cron_job(&of, backup, errands)).into_iter().collect(),
     }
 }
 

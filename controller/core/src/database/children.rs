@@ -2,6 +2,7 @@
 //! [`DatabaseChildren::leaving`] name them all, so a child that was forgotten there does not compile.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
@@ -9,7 +10,7 @@ use crate::render::ObjectKey;
 use crate::workload::children::ChildKind;
 
 /// How many there are.
-const COUNT: usize = 6;
+const COUNT: usize = 9;
 
 /// One thing for each child.
 #[derive(Clone, Debug)]
@@ -26,19 +27,27 @@ pub struct DatabaseChildren<T> {
     pub network_policy: T,
     /// The server.
     pub server: T,
+    /// What a backup is told.
+    pub backup_order: T,
+    /// Where backups are.
+    pub backup_claim: T,
+    /// When they are made.
+    pub backups: T,
 }
 
 impl<T> DatabaseChildren<T> {
     /// In the order in which a reader expects them.
     pub fn in_order(self) -> [T; COUNT] {
-        let Self { connection, settings, claim, service, network_policy, server } = self;
-        [connection, settings, claim, service, network_policy, server]
+        let Self { connection, settings, claim, service, network_policy, server, backup_order, backup_claim, backups } =
+            self;
+        [connection, settings, claim, service, network_policy, server, backup_order, backup_claim, backups]
     }
 
     /// In the order in which they go with their Database: what works goes first, and the data last.
     pub fn leaving(self) -> [T; COUNT] {
-        let Self { connection, settings, claim, service, network_policy, server } = self;
-        [server, service, network_policy, settings, connection, claim]
+        let Self { connection, settings, claim, service, network_policy, server, backup_order, backup_claim, backups } =
+            self;
+        [backups, backup_order, server, service, network_policy, settings, connection, claim, backup_claim]
     }
 }
 
@@ -51,6 +60,9 @@ impl DatabaseChildren<ChildKind> {
         service: ChildKind::of::<Service>(),
         network_policy: ChildKind::of::<NetworkPolicy>(),
         server: ChildKind::of::<StatefulSet>(),
+        backup_order: ChildKind::of::<ConfigMap>(),
+        backup_claim: ChildKind::of::<PersistentVolumeClaim>(),
+        backups: ChildKind::of::<CronJob>(),
     };
 
     /// When the child of that key goes with its Database: the lower, the earlier.

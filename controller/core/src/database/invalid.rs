@@ -1,5 +1,6 @@
 //! What can be wrong with a Database's spec.
 
+use crate::backup::InvalidBackup;
 use crate::trouble::{Mend, Trouble};
 use crate::workload;
 
@@ -31,6 +32,9 @@ pub enum Invalid {
     /// An extension's name that is none.
     #[error("spec.engine.postgres.extensions has {0:?}: write the name as `create extension` takes it, such as q3c")]
     Extension(String),
+    /// Backups cannot be as the spec asks.
+    #[error(transparent)]
+    Backup(#[from] InvalidBackup),
     /// The claim cannot be as the spec asks.
     #[error(transparent)]
     Claim(#[from] workload::Invalid),

@@ -26,7 +26,7 @@ pub struct Seen {
 
 impl Seen {
     /// Whether the pod that answers is one of the newest template. A StatefulSet may be late to say that a pod is gone.
-    fn serves(&self) -> bool {
+    pub fn serves(&self) -> bool {
         if !self.container().is_some_and(|container| container.ready) {
             return false;
         }

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::sync::ErrandImage;
 use crate::workload::App;
 use crate::workload::pods::LiveClaim;
 
@@ -35,7 +36,7 @@ fn refused(more: Value) -> String {
 #[test]
 fn what_a_database_is_made_of() {
     let database = valid(json!({"database": "gleamx", "user": "gleamer"}));
-    let all = children(&database, &Connection::with("p@ss"), "hash").in_order();
+    let all = children(&database, &Connection::with("p@ss"), "hash", &ErrandImage::of_this_version()).in_order();
     let mut objects: Vec<Value> =
         all.into_iter().flatten().map(|object| Value::Object(object.json().clone())).collect();
     // The scripts are read where they are.

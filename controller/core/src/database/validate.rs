@@ -6,6 +6,7 @@ use drover_crds::{self as crds, DatabaseSpec, ImagePullPolicy, Resources};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Invalid;
+use crate::backup::{Server, ValidatedBackup};
 use crate::workload::App;
 use crate::workload::build::container;
 use crate::workload::pods::{LiveClaim, Shrinking, ValidatedClaim};
@@ -46,6 +47,24 @@ pub struct ValidatedDatabase {
     pub claim: ValidatedClaim,
     /// The size of the storage, in bytes.
     pub storage: i64,
+    /// Backups, where there are to be any.
+    pub backup: Option<ValidatedBackup>,
+}
+
+impl ValidatedDatabase {
+    /// As what is backed up. `connection` is the name of the Secret that says how to connect.
+    pub fn server<'a>(&'a self, connection: &'a str) -> Server<'a> {
+        Server {
+            app: &self.app,
+            image: &self.image,
+            pull_policy: self.pull_policy,
+            pull_secrets: &self.pull_secrets,
+            run_as: self.run_as,
+            version: &self.version,
+            connection,
+            memory: self.memory,
+        }
+    }
 }
 
 /// Checks a spec. `claims` are those of the namespace that it may mount, as they are.
@@ -105,6 +124,7 @@ pub fn validate(
         memory,
         claim,
         storage: storage.try_into().unwrap_or(i64::MAX),
+        backup: spec.backup.as_ref().map(|backup| ValidatedBackup::new(app, backup, claims)).transpose()?,
     })
 }
 

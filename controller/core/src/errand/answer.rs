@@ -157,7 +157,7 @@ impl SyncResult {
 }
 
 /// At most so many bytes of it, in one line, without what a terminal would obey.
-fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     let room = if text.len() <= most { most } else { most.saturating_sub('…'.len_utf8()) };
     let mut kept = String::with_capacity(text.len().min(most));
     for c in text.chars() {

@@ -4,6 +4,7 @@
 //! The errand `sync` keeps a folder equal to data that lives elsewhere. Its checks are here, so that the controller and
 //! `drover render` refuse by the same rules what the errand would.
 
+pub(crate) use answer::cut;
 pub use answer::{LARGEST_RESULT, Outcome, SyncResult, Unbelievable};
 pub use guard::{judge, judge_content_type, settles_in};
 pub use manifest::{File, Last, Manifest, is_set_id};

@@ -156,7 +156,8 @@ impl Source {
 }
 
 impl S3Source {
-    fn check(&self) -> Result<(), Refusal> {
+    /// Refuses what is no place in a bucket.
+    pub fn check_place(&self) -> Result<(), Refusal> {
         if let Some(endpoint) = &self.endpoint {
             check_address("endpoint", endpoint)?;
             if endpoint.contains(['?', '#']) {
@@ -173,6 +174,11 @@ impl S3Source {
         if let Some(prefix) = self.prefix.as_deref().filter(|prefix| !prefix.is_empty()) {
             check_key("prefix", prefix)?;
         }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        self.check_place()?;
         if self.paths.is_empty() {
             return Err(bad("paths is empty: say what goes where, or `from: \"\"` and `to: \"\"` for all"));
         }

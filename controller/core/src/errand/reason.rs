@@ -53,11 +53,21 @@ pub enum Reason {
     TimedOut,
     /// It was told to stop.
     Stopped,
+    /// A repository of backups opens by another key than the one that was given.
+    WrongKey,
+    /// A repository of backups was there, and is not any more, or another is in its place.
+    RepositoryGone,
+    /// A repository of backups does not hold what it held.
+    RepositoryDamaged,
+    /// A dump ends before its last line.
+    DumpCut,
+    /// A restored database is not what was backed up.
+    NotProven,
 }
 
 impl Reason {
     /// All there are.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::BadOrder,
         Self::BadSecret,
         Self::NotFound,
@@ -82,6 +92,11 @@ impl Reason {
         Self::ClaimBusy,
         Self::TimedOut,
         Self::Stopped,
+        Self::WrongKey,
+        Self::RepositoryGone,
+        Self::RepositoryDamaged,
+        Self::DumpCut,
+        Self::NotProven,
     ];
 
     /// Whether the source answered whole, and what it holds is what was not taken; else something did not work.

@@ -22,6 +22,7 @@ pub use invalid::Invalid;
 pub use published::{SETS, data_set};
 pub use rejection::Rejection;
 pub use request::{Due, Request, due};
+pub(crate) use runs::ended;
 pub use runs::{End, Run, run, selector, sets_in_use};
 pub use slots::{Catch, Missed, catch_up, clock_change, note_next};
 pub use status::{LAST_SYNC_FAILED, conclude, news, note};

@@ -62,7 +62,7 @@ pub fn run(job: &Job, pods: &[Pod], now: i64) -> Run {
 }
 
 /// When it ended, and where it failed, in the Job controller's own words: its reason and its sentence.
-fn ended(job: &Job) -> Option<(Time, Option<(String, String)>)> {
+pub(crate) fn ended(job: &Job) -> Option<(Time, Option<(String, String)>)> {
     let conditions = job.status.as_ref()?.conditions.iter().flatten();
     conditions.filter(|condition| condition.status == "True").find_map(|condition| {
         let at = condition.last_transition_time.clone()?;

@@ -40,7 +40,7 @@ impl Part<'_> {
 
 /// Fetches the files of a manifest at these places in it. Returns the types that the server gives them, place by place.
 pub async fn fetch(
-    bucket: &Bucket<'_>,
+    bucket: &Bucket,
     guard: &Guard,
     manifest: &Manifest,
     places: &[usize],
@@ -97,7 +97,7 @@ pub fn folded(key: &str) -> Refusal {
 }
 
 async fn read(
-    bucket: &Bucket<'_>,
+    bucket: &Bucket,
     guard: &Guard,
     part: &Part<'_>,
     target: &File,

@@ -1,10 +1,11 @@
-//! Objects of a bucket: listed whole or not at all, and read as they were listed.
+//! Objects of a bucket: listed whole or not at all, and read as they were listed; and those that are drover's own, written.
 //!
 //! Keys are taken as the server writes them. A client that makes paths of them cannot tell `dir/` from `dir`, nor name a key that no
 //! file can have.
 
+use bytes::Bytes;
 use drover_core::errand::{Object, Reason, Refusal, S3Source, Selection};
-use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LAST_MODIFIED, RANGE};
+use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LAST_MODIFIED, RANGE};
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::Instant;
 use url::Url;
@@ -23,21 +24,24 @@ mod sign;
 /// The largest page of a listing: a thousand keys of 1,024 bytes, each byte written as six.
 const LARGEST_PAGE: usize = 16 << 20;
 
+/// The largest object that is read as a whole, in bytes: a pack of a repository of some hundred GB.
+const LARGEST_OBJECT: usize = 1 << 30;
+
 /// The largest answer in which an error's word is looked for.
 const LARGEST_ERROR: usize = 64 << 10;
 
-/// A bucket to be read.
-pub struct Bucket<'a> {
-    web: &'a Web,
-    source: &'a S3Source,
+/// A bucket.
+pub struct Bucket {
+    web: Web,
+    source: S3Source,
     /// The endpoint with the bucket, without a slash at its end.
     base: String,
     keys: Option<Keys>,
     deadline: Instant,
 }
 
-impl<'a> Bucket<'a> {
-    pub fn new(web: &'a Web, source: &'a S3Source, secret: &Secret, deadline: Instant) -> Result<Self, Refusal> {
+impl Bucket {
+    pub fn new(web: &Web, source: &S3Source, secret: &Secret, deadline: Instant) -> Result<Self, Refusal> {
         let keys = if source.signed { Some(secret.keys()?) } else { None };
         let endpoint = source.endpoint.clone().unwrap_or_else(|| {
             let partition = if source.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
@@ -47,7 +51,7 @@ impl<'a> Bucket<'a> {
         if base.parse::<Url>().is_err() {
             return Err(Refusal::new(Reason::BadOrder, "endpoint is not an address"));
         }
-        Ok(Self { web, source, base, keys, deadline })
+        Ok(Self { web: web.clone(), source: source.clone(), base, keys, deadline })
     }
 
     /// What is there of each entry of the source's paths. An entry of which not all can be told fails all.
@@ -64,7 +68,8 @@ impl<'a> Bucket<'a> {
         Ok(listed)
     }
 
-    async fn list_prefix(&self, prefix: &str) -> Result<Vec<Object>, Refusal> {
+    /// All keys that begin so.
+    pub async fn list_prefix(&self, prefix: &str) -> Result<Vec<Object>, Refusal> {
         let (mut objects, mut token) = (Vec::new(), None::<String>);
         let what = format!("the listing of `{}` in bucket {}", prefix.escape_debug(), self.source.bucket);
         loop {
@@ -72,7 +77,7 @@ impl<'a> Bucket<'a> {
                 vec![("encoding-type", "url"), ("list-type", "2"), ("max-keys", "1000"), ("prefix", prefix)];
             query.extend(token.as_deref().map(|token| ("continuation-token", token)));
             let page = patiently(self.deadline, async || {
-                let response = self.send(Method::GET, "", &query, HeaderMap::new()).await?;
+                let response = self.send(Method::GET, "", &query, HeaderMap::new(), None).await?;
                 let text = self.text(&what, response, LARGEST_PAGE).await?;
                 listing::read(&what, &text)
             })
@@ -95,9 +100,9 @@ impl<'a> Bucket<'a> {
     }
 
     /// One object by its key: that needs no right to list others.
-    async fn look_up(&self, key: &str) -> Result<Option<Object>, Refusal> {
+    pub async fn look_up(&self, key: &str) -> Result<Option<Object>, Refusal> {
         patiently(self.deadline, async || {
-            let response = self.send(Method::HEAD, key, &[], HeaderMap::new()).await?;
+            let response = self.send(Method::HEAD, key, &[], HeaderMap::new(), None).await?;
             let text = |name: HeaderName| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
             match response.status() {
                 StatusCode::NOT_FOUND => Ok(None),
@@ -122,7 +127,7 @@ impl<'a> Bucket<'a> {
         headers.extend(quoted.and_then(|etag| HeaderValue::from_str(&etag).ok()).map(|etag| (IF_MATCH, etag)));
         let part = range.map(|(from, length)| format!("bytes={from}-{}", from + length - 1));
         headers.extend(part.and_then(|part| HeaderValue::from_str(&part).ok()).map(|part| (RANGE, part)));
-        let response = self.send(Method::GET, key, &[], headers).await?;
+        let response = self.send(Method::GET, key, &[], headers, None).await?;
         let found = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
         let is_same = match (etag, found) {
             (Some(listed), Some(found)) => bare(listed) == bare(found),
@@ -137,6 +142,71 @@ impl<'a> Bucket<'a> {
             }
             _ => Err(self.fault(&self.name(key), response).await),
         }
+    }
+
+    /// The whole object, or so many bytes of it from an offset on.
+    pub async fn read(&self, key: &str, range: Option<(u64, u64)>) -> Result<Bytes, Refusal> {
+        patiently(self.deadline, async || {
+            let headers = range.map(|(from, length)| format!("bytes={from}-{}", from + length - 1));
+            let headers = headers.and_then(|range| HeaderValue::from_str(&range).ok()).map(|range| (RANGE, range));
+            let response = self.send(Method::GET, key, &[], headers.into_iter().collect(), None).await?;
+            let expected = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+            if response.status() != expected {
+                return Err(self.fault(&self.name(key), response).await);
+            }
+            let broke_off = |why| Fault::passing(Reason::SourceFails, format!("{} broke off: {why}", self.name(key)));
+            let largest = range.and_then(|(_, length)| length.try_into().ok()).unwrap_or(LARGEST_OBJECT);
+            let content = body(response, largest).await.map_err(broke_off)?;
+            match range {
+                Some((_, length)) if content.len() as u64 != length => Err(broke_off("it is too short".to_owned())),
+                _ => Ok(content.into()),
+            }
+        })
+        .await
+    }
+
+    /// Makes an object; `false` where it has to be `new` and there is one already. Servers that do not know of new ones make it all the
+    /// same.
+    pub async fn write(&self, key: &str, content: Bytes, mut new: bool) -> Result<bool, Refusal> {
+        patiently(self.deadline, async || {
+            loop {
+                let condition = new.then_some((IF_NONE_MATCH, HeaderValue::from_static("*")));
+                let headers = condition.into_iter().collect();
+                let response = self.send(Method::PUT, key, &[], headers, Some(content.clone())).await?;
+                match response.status() {
+                    status if status.is_success() => return Ok(true),
+                    StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT if new => return Ok(false),
+                    StatusCode::NOT_IMPLEMENTED if new => new = false,
+                    _ => return Err(self.refused_change(key, "written", response).await),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Takes an object away, if it is there.
+    pub async fn remove(&self, key: &str) -> Result<(), Refusal> {
+        patiently(self.deadline, async || {
+            let response = self.send(Method::DELETE, key, &[], HeaderMap::new(), None).await?;
+            match response.status() {
+                status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
+                _ => Err(self.refused_change(key, "removed", response).await),
+            }
+        })
+        .await
+    }
+
+    async fn refused_change(&self, key: &str, change: &str, response: Response) -> Fault {
+        let mut fault = self.fault(&self.name(key), response).await;
+        if fault.refusal.reason == Reason::Denied {
+            let said = &fault.refusal.sentence;
+            let said = said.rsplit_once('(').and_then(|(_, rest)| rest.split_once(')')).map_or("403", |(code, _)| code);
+            fault.refusal.sentence = format!(
+                "{} may not be {change} ({said}): give the keys of the Secret the right to read, write, list and delete there",
+                self.name(key)
+            );
+        }
+        fault
     }
 
     fn changed(&self, key: &str) -> Refusal {
@@ -155,6 +225,7 @@ impl<'a> Bucket<'a> {
         key: &str,
         query: &[(&str, &str)],
         headers: HeaderMap,
+        content: Option<Bytes>,
     ) -> Result<Response, Fault> {
         let address = sign::address(&self.base, key, query);
         let url: Url = address
@@ -162,9 +233,10 @@ impl<'a> Bucket<'a> {
             .map_err(|_| Refusal::of(Reason::BadKey, key, format!("{} cannot be asked for", self.name(key))))?;
         let mut headers = headers;
         if let Some(keys) = &self.keys {
-            headers.extend(sign::headers(keys, &self.source.region, &method, &url, clock::now())?);
+            let content = content.as_deref().unwrap_or_default();
+            headers.extend(sign::headers(keys, &self.source.region, &method, &url, content, clock::now())?);
         }
-        self.web.send(method, &url, headers).await
+        self.web.send(method, &url, headers, content).await
     }
 
     async fn text(&self, what: &str, response: Response, largest: usize) -> Result<String, Fault> {

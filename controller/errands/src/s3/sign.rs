@@ -13,9 +13,6 @@ use url::{Position, Url};
 
 use crate::secret::Keys;
 
-/// The digest of an empty body: nothing is ever sent.
-const NO_BODY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
 /// The address of a key below `base`, with a query in the order of its names.
 pub fn address(base: &str, key: &str, query: &[(&str, &str)]) -> String {
     let mut address = base.to_owned();
@@ -34,17 +31,24 @@ pub fn address(base: &str, key: &str, query: &[(&str, &str)]) -> String {
     address
 }
 
-/// The headers that sign a request without a body.
-pub fn headers(keys: &Keys, region: &str, method: &Method, url: &Url, now: Timestamp) -> Result<HeaderMap, Refusal> {
+/// The headers that sign a request with that body.
+pub fn headers(
+    keys: &Keys,
+    region: &str,
+    method: &Method,
+    url: &Url,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<HeaderMap, Refusal> {
+    let body = hex::encode(Sha256::digest(body));
     let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
     let date = &time[..8];
     let host = &url[Position::BeforeHost..Position::AfterPort];
-    let mut signed = vec![("host", host), ("x-amz-content-sha256", NO_BODY), ("x-amz-date", time.as_str())];
+    let mut signed = vec![("host", host), ("x-amz-content-sha256", body.as_str()), ("x-amz-date", time.as_str())];
     signed.extend(keys.session.as_deref().map(|session| ("x-amz-security-token", session)));
     let names = signed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
     let lines = signed.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>().join("\n");
-    let request =
-        format!("{method}\n{}\n{}\n{lines}\n\n{names}\n{NO_BODY}", url.path(), url.query().unwrap_or_default());
+    let request = format!("{method}\n{}\n{}\n{lines}\n\n{names}\n{body}", url.path(), url.query().unwrap_or_default());
     let scope = format!("{date}/{region}/s3/aws4_request");
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(request)));
     let key = [date, region, "s3", "aws4_request"]
@@ -95,7 +99,7 @@ mod tests {
         let address = address("https://examplebucket.s3.amazonaws.com", "", &[("prefix", "J"), ("max-keys", "2")]);
         assert_eq!(address, "https://examplebucket.s3.amazonaws.com?max-keys=2&prefix=J");
         let url = address.parse().expect("an address");
-        let headers = headers(&keys, "us-east-1", &Method::GET, &url, now).expect("headers");
+        let headers = headers(&keys, "us-east-1", &Method::GET, &url, b"", now).expect("headers");
         let signature = "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7";
         let authorization = headers[AUTHORIZATION].to_str().expect("text");
         assert!(authorization.ends_with(&format!("Signature={signature}")), "{authorization}");

@@ -1,6 +1,7 @@
 //! A bucket that holds what a test says, also keys that no real store on a file system takes.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ type Objects = Arc<Mutex<BTreeMap<String, Object>>>;
 pub struct Bucket {
     pub server: Server,
     objects: Objects,
+    ignores_conditions: Arc<AtomicBool>,
 }
 
 impl Bucket {
@@ -43,10 +45,13 @@ impl Bucket {
     ) -> Self {
         let objects = Objects::default();
         let held = Arc::clone(&objects);
+        let ignores_conditions = Arc::<AtomicBool>::default();
+        let ignores = Arc::clone(&ignores_conditions);
         let server = Server::start(move |request| {
-            fault(request).unwrap_or_else(|| answer(&held.lock().expect("no panic"), page, request))
+            let is_known = !ignores.load(Relaxed);
+            fault(request).unwrap_or_else(|| answer(&mut held.lock().expect("no panic"), page, request, is_known))
         });
-        let bucket = Self { server, objects };
+        let bucket = Self { server, objects, ignores_conditions };
         for (key, body) in keys {
             bucket.put(key, body.as_bytes());
         }
@@ -66,6 +71,17 @@ impl Bucket {
         };
         change(&mut object);
         self.objects.lock().expect("no panic").insert(key.into(), object);
+    }
+
+    /// From now on what has to be new is written all the same, as older servers do.
+    pub fn ignore_conditions(&self) {
+        self.ignores_conditions.store(true, Relaxed);
+    }
+
+    /// All that is there.
+    pub fn all(&self) -> BTreeMap<String, Vec<u8>> {
+        let held = self.objects.lock().expect("no panic");
+        held.iter().map(|(key, object)| (key.clone(), object.body.clone())).collect()
     }
 
     pub fn remove(&self, key: &str) {
@@ -94,8 +110,20 @@ pub fn key(request: &Request) -> Option<String> {
     Some(decode(path.strip_prefix('/').unwrap_or(path)))
 }
 
-fn answer(objects: &BTreeMap<String, Object>, page: usize, request: &Request) -> Reply {
+fn answer(objects: &mut BTreeMap<String, Object>, page: usize, request: &Request, is_known: bool) -> Reply {
     match key(request) {
+        Some(key) if request.method == "PUT" => {
+            if is_known && request.header("if-none-match") == Some("*") && objects.contains_key(&key) {
+                return Reply::new(412, "<Error><Code>PreconditionFailed</Code></Error>");
+            }
+            let (body, content_type) = (request.body.clone(), "application/octet-stream");
+            objects.insert(key, Object { body, content_type, encoding: None, modified: "2026-09-01T00:00:00.000Z" });
+            Reply::new(200, "")
+        }
+        Some(key) if request.method == "DELETE" => {
+            objects.remove(&key);
+            Reply::new(204, "")
+        }
         None => Reply::new(404, "<Error><Code>NoSuchBucket</Code></Error>"),
         Some(key) if key.is_empty() => {
             list(objects, page, request.target.split_once('?').map_or("", |(_, query)| query))

@@ -1,5 +1,6 @@
 //! The errands' binary against servers that behave, and servers that do not.
 
+mod backup;
 mod bucket;
 mod claim;
 mod errand;

@@ -1,6 +1,6 @@
 //! A web server that answers as a test says, on loopback.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -12,6 +12,7 @@ pub struct Request {
     /// With its query.
     pub target: String,
     headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -114,13 +115,22 @@ impl Server {
 }
 
 fn read(stream: &TcpStream) -> Option<Request> {
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    let first = lines.next()?;
+    let mut reader = BufReader::new(stream);
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        Some(line.trim_end().to_owned())
+    };
+    let first = line()?;
     let mut words = first.split(' ').map(str::to_owned);
     let (method, target) = (words.next()?, words.next()?);
-    let headers = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        Some((name.to_owned(), value.to_owned()))
-    });
-    Some(Request { method, target, headers: headers.collect() })
+    let mut headers = Vec::new();
+    while let Some(line) = line().filter(|line| !line.is_empty()) {
+        headers.extend(line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+    let mut request = Request { method, target, headers, body: Vec::new() };
+    let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    request.body = vec![0; length];
+    reader.read_exact(&mut request.body).ok()?;
+    Some(request)
 }

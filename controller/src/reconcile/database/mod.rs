@@ -3,21 +3,26 @@
 //! 1. [`validate`]: the spec, with every default filled in (pure);
 //! 2. [`Databases::connection`]: the password that is there, or a new one;
 //! 3. [`children`]: the server and what it needs (pure), written down and sent ([`owned`]);
-//! 4. [`database`]: what a person reads and is told (pure).
+//! 4. [`database`]: what a person reads and is told (pure);
+//! 5. [`backups`]: which backups ran and run, read of their Jobs, and one made where the spec or a person asks for it.
+
+mod backups;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use drover_core::backup;
 use drover_core::database::{
     self, Connection, DatabaseChildren, Invalid, PASSWORD, Seen, children, selector, validate,
 };
 use drover_core::news::News;
 use drover_core::render::{Object, ObjectKey};
+use drover_core::sync::ErrandImage;
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
 use drover_core::workload::pods::settings::SettingKind;
-use drover_crds::{Database, DatabaseStatus, Key, Owner, OwnerKind, connection_secret};
+use drover_crds::{Database, DatabaseStatus, Key, Owner, OwnerKind, backup_name, connection_secret};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
@@ -39,7 +44,8 @@ pub fn build_all(database: &Database, namespace: &str) -> Result<Vec<Object>, In
     let app = App { kind: OwnerKind::Database, namespace, name: database.name_any(), uid: database.uid() };
     let valid = validate(&app, &database.spec, &BTreeMap::new())?;
     let connection = Connection::with("made-by-drover");
-    Ok(children(&valid, &connection, PASSWORD).in_order().into_iter().flatten().collect())
+    let errands = ErrandImage::of_this_version();
+    Ok(children(&valid, &connection, PASSWORD, &errands).in_order().into_iter().flatten().collect())
 }
 
 /// A password that nobody guesses.
@@ -49,14 +55,15 @@ pub fn new_password() -> String {
 
 /// Makes the turns of Databases.
 pub struct Databases {
+    errands: ErrandImage,
     inventories: Arc<Inventories>,
     settings: Settings,
 }
 
 impl Databases {
-    /// Whose children are written down in `inventories`, and whose Secrets `settings` sees change; its interest tells their apps.
-    pub fn new(inventories: Arc<Inventories>, settings: Settings) -> Self {
-        Self { inventories, settings }
+    /// Whose errands run from `errands`, whose children are written down in `inventories`, and whose Secrets `settings` sees change; its interest tells their apps.
+    pub fn new(errands: ErrandImage, inventories: Arc<Inventories>, settings: Settings) -> Self {
+        Self { errands, inventories, settings }
     }
 
     /// The password that the Secret has, whoever wrote it; a new one where it has none. The owner is told when it changes; where it cannot
@@ -87,20 +94,25 @@ impl Kind for Databases {
 
     async fn turn(&self, it: &It<'_, Self>, (): &mut (), draft: &mut Draft<DatabaseStatus>) -> Result<Ended, Trouble> {
         let kinds = DatabaseChildren::KINDS.in_order().map(|child| (child.group, child.kind));
-        if !it.sees(kinds).await {
+        if !it.sees(kinds.into_iter().chain([("batch", "Job")])).await {
             return Ok(Ended::Unsaid(Next::Later(TURN)));
         }
         let Some(definition) = it.definition().await? else { return Ok(Ended::Unsaid(Next::Retry)) };
         let Key { namespace, name } = it.key().clone();
         let app = App { kind: OwnerKind::Database, namespace, name, uid: it.object.uid() };
-        let claims = dereference::claims_named(&it.acting, &app, [connection_secret(&app.name)].into()).await?;
-        let valid = validate(&app, &it.object.spec, &claims)?;
+        let names = [connection_secret(&app.name), backup_name(&app.name)].into();
+        let claims = dereference::claims_named(&it.acting, &app, names).await?;
+        let mut valid = validate(&app, &it.object.spec, &claims)?;
+        let known = draft.status.backup.as_ref();
+        let (place, repository) =
+            known.map_or((None, None), |known| (known.place.as_deref(), known.repository.as_deref()));
+        valid.backup = valid.backup.map(|backup| backup.expecting(place, repository));
         let (connection, unseen) = self.connection(it, &app).await?;
         let password = it.acting.keyed_hash(&json!({"password": connection.data(&valid).get(PASSWORD)}));
 
         let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
         let parent = Parent { owned, definition };
-        let all = children(&valid, &connection, &password);
+        let all = children(&valid, &connection, &password, &self.errands);
         let mut objects: Vec<Object> = all.in_order().into_iter().flatten().collect();
         parent.mark(&mut objects);
         let plan = parent.plan(&objects, &BTreeSet::new()).await?;
@@ -110,14 +122,19 @@ impl Kind for Databases {
 
         let seen = seen(&it.acting, &app).await?;
         let (outcome, look) = database::conclude(&valid, &mut draft.status, &seen, it.now().0.as_second());
-        let next = look.into_iter().chain(unseen).min().map_or(Next::Await, Next::After);
-        Ok(Ended::Said { outcome, next })
+        let secret = connection_secret(&app.name);
+        let (server, wanted) = (valid.server(&secret), valid.backup.as_ref());
+        let (again, time) = backups::turn(it, &server, wanted, &self.errands, &mut draft.status, seen.serves()).await?;
+        let next = look.into_iter().chain(unseen).chain(again).min().map_or(Next::Await, Next::After);
+        Ok(Ended::Said { outcome, next: next.by(time, it.now().0) })
     }
 
     fn show(_status: &mut DatabaseStatus, _owner: &Owner, _trouble: Option<&Trouble>) {}
 
     fn news(before: &DatabaseStatus, after: &DatabaseStatus) -> Vec<News> {
-        database::news(before, after)
+        let mut news = database::news(before, after);
+        news.extend(backup::news(before, after));
+        news
     }
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {

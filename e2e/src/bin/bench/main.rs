@@ -1,9 +1,10 @@
 //! Measures the release build against a real API server on the same machine, and prints a table.
 //!
 //! There is no node: what is measured is drover and the API server, not how fast containers start. `bench NAME` measures one
-//! part (`install`, `apps`, `failing`, `sync` or `front`) without the others. `BENCH_TESTBED=N` chooses the cluster that is started for it and
+//! part (`install`, `apps`, `failing`, `sync`, `front` or `backup`) without the others. `BENCH_TESTBED=N` chooses the cluster that is started for it and
 //! removed afterwards.
 
+mod backup;
 mod drift;
 mod failing;
 mod figures;
@@ -26,6 +27,15 @@ async fn main() {
         match sync::beside_rclone() {
             Some(rows) => figures::print(&rows),
             None => eprintln!("sync is left out: it takes versitygw and rclone in the path"),
+        }
+        if only.is_some() {
+            return;
+        }
+    }
+    if asked_for("backup") {
+        match backup::of_a_gigabyte() {
+            Some(rows) => figures::print(&rows),
+            None => eprintln!("backup is left out: it takes Debian's postgresql-15, and root, who becomes its user"),
         }
         if only.is_some() {
             return;

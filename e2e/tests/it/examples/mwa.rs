@@ -77,6 +77,7 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
             .with(&format!("registry.example.org/gleamxgp:{number}"), &image(number))
             .with("mwa.example.org", &namespace.host())
             .with("storage: 10Gi", "storage: 500Mi")
+            .with("storage: 11Gi", "storage: 200Mi")
             .with("storage: 20Gi", "storage: 100Mi")
     };
 
@@ -98,6 +99,16 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
     assert!(namespace.app("web").page(&style).await.contains("order: 1"), "{style}");
     let signed_in = sign_in(&namespace).await;
     assert!(signed_in.contains("signed in as admin"), "{signed_in}");
+
+    // The first backup was restored and compared.
+    eventually("a backup is verified", 2 * SOON, async || {
+        let status = namespace.get::<Database>("db").await.and_then(|db| db.status).unwrap_or_default();
+        match condition(&status.conditions, "BackupVerified") {
+            Some(verified) if verified.status == "True" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 
     // Its health goes bad, and after three minutes of that it is restarted.
     app.page("/fail/").await;

@@ -1,0 +1,342 @@
+//! The objects that make backups. Nothing here can fail.
+
+use std::collections::BTreeMap;
+
+use drover_crds::{self as crds, ImagePullPolicy};
+use k8s_openapi::api::batch::v1::{
+    CronJob, CronJobSpec, Job, JobSpec, JobTemplateSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern,
+    PodFailurePolicyRule,
+};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+    PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, SecretKeySelector,
+    SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::request::{Missed, Request};
+use super::scripts::{DUMP, FACTS, LATER, PREPARE, PROVE, check_script, restrict_key};
+use super::validate::ValidatedBackup;
+use crate::render::Object;
+use crate::schedule::STARTING_DEADLINE;
+use crate::sync::ErrandImage;
+use crate::workload::App;
+use crate::workload::build::metadata::{self, Labels};
+use crate::workload::build::{container, pod, pvc};
+use crate::workload::pods::{Identity, ValidatedClaim};
+
+/// Where the scripts and the order are.
+const SETTINGS: &str = "/etc/drover";
+/// The name of the file that holds the order.
+const ORDER_FILE: &str = "order.json";
+/// Where a container leaves its last words.
+const RESULT: &str = "/dev/termination-log";
+/// Seconds beyond a backup's own time after which Kubernetes ends a Job.
+const DEADLINE_ALLOWANCE: i64 = 60;
+/// Seconds for which a Job that drover made stays when it has ended, for people to look at.
+const STAYS: i32 = 3600;
+/// The least memory that the server for a proof may have, in bytes.
+const LEAST_MEMORY: i64 = 512 << 20;
+
+/// The containers of a backup, in the order in which they run.
+pub(super) const DUMPS: &str = "dump";
+/// See [`DUMPS`].
+pub(super) const STORES: &str = "store";
+/// See [`DUMPS`].
+pub(super) const PROVES: &str = "prove";
+/// See [`DUMPS`].
+pub(super) const CONCLUDES: &str = "conclude";
+
+/// The database that is backed up.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// Whose objects are made.
+    pub app: &'a App,
+    /// The image that has its programs.
+    pub image: &'a str,
+    /// When the node pulls it.
+    pub pull_policy: Option<ImagePullPolicy>,
+    /// The Secrets that it is pulled with.
+    pub pull_secrets: &'a [String],
+    /// The user and the group that it runs as.
+    pub run_as: (i64, i64),
+    /// Its major version.
+    pub version: &'a str,
+    /// The Secret that says how to connect.
+    pub connection: &'a str,
+    /// The memory that it has, in bytes.
+    pub memory: i64,
+}
+
+/// The claim, if that is where backups go.
+pub fn claim(server: &Server<'_>, backup: &ValidatedBackup) -> Option<Object> {
+    backup.claim.as_ref().map(|claim| Object::built(&pvc::pvc(server.app, claim)))
+}
+
+/// The order, and the scripts.
+pub fn settings(server: &Server<'_>, backup: &ValidatedBackup) -> Object {
+    let (user, group) = server.run_as;
+    let order = serde_json::to_string_pretty(&backup.order).expect("an order is JSON");
+    // initdb wants to know its user's name, and an image need not know the number that it runs as.
+    let users = format!("root:x:0:0:root:/root:/bin/sh\npostgres:x:{user}:{group}:PostgreSQL:/work:/bin/sh\n");
+    let fixed = [
+        ("dump.sh", DUMP),
+        ("prove.sh", PROVE),
+        ("facts.sql", FACTS),
+        ("later.sql", LATER),
+        ("prepare.sql", PREPARE),
+        ("passwd", users.as_str()),
+        (ORDER_FILE, order.as_str()),
+    ];
+    let mut data: BTreeMap<String, String> = fixed.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    let checks = backup.order.checks.iter().enumerate();
+    data.extend(checks.map(|(at, check)| (format!("check-{at}.sql"), check_script(check))));
+    let metadata = metadata::child(server.app, name(server));
+    Object::built(&ConfigMap { metadata, data: Some(data), ..Default::default() })
+}
+
+/// What makes backups by the schedule.
+pub fn cron_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> Object {
+    Object::built(&CronJob {
+        metadata: metadata::child(server.app, name(server)),
+        spec: CronJobSpec {
+            schedule: backup.schedule.text().to_owned(),
+            time_zone: Some(backup.schedule.time_zone().to_owned()),
+            concurrency_policy: Some("Forbid".to_owned()),
+            starting_deadline_seconds: Some(STARTING_DEADLINE),
+            successful_jobs_history_limit: Some(1),
+            failed_jobs_history_limit: Some(1),
+            job_template: JobTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(owned(server)), ..Default::default() }),
+                spec: Some(job_spec(server, backup, image)),
+            },
+            ..Default::default()
+        },
+        ..Default::default()
+    })
+}
+
+/// The Job of a backup that the spec or a person asked for. Its name is the request's, so it is made once.
+pub fn job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage, request: &Request) -> Job {
+    let annotations = [(crds::ANNOTATION_ASKED.to_owned(), request.id.clone())].into();
+    once(server, backup, image, request.job_name(&server.app.name), Some(annotations))
+}
+
+/// The Job that makes up for a backup that was missed. Its name is that time's, so it is made once.
+pub fn made_up_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage, missed: Missed) -> Job {
+    let uid = server.app.uid.as_deref().unwrap_or_default();
+    once(server, backup, image, missed.job_name(&server.app.name, backup, uid), None)
+}
+
+fn once(
+    server: &Server<'_>,
+    backup: &ValidatedBackup,
+    image: &ErrandImage,
+    name: String,
+    annotations: Option<Labels>,
+) -> Job {
+    Job {
+        metadata: ObjectMeta { labels: Some(owned(server)), annotations, ..metadata::bookkeeping(server.app, name) },
+        spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..job_spec(server, backup, image) }),
+        ..Default::default()
+    }
+}
+
+/// The selector that finds a Database's backups, and their pods, in a namespace.
+pub fn selector(instance: &str) -> String {
+    format!("{}={instance},{}={}", crds::LABEL_INSTANCE, crds::LABEL_COMPONENT, crds::COMPONENT_BACKUP)
+}
+
+fn name(server: &Server<'_>) -> String {
+    crds::backup_name(&server.app.name)
+}
+
+/// Labels of Jobs and their pods. Jobs are watched by their owner's.
+fn labels(server: &Server<'_>) -> Labels {
+    let mut labels = metadata::labels(server.app);
+    labels.insert(crds::LABEL_COMPONENT.to_owned(), crds::COMPONENT_BACKUP.to_owned());
+    labels
+}
+
+fn owned(server: &Server<'_>) -> Labels {
+    let owner = crds::Owner::new(server.app.kind, &*server.app.namespace, &*server.app.name);
+    let mut labels = labels(server);
+    labels.insert(crds::LABEL_OWNER.to_owned(), owner.label());
+    labels
+}
+
+fn job_spec(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> JobSpec {
+    let timeout = i64::try_from(backup.order.timeout_seconds).unwrap_or(i64::MAX);
+    // A node that went away, or made room, says nothing about the backup.
+    let disrupted = PodFailurePolicyRule {
+        action: "Ignore".to_owned(),
+        on_pod_conditions: Some(vec![PodFailurePolicyOnPodConditionsPattern {
+            type_: "DisruptionTarget".to_owned(),
+            status: Some("True".to_owned()),
+        }]),
+        on_exit_codes: None,
+    };
+    JobSpec {
+        backoff_limit: Some(0),
+        active_deadline_seconds: Some(timeout.saturating_add(DEADLINE_ALLOWANCE)),
+        pod_failure_policy: Some(PodFailurePolicy { rules: vec![disrupted] }),
+        template: template(server, backup, image),
+        ..Default::default()
+    }
+}
+
+/// One container after the other: a step that does not succeed ends it, and what it left is no backup.
+fn template(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> PodTemplateSpec {
+    let (user, group) = server.run_as;
+    // All as one user, since each reads what the one before wrote.
+    let identity = Identity {
+        user: Some(user),
+        group: Some(group),
+        fs_group: Some(group),
+        root: false,
+        home: false,
+        assumed: false,
+    };
+    let mut secrets = server.pull_secrets.to_vec();
+    secrets.extend(image.pull_secrets.iter().filter(|secret| !server.pull_secrets.contains(secret)).cloned());
+    let spec = PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        image_pull_secrets: pod::pull_secrets(&secrets),
+        security_context: Some(pod::security(&identity, false)),
+        init_containers: Some(vec![dump(server), errand(backup, image, STORES, "backup-store"), prove(server)]),
+        containers: vec![errand(backup, image, CONCLUDES, "backup-conclude")],
+        volumes: Some(volumes(server, backup)),
+        ..Default::default()
+    };
+    let is_of_one_node = backup.claim.as_ref().is_some_and(ValidatedClaim::is_of_one_node);
+    pod::completed(is_of_one_node, labels(server), BTreeMap::new(), spec)
+}
+
+fn variable(name: &str, value: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..Default::default() }
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    let (name, mount_path) = (name.to_owned(), path.to_owned());
+    VolumeMount { name, mount_path, read_only: read_only.then_some(true), ..Default::default() }
+}
+
+/// One of the scripts, in the database's image.
+fn script(server: &Server<'_>, name: &str, file: &str, mut env: Vec<EnvVar>, memory: i64) -> Container {
+    env.extend([
+        variable("VERSION", server.version),
+        variable("WORK", "/work"),
+        variable("SCRIPTS", SETTINGS),
+        variable("RESULT", RESULT),
+    ]);
+    let passwd = VolumeMount { sub_path: Some("passwd".to_owned()), ..mount("settings", "/etc/passwd", true) };
+    let limits = [("cpu", "2".to_owned()), ("memory", memory.to_string())];
+    Container {
+        name: name.to_owned(),
+        image: Some(server.image.to_owned()),
+        image_pull_policy: server.pull_policy.map(|policy| policy.as_str().to_owned()),
+        command: Some(vec!["sh".to_owned(), format!("{SETTINGS}/{file}")]),
+        env: Some(env),
+        resources: Some(ResourceRequirements {
+            requests: Some(container::amounts("50m", "128Mi")),
+            limits: Some(limits.map(|(name, amount)| (name.to_owned(), Quantity(amount))).into()),
+            claims: None,
+        }),
+        security_context: Some(confined()),
+        volume_mounts: Some(vec![
+            mount("work", "/work", false),
+            mount("settings", SETTINGS, true),
+            passwd,
+            mount("tmp", "/tmp", false),
+        ]),
+        ..Default::default()
+    }
+}
+
+fn dump(server: &Server<'_>) -> Container {
+    let of = |name: &str, key: &str| EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: server.connection.to_owned(),
+                key: key.to_owned(),
+                optional: None,
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut env = vec![
+        of("PGHOST", "host"),
+        of("PGPORT", "port"),
+        of("PGDATABASE", "database"),
+        of("PGUSER", "user"),
+        of("PGPASSWORD", "password"),
+    ];
+    env.push(variable("RESTRICT_KEY", &restrict_key(server.app.uid.as_deref().unwrap_or_default())));
+    script(server, DUMPS, "dump.sh", env, LEAST_MEMORY)
+}
+
+/// It gets as much memory as the server whose data it loads, and nothing that leads to that.
+fn prove(server: &Server<'_>) -> Container {
+    let memory = server.memory.max(LEAST_MEMORY);
+    let buffers = format!("{}MB", memory / 4 / (1 << 20));
+    script(server, PROVES, "prove.sh", vec![variable("PROOF_BUFFERS", &buffers)], memory)
+}
+
+fn errand(backup: &ValidatedBackup, image: &ErrandImage, name: &str, errand: &str) -> Container {
+    let order = format!("{SETTINGS}/{ORDER_FILE}");
+    let mut command = vec!["drover-errands", errand, "--order", &order, "--work", "/work", "--result", RESULT];
+    let mut mounts =
+        vec![mount("work", "/work", false), mount("settings", SETTINGS, true), mount("tmp", "/tmp", false)];
+    let parts = [
+        (backup.claim.is_some(), "claim", "/backup", false),
+        (backup.secret.is_some(), "secret", "/secret", true),
+        (backup.order.encryption.is_some(), "key", "/key", true),
+    ];
+    let options = ["--claim", "--secret", "--key"];
+    for ((is_there, name, path, read_only), option) in parts.into_iter().zip(options) {
+        if is_there {
+            command.extend([option, path]);
+            mounts.push(mount(name, path, read_only));
+        }
+    }
+    Container {
+        name: name.to_owned(),
+        image: Some(image.reference.clone()),
+        command: Some(command.into_iter().map(str::to_owned).collect()),
+        resources: Some(ResourceRequirements {
+            requests: Some(container::amounts("50m", "128Mi")),
+            limits: Some(container::amounts("2", "1Gi")),
+            claims: None,
+        }),
+        security_context: Some(confined()),
+        volume_mounts: Some(mounts),
+        ..Default::default()
+    }
+}
+
+fn confined() -> SecurityContext {
+    SecurityContext { read_only_root_filesystem: Some(true), ..container::security(false) }
+}
+
+fn volumes(server: &Server<'_>, backup: &ValidatedBackup) -> Vec<Volume> {
+    let of = |name: &str| Volume { name: name.to_owned(), ..Default::default() };
+    let empty = |name: &str| Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..of(name) };
+    let secret = |volume: &str, name: &String| Volume {
+        secret: Some(SecretVolumeSource { secret_name: Some(name.clone()), ..Default::default() }),
+        ..of(volume)
+    };
+    let settings = ConfigMapVolumeSource { name: name(server), ..Default::default() };
+    let mut volumes = vec![empty("work"), empty("tmp"), Volume { config_map: Some(settings), ..of("settings") }];
+    volumes.extend(backup.claim.as_ref().map(|claim| {
+        let claim = PersistentVolumeClaimVolumeSource { claim_name: claim.name.clone(), read_only: None };
+        Volume { persistent_volume_claim: Some(claim), ..of("claim") }
+    }));
+    volumes.extend(backup.secret.as_ref().map(|name| secret("secret", name)));
+    volumes.extend(backup.order.encryption.as_ref().map(|name| secret("key", name)));
+    volumes
+}

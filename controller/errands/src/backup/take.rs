@@ -1,0 +1,23 @@
+//! The errand `backup-take`: a backup comes out of the repository, for a restore.
+
+use drover_core::backup::BackupName;
+use drover_core::errand::{Reason, Refusal};
+
+use super::{Errand, make_empty};
+
+/// Takes out the backup of that name, or the newest proven one.
+pub fn take(errand: &Errand, name: Option<&BackupName>) -> Result<BackupName, Refusal> {
+    let backups = errand.open(false)?;
+    let backup = match name {
+        Some(name) => backups.find(name)?,
+        None => backups.list()?.into_iter().rfind(|backup| backup.proof.is_some()).ok_or_else(|| {
+            let sentence = "there is no proven backup: name the one to take, at your own risk";
+            Refusal::new(Reason::NotFound, sentence)
+        })?,
+    };
+    let restored = errand.work.join("restored");
+    make_empty(&restored)?;
+    backups.take_out(&backup, &restored)?;
+    tracing::info!(name = %backup.name, is_proven = backup.proof.is_some(), "taken out");
+    Ok(backup.name)
+}

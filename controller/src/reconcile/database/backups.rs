@@ -1,0 +1,99 @@
+//! The Jobs that back a Database up, read and made as the namespace's account. A Job's name is its request's, so it is made once, whoever
+//! dies meanwhile.
+
+use std::time::Duration;
+
+use drover_core::backup::{self, Catch, Due, Request, Run, Server, ValidatedBackup};
+use drover_core::render::ObjectKey;
+use drover_core::sync::ErrandImage;
+use drover_core::workload::App;
+use drover_crds::{ANNOTATION_BACKUP_AT, DatabaseStatus};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+
+use super::Databases;
+use crate::cluster::{Acting, ApiError, is_conflict};
+use crate::metrics;
+use crate::turn::It;
+
+/// Notes what ran, and has made what is due. `serves` says whether there is a server to back up. Returns after which time to look again
+/// although no event comes, and by which time of the clock.
+pub(super) async fn turn(
+    it: &It<'_, Databases>,
+    server: &Server<'_>,
+    wanted: Option<&ValidatedBackup>,
+    image: &ErrandImage,
+    status: &mut DatabaseStatus,
+    serves: bool,
+) -> Result<(Option<Duration>, Option<Timestamp>), ApiError> {
+    let Some(wanted) = wanted else {
+        backup::none(status);
+        return Ok((None, None));
+    };
+    let now = it.now();
+    let runs = runs(&it.acting, server.app, now.0.as_second()).await?;
+    for ended in backup::note(status, wanted, &runs) {
+        metrics::backed_up(ended.word());
+    }
+    let uid = server.app.uid.as_deref().unwrap_or_default();
+    let request = Request::of(wanted, uid, it.annotation(ANNOTATION_BACKUP_AT));
+    let any = !status.backups.is_empty();
+    let state = status.backup.clone().unwrap_or_default();
+    let due = if serves { backup::due(request, &state, any, now.0.as_second()) } else { Due::No };
+    let (mut again, mut look_at_the_clock) = (None, None);
+    match due {
+        Due::No => match backup::catch_up(wanted, status, now.0) {
+            Catch::Up(missed) if serves => {
+                let job = backup::made_up_job(server, wanted, image, missed);
+                // Its end is still to be noted where it is there already.
+                if !runs.iter().any(|run| Some(&run.job) == job.metadata.name.as_ref()) {
+                    make(it, &job).await?;
+                }
+            }
+            Catch::Look(time) => look_at_the_clock = Some(time),
+            Catch::Up(_) | Catch::Nothing => {}
+        },
+        Due::In(wait) => again = Some(wait),
+        Due::Now(request) => make(it, &backup::job(server, wanted, image, &request)).await?,
+    }
+    let trouble = runs.iter().find_map(|run| run.trouble.as_deref());
+    let look = backup::conclude(status, trouble, it.generation(), &now);
+    Ok((again.into_iter().chain(look).min(), look_at_the_clock))
+}
+
+/// What the Jobs of `app` say of its backups; `now` is in seconds since 1970.
+async fn runs(acting: &Acting, app: &App, now: i64) -> Result<Vec<Run>, ApiError> {
+    let params = ListParams::default().labels(&backup::selector(&app.object_name()));
+    let jobs: Api<Job> = Api::namespaced(acting.client(), &app.namespace);
+    let jobs = jobs.list(&params).await.map_err(|error| acting.error(error, "list", &key("batch", "Job", app)))?;
+    if jobs.items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let pods: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
+    let pods = pods.list(&params).await.map_err(|error| acting.error(error, "list", &key("", "Pod", app)))?;
+    Ok(jobs.items.iter().map(|job| backup::run(job, &pods.items, now)).collect())
+}
+
+/// Makes a Job, if it is not there.
+async fn make(it: &It<'_, Databases>, job: &Job) -> Result<(), ApiError> {
+    let namespace = job.metadata.namespace.clone().unwrap_or_default();
+    let api: Api<Job> = Api::namespaced(it.acting.client(), &namespace);
+    let params = PostParams { field_manager: Some(it.owner.field_manager()), ..PostParams::default() };
+    match api.create(&params, job).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_conflict(&error) => Ok(()),
+        Err(error) => {
+            let name = job.metadata.name.clone().unwrap_or_default();
+            let key = ObjectKey { group: "batch".into(), kind: "Job".into(), namespace: Some(namespace), name };
+            Err(it.acting.error(error, "create", &key))
+        }
+    }
+}
+
+fn key(group: &str, kind: &str, app: &App) -> ObjectKey {
+    let (namespace, name) = (Some(app.namespace.clone()), app.object_name());
+    ObjectKey { group: group.into(), kind: kind.into(), namespace, name }
+}
