@@ -157,7 +157,7 @@ struct Sync {
 /// Runs the errand. The exit code is 0 where what is published is what the source holds.
 pub fn main() -> ExitCode {
     let Program { errand } = Program::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rustic_core=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().flatten_event(true).init();
     match errand {
         Errand::Sync(arguments) => sync_a_claim(&arguments),
