@@ -277,7 +277,7 @@ fn a_claim_that_another_backup_has_is_waited_for() {
     flock(&lock, FlockOperation::LockExclusive).expect("a lock");
     backup.order["timeoutSeconds"] = json!(1);
     assert_fails(backup.store("one row"), "ClaimBusy", "another backup has had the claim");
-    backup.order["timeoutSeconds"] = json!(60);
+    backup.order["timeoutSeconds"] = json!(600);
     backup.dump("one row");
     let mut waiting = backup.start("backup-store");
     std::thread::sleep(Duration::from_millis(300));

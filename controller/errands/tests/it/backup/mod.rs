@@ -30,7 +30,7 @@ impl Backup {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         let order = json!({
-            "database": "shop/db", "repository": "claim", "keep": {"last": 3}, "timeZone": "UTC", "timeoutSeconds": 60,
+            "database": "shop/db", "repository": "claim", "keep": {"last": 3}, "timeZone": "UTC", "timeoutSeconds": 600,
         });
         Self { folder, order, secret: false }
     }
