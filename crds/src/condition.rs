@@ -22,6 +22,9 @@ pub const SETTINGS_MISSING: &str = "SettingsMissing";
 /// The newest backup of a Database was restored, and holds all that was backed up; absent where none are asked for.
 pub const BACKUP_VERIFIED: &str = "BackupVerified";
 
+/// What was last loaded into a Database, by `init` or by a person, was checked and is there; absent where nothing was.
+pub const RESTORED: &str = "Restored";
+
 /// Some routes of a WebApp lead nowhere; absent where all lead somewhere.
 pub const ROUTES_UNAVAILABLE: &str = "RoutesUnavailable";
 

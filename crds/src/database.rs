@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::condition::HasHead;
-use crate::{BackupStatus, Claim, DatabaseBackup, ImagePullPolicy, KeptBackup, LocalObjectReference, Resources, RunAs};
+use crate::{BackupStatus, Claim, DatabaseBackup, DatabaseInit, ImagePullPolicy, KeptBackup, LocalObjectReference, Resources, RestoreStatus, RunAs};
 
 /// One database server with one database, on a volume of its own, for the apps of its namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +89,10 @@ pub struct DatabaseSpec {
     /// Backups, each of which is restored and compared before it counts. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<DatabaseBackup>,
+
+    /// What the database begins with, where its claim holds no data yet. Default: it begins empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<DatabaseInit>,
 }
 
 /// Which server: exactly one.
@@ -125,7 +129,7 @@ pub struct DatabaseStatus {
     /// The generation of the spec that this status speaks of; -1 until drover has looked at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled`, and `BackupVerified` where there are backups. Ready is a server that answers in the database, as its user, over the network.
+    /// `Ready`, `Reconciling`, `Stalled`, and `BackupVerified` where there are backups, and `Restored` where something was loaded. Ready is a server that answers in the database, as its user, over the network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -141,6 +145,9 @@ pub struct DatabaseStatus {
     /// How it goes with backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
+    /// How it goes with what is loaded: by `init`, or by a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreStatus>,
 }
 
 impl HasHead for DatabaseStatus {

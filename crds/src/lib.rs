@@ -13,6 +13,7 @@ mod names;
 mod pod;
 mod quantity;
 mod reference;
+mod restore;
 mod status;
 mod web_app;
 
@@ -25,6 +26,7 @@ pub use names::*;
 pub use pod::*;
 pub use quantity::{InvalidSize, Size, milli_units};
 pub use reference::{LocalObjectReference, SecretKeyReference};
+pub use restore::*;
 pub use status::*;
 pub use web_app::*;
 

@@ -57,6 +57,9 @@ pub const COMPONENT_DATABASE: &str = "database";
 /// The value of [`LABEL_COMPONENT`] on the Jobs that back a `Database` up, and on their pods.
 pub const COMPONENT_BACKUP: &str = "backup";
 
+/// The value of [`LABEL_COMPONENT`] on the Jobs that restore a `Database`, and on their pods.
+pub const COMPONENT_RESTORE: &str = "restore";
+
 /// The value of [`LABEL_COMPONENT`] on the pods of a front.
 pub const COMPONENT_FRONT: &str = "front";
 
@@ -121,7 +124,15 @@ pub const ANNOTATION_RECONCILE_AT: &str = "drover.dev/reconcile-at";
 /// Annotation on a `Database` that asks for a backup now; any new value counts.
 pub const ANNOTATION_BACKUP_AT: &str = "drover.dev/backup-at";
 
-/// Annotation on a Job that syncs a `DataSync`, or backs a `Database` up, because its spec or a person asked: which request it is for.
+/// Annotation on a `Database`, written by `drover restore`: the backup that takes the place of its data, and when that was asked for. It is a
+/// person's word: git may not say it.
+pub const ANNOTATION_RESTORE: &str = "drover.dev/restore";
+
+/// Annotation on the pod of a `Database`: which restore it was last started anew for.
+pub const ANNOTATION_RESTORED: &str = "drover.dev/restored";
+
+/// Annotation on a Job that syncs a `DataSync`, or backs a `Database` up or restores it, because its spec or a person asked: which request it
+/// is for.
 pub const ANNOTATION_ASKED: &str = "drover.dev/asked";
 
 /// Annotation on a `DataSync`, written for an app that could not run with a set of its files: that set is not published.
@@ -221,6 +232,11 @@ pub fn connection_secret(name: &str) -> String {
 /// The name of what backs a `Database` up: its CronJob, its order, and the claim that backups go to.
 pub fn backup_name(name: &str) -> String {
     format!("{name}-backup")
+}
+
+/// The name of what restores a `Database`: its order.
+pub fn restore_name(name: &str) -> String {
+    format!("{name}-restore")
 }
 
 /// Whether a name may be one that [`bounded_name`] cut. What it keeps of one can be short: it ends before a run of dashes.

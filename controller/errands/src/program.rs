@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use drover_core::backup::restore::{Loaded, RestoreResult};
 use drover_core::backup::{BackupName, BackupResult, Ended};
 use drover_core::errand::{Outcome, Reason, Refusal, SyncOrder, SyncResult, slot};
 use rustix::fs::Mode;
@@ -42,6 +43,24 @@ enum Errand {
         #[arg(long, value_name = "NAME")]
         name: Option<BackupName>,
     },
+    /// Judge what was loaded into a database, and put it in its place
+    RestoreConclude(Restored),
+}
+
+#[derive(Args)]
+struct Restored {
+    /// The order, as JSON
+    #[arg(long, value_name = "FILE")]
+    order: PathBuf,
+    /// The folder that the containers of the pod share
+    #[arg(long, value_name = "DIR")]
+    work: PathBuf,
+    /// The mounted claim of the database
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Where the result goes: the container's termination message
+    #[arg(long, value_name = "FILE")]
+    result: PathBuf,
 }
 
 #[derive(Args)]
@@ -171,7 +190,19 @@ pub fn main() -> ExitCode {
         Errand::BackupTake { backup: arguments, name } => {
             arguments.done(backup::run(arguments.given(), move |errand| backup::take(errand, name.as_ref())))
         }
+        Errand::RestoreConclude(arguments) => restored(&arguments),
     }
+}
+
+fn restored(arguments: &Restored) -> ExitCode {
+    let result = backup::restored(&arguments.order, &arguments.work, &arguments.data)
+        .unwrap_or_else(|refusal| RestoreResult::failed(&refusal));
+    tracing::info!(ended = ?result.ended, reason = result.reason, "{}", result.message);
+    if let Err(error) = fs::write(&arguments.result, result.to_text()) {
+        tracing::error!(%error, file = %arguments.result.display(), "the result cannot be written");
+        return ExitCode::FAILURE;
+    }
+    if result.ended == Loaded::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn keep_assets(KeepAssets { from, claim, set, keep }: &KeepAssets) -> ExitCode {

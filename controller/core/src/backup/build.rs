@@ -8,16 +8,17 @@ use k8s_openapi::api::batch::v1::{
     PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-    PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, SecretKeySelector,
+    ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SecretKeySelector,
     SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::request::{Missed, Request};
-use super::scripts::{DUMP, FACTS, LATER, PREPARE, PROVE, check_script, restrict_key};
+use super::scripts::{DUMP, FACTS, LATER, PREPARE, PROVE, SERVER, check_script, restrict_key};
 use super::validate::ValidatedBackup;
+use crate::database::PROGRAMS;
 use crate::render::Object;
 use crate::schedule::STARTING_DEADLINE;
 use crate::sync::ErrandImage;
@@ -27,15 +28,15 @@ use crate::workload::build::{container, pod, pvc};
 use crate::workload::pods::{Identity, ValidatedClaim};
 
 /// Where the scripts and the order are.
-const SETTINGS: &str = "/etc/drover";
+pub(super) const SETTINGS: &str = "/etc/drover";
 /// The name of the file that holds the order.
-const ORDER_FILE: &str = "order.json";
+pub(super) const ORDER_FILE: &str = "order.json";
 /// Where a container leaves its last words.
-const RESULT: &str = "/dev/termination-log";
+pub(super) const RESULT: &str = "/dev/termination-log";
 /// Seconds beyond a backup's own time after which Kubernetes ends a Job.
 const DEADLINE_ALLOWANCE: i64 = 60;
 /// Seconds for which a Job that drover made stays when it has ended, for people to look at.
-const STAYS: i32 = 3600;
+pub(super) const STAYS: i32 = 3600;
 /// The least memory that the server for a proof may have, in bytes.
 const LEAST_MEMORY: i64 = 512 << 20;
 
@@ -76,11 +77,11 @@ pub fn claim(server: &Server<'_>, backup: &ValidatedBackup) -> Option<Object> {
 
 /// The order, and the scripts.
 pub fn settings(server: &Server<'_>, backup: &ValidatedBackup) -> Object {
-    let (user, group) = server.run_as;
     let order = serde_json::to_string_pretty(&backup.order).expect("an order is JSON");
-    // initdb wants to know its user's name, and an image need not know the number that it runs as.
-    let users = format!("root:x:0:0:root:/root:/bin/sh\npostgres:x:{user}:{group}:PostgreSQL:/work:/bin/sh\n");
+    let users = passwd(server);
     let fixed = [
+        ("programs.sh", PROGRAMS),
+        ("server.sh", SERVER),
         ("dump.sh", DUMP),
         ("prove.sh", PROVE),
         ("facts.sql", FACTS),
@@ -96,6 +97,12 @@ pub fn settings(server: &Server<'_>, backup: &ValidatedBackup) -> Object {
     Object::built(&ConfigMap { metadata, data: Some(data), ..Default::default() })
 }
 
+/// initdb wants to know its user's name, and an image need not know the number that it runs as.
+pub(super) fn passwd(server: &Server<'_>) -> String {
+    let (user, group) = server.run_as;
+    format!("root:x:0:0:root:/root:/bin/sh\npostgres:x:{user}:{group}:PostgreSQL:/work:/bin/sh\n")
+}
+
 /// What makes backups by the schedule.
 pub fn cron_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> Object {
     Object::built(&CronJob {
@@ -108,8 +115,8 @@ pub fn cron_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandIma
             successful_jobs_history_limit: Some(1),
             failed_jobs_history_limit: Some(1),
             job_template: JobTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(owned(server)), ..Default::default() }),
-                spec: Some(job_spec(server, backup, image)),
+                metadata: Some(ObjectMeta { labels: Some(owned(server.app, crds::COMPONENT_BACKUP)), ..Default::default() }),
+                spec: Some(backup_job(server, backup, image)),
             },
             ..Default::default()
         },
@@ -137,37 +144,36 @@ fn once(
     annotations: Option<Labels>,
 ) -> Job {
     Job {
-        metadata: ObjectMeta { labels: Some(owned(server)), annotations, ..metadata::bookkeeping(server.app, name) },
-        spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..job_spec(server, backup, image) }),
+        metadata: ObjectMeta { labels: Some(owned(server.app, crds::COMPONENT_BACKUP)), annotations, ..metadata::bookkeeping(server.app, name) },
+        spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..backup_job(server, backup, image) }),
         ..Default::default()
     }
 }
 
 /// The selector that finds a Database's backups, and their pods, in a namespace.
 pub fn selector(instance: &str) -> String {
-    format!("{}={instance},{}={}", crds::LABEL_INSTANCE, crds::LABEL_COMPONENT, crds::COMPONENT_BACKUP)
+    metadata::selector_of(instance, crds::COMPONENT_BACKUP)
 }
 
 fn name(server: &Server<'_>) -> String {
     crds::backup_name(&server.app.name)
 }
 
-/// Labels of Jobs and their pods. Jobs are watched by their owner's.
-fn labels(server: &Server<'_>) -> Labels {
-    let mut labels = metadata::labels(server.app);
-    labels.insert(crds::LABEL_COMPONENT.to_owned(), crds::COMPONENT_BACKUP.to_owned());
-    labels
-}
-
-fn owned(server: &Server<'_>) -> Labels {
-    let owner = crds::Owner::new(server.app.kind, &*server.app.namespace, &*server.app.name);
-    let mut labels = labels(server);
+/// Labels of a Job, which is watched by its owner's.
+pub(super) fn owned(app: &App, component: &str) -> Labels {
+    let owner = crds::Owner::new(app.kind, &*app.namespace, &*app.name);
+    let mut labels = metadata::labels_of(app, component);
     labels.insert(crds::LABEL_OWNER.to_owned(), owner.label());
     labels
 }
 
-fn job_spec(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> JobSpec {
-    let timeout = i64::try_from(backup.order.timeout_seconds).unwrap_or(i64::MAX);
+fn backup_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> JobSpec {
+    job_spec(backup.order.timeout_seconds, template(server, backup, image))
+}
+
+/// A Job that is tried once, within that time.
+pub(super) fn job_spec(timeout_seconds: u64, template: PodTemplateSpec) -> JobSpec {
+    let timeout = i64::try_from(timeout_seconds).unwrap_or(i64::MAX);
     // A node that went away, or made room, says nothing about the backup.
     let disrupted = PodFailurePolicyRule {
         action: "Ignore".to_owned(),
@@ -181,15 +187,14 @@ fn job_spec(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) 
         backoff_limit: Some(0),
         active_deadline_seconds: Some(timeout.saturating_add(DEADLINE_ALLOWANCE)),
         pod_failure_policy: Some(PodFailurePolicy { rules: vec![disrupted] }),
-        template: template(server, backup, image),
+        template,
         ..Default::default()
     }
 }
 
-/// One container after the other: a step that does not succeed ends it, and what it left is no backup.
-fn template(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> PodTemplateSpec {
+/// All containers run as one user, since each reads what the one before wrote.
+pub(super) fn as_server(server: &Server<'_>) -> PodSecurityContext {
     let (user, group) = server.run_as;
-    // All as one user, since each reads what the one before wrote.
     let identity = Identity {
         user: Some(user),
         group: Some(group),
@@ -198,34 +203,44 @@ fn template(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) 
         home: false,
         assumed: false,
     };
+    pod::security(&identity, false)
+}
+
+/// The Secrets with which both images are pulled.
+pub(super) fn pull_secrets(server: &Server<'_>, image: &ErrandImage) -> Option<Vec<LocalObjectReference>> {
     let mut secrets = server.pull_secrets.to_vec();
     secrets.extend(image.pull_secrets.iter().filter(|secret| !server.pull_secrets.contains(secret)).cloned());
+    pod::pull_secrets(&secrets)
+}
+
+/// One container after the other: a step that does not succeed ends it, and what it left is no backup.
+fn template(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) -> PodTemplateSpec {
     let spec = PodSpec {
         restart_policy: Some("Never".to_owned()),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        image_pull_secrets: pod::pull_secrets(&secrets),
-        security_context: Some(pod::security(&identity, false)),
-        init_containers: Some(vec![dump(server), errand(backup, image, STORES, "backup-store"), prove(server)]),
-        containers: vec![errand(backup, image, CONCLUDES, "backup-conclude")],
+        image_pull_secrets: pull_secrets(server, image),
+        security_context: Some(as_server(server)),
+        init_containers: Some(vec![dump(server), of_backup(backup, image, STORES, "backup-store"), prove(server)]),
+        containers: vec![of_backup(backup, image, CONCLUDES, "backup-conclude")],
         volumes: Some(volumes(server, backup)),
         ..Default::default()
     };
     let is_of_one_node = backup.claim.as_ref().is_some_and(ValidatedClaim::is_of_one_node);
-    pod::completed(is_of_one_node, labels(server), BTreeMap::new(), spec)
+    pod::completed(is_of_one_node, metadata::labels_of(server.app, crds::COMPONENT_BACKUP), BTreeMap::new(), spec)
 }
 
-fn variable(name: &str, value: &str) -> EnvVar {
+pub(super) fn variable(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..Default::default() }
 }
 
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     let (name, mount_path) = (name.to_owned(), path.to_owned());
     VolumeMount { name, mount_path, read_only: read_only.then_some(true), ..Default::default() }
 }
 
 /// One of the scripts, in the database's image.
-fn script(server: &Server<'_>, name: &str, file: &str, mut env: Vec<EnvVar>, memory: i64) -> Container {
+pub(super) fn script(server: &Server<'_>, name: &str, file: &str, mut env: Vec<EnvVar>, memory: i64) -> Container {
     env.extend([
         variable("VERSION", server.version),
         variable("WORK", "/work"),
@@ -287,11 +302,10 @@ fn prove(server: &Server<'_>) -> Container {
     script(server, PROVES, "prove.sh", vec![variable("PROOF_BUFFERS", &buffers)], memory)
 }
 
-fn errand(backup: &ValidatedBackup, image: &ErrandImage, name: &str, errand: &str) -> Container {
+fn of_backup(backup: &ValidatedBackup, image: &ErrandImage, name: &str, errand_name: &str) -> Container {
     let order = format!("{SETTINGS}/{ORDER_FILE}");
-    let mut command = vec!["drover-errands", errand, "--order", &order, "--work", "/work", "--result", RESULT];
-    let mut mounts =
-        vec![mount("work", "/work", false), mount("settings", SETTINGS, true), mount("tmp", "/tmp", false)];
+    let mut command = vec!["drover-errands", errand_name, "--order", &order, "--work", "/work", "--result", RESULT];
+    let mut mounts = work_mounts();
     let parts = [
         (backup.claim.is_some(), "claim", "/backup", false),
         (backup.secret.is_some(), "secret", "/secret", true),
@@ -304,10 +318,20 @@ fn errand(backup: &ValidatedBackup, image: &ErrandImage, name: &str, errand: &st
             mounts.push(mount(name, path, read_only));
         }
     }
+    errand(image, name, command.into_iter().map(str::to_owned).collect(), mounts)
+}
+
+/// What every container of drover's own image has.
+pub(super) fn work_mounts() -> Vec<VolumeMount> {
+    vec![mount("work", "/work", false), mount("settings", SETTINGS, true), mount("tmp", "/tmp", false)]
+}
+
+/// A container of drover's own image.
+pub(super) fn errand(image: &ErrandImage, name: &str, command: Vec<String>, mounts: Vec<VolumeMount>) -> Container {
     Container {
         name: name.to_owned(),
         image: Some(image.reference.clone()),
-        command: Some(command.into_iter().map(str::to_owned).collect()),
+        command: Some(command),
         resources: Some(ResourceRequirements {
             requests: Some(container::amounts("50m", "128Mi")),
             limits: Some(container::amounts("2", "1Gi")),
@@ -323,20 +347,34 @@ fn confined() -> SecurityContext {
     SecurityContext { read_only_root_filesystem: Some(true), ..container::security(false) }
 }
 
+pub(super) fn empty(name: &str) -> Volume {
+    Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..volume(name) }
+}
+
+pub(super) fn secret_volume(name: &str, secret: &str) -> Volume {
+    let secret = SecretVolumeSource { secret_name: Some(secret.to_owned()), ..Default::default() };
+    Volume { secret: Some(secret), ..volume(name) }
+}
+
+pub(super) fn settings_volume(config_map: String) -> Volume {
+    let settings = ConfigMapVolumeSource { name: config_map, ..Default::default() };
+    Volume { config_map: Some(settings), ..volume("settings") }
+}
+
+pub(super) fn claim_volume(name: &str, claim: &str, read_only: bool) -> Volume {
+    let claim_name = claim.to_owned();
+    let claim = PersistentVolumeClaimVolumeSource { claim_name, read_only: read_only.then_some(true) };
+    Volume { persistent_volume_claim: Some(claim), ..volume(name) }
+}
+
+fn volume(name: &str) -> Volume {
+    Volume { name: name.to_owned(), ..Default::default() }
+}
+
 fn volumes(server: &Server<'_>, backup: &ValidatedBackup) -> Vec<Volume> {
-    let of = |name: &str| Volume { name: name.to_owned(), ..Default::default() };
-    let empty = |name: &str| Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..of(name) };
-    let secret = |volume: &str, name: &String| Volume {
-        secret: Some(SecretVolumeSource { secret_name: Some(name.clone()), ..Default::default() }),
-        ..of(volume)
-    };
-    let settings = ConfigMapVolumeSource { name: name(server), ..Default::default() };
-    let mut volumes = vec![empty("work"), empty("tmp"), Volume { config_map: Some(settings), ..of("settings") }];
-    volumes.extend(backup.claim.as_ref().map(|claim| {
-        let claim = PersistentVolumeClaimVolumeSource { claim_name: claim.name.clone(), read_only: None };
-        Volume { persistent_volume_claim: Some(claim), ..of("claim") }
-    }));
-    volumes.extend(backup.secret.as_ref().map(|name| secret("secret", name)));
-    volumes.extend(backup.order.encryption.as_ref().map(|name| secret("key", name)));
+    let mut volumes = vec![empty("work"), empty("tmp"), settings_volume(name(server))];
+    volumes.extend(backup.claim.as_ref().map(|claim| claim_volume("claim", &claim.name, false)));
+    volumes.extend(backup.secret.as_ref().map(|name| secret_volume("secret", name)));
+    volumes.extend(backup.order.encryption.as_ref().map(|name| secret_volume("key", name)));
     volumes
 }

@@ -13,6 +13,7 @@ mod name;
 mod order;
 mod proof;
 mod request;
+pub mod restore;
 mod runs;
 mod scripts;
 mod status;
@@ -27,10 +28,13 @@ pub use keep::{Candidate, Keep, to_forget};
 pub use name::{BackupName, BadName};
 pub use order::{BackupOrder, BucketPlace, Check, Repository};
 pub use proof::{Entry, EntryFinder, Findings, NotProven, first_error};
+use request::id as request_id;
 pub use request::{Catch, Due, Missed, Request, catch_up, due};
 pub use runs::{End, Run, run};
 pub use scripts::{
-    CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, PREPARE, PROVE, check_script, restrict_key,
+    CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, ONE, OWN, PREPARE, PROVE, RESTORE, SERVER, check_script,
+    restrict_key,
 };
+use status::NOTED;
 pub use status::{conclude, news, none, note};
 pub use validate::{InvalidBackup, ValidatedBackup};

@@ -1,4 +1,4 @@
-//! What a Job that makes a backup says of itself.
+//! What a Job that makes a backup, or restores one, says of itself.
 
 use drover_crds::ANNOTATION_ASKED;
 use k8s_openapi::api::batch::v1::Job;
@@ -13,9 +13,9 @@ use crate::health::{Patience, diagnose};
 /// The longest sentence of a script that is told, in bytes.
 const LONGEST: usize = 700;
 
-/// A backup, as its Job shows it.
+/// A backup or a restore, as its Job shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct Run<R = BackupResult> {
     /// The Job.
     pub job: String,
     /// When the Job was made.
@@ -23,22 +23,41 @@ pub struct Run {
     /// Which request it is for; `None` for one of the schedule.
     pub asked: Option<String>,
     /// How it ended; `None` while it runs.
-    pub end: Option<End>,
+    pub end: Option<End<R>>,
     /// What keeps its pod from working, while it runs.
     pub trouble: Option<String>,
 }
 
-/// How a backup ended.
+/// How one ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct End<R = BackupResult> {
     /// When.
     pub at: Time,
     /// What it came to; what said nothing as a reason and a sentence.
-    pub result: Result<BackupResult, (String, String)>,
+    pub result: Result<R, (String, String)>,
+}
+
+/// What is left of a Job that has ended.
+pub(super) struct Ends<'a> {
+    job: &'a str,
+    /// Its last pod: one whose node went away may have been replaced.
+    last: Option<&'a Pod>,
+    why: Option<(String, String)>,
+    now: i64,
 }
 
 /// What `job` and those of `pods` that are its say of a backup. `now` is in seconds since 1970.
 pub fn run(job: &Job, pods: &[Pod], now: i64) -> Run {
+    look(job, pods, now, result)
+}
+
+/// The same, where `result` reads what the containers said.
+pub(super) fn look<R>(
+    job: &Job,
+    pods: &[Pod],
+    now: i64,
+    result: impl FnOnce(&Ends<'_>) -> Result<R, (String, String)>,
+) -> Run<R> {
     let name = job.metadata.name.clone().unwrap_or_default();
     let is_its = |pod: &&Pod| {
         let labels = pod.metadata.labels.as_ref();
@@ -48,60 +67,82 @@ pub fn run(job: &Job, pods: &[Pod], now: i64) -> Run {
     let ended = crate::sync::ended(job);
     let trouble =
         if ended.is_some() { None } else { diagnose(&own, now, Patience::default()).map(|found| found.message) };
+    let end = ended.map(|(at, why)| {
+        let last = own.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|at| at.0));
+        End { at, result: result(&Ends { job: &name, last, why, now }) }
+    });
     Run {
         since: job.metadata.creation_timestamp.clone(),
         asked: job.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_ASKED)).cloned(),
-        end: ended.map(|(at, why)| End { at, result: result(&name, &own, why, now) }),
+        end,
         trouble,
         job: name,
     }
 }
 
+impl Ends<'_> {
+    fn ended(&self, container: &str) -> Option<&ContainerStateTerminated> {
+        let status = self.last?.status.as_ref()?;
+        let mut all =
+            status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+        let container: &ContainerStatus = all.find(|status| status.name == container)?;
+        container.state.as_ref()?.terminated.as_ref()
+    }
+
+    /// The last words of a container.
+    pub(super) fn said(&self, container: &str) -> &str {
+        self.ended(container).and_then(|ended| ended.message.as_deref()).unwrap_or_default()
+    }
+
+    /// How a container ended that did not succeed.
+    pub(super) fn failed(&self, container: &str) -> Option<&ContainerStateTerminated> {
+        self.ended(container).filter(|ended| ended.exit_code != 0)
+    }
+
+    /// That the Job took too long: raise `what`.
+    pub(super) fn timed_out(&self, what: &str) -> Option<(String, String)> {
+        self.why.as_ref().filter(|(reason, _)| reason == "DeadlineExceeded")?;
+        let sentence = format!("Job {} was ended because it took longer than {what}: raise it", self.job);
+        Some(("TimedOut".to_owned(), sentence))
+    }
+
+    /// What is known of one that left no word.
+    pub(super) fn otherwise(&self, what: &str, again: &str) -> (String, String) {
+        let found = self.last.and_then(|pod| diagnose(std::slice::from_ref(pod), self.now, Patience::over()));
+        if let Some(found) = found.filter(|found| found.reason != "Error") {
+            return (found.reason, found.message);
+        }
+        let more = self.why.as_ref().map(|(_, message)| format!(" ({message})")).unwrap_or_default();
+        let job = self.job;
+        let sentence = format!(
+            "the {what} ended without a result in Job {job}{more}: `kubectl logs job/{job} --all-containers` shows what it wrote, and {again}"
+        );
+        ("NoResult".to_owned(), sentence)
+    }
+}
+
 /// What its last container said, or what ended it before.
-fn result(job: &str, pods: &[Pod], why: Option<(String, String)>, now: i64) -> Result<BackupResult, (String, String)> {
-    // The last one: a pod whose node went away may have been replaced.
-    let last = pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|at| at.0));
-    let ended = |container: &str| last.and_then(|pod| terminated(pod, container));
-    let said = |container: &str| ended(container).and_then(|ended| ended.message.as_deref()).unwrap_or_default();
-    if let Ok(result) = BackupResult::read(said(CONCLUDES)) {
+fn result(ends: &Ends<'_>) -> Result<BackupResult, (String, String)> {
+    if let Ok(result) = BackupResult::read(ends.said(CONCLUDES)) {
         return Ok(result);
     }
-    let failed = |container: &str| ended(container).filter(|ended| ended.exit_code != 0);
-    if failed(STORES).is_some()
-        && let Ok(result) = BackupResult::read(said(STORES))
+    if ends.failed(STORES).is_some()
+        && let Ok(result) = BackupResult::read(ends.said(STORES))
     {
         return Ok(result);
     }
-    if let Some((reason, _)) = &why
-        && reason == "DeadlineExceeded"
-    {
-        let sentence = format!("Job {job} was ended because it took longer than spec.backup.timeout: raise it");
-        return Err(("TimedOut".to_owned(), sentence));
+    if let Some(timed_out) = ends.timed_out("spec.backup.timeout") {
+        return Err(timed_out);
     }
-    if failed(DUMPS).is_some() && !said(DUMPS).trim().is_empty() {
-        return Err(("DumpFailed".to_owned(), cut(said(DUMPS).trim(), LONGEST)));
+    if ends.failed(DUMPS).is_some() && !ends.said(DUMPS).trim().is_empty() {
+        return Err(("DumpFailed".to_owned(), cut(ends.said(DUMPS).trim(), LONGEST)));
     }
-    if let Some(proof) = failed(PROVES) {
+    if let Some(proof) = ends.failed(PROVES) {
         let how = proof.reason.clone().unwrap_or_else(|| format!("exit code {}", proof.exit_code));
         let sentence = format!(
             "the server for the proof was ended ({how}), so the backup is stored and not proven: give the Database more memory in resources, if that is what it lacked"
         );
         return Err(("NotProven".to_owned(), sentence));
     }
-    let found = last.and_then(|pod| diagnose(std::slice::from_ref(pod), now, Patience::over()));
-    if let Some(found) = found.filter(|found| found.reason != "Error") {
-        return Err((found.reason, found.message));
-    }
-    let more = why.map(|(_, message)| format!(" ({message})")).unwrap_or_default();
-    let sentence = format!(
-        "the backup ended without a result in Job {job}{more}: `kubectl logs job/{job} --all-containers` shows what it wrote, and `drover backup` tries again"
-    );
-    Err(("NoResult".to_owned(), sentence))
-}
-
-fn terminated<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStateTerminated> {
-    let status = pod.status.as_ref()?;
-    let mut all = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let container: &ContainerStatus = all.find(|container| container.name == name)?;
-    container.state.as_ref()?.terminated.as_ref()
+    Err(ends.otherwise("backup", "`drover backup` tries again"))
 }

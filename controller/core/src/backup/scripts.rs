@@ -8,6 +8,14 @@ use super::order::Check;
 pub const DUMP: &str = include_str!("scripts/dump.sh");
 /// Loads a dump into a server that is thrown away.
 pub const PROVE: &str = include_str!("scripts/prove.sh");
+/// A server of its own that a dump is loaded into: for [`PROVE`] and [`RESTORE`].
+pub const SERVER: &str = include_str!("scripts/server.sh");
+/// Loads a dump into a new folder of a claim.
+pub const RESTORE: &str = include_str!("scripts/restore.sh");
+/// Takes one database out of a dump.
+pub const ONE: &str = include_str!("scripts/one.awk");
+/// Gives what was loaded to its one user.
+pub const OWN: &str = include_str!("scripts/own.sql");
 /// Says what is in a database.
 pub const FACTS: &str = include_str!("scripts/facts.sql");
 /// Says where its sequences are when the dump is done.

@@ -18,6 +18,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::postgres::{self, PORT};
 use super::{Connection, DatabaseChildren, ValidatedDatabase};
+use crate::backup::restore::{self, Restore};
 use crate::backup;
 use crate::render::Object;
 use crate::sync::ErrandImage;
@@ -33,12 +34,13 @@ const SETTINGS: &str = "/etc/drover";
 const GRACE: i64 = 120;
 
 /// Every child of `database`. `password` is a keyed hash of the password: a server that has another is started anew. Errands run from
-/// `errands`.
+/// `errands`; `restore` is what is being loaded.
 pub fn children(
     database: &ValidatedDatabase,
     connection: &Connection,
     password: &str,
     errands: &ErrandImage,
+    restore: Option<&Restore>,
 ) -> DatabaseChildren<Vec<Object>> {
     let connection_name = name(database);
     let (of, backup) = (database.server(&connection_name), database.backup.as_ref());
@@ -52,6 +54,10 @@ pub fn children(
         backup_order: backup.map(|backup| backup::settings(&of, backup)).into_iter().collect(),
         backup_claim: backup.and_then(|backup| backup::claim(&of, backup)).into_iter().collect(),
         backups: backup.map(|backup| backup::cron_job(&of, backup, errands)).into_iter().collect(),
+        restore_order: restore
+            .map(|wanted| restore::settings(&database.target(&connection_name, &labels(database)), wanted))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -65,7 +71,8 @@ fn name(database: &ValidatedDatabase) -> String {
     crds::connection_secret(&database.app.name)
 }
 
-fn labels(database: &ValidatedDatabase) -> Labels {
+/// The labels of its server's pod.
+pub fn labels(database: &ValidatedDatabase) -> Labels {
     metadata::labels_of(&database.app, crds::COMPONENT_DATABASE)
 }
 
@@ -85,6 +92,10 @@ fn settings(database: &ValidatedDatabase) -> ConfigMap {
     data.insert("postgresql.conf".to_owned(), postgres::configuration(database));
     data.insert("pg_hba.conf".to_owned(), postgres::ACCESS.to_owned());
     data.insert("passwd".to_owned(), users);
+    if database.init.is_some() {
+        // Its start waits for what is loaded, where there is no data.
+        data.insert("init".to_owned(), "yes\n".to_owned());
+    }
     ConfigMap { metadata: metadata::child(&database.app, name(database)), data: Some(data), ..Default::default() }
 }
 
@@ -126,7 +137,8 @@ fn network_policy(database: &ValidatedDatabase) -> NetworkPolicy {
 /// One pod at a time, whatever happens to its node: a StatefulSet makes no second before it knows that the first is gone.
 fn server(database: &ValidatedDatabase, password: &str) -> StatefulSet {
     // Scripts and configuration count when it starts: what another version of drover writes there starts no server anew.
-    let annotations: Labels = [(crds::ANNOTATION_SETTINGS.to_owned(), password.to_owned())].into();
+    let mut annotations: Labels = [(crds::ANNOTATION_SETTINGS.to_owned(), password.to_owned())].into();
+    annotations.extend(database.restored.clone().map(|id| (crds::ANNOTATION_RESTORED.to_owned(), id)));
     StatefulSet {
         metadata: metadata::child(&database.app, database.app.object_name()),
         spec: Some(StatefulSetSpec {

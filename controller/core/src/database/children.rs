@@ -10,7 +10,7 @@ use crate::render::ObjectKey;
 use crate::workload::children::ChildKind;
 
 /// How many there are.
-const COUNT: usize = 9;
+const COUNT: usize = 10;
 
 /// One thing for each child.
 #[derive(Clone, Debug)]
@@ -33,21 +33,65 @@ pub struct DatabaseChildren<T> {
     pub backup_claim: T,
     /// When they are made.
     pub backups: T,
+    /// What a restore is told.
+    pub restore_order: T,
 }
 
 impl<T> DatabaseChildren<T> {
     /// In the order in which a reader expects them.
     pub fn in_order(self) -> [T; COUNT] {
-        let Self { connection, settings, claim, service, network_policy, server, backup_order, backup_claim, backups } =
-            self;
-        [connection, settings, claim, service, network_policy, server, backup_order, backup_claim, backups]
+        let Self {
+            connection,
+            settings,
+            claim,
+            service,
+            network_policy,
+            server,
+            backup_order,
+            backup_claim,
+            backups,
+            restore_order,
+        } = self;
+        [
+            connection,
+            settings,
+            claim,
+            service,
+            network_policy,
+            server,
+            backup_order,
+            backup_claim,
+            backups,
+            restore_order,
+        ]
     }
 
     /// In the order in which they go with their Database: what works goes first, and the data last.
     pub fn leaving(self) -> [T; COUNT] {
-        let Self { connection, settings, claim, service, network_policy, server, backup_order, backup_claim, backups } =
-            self;
-        [backups, backup_order, server, service, network_policy, settings, connection, claim, backup_claim]
+        let Self {
+            connection,
+            settings,
+            claim,
+            service,
+            network_policy,
+            server,
+            backup_order,
+            backup_claim,
+            backups,
+            restore_order,
+        } = self;
+        [
+            backups,
+            backup_order,
+            restore_order,
+            server,
+            service,
+            network_policy,
+            settings,
+            connection,
+            claim,
+            backup_claim,
+        ]
     }
 }
 
@@ -63,6 +107,7 @@ impl DatabaseChildren<ChildKind> {
         backup_order: ChildKind::of::<ConfigMap>(),
         backup_claim: ChildKind::of::<PersistentVolumeClaim>(),
         backups: ChildKind::of::<CronJob>(),
+        restore_order: ChildKind::of::<ConfigMap>(),
     };
 
     /// When the child of that key goes with its Database: the lower, the earlier.

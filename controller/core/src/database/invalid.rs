@@ -1,6 +1,7 @@
 //! What can be wrong with a Database's spec.
 
 use crate::backup::InvalidBackup;
+use crate::backup::restore::InvalidInit;
 use crate::trouble::{Mend, Trouble};
 use crate::workload;
 
@@ -35,6 +36,9 @@ pub enum Invalid {
     /// Backups cannot be as the spec asks.
     #[error(transparent)]
     Backup(#[from] InvalidBackup),
+    /// What it begins with cannot be as the spec asks.
+    #[error(transparent)]
+    Init(#[from] InvalidInit),
     /// The claim cannot be as the spec asks.
     #[error(transparent)]
     Claim(#[from] workload::Invalid),

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::ValidatedDatabase;
 use super::said::said;
+use crate::backup::restore;
 use crate::health::{Patience, diagnose};
 use crate::news::News;
 
@@ -68,6 +69,9 @@ pub fn conclude(
         let (reason, message) = (said.reason.to_owned(), format!("The server does not start: {}", said.sentence));
         let outcome =
             if said.is_final { Outcome::Stalled { reason, message } } else { Outcome::Failed { reason, message } };
+        return (outcome, Some(LOOK));
+    }
+    if let Some(outcome) = restore::pending(status, database.init.is_some()) {
         return (outcome, Some(LOOK));
     }
     let container = seen.container();

@@ -36,7 +36,7 @@ fn refused(more: Value) -> String {
 #[test]
 fn what_a_database_is_made_of() {
     let database = valid(json!({"database": "gleamx", "user": "gleamer"}));
-    let all = children(&database, &Connection::with("p@ss"), "hash", &ErrandImage::of_this_version()).in_order();
+    let all = children(&database, &Connection::with("p@ss"), "hash", &ErrandImage::of_this_version(), None).in_order();
     let mut objects: Vec<Value> =
         all.into_iter().flatten().map(|object| Value::Object(object.json().clone())).collect();
     // The scripts are read where they are.

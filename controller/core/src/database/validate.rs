@@ -6,6 +6,7 @@ use drover_crds::{self as crds, DatabaseSpec, ImagePullPolicy, Resources};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Invalid;
+use crate::backup::restore::{Target, ValidatedInit};
 use crate::backup::{Server, ValidatedBackup};
 use crate::workload::App;
 use crate::workload::build::container;
@@ -49,6 +50,10 @@ pub struct ValidatedDatabase {
     pub storage: i64,
     /// Backups, where there are to be any.
     pub backup: Option<ValidatedBackup>,
+    /// What it begins with, where that is not nothing.
+    pub init: Option<ValidatedInit>,
+    /// The last restore that took the place of what was there.
+    pub restored: Option<String>,
 }
 
 impl ValidatedDatabase {
@@ -63,6 +68,17 @@ impl ValidatedDatabase {
             version: &self.version,
             connection,
             memory: self.memory,
+        }
+    }
+
+    /// As what something is loaded into. `labels` are those of its server's pod.
+    pub fn target<'a>(&'a self, connection: &'a str, labels: &'a BTreeMap<String, String>) -> Target<'a> {
+        Target {
+            server: self.server(connection),
+            database: &self.database,
+            user: &self.user,
+            claim: &self.claim.name,
+            pod: labels,
         }
     }
 }
@@ -125,6 +141,8 @@ pub fn validate(
         claim,
         storage: storage.try_into().unwrap_or(i64::MAX),
         backup: spec.backup.as_ref().map(|backup| ValidatedBackup::new(app, backup, claims)).transpose()?,
+        init: spec.init.as_ref().map(|init| ValidatedInit::new(init, spec.backup.is_some())).transpose()?,
+        restored: None,
     })
 }
 

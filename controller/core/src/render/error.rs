@@ -180,6 +180,16 @@ pub enum Problem {
         /// What is wrong with what is asked, and what to do.
         what: String,
     },
+    /// What only a person may ask for.
+    #[error("the annotation {annotation} of {} is a person's word and not git's: remove it, and use `{command}`", short(&.object.to_string()))]
+    OfAPerson {
+        /// Which object.
+        object: Box<ObjectKey>,
+        /// The annotation.
+        annotation: &'static str,
+        /// What writes it.
+        command: &'static str,
+    },
     /// A field of one of drover's own objects that its schema does not have, or not so.
     #[error("{field} of {} {what}", short(&.object.to_string()))]
     Misfit {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use drover_crds::ANNOTATION_RESTORE;
 use serde_json::{Map, Value};
 
 use super::document::{Budget, Document, documents};
@@ -172,10 +173,19 @@ fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
     if let Err((key, found)) = text_becomes_data(&mut object) {
         return Err(Problem::NotText { map: "stringData", key, object: Box::new(object.key()), found });
     }
-    match ungenerable(&object) {
+    match ungenerable(&object).or_else(|| of_a_person(&object)) {
         Some(problem) => Err(problem),
         None => Ok(object),
     }
+}
+
+/// What a person alone may ask for: git would ask for it again and again.
+fn of_a_person(object: &Object) -> Option<Problem> {
+    object.annotation(ANNOTATION_RESTORE).map(|_| Problem::OfAPerson {
+        object: Box::new(object.key()),
+        annotation: ANNOTATION_RESTORE,
+        command: "drover restore",
+    })
 }
 
 /// The first label or annotation whose value is not text, and what it is.

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use drover_core::backup::{
-    BackupResult, Candidate, DUMP_FILE, Ended, Entry, EntryFinder, FACTS_FILE, Findings, Kept, first_error, to_forget,
+    BackupResult, Candidate, Check, DUMP_FILE, Ended, Entry, EntryFinder, FACTS_FILE, Findings, Kept, first_error, to_forget,
 };
 use drover_core::errand::{Reason, Refusal};
 
@@ -16,7 +16,7 @@ use crate::failure::Final as _;
 use crate::repository::{Backups, Proof};
 
 /// The most bytes of what a program said.
-const LARGEST_WORDS: u64 = 64 << 10;
+pub(super) const LARGEST_WORDS: u64 = 64 << 10;
 
 /// Judges the proof, and removes what is not kept.
 pub fn conclude(errand: &Errand) -> Result<BackupResult, Refusal> {
@@ -24,7 +24,7 @@ pub fn conclude(errand: &Errand) -> Result<BackupResult, Refusal> {
     let note: Note = serde_json::from_str(&note)
         .map_err(|_| Refusal::new(Reason::NotProven, "nothing says what was stored: the next backup tries again"))?;
     let source = read_up_to(&errand.work.join("restored").join(FACTS_FILE), LARGEST_FACTS)?.unwrap_or_default();
-    let judged = findings(errand)?.judge(&source, &errand.order.checks);
+    let judged = findings(&errand.work, &errand.order.checks)?.judge(&source, &errand.order.checks);
     let took_seconds = now_millis().saturating_sub(note.restoring_since).div_ceil(1000);
 
     let backups = errand.open(false)?;
@@ -81,12 +81,12 @@ fn tidy(backups: &Backups, errand: &Errand) -> Result<Option<Vec<Kept>>, Refusal
 }
 
 /// What the script left behind.
-fn findings(errand: &Errand) -> Result<Findings, Refusal> {
-    let proof = errand.work.join("proof");
+pub(super) fn findings(work: &Path, checks: &[Check]) -> Result<Findings, Refusal> {
+    let proof = work.join("proof");
     let words = |name: &str| read_up_to(&proof.join(name), LARGEST_WORDS);
     let broken = if proof.join("broken").exists() {
         let (line, said) = first_error(&words("load.err")?.unwrap_or_default());
-        let entry = line.map(|line| entry_at(&errand.work.join("restored").join(DUMP_FILE), line)).transpose()?;
+        let entry = line.map(|line| entry_at(&work.join("restored").join(DUMP_FILE), line)).transpose()?;
         Some((said, entry.flatten()))
     } else {
         None
@@ -104,7 +104,7 @@ fn findings(errand: &Errand) -> Result<Findings, Refusal> {
         failure: words("failure")?,
         broken,
         facts: read_up_to(&proof.join("facts"), LARGEST_FACTS)?,
-        checks: (0..errand.order.checks.len()).map(check).collect::<Result<_, Refusal>>()?,
+        checks: (0..checks.len()).map(check).collect::<Result<_, Refusal>>()?,
     })
 }
 

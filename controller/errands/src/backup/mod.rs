@@ -25,10 +25,12 @@ use crate::secret::Secret;
 use crate::web::Web;
 
 mod conclude;
+mod restore;
 mod store;
 mod take;
 
 pub use conclude::conclude;
+pub use restore::conclude as restored;
 pub use store::store;
 pub use take::take;
 

@@ -1,9 +1,15 @@
 //! The errand `backup-take`: a backup comes out of the repository, for a restore.
 
+use std::fs;
+
 use drover_core::backup::BackupName;
 use drover_core::errand::{Reason, Refusal};
 
 use super::{Errand, make_empty};
+use crate::failure::Final as _;
+
+/// The file of the work folder that says which one was taken out.
+pub(super) const TAKEN: &str = "taken";
 
 /// Takes out the backup of that name, or the newest proven one.
 pub fn take(errand: &Errand, name: Option<&BackupName>) -> Result<BackupName, Refusal> {
@@ -18,6 +24,8 @@ pub fn take(errand: &Errand, name: Option<&BackupName>) -> Result<BackupName, Re
     let restored = errand.work.join("restored");
     make_empty(&restored)?;
     backups.take_out(&backup, &restored)?;
+    fs::write(errand.work.join(TAKEN), backup.name.as_str())
+        .or_final(Reason::ClaimFails, "the work folder cannot be written")?;
     tracing::info!(name = %backup.name, is_proven = backup.proof.is_some(), "taken out");
     Ok(backup.name)
 }

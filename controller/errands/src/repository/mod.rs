@@ -132,9 +132,7 @@ impl Backups {
     /// The backups of this database, the oldest first. What a run wrote anew to mark it as proven, and was killed before it removed what
     /// was there before, is there once.
     pub fn list(&self) -> Result<Vec<Snapshot>, Refusal> {
-        let is_ours = |snapshot: &SnapshotFile| snapshot.hostname == self.database;
-        let files = self.done(self.repository.get_matching_snapshots(is_ours), "the backups cannot be listed")?;
-        let mut all: Vec<Snapshot> = files.into_iter().filter_map(Snapshot::of).collect();
+        let mut all = self.all()?;
         all.sort_by(|one, other| (&one.name, one.proof.is_none()).cmp(&(&other.name, other.proof.is_none())));
         all.dedup_by(|later, first| {
             let is_same = later.name == first.name && later.file.tree == first.file.tree;
@@ -144,6 +142,13 @@ impl Backups {
             is_same
         });
         Ok(all)
+    }
+
+    /// The snapshots of this database, as they are there.
+    fn all(&self) -> Result<Vec<Snapshot>, Refusal> {
+        let is_ours = |snapshot: &SnapshotFile| snapshot.hostname == self.database;
+        let files = self.done(self.repository.get_matching_snapshots(is_ours), "the backups cannot be listed")?;
+        Ok(files.into_iter().filter_map(Snapshot::of).collect())
     }
 
     /// The backup of that name.

@@ -92,11 +92,7 @@ impl Backups {
     ///
     /// The library leaves out of a snapshot what it cannot read or write, and says so in its log alone: so what it holds is compared.
     pub fn store(&self, folder: &Path, now: Timestamp) -> Result<Stored, Refusal> {
-        let taken: Vec<BackupName> = self.list()?.into_iter().map(|snapshot| snapshot.name).collect();
-        let mut at = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        while taken.contains(&BackupName::of(at)) {
-            at = at.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(at);
-        }
+        let at = self.free(now)?;
         let name = BackupName::of(at);
         let time = at.to_zoned(TimeZone::UTC);
         let tag = SnapshotOptions::default()
@@ -123,8 +119,45 @@ impl Backups {
             let sentence = "the dump could not be read to its end when it was stored: the next backup tries again";
             return Err(Refusal::new(Reason::DumpCut, sentence));
         }
-        let snapshot = Snapshot::of(stored).expect("its tag is a name");
+        let snapshot = self.with_a_name_of_its_own(stored)?;
         Ok(Stored { snapshot, added_bytes, contents })
+    }
+
+    /// The first second from `from` on that no backup is called after.
+    fn free(&self, from: Timestamp) -> Result<Timestamp, Refusal> {
+        let taken: Vec<BackupName> = self.list()?.into_iter().map(|snapshot| snapshot.name).collect();
+        let mut at = Timestamp::from_second(from.as_second()).unwrap_or(from);
+        while taken.contains(&BackupName::of(at)) {
+            at = later(at, 1);
+        }
+        Ok(at)
+    }
+
+    /// What was stored, under a name that no other backup has. In a bucket two runs may take the same second: each looks after it has
+    /// written, so the later one sees the other and takes another second, and then looks again.
+    fn with_a_name_of_its_own(&self, stored: SnapshotFile) -> Result<Snapshot, Refusal> {
+        let first = stored.id;
+        let is_own = |other: &Snapshot| other.file.id == first || other.file.original == Some(first);
+        let mut own = Snapshot::of(stored).expect("its tag is a name");
+        loop {
+            let (mine, others): (Vec<_>, Vec<_>) = self.all()?.into_iter().partition(is_own);
+            own = mine.into_iter().find(|mine| mine.name == own.name).unwrap_or(own);
+            if others.iter().all(|other| other.name != own.name) {
+                return Ok(own);
+            }
+            // Two that saw each other go different ways.
+            let apart = i64::from(hex(&own.file.id).bytes().fold(0_u8, u8::wrapping_add) % 60) + 1;
+            let at = self.free(later(own.at(), apart))?;
+            let name = BackupName::of(at);
+            let mut renamed = own.file.clone();
+            renamed.time = at.to_zoned(TimeZone::UTC);
+            renamed.tags = name.as_str().parse().expect("a tag");
+            renamed.original = Some(first);
+            let failed = "the backup cannot be given a name of its own";
+            self.done(self.repository.save_snapshots(vec![renamed.clone()]), failed)?;
+            self.done(self.repository.delete_snapshots(&[own.file.id]), failed)?;
+            own = Snapshot::of(renamed).expect("its tag is a name");
+        }
     }
 
     /// Takes the files of a backup out again, into an empty folder. Returns what they hold.
@@ -160,6 +193,10 @@ impl Backups {
         self.done(self.repository.save_snapshots(vec![marked]), failed)?;
         self.done(self.repository.delete_snapshots(&[snapshot.file.id]), failed)
     }
+}
+
+fn later(at: Timestamp, seconds: i64) -> Timestamp {
+    at.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(at)
 }
 
 /// The files of a backup, as the library reads them.

@@ -66,19 +66,29 @@ pub(super) async fn turn(
 
 /// What the Jobs of `app` say of its backups; `now` is in seconds since 1970.
 async fn runs(acting: &Acting, app: &App, now: i64) -> Result<Vec<Run>, ApiError> {
-    let params = ListParams::default().labels(&backup::selector(&app.object_name()));
+    let (jobs, pods) = jobs_and_pods(acting, app, &backup::selector(&app.object_name())).await?;
+    Ok(jobs.iter().map(|job| backup::run(job, &pods, now)).collect())
+}
+
+/// Jobs, and the pods around them.
+pub(super) async fn jobs_and_pods(
+    acting: &Acting,
+    app: &App,
+    selector: &str,
+) -> Result<(Vec<Job>, Vec<Pod>), ApiError> {
+    let params = ListParams::default().labels(selector);
     let jobs: Api<Job> = Api::namespaced(acting.client(), &app.namespace);
-    let jobs = jobs.list(&params).await.map_err(|error| acting.error(error, "list", &key("batch", "Job", app)))?;
-    if jobs.items.is_empty() {
-        return Ok(Vec::new());
+    let jobs = jobs.list(&params).await.map_err(|error| acting.error(error, "list", &key("batch", "Job", app)))?.items;
+    if jobs.is_empty() {
+        return Ok((jobs, Vec::new()));
     }
     let pods: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
     let pods = pods.list(&params).await.map_err(|error| acting.error(error, "list", &key("", "Pod", app)))?;
-    Ok(jobs.items.iter().map(|job| backup::run(job, &pods.items, now)).collect())
+    Ok((jobs, pods.items))
 }
 
 /// Makes a Job, if it is not there.
-async fn make(it: &It<'_, Databases>, job: &Job) -> Result<(), ApiError> {
+pub(super) async fn make(it: &It<'_, Databases>, job: &Job) -> Result<(), ApiError> {
     let namespace = job.metadata.namespace.clone().unwrap_or_default();
     let api: Api<Job> = Api::namespaced(it.acting.client(), &namespace);
     let params = PostParams { field_manager: Some(it.owner.field_manager()), ..PostParams::default() };

@@ -4,15 +4,17 @@
 //! 2. [`Databases::connection`]: the password that is there, or a new one;
 //! 3. [`children`]: the server and what it needs (pure), written down and sent ([`owned`]);
 //! 4. [`database`]: what a person reads and is told (pure);
-//! 5. [`backups`]: which backups ran and run, read of their Jobs, and one made where the spec or a person asks for it.
+//! 5. [`backups`]: which backups ran and run, read of their Jobs, and one made where the spec or a person asks for it;
+//! 6. [`restores`]: the same of what is loaded, by `init` or because a person asks.
 
 mod backups;
+mod restores;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use drover_core::backup;
+use drover_core::backup::{self, restore};
 use drover_core::database::{
     self, Connection, DatabaseChildren, Invalid, PASSWORD, Seen, children, selector, validate,
 };
@@ -45,7 +47,7 @@ pub fn build_all(database: &Database, namespace: &str) -> Result<Vec<Object>, In
     let valid = validate(&app, &database.spec, &BTreeMap::new())?;
     let connection = Connection::with("made-by-drover");
     let errands = ErrandImage::of_this_version();
-    Ok(children(&valid, &connection, PASSWORD, &errands).in_order().into_iter().flatten().collect())
+    Ok(children(&valid, &connection, PASSWORD, &errands, None).in_order().into_iter().flatten().collect())
 }
 
 /// A password that nobody guesses.
@@ -107,12 +109,14 @@ impl Kind for Databases {
         let (place, repository) =
             known.map_or((None, None), |known| (known.place.as_deref(), known.repository.as_deref()));
         valid.backup = valid.backup.map(|backup| backup.expecting(place, repository));
+        let wanted_restore = restores::wanted(it, &app, &valid, &mut draft.status).await?;
+        valid.restored = draft.status.restore.as_ref().and_then(|state| state.restored.clone());
         let (connection, unseen) = self.connection(it, &app).await?;
         let password = it.acting.keyed_hash(&json!({"password": connection.data(&valid).get(PASSWORD)}));
 
         let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
         let parent = Parent { owned, definition };
-        let all = children(&valid, &connection, &password, &self.errands);
+        let all = children(&valid, &connection, &password, &self.errands, wanted_restore.restore.as_ref());
         let mut objects: Vec<Object> = all.in_order().into_iter().flatten().collect();
         parent.mark(&mut objects);
         let plan = parent.plan(&objects, &BTreeSet::new()).await?;
@@ -121,11 +125,13 @@ impl Kind for Databases {
         parent.carry_out(&plan, &objects).await?;
 
         let seen = seen(&it.acting, &app).await?;
-        let (outcome, look) = database::conclude(&valid, &mut draft.status, &seen, it.now().0.as_second());
         let secret = connection_secret(&app.name);
+        let restoring =
+            restores::turn(it, &valid, &wanted_restore, &secret, &self.errands, &mut draft.status).await?;
+        let (outcome, look) = database::conclude(&valid, &mut draft.status, &seen, it.now().0.as_second());
         let (server, wanted) = (valid.server(&secret), valid.backup.as_ref());
         let (again, time) = backups::turn(it, &server, wanted, &self.errands, &mut draft.status, seen.serves()).await?;
-        let next = look.into_iter().chain(unseen).chain(again).min().map_or(Next::Await, Next::After);
+        let next = look.into_iter().chain(unseen).chain(again).chain(restoring).min().map_or(Next::Await, Next::After);
         Ok(Ended::Said { outcome, next: next.by(time, it.now().0) })
     }
 
@@ -134,6 +140,7 @@ impl Kind for Databases {
     fn news(before: &DatabaseStatus, after: &DatabaseStatus) -> Vec<News> {
         let mut news = database::news(before, after);
         news.extend(backup::news(before, after));
+        news.extend(restore::news(before, after));
         news
     }
 

@@ -9,13 +9,8 @@ export PGAPPNAME=drover-backup PGCONNECT_TIMEOUT=20
 # What an app sets for its user is not meant for this.
 export PGOPTIONS="-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=on -c client_min_messages=warning"
 
-# Where distributions and images put what they need.
-for folder in /usr/lib/postgresql/"$VERSION"/bin /usr/pgsql-"$VERSION"/bin /usr/libexec/postgresql"$VERSION" /opt/bitnami/postgresql/bin /usr/local/bin; do
-  if [ -x "$folder/psql" ]; then
-    PATH=$folder:$PATH
-    break
-  fi
-done
+. "$SCRIPTS/programs.sh"
+find_program psql
 
 session=; dump=
 fail() {

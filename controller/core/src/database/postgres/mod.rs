@@ -9,9 +9,12 @@ const CONNECTIONS: i64 = 100;
 
 const MIB: i64 = 1 << 20;
 
+/// Finds the server's programs: for all scripts.
+pub const PROGRAMS: &str = include_str!("programs.sh");
+
 /// The scripts, by the names of their files.
 pub const SCRIPTS: [(&str, &str); 3] = [
-    ("programs.sh", include_str!("programs.sh")),
+    ("programs.sh", PROGRAMS),
     ("start.sh", include_str!("start.sh")),
     ("ready.sh", include_str!("ready.sh")),
 ];

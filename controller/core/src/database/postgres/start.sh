@@ -36,6 +36,26 @@ fi
 set -- $(df -Pk "$root" | awk 'NR == 2 { print $4, $2 }')
 [ "${1:-0}" -ge 33000 ] || stop_with full "${1:-?}" "${2:-?}"
 
+# What spec.init asks for is loaded beside, and checked, before there is a server.
+if [ -e /etc/drover/init ] && [ ! -e "$data" ] && [ ! -e "$root/next/PG_VERSION" ]; then
+  printf 'waiting for what spec.init loads\n' >&2
+  trap 'exit 0' TERM INT
+  while [ -e /etc/drover/init ] && [ ! -e "$root/next/PG_VERSION" ]; do sleep 1; done
+  trap - TERM INT
+fi
+# What a restore left, whole and checked, takes the place of what is there: from one moment to the next, whoever is killed meanwhile. What was
+# there stays beside it, until another takes its place.
+if [ -e "$root/next/PG_VERSION" ]; then
+  old=$(readlink "$data" || :)
+  new=$(readlink "$root/next")
+  mv -T "$root/next" "$data" || stop_with setting-up
+  if [ -n "$old" ] && [ "$old" != "$new" ]; then
+    rm -rf "$root/before"
+    mv "$root/$old" "$root/before"
+  fi
+  sync "$root" 2>/dev/null || sync
+fi
+
 if [ ! -e "$data" ]; then
   rm -rf "$root/first"
   initdb --pgdata="$root/first" --username=postgres --encoding=UTF8 --locale=C.UTF-8 --data-checksums \
