@@ -5,7 +5,10 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::condition::HasHead;
-use crate::{BackupStatus, Claim, DatabaseBackup, DatabaseInit, ImagePullPolicy, KeptBackup, LocalObjectReference, Resources, RestoreStatus, RunAs};
+use crate::{
+    BackupStatus, Claim, DatabaseBackup, DatabaseInit, ImagePullPolicy, KeptBackup, LocalObjectReference, Resources,
+    RestoreStatus, RunAs,
+};
 
 /// One database server with one database, on a volume of its own, for the apps of its namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ mod output;
 mod reconcile;
 mod render;
 mod restart;
+mod restore;
 mod rollback;
 mod rollout;
 mod rotate;
@@ -91,6 +92,8 @@ pub enum Command {
     Sync(sync::Sync),
     /// Back a Database up now.
     Backup(backup::Backup),
+    /// Restore a backup of a Database: into a new one, or in place of its data.
+    Restore(restore::Restore),
     /// Give a Database another password.
     Rotate(rotate::Rotate),
     /// Print what the controller would apply from a folder, without a cluster.
@@ -148,6 +151,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Reconcile(command) => reconcile::run(command, global).await,
         Command::Sync(command) => sync::run(command, global).await,
         Command::Backup(command) => backup::run(command, global).await,
+        Command::Restore(command) => restore::run(command, global).await,
         Command::Rotate(command) => rotate::run(command, global).await,
         Command::Render(command) => render::run(&command, global),
         Command::Crds(command) => crds::run(&command, global),

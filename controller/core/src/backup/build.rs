@@ -9,11 +9,13 @@ use k8s_openapi::api::batch::v1::{
 };
 use k8s_openapi::api::core::v1::{
     ConfigMap, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference,
-    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SecretKeySelector,
-    SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
+    SecretKeySelector, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use serde::Serialize;
 
 use super::request::{Missed, Request};
 use super::scripts::{DUMP, FACTS, LATER, PREPARE, PROVE, SERVER, check_script, restrict_key};
@@ -77,7 +79,7 @@ pub fn claim(server: &Server<'_>, backup: &ValidatedBackup) -> Option<Object> {
 
 /// The order, and the scripts.
 pub fn settings(server: &Server<'_>, backup: &ValidatedBackup) -> Object {
-    let order = serde_json::to_string_pretty(&backup.order).expect("an order is JSON");
+    let order = json(&backup.order);
     let users = passwd(server);
     let fixed = [
         ("programs.sh", PROGRAMS),
@@ -95,6 +97,11 @@ pub fn settings(server: &Server<'_>, backup: &ValidatedBackup) -> Object {
     data.extend(checks.map(|(at, check)| (format!("check-{at}.sql"), check_script(check))));
     let metadata = metadata::child(server.app, name(server));
     Object::built(&ConfigMap { metadata, data: Some(data), ..Default::default() })
+}
+
+/// An order, as the errand reads it.
+pub(super) fn json<T: Serialize>(order: &T) -> String {
+    serde_json::to_string_pretty(order).expect("an order is JSON")
 }
 
 /// initdb wants to know its user's name, and an image need not know the number that it runs as.
@@ -115,7 +122,10 @@ pub fn cron_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandIma
             successful_jobs_history_limit: Some(1),
             failed_jobs_history_limit: Some(1),
             job_template: JobTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(owned(server.app, crds::COMPONENT_BACKUP)), ..Default::default() }),
+                metadata: Some(ObjectMeta {
+                    labels: Some(owned(server.app, crds::COMPONENT_BACKUP)),
+                    ..Default::default()
+                }),
                 spec: Some(backup_job(server, backup, image)),
             },
             ..Default::default()
@@ -144,7 +154,11 @@ fn once(
     annotations: Option<Labels>,
 ) -> Job {
     Job {
-        metadata: ObjectMeta { labels: Some(owned(server.app, crds::COMPONENT_BACKUP)), annotations, ..metadata::bookkeeping(server.app, name) },
+        metadata: ObjectMeta {
+            labels: Some(owned(server.app, crds::COMPONENT_BACKUP)),
+            annotations,
+            ..metadata::bookkeeping(server.app, name)
+        },
         spec: Some(JobSpec { ttl_seconds_after_finished: Some(STAYS), ..backup_job(server, backup, image) }),
         ..Default::default()
     }

@@ -81,6 +81,15 @@ pub enum UnreadableFacts {
     Line(usize),
 }
 
+/// What is there in place of something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Found {
+    /// Nothing of its name.
+    Missing,
+    /// The same, with another value, or none.
+    Other(Option<String>),
+}
+
 /// Something that did not come back as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -88,8 +97,7 @@ pub struct Difference {
     name: String,
     of: Option<String>,
     was: Option<String>,
-    /// `None` where it is not there at all.
-    found: Option<Option<String>>,
+    found: Found,
 }
 
 impl Facts {
@@ -153,7 +161,7 @@ impl Facts {
             name: was.name.clone(),
             of: was.of.clone(),
             was: was.value.clone(),
-            found: found.map(|found| found.value.clone()),
+            found: found.map_or(Found::Missing, |found| Found::Other(found.value.clone())),
         })
     }
 }
@@ -191,7 +199,7 @@ impl fmt::Display for Difference {
         if let Some(of) = &self.of {
             write!(f, " of {}", shown(of))?;
         }
-        let Some(found) = &self.found else { return f.write_str(" is missing") };
+        let Found::Other(found) = &self.found else { return f.write_str(" is missing") };
         let value = |value: &Option<String>| shown(value.as_deref().unwrap_or("nothing"));
         match self.kind {
             FactKind::Table => write!(f, " has {} rows in place of {}", value(found), value(&self.was)),

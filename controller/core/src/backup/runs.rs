@@ -83,8 +83,7 @@ pub(super) fn look<R>(
 impl Ends<'_> {
     fn ended(&self, container: &str) -> Option<&ContainerStateTerminated> {
         let status = self.last?.status.as_ref()?;
-        let mut all =
-            status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+        let mut all = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
         let container: &ContainerStatus = all.find(|status| status.name == container)?;
         container.state.as_ref()?.terminated.as_ref()
     }

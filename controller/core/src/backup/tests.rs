@@ -12,6 +12,9 @@ use crate::errand::{LARGEST_RESULT, Reason};
 
 mod objects;
 
+/// What is written otherwise in an order.
+type Change = fn(&mut serde_json::Value);
+
 fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
@@ -297,16 +300,16 @@ fn an_order_that_makes_no_sense_is_refused_with_a_sentence() {
         })
         .is_ok()
     );
-    let refused: [(&dyn Fn(&mut serde_json::Value), &str); 6] = [
-        (&|o| o["encryption"] = json!(null), "backups in S3 are encrypted"),
-        (&|o| o["keep"] = json!({}), "keep names nothing to keep"),
-        (&|o| o["timeZone"] = json!("Mars"), "is no time zone"),
-        (&|o| o["timeoutSeconds"] = json!(80_000), "no more than 20 hours"),
-        (&|o| o["repository"]["s3"]["prefix"] = json!("shop/"), "ends in a slash"),
-        (&|o| o["unknown"] = json!(1), "cannot be read"),
+    let refused: [(Change, &str); 6] = [
+        (|o| o["encryption"] = json!(null), "backups in S3 are encrypted"),
+        (|o| o["keep"] = json!({}), "keep names nothing to keep"),
+        (|o| o["timeZone"] = json!("Mars"), "is no time zone"),
+        (|o| o["timeoutSeconds"] = json!(80_000), "no more than 20 hours"),
+        (|o| o["repository"]["s3"]["prefix"] = json!("shop/"), "ends in a slash"),
+        (|o| o["unknown"] = json!(1), "cannot be read"),
     ];
     for (change, sentence) in refused {
-        let (reason, said) = order(change).expect_err(sentence);
+        let (reason, said) = order(&change).expect_err(sentence);
         assert_eq!(reason, Reason::BadOrder);
         assert!(said.contains(sentence), "{said} has not: {sentence}");
     }

@@ -18,8 +18,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::postgres::{self, PORT};
 use super::{Connection, DatabaseChildren, ValidatedDatabase};
-use crate::backup::restore::{self, Restore};
 use crate::backup;
+use crate::backup::restore::{self, Restore};
 use crate::render::Object;
 use crate::sync::ErrandImage;
 use crate::workload::build::metadata::{self, Labels};

@@ -5,7 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use drover_core::backup::{
-    BackupResult, Candidate, Check, DUMP_FILE, Ended, Entry, EntryFinder, FACTS_FILE, Findings, Kept, first_error, to_forget,
+    BackupResult, Candidate, Check, DUMP_FILE, Ended, Entry, EntryFinder, FACTS_FILE, Findings, Kept, first_error,
+    to_forget,
 };
 use drover_core::errand::{Reason, Refusal};
 

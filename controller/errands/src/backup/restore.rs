@@ -19,8 +19,7 @@ use crate::failure::Final as _;
 
 /// Judges what the script left in `work`, and puts what it loaded on the claim `data` in its place.
 pub fn conclude(order: &Path, work: &Path, data: &Path) -> Result<RestoreResult, Refusal> {
-    let text =
-        fs::read(order).or_final(Reason::BadOrder, format!("the order {} cannot be read", order.display()))?;
+    let text = fs::read(order).or_final(Reason::BadOrder, format!("the order {} cannot be read", order.display()))?;
     let order = RestoreOrder::read(&text)?;
     let proof = work.join("proof");
     let taken = read_up_to(&work.join(TAKEN), LARGEST_WORDS)?.unwrap_or_default();
@@ -64,7 +63,9 @@ fn sentence(from: &str, why: &NotProven) -> String {
             let because = entry.as_ref().map(|entry| format!(", because of {entry}")).unwrap_or_default();
             format!("{from} does not load{because}: {said}")
         }
-        NotProven::Differs(_) | NotProven::Facts(..) | NotProven::Check { .. } => format!("{from} was loaded, and {why}"),
+        NotProven::Differs(_) | NotProven::Facts(..) | NotProven::Check { .. } => {
+            format!("{from} was loaded, and {why}")
+        }
         NotProven::Failure(_) => why.to_string(),
     }
 }
@@ -87,5 +88,6 @@ fn place(data: &Path, name: &str) -> io::Result<()> {
 fn since(file: &Path) -> u64 {
     let written = fs::metadata(file).and_then(|found| found.modified());
     let at = written.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    at.and_then(|at| clock::millis().checked_sub(u64::try_from(at.as_millis()).ok()?)).map_or(0, |passed| passed.div_ceil(1000))
+    at.and_then(|at| clock::millis().checked_sub(u64::try_from(at.as_millis()).ok()?))
+        .map_or(0, |passed| passed.div_ceil(1000))
 }

@@ -13,6 +13,8 @@ pub(super) const TAKEN: &str = "taken";
 
 /// Takes out the backup of that name, or the newest proven one.
 pub fn take(errand: &Errand, name: Option<&BackupName>) -> Result<BackupName, Refusal> {
+    let restored = errand.work.join("restored");
+    make_empty(&restored)?;
     let backups = errand.open(false)?;
     let backup = match name {
         Some(name) => backups.find(name)?,
@@ -21,8 +23,6 @@ pub fn take(errand: &Errand, name: Option<&BackupName>) -> Result<BackupName, Re
             Refusal::new(Reason::NotFound, sentence)
         })?,
     };
-    let restored = errand.work.join("restored");
-    make_empty(&restored)?;
     backups.take_out(&backup, &restored)?;
     fs::write(errand.work.join(TAKEN), backup.name.as_str())
         .or_final(Reason::ClaimFails, "the work folder cannot be written")?;

@@ -48,7 +48,10 @@ pub struct Stored {
 
 /// The digests of the files of a backup, in the order in which they are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents(Vec<(&'static str, String, u64)>);
+pub struct Contents(Vec<Content>);
+
+/// The name of a file, its digest, and its size in bytes.
+type Content = (&'static str, String, u64);
 
 impl Snapshot {
     /// `None` for a snapshot that somebody else made.
@@ -202,7 +205,7 @@ fn later(at: Timestamp, seconds: i64) -> Timestamp {
 /// The files of a backup, as the library reads them.
 struct Source {
     files: Vec<SourceFile>,
-    read: Arc<Mutex<Vec<(&'static str, String, u64)>>>,
+    read: Arc<Mutex<Vec<Content>>>,
 }
 
 #[derive(Clone)]
@@ -254,7 +257,7 @@ impl ReadSource for Source {
 struct Reading {
     file: SourceFile,
     open: Option<Digesting<File>>,
-    read: Arc<Mutex<Vec<(&'static str, String, u64)>>>,
+    read: Arc<Mutex<Vec<Content>>>,
 }
 
 impl Read for Reading {

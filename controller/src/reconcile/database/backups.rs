@@ -19,7 +19,7 @@ use crate::cluster::{Acting, ApiError, is_conflict};
 use crate::metrics;
 use crate::turn::It;
 
-/// Notes what ran, and has made what is due. `serves` says whether there is a server to back up. Returns after which time to look again
+/// Notes what ran, and has made what is due. `is_up` says whether there is a server to back up. Returns after which time to look again
 /// although no event comes, and by which time of the clock.
 pub(super) async fn turn(
     it: &It<'_, Databases>,
@@ -27,7 +27,7 @@ pub(super) async fn turn(
     wanted: Option<&ValidatedBackup>,
     image: &ErrandImage,
     status: &mut DatabaseStatus,
-    serves: bool,
+    is_up: bool,
 ) -> Result<(Option<Duration>, Option<Timestamp>), ApiError> {
     let Some(wanted) = wanted else {
         backup::none(status);
@@ -42,11 +42,11 @@ pub(super) async fn turn(
     let request = Request::of(wanted, uid, it.annotation(ANNOTATION_BACKUP_AT));
     let any = !status.backups.is_empty();
     let state = status.backup.clone().unwrap_or_default();
-    let due = if serves { backup::due(request, &state, any, now.0.as_second()) } else { Due::No };
+    let due = if is_up { backup::due(request, &state, any, now.0.as_second()) } else { Due::No };
     let (mut again, mut look_at_the_clock) = (None, None);
     match due {
         Due::No => match backup::catch_up(wanted, status, now.0) {
-            Catch::Up(missed) if serves => {
+            Catch::Up(missed) if is_up => {
                 let job = backup::made_up_job(server, wanted, image, missed);
                 // Its end is still to be noted where it is there already.
                 if !runs.iter().any(|run| Some(&run.job) == job.metadata.name.as_ref()) {

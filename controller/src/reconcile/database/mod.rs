@@ -126,8 +126,7 @@ impl Kind for Databases {
 
         let seen = seen(&it.acting, &app).await?;
         let secret = connection_secret(&app.name);
-        let restoring =
-            restores::turn(it, &valid, &wanted_restore, &secret, &self.errands, &mut draft.status).await?;
+        let restoring = restores::turn(it, &valid, &wanted_restore, &secret, &self.errands, &mut draft.status).await?;
         let (outcome, look) = database::conclude(&valid, &mut draft.status, &seen, it.now().0.as_second());
         let (server, wanted) = (valid.server(&secret), valid.backup.as_ref());
         let (again, time) = backups::turn(it, &server, wanted, &self.errands, &mut draft.status, seen.serves()).await?;

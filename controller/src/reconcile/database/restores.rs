@@ -25,7 +25,7 @@ pub(super) struct Wanted {
     pub(super) restore: Option<Restore>,
     due: RestoreDue,
     trouble: Option<String>,
-    refused: Option<(&'static str, String)>,
+    refused: Option<Refused>,
 }
 
 /// Notes what ran, and finds what is asked for.
@@ -59,68 +59,61 @@ pub(super) async fn wanted(
     Ok(wanted)
 }
 
-/// What is to be loaded; a reason and a sentence where that cannot be.
+/// A reason and a sentence: why what is asked for cannot be done.
+type Refused = (&'static str, String);
+
+/// What is to be loaded.
 async fn source(
     it: &It<'_, Databases>,
     app: &App,
     valid: &ValidatedDatabase,
     request: RestoreRequest,
     wish: Option<Wish>,
-) -> Result<Result<Restore, (&'static str, String)>, ApiError> {
-    let none = |whose: String| {
-        let sentence = format!("{whose} has no spec.backup, which says where its backups are: write it, or take the dump elsewhere");
-        Ok(Err(("NoBackups", sentence)))
+) -> Result<Result<Restore, Refused>, ApiError> {
+    let own = || valid.backup.clone().ok_or_else(|| nowhere(&app.name));
+    if let Some(wish) = wish.filter(|_| !request.is_init) {
+        return Ok(own().map(|of| Restore::of_backup(request, of, wish.backup)));
+    }
+    let Some(init) = &valid.init else { return Ok(Err(nowhere(&app.name))) };
+    let source = match &init.source {
+        InitSource::Dump(dump) => Ok(RestoreSource::Dump(dump.clone())),
+        InitSource::Backup { database, backup } => {
+            let of = match database {
+                None => own(),
+                Some(name) => others(it, app, name).await?,
+            };
+            of.map(|of| RestoreSource::Backup { of: Box::new(of), backup: backup.clone() })
+        }
     };
-    let own = || match valid.backup.clone() {
-        Some(backup) => Ok(Ok(backup)),
-        None => none(format!("Database {}", app.name)),
-    };
-    let (backup, timeout, of) = match (&valid.init, wish.filter(|_| !request.is_init)) {
-        (_, Some(wish)) => (Some(wish.backup), None, own()?),
-        (Some(init), None) => match &init.source {
-            InitSource::Dump(dump) => {
-                let (source, timeout_seconds) = (RestoreSource::Dump(dump.clone()), init.timeout_seconds);
-                return Ok(Ok(Restore { request, source, timeout_seconds }));
-            }
-            InitSource::Backup { database: None, backup } => (backup.clone(), Some(init.timeout_seconds), own()?),
-            InitSource::Backup { database: Some(name), backup } => {
-                let of = match other(it, app, name).await? {
-                    None => {
-                        let sentence = format!("there is no Database {name} in namespace {}, whose backups spec.init.fromBackup names", app.namespace);
-                        return Ok(Err(("NotFound", sentence)));
-                    }
-                    Some(other) => match of_other(app, &other) {
-                        None => none(format!("Database {name}"))?,
-                        Some(Err(invalid)) => Err(("InvalidSpec", format!("Database {name}: {invalid}"))),
-                        Some(Ok(backup)) => Ok(backup),
-                    },
-                };
-                (backup.clone(), Some(init.timeout_seconds), of)
-            }
-        },
-        (None, None) => return none(format!("Database {}", app.name)),
-    };
-    Ok(of.map(|of| Restore {
-        request,
-        timeout_seconds: timeout.unwrap_or(of.order.timeout_seconds),
-        source: RestoreSource::Backup { of: Box::new(of), backup },
-    }))
+    let timeout_seconds = init.timeout_seconds;
+    Ok(source.map(|source| Restore { request, source, timeout_seconds }))
 }
 
-async fn other(it: &It<'_, Databases>, app: &App, name: &str) -> Result<Option<Database>, ApiError> {
-    let databases: Api<Database> = Api::namespaced(it.acting.client(), &app.namespace);
-    let key = ObjectKey::namespaced("drover.dev", "Database", &app.namespace, name);
-    databases.get_opt(name).await.map_err(|error| it.acting.error(error, "get", &key))
+fn nowhere(name: &str) -> Refused {
+    let sentence =
+        format!("Database {name} has no spec.backup, which says where its backups are: write it, or load a dump");
+    ("NoBackups", sentence)
 }
 
 /// Where the backups of another Database of the namespace are.
-fn of_other(app: &App, other: &Database) -> Option<Result<ValidatedBackup, drover_core::backup::InvalidBackup>> {
-    let spec = other.spec.backup.as_ref()?;
-    let whose = App { kind: OwnerKind::Database, namespace: app.namespace.clone(), name: other.name_any(), uid: other.uid() };
+async fn others(it: &It<'_, Databases>, app: &App, name: &str) -> Result<Result<ValidatedBackup, Refused>, ApiError> {
+    let databases: Api<Database> = Api::namespaced(it.acting.client(), &app.namespace);
+    let key = ObjectKey::namespaced("drover.dev", "Database", &app.namespace, name);
+    let found = databases.get_opt(name).await.map_err(|error| it.acting.error(error, "get", &key))?;
+    let Some(other) = found else {
+        let sentence = format!(
+            "there is no Database {name} in namespace {}, whose backups spec.init.fromBackup names",
+            app.namespace
+        );
+        return Ok(Err(("NotFound", sentence)));
+    };
+    let Some(spec) = &other.spec.backup else { return Ok(Err(nowhere(name))) };
+    let namespace = app.namespace.clone();
+    let whose = App { kind: OwnerKind::Database, namespace, name: other.name_any(), uid: other.uid() };
     let known = other.status.as_ref().and_then(|status| status.backup.as_ref());
-    let (place, repository) =
-        known.map_or((None, None), |known| (known.place.as_deref(), known.repository.as_deref()));
-    Some(ValidatedBackup::new(&whose, spec, &BTreeMap::new()).map(|backup| backup.expecting(place, repository)))
+    let (place, repository) = known.map_or((None, None), |known| (known.place.as_deref(), known.repository.as_deref()));
+    let of = ValidatedBackup::new(&whose, spec, &BTreeMap::new()).map(|of| of.expecting(place, repository));
+    Ok(of.map_err(|invalid| ("InvalidSpec", format!("Database {name}: {invalid}"))))
 }
 
 /// Has made what is due, and says how it goes. Returns after which time to look again although no event comes.

@@ -6,13 +6,12 @@ use drover_crds as crds;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, PodTemplateSpec, Volume, VolumeMount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use serde::Serialize;
 
 use super::order::RestoreOrder;
 use super::plan::{DumpSource, FETCHED, Restore, RestoreSource};
 use crate::backup::build::{
-    ORDER_FILE, RESULT, SETTINGS, Server, as_server, claim_volume, empty, errand, job_spec, mount, owned, passwd,
-    pull_secrets, script, secret_volume, settings_volume, variable, work_mounts, STAYS,
+    ORDER_FILE, RESULT, SETTINGS, STAYS, Server, as_server, claim_volume, empty, errand, job_spec, json, mount, owned,
+    passwd, pull_secrets, script, secret_volume, settings_volume, variable, work_mounts,
 };
 use crate::backup::scripts::{FACTS, ONE, OWN, PREPARE, RESTORE, SERVER, check_script};
 use crate::database::PROGRAMS;
@@ -77,10 +76,6 @@ pub fn settings(target: &Target<'_>, restore: &Restore) -> Object {
     data.extend(checks.map(|(at, check)| (format!("check-{at}.sql"), check_script(check))));
     let metadata = metadata::child(target.server.app, name(target));
     Object::built(&ConfigMap { metadata, data: Some(data), ..Default::default() })
-}
-
-fn json<T: Serialize>(what: &T) -> String {
-    serde_json::to_string_pretty(what).expect("an order is JSON")
 }
 
 /// The Job of a restore. Its name is the request's, so it is made once.
@@ -193,8 +188,18 @@ fn load(target: &Target<'_>, restore: &Restore) -> Container {
 
 fn conclude(image: &ErrandImage) -> Container {
     let order = format!("{SETTINGS}/{RESTORE_FILE}");
-    let command =
-        ["drover-errands", "restore-conclude", "--order", &order, "--work", "/work", "--data", DATA, "--result", RESULT];
+    let command = [
+        "drover-errands",
+        "restore-conclude",
+        "--order",
+        &order,
+        "--work",
+        "/work",
+        "--data",
+        DATA,
+        "--result",
+        RESULT,
+    ];
     let mounts: Vec<VolumeMount> = work_mounts().into_iter().chain([mount("data", DATA, false)]).collect();
     errand(image, CONCLUDES, command.map(str::to_owned).to_vec(), mounts)
 }

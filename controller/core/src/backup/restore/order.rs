@@ -26,10 +26,7 @@ impl RestoreOrder {
     /// What is none of this version's.
     pub fn read(json: &[u8]) -> Result<Self, Refusal> {
         let bad = |why: String| {
-            Refusal::new(
-                Reason::BadOrder,
-                format!("the order cannot be read ({why}): it is not one of this version's"),
-            )
+            Refusal::new(Reason::BadOrder, format!("the order cannot be read ({why}): it is not one of this version's"))
         };
         let order: Self = serde_json::from_slice(json).map_err(|error| bad(error.to_string()))?;
         if order.name.len() != 8 || !order.name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {

@@ -17,13 +17,17 @@ pub(super) const FETCHED: &str = "dump";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidInit {
     /// Not exactly one.
-    #[error("spec.init names {0} things to load: write exactly one of fromBackup or fromDump, and of a dump exactly one of claim, s3 or http")]
+    #[error(
+        "spec.init names {0} things to load: write exactly one of fromBackup or fromDump, and of a dump exactly one of claim, s3 or http"
+    )]
     Sources(usize),
     /// No name of a backup.
     #[error("spec.init.fromBackup.backup: {0}")]
     Name(#[from] BadName),
     /// There is nowhere to take it from.
-    #[error("spec.init.fromBackup names no other Database, and spec.backup does not say where this one's backups are: write one of the two")]
+    #[error(
+        "spec.init.fromBackup names no other Database, and spec.backup does not say where this one's backups are: write one of the two"
+    )]
     NoBackups,
     /// The errand would not take the order.
     #[error("spec.init.fromDump: {0}")]

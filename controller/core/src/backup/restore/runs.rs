@@ -32,7 +32,8 @@ fn result(ends: &Ends<'_>) -> Result<RestoreResult, (String, String)> {
             return Err((result.reason, format!("the dump is not fetched: {}", result.message)));
         }
     }
-    if let Some(timed_out) = ends.timed_out("spec.init.timeout, or spec.backup.timeout of where the backup comes from,") {
+    if let Some(timed_out) = ends.timed_out("spec.init.timeout, or spec.backup.timeout of where the backup comes from,")
+    {
         return Err(timed_out);
     }
     if let Some(load) = ends.failed(LOADS) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drover_crds::condition::{self, Outcome, RESTORED};
-use drover_crds::{DatabaseStatus, LastRestore, RestoreFailure, RunningRestore};
+use drover_crds::{DatabaseStatus, LastRestore, RestoreFailure, RestoreStatus, RunningRestore};
 
 use super::answer::Loaded;
 use super::runs::RestoreRun;
@@ -57,7 +57,7 @@ pub fn note(status: &mut DatabaseStatus, init: &str, runs: &[RestoreRun]) {
     state.noted = ended.iter().rev().take(NOTED).rev().map(|(run, _)| run.job.clone()).collect();
     let running = runs.iter().filter(|run| run.end.is_none()).max_by_key(|run| run.since.as_ref().map(|at| at.0));
     state.running = running.map(|run| RunningRestore { job: run.job.clone(), since: run.since.clone() });
-    status.restore = (state != Default::default()).then_some(state);
+    status.restore = (state != RestoreStatus::default()).then_some(state);
 }
 
 /// What the condition `Restored` says, and after which time to look again although no event comes. `trouble` is what keeps the pod of the
@@ -119,7 +119,8 @@ pub fn pending(status: &DatabaseStatus, has_init: bool) -> Option<Outcome> {
 /// What a person is told of between two statuses: that something was restored, that it was not.
 pub fn news(before: &DatabaseStatus, after: &DatabaseStatus) -> Vec<News> {
     let said = |status: &DatabaseStatus| {
-        condition::get(&status.conditions, RESTORED).map(|found| (found.status.clone(), found.reason.clone(), found.message.clone()))
+        condition::get(&status.conditions, RESTORED)
+            .map(|found| (found.status.clone(), found.reason.clone(), found.message.clone()))
     };
     match said(after).filter(|now| said(before).as_ref() != Some(now)) {
         Some((status, reason, message)) if status == "True" => vec![News::normal(&reason, message)],

@@ -46,7 +46,11 @@ restrict=
 case $(pg_dump --help) in *--restrict-key*) restrict=--restrict-key=$RESTRICT_KEY ;; esac
 pg_dump --no-password --format=plain --snapshot="$snapshot" --lock-wait-timeout=600s $restrict >dump.sql 2>dump.err &
 dump=$!
-wait $dump || fail "the database cannot be dumped: $(why dump.err)"
+if ! wait $dump; then
+  # Where the other session ended first, it says what is wrong, and this one that it is gone.
+  [ ! -s session.err ] || fail "the database cannot be asked what is in it: $(why session.err)"
+  fail "the database cannot be dumped: $(why dump.err)"
+fi
 dump=
 
 IFS= read -r told <&4 || { wait $session; fail "the database cannot be asked what is in it: $(why session.err)"; }

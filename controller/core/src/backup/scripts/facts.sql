@@ -18,8 +18,12 @@ from pg_roles r where r.rolname !~ '^pg_' and exists (
 
 select json_build_object('kind', 'extension', 'name', extname, 'value', extversion) from pg_extension;
 
+-- An index may call functions that are found on the user's own path alone, and without them no row is counted.
+reset search_path;
 :class select format('select json_build_object(''kind'', ''table'', ''name'', %L, ''value'', count(*)::text) from only %s', whole, whole)
 from class where relkind = 'r' order by relpages desc \gexec
+
+set search_path = '';
 
 :class select json_build_object('kind', case relkind when 'm' then 'materializedView' else 'view' end, 'name', whole)
 from class where relkind in ('v', 'm');

@@ -33,7 +33,7 @@ FNR == 1 {
       failed = 1
       exit 1
     }
-    in_header = 1
+    in_header = 1; drops = 0
   }
 }
 in_rows { if (pass == 2 && takes) print > out; close_rows(); next }
@@ -44,20 +44,24 @@ body == "" && /^\\connect / {
     if (name != "postgres" && name != "template1") { others++; other = name }
   }
   takes = (pass == 2 && name == chosen)
-  in_header = 1
+  in_header = 1; drops = 0
   next
 }
 body == "" && /^COPY .* FROM stdin;$/ { in_rows = 1; in_header = 0; if (pass == 2 && takes) print > out; next }
 { inside = (body != ""); follow_bodies($0) }
 pass == 1 || !takes { next }
 inside { print > out; next }
+# What follows in a dump of several makes the next one.
+count > 0 && $0 == "-- PostgreSQL database dump complete" { print > out; takes = 0; next }
 # What is made for another owner, or is another's right.
 /^ALTER .* OWNER TO [^ ]+;$/ && !/ OWNER TO "?pg_/ { next }
 /^(GRANT|REVOKE) .* (TO|FROM) [^ ]+( WITH GRANT OPTION)?;$/ && !/ (TO|FROM) (PUBLIC|"?pg_[a-z_]*"?)( WITH GRANT OPTION)?;$/ { next }
 /^ALTER DEFAULT PRIVILEGES .*;$/ { next }
 # Newer programs set what an older server does not know.
 /^SET transaction_timeout = 0;$/ { next }
-# A dump that begins by removing what it makes finds nothing to remove.
-in_header && (/^DROP / || /^ALTER TABLE .* DROP CONSTRAINT /) && !/^DROP SCHEMA (IF EXISTS )?public;$/ { next }
+# A dump that begins by removing what it makes finds nothing to remove but what each database has.
+/^--/ { if (drops) in_header = 0; drops = 0 }
+in_header && (/^DROP / || /^ALTER TABLE /) { drops = 1 }
+in_header && drops && !/^DROP SCHEMA (IF EXISTS )?public;$/ { next }
 /^CREATE / { in_header = 0 }
 { print > out }

@@ -13,11 +13,8 @@ const MIB: i64 = 1 << 20;
 pub const PROGRAMS: &str = include_str!("programs.sh");
 
 /// The scripts, by the names of their files.
-pub const SCRIPTS: [(&str, &str); 3] = [
-    ("programs.sh", PROGRAMS),
-    ("start.sh", include_str!("start.sh")),
-    ("ready.sh", include_str!("ready.sh")),
-];
+pub const SCRIPTS: [(&str, &str); 3] =
+    [("programs.sh", PROGRAMS), ("start.sh", include_str!("start.sh")), ("ready.sh", include_str!("ready.sh"))];
 
 /// Who may connect: from inside its pod anybody, since whoever is there may do all; over the network with a password.
 pub const ACCESS: &str = "local all all trust\nhost all all all scram-sha-256\n";

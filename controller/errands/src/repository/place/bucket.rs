@@ -16,7 +16,7 @@ const SETTLES: Duration = Duration::from_secs(3);
 
 /// A place in a bucket.
 pub struct Bucket {
-    bucket: s3::Bucket,
+    objects: s3::Bucket,
     name: String,
     prefix: String,
     runtime: Handle,
@@ -24,8 +24,8 @@ pub struct Bucket {
 
 impl Bucket {
     /// Below `prefix` in that bucket, which a sentence names so.
-    pub fn new(bucket: s3::Bucket, name: &str, prefix: &str, runtime: Handle) -> Self {
-        Self { bucket, name: format!("bucket {name}, below {prefix}"), prefix: prefix.to_owned(), runtime }
+    pub fn new(objects: s3::Bucket, name: &str, prefix: &str, runtime: Handle) -> Self {
+        Self { objects, name: format!("bucket {name}, below {prefix}"), prefix: prefix.to_owned(), runtime }
     }
 
     fn key(&self, kind: FileType, id: &Id) -> String {
@@ -44,7 +44,7 @@ impl Place for Bucket {
             FileType::Config => path(kind, &Id::default()),
             _ => format!("{}/", kind.dirname()),
         };
-        let objects = self.runtime.block_on(self.bucket.list_prefix(&format!("{}/{below}", self.prefix)))?;
+        let objects = self.runtime.block_on(self.objects.list_prefix(&format!("{}/{below}", self.prefix)))?;
         let own = objects.into_iter().filter_map(|object| {
             let name = object.key.rsplit('/').next().unwrap_or_default();
             let id = match kind {
@@ -58,7 +58,7 @@ impl Place for Bucket {
 
     fn read(&self, kind: FileType, id: &Id, range: Option<(u32, u32)>) -> Result<Bytes, Refusal> {
         let range = range.map(|(offset, length)| (u64::from(offset), u64::from(length)));
-        self.runtime.block_on(self.bucket.read(&self.key(kind, id), range)).map_err(|refusal| match refusal.reason {
+        self.runtime.block_on(self.objects.read(&self.key(kind, id), range)).map_err(|refusal| match refusal.reason {
             Reason::NotFound => {
                 let file = path(kind, id);
                 let sentence = format!(
@@ -73,11 +73,11 @@ impl Place for Bucket {
 
     fn write(&self, kind: FileType, id: &Id, content: Bytes) -> Result<bool, Refusal> {
         let is_only_one = kind == FileType::Config;
-        self.runtime.block_on(self.bucket.write(&self.key(kind, id), content, is_only_one))
+        self.runtime.block_on(self.objects.write(&self.key(kind, id), content, is_only_one))
     }
 
     fn remove(&self, kind: FileType, id: &Id) -> Result<(), Refusal> {
-        self.runtime.block_on(self.bucket.remove(&self.key(kind, id)))
+        self.runtime.block_on(self.objects.remove(&self.key(kind, id)))
     }
 
     fn settle(&self) {

@@ -14,7 +14,7 @@ fn restic_reads_what_was_stored_and_drover_goes_on_after_restic() {
     for key in [None, Some(KEY)] {
         let mut backup = Backup::new();
         backup.set_key(key);
-        let first = rows(1, 60_000);
+        let first = rows(1, 160_000);
         let result = backup.make(&first);
         assert!(result.added_bytes > 1 << 20, "{}", result.added_bytes);
         let name = result.name.expect("a name");
@@ -23,13 +23,13 @@ fn restic_reads_what_was_stored_and_drover_goes_on_after_restic() {
         assert_eq!(listed[0]["hostname"], "shop/db");
         assert_eq!(listed[0]["tags"], json!([name.as_str(), "proven"]));
         let told = &result.backups.expect("a list")[0];
-        assert_eq!((&told.name, told.rows), (&name, Some(60_000)));
+        assert_eq!((&told.name, told.rows), (&name, Some(160_000)));
 
         let into = backup.path("into");
         backup.restic(&["restore", "latest", "--target", &into.display().to_string()]);
         let restored = fs::read_to_string(into.join("dump.sql")).expect("a dump");
-        assert!(restored.starts_with(&first) && restored.lines().count() == 60_004);
-        assert_eq!(fs::read_to_string(into.join("facts")).expect("facts"), facts(60_000));
+        assert!(restored.starts_with(&first) && restored.lines().count() == 160_004);
+        assert_eq!(fs::read_to_string(into.join("facts")).expect("facts"), facts(160_000));
 
         // Somebody else's snapshot in the same repository is left alone.
         backup.restic(&["backup", "--host", "laptop", &into.display().to_string()]);
@@ -95,7 +95,7 @@ fn another_key_is_told_and_makes_nothing_new() {
     // And a restore does not end with an empty folder.
     backup.set_key(Some("another"));
     assert_fails(backup.run("backup-take"), "WrongKey", "does not open");
-    assert!(!backup.path("work/restored/dump.sql").exists() || backup.path("work/restored").read_dir().is_err());
+    assert!(!backup.path("work/restored/dump.sql").exists());
     backup.set_key(Some(&format!("{KEY}\n")));
     backup.make("one row");
 }

@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use drover_core::backup::{
-    BackupResult, CLOSING_LINE, Check, DUMP, Ended, FACTS, LATER, PREPARE, PROVE, check_script, restrict_key,
+    BackupResult, CLOSING_LINE, Check, DUMP, Ended, FACTS, LATER, ONE, OWN, PREPARE, PROVE, RESTORE, SERVER,
+    check_script, restrict_key,
 };
+use drover_core::database::PROGRAMS as PROGRAMS_OF_IMAGES;
 use drover_core::errand::Reason;
 use serde_json::json;
 
 use super::Backup;
+
+mod restore;
 
 /// Where Debian's postgresql-15 has its programs.
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
@@ -65,8 +69,13 @@ impl Database {
             }
         }
         let scripts = [
+            ("programs.sh", PROGRAMS_OF_IMAGES),
+            ("server.sh", SERVER),
             ("dump.sh", DUMP),
             ("prove.sh", PROVE),
+            ("restore.sh", RESTORE),
+            ("one.awk", ONE),
+            ("own.sql", OWN),
             ("facts.sql", FACTS),
             ("later.sql", LATER),
             ("prepare.sql", PREPARE),
@@ -238,8 +247,8 @@ fn a_database_is_backed_up_and_the_backup_is_proven() {
 fn what_changes_while_it_is_dumped_is_not_missing() {
     let mut database = Database::new(SCHEMA);
     let (host, port) = (database.path("server"), database.port.to_string());
-    let writes = "do $$ begin for i in 1..200000 loop insert into t (ra, dec, note) values (i, random(), 'a'); perform nextval('s.unused'); commit; end loop; end $$";
-    let mut writer = database
+    let writes = "do $$ declare i int := 0; begin loop i := i + 1; perform pg_sleep(0.001); insert into t (ra, dec, note) values (i, random(), 'a'); perform nextval('s.unused'); commit; end loop; end $$";
+    let mut busy = database
         .program("psql", &["-X", "-q", "-h", &host, "-p", &port, "-U", "super", "-d", "app", "-c", writes])
         .stderr(std::process::Stdio::null())
         .spawn()
@@ -248,9 +257,9 @@ fn what_changes_while_it_is_dumped_is_not_missing() {
         let result = database.back_up();
         assert_eq!(result.ended, Ended::Proven, "{}", result.message);
     }
-    assert!(writer.try_wait().expect("a child").is_none(), "nothing was written meanwhile");
-    let _ = writer.kill();
-    let _ = writer.wait();
+    assert!(busy.try_wait().expect("a child").is_none(), "nothing was written meanwhile");
+    let _ = busy.kill();
+    let _ = busy.wait();
 }
 
 /// It loads without an error, and all rows are there.

@@ -92,8 +92,8 @@ impl Backup {
         let mut order = self.order.clone();
         order.as_object_mut().expect("an object").retain(|key, _| !key.starts_with('_'));
         fs::write(self.path("order.json"), order.to_string()).expect("an order");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_drover-errands"));
-        command.arg(errand).arg("--allow-loopback").arg("--claim").arg(self.claim());
+        let mut command = command(errand);
+        command.arg("--allow-loopback").arg("--claim").arg(self.claim());
         for name in ["work", "key", "result"] {
             command.arg(format!("--{name}")).arg(self.path(name));
         }
@@ -175,6 +175,12 @@ impl Backup {
         let size = |file: &String| fs::metadata(file).map_or(0, |found| found.len());
         files.into_iter().filter(|file| file.contains("/data/")).max_by_key(size).expect("a pack").into()
     }
+}
+
+fn command(errand: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drover-errands"));
+    command.arg(errand);
+    command
 }
 
 /// Runs restic, which must succeed.
