@@ -18,9 +18,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use super::request::{Missed, Request};
-use super::scripts::{DUMP, FACTS, LATER, PREPARE, PROVE, SERVER, check_script, restrict_key};
+use super::scripts::{DUMP, FACTS, LATER, PREPARE, PROGRAMS, PROVE, SERVER, check_script, restrict_key};
 use super::validate::ValidatedBackup;
-use crate::database::PROGRAMS;
 use crate::render::Object;
 use crate::schedule::STARTING_DEADLINE;
 use crate::sync::ErrandImage;

@@ -32,8 +32,8 @@ use request::id as request_id;
 pub use request::{Catch, Due, Missed, Request, catch_up, due};
 pub use runs::{End, Run, run};
 pub use scripts::{
-    CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, ONE, OWN, PREPARE, PROVE, RESTORE, SERVER, check_script,
-    restrict_key,
+    CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, ONE, OWN, PREPARE, PROGRAMS, PROVE, RESTORE, SERVER,
+    check_script, restrict_key,
 };
 use status::NOTED;
 pub use status::{conclude, news, none, note};

@@ -4,6 +4,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::order::Check;
 
+/// Finds the server's programs: for all other scripts.
+pub const PROGRAMS: &str = include_str!("scripts/programs.sh");
 /// Dumps a database.
 pub const DUMP: &str = include_str!("scripts/dump.sh");
 /// Loads a dump into a server that is thrown away.

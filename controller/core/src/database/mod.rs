@@ -15,7 +15,6 @@ mod validate;
 pub use build::{children, labels, selector};
 pub use children::DatabaseChildren;
 pub use invalid::Invalid;
-pub use postgres::PROGRAMS;
 pub use secret::{Connection, PASSWORD};
 pub use status::{Seen, conclude, news};
 pub use validate::{ValidatedDatabase, validate};

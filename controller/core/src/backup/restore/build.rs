@@ -13,8 +13,7 @@ use crate::backup::build::{
     ORDER_FILE, RESULT, SETTINGS, STAYS, Server, as_server, claim_volume, empty, errand, job_spec, json, mount, owned,
     passwd, pull_secrets, script, secret_volume, settings_volume, variable, work_mounts,
 };
-use crate::backup::scripts::{FACTS, ONE, OWN, PREPARE, RESTORE, SERVER, check_script};
-use crate::database::PROGRAMS;
+use crate::backup::scripts::{FACTS, ONE, OWN, PREPARE, PROGRAMS, RESTORE, SERVER, check_script};
 use crate::render::Object;
 use crate::sync::ErrandImage;
 use crate::workload::build::metadata::{self, Labels};

@@ -1,6 +1,7 @@
 //! A PostgreSQL server: what its start runs, and how it is configured for its memory and its volume.
 
 use super::ValidatedDatabase;
+use crate::backup::PROGRAMS;
 
 /// The port that it listens on.
 pub const PORT: i32 = 5432;
@@ -8,9 +9,6 @@ pub const PORT: i32 = 5432;
 const CONNECTIONS: i64 = 100;
 
 const MIB: i64 = 1 << 20;
-
-/// Finds the server's programs: for all scripts.
-pub const PROGRAMS: &str = include_str!("programs.sh");
 
 /// The scripts, by the names of their files.
 pub const SCRIPTS: [(&str, &str); 3] =

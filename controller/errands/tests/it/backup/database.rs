@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use drover_core::backup::{
-    BackupResult, CLOSING_LINE, Check, DUMP, Ended, FACTS, LATER, ONE, OWN, PREPARE, PROVE, RESTORE, SERVER,
-    check_script, restrict_key,
+    BackupResult, CLOSING_LINE, Check, DUMP, Ended, FACTS, LATER, ONE, OWN, PREPARE, PROGRAMS as PROGRAMS_OF_IMAGES,
+    PROVE, RESTORE, SERVER, check_script, restrict_key,
 };
-use drover_core::database::PROGRAMS as PROGRAMS_OF_IMAGES;
 use drover_core::errand::Reason;
 use serde_json::json;
 
