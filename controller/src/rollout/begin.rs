@@ -7,7 +7,7 @@ use drover_core::release::{Beginning, JobPlan, Release, ReleaseData, Rollout, Si
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::pods::Settings as PodSettings;
 use drover_core::workload::pods::{AssetSets, Facts, Image, ImageUser, PodRelease, Shrinking};
-use drover_crds::{AppSpec as _, RefreshOn, ReleaseStep};
+use drover_crds::{self as crds, AppSpec as _, RefreshOn, ReleaseStep};
 
 use super::machine::{Begun, JobsSeen, Known, Rolling};
 use super::records::write_ahead;
@@ -61,6 +61,10 @@ impl<W: Workload> Rolling<'_, W> {
             is_held: self.is_held(),
         };
         let JobPlan { jobs, last_run, ends } = beginning.plan(&known.releases, |number| self.was_live(Some(number)));
+        let runs = |job: &&crds::Job| jobs.iter().any(|planned| planned.assets.is_none() && planned.name == job.name);
+        let running = wanted.spec.pod().jobs.iter().filter(runs);
+        let (interest, now) = (self.settings.interest(), self.now.0.as_second());
+        databases::refuse_without_backup(self.acting, interest, self.owner, running, now).await?;
         let mut data = ReleaseData {
             spec: wanted.spec.clone(),
             image: image.reference.clone(),

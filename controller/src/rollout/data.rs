@@ -1,6 +1,7 @@
 //! What the DataSyncs have published that an app mounts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::time::Duration;
 
 use drover_core::render::ObjectKey;
@@ -11,8 +12,10 @@ use drover_crds::condition::{self, READY};
 use drover_crds::{self as crds, DataSync, Owner, OwnerKind, RefreshOn, ServedSet};
 use drover_crds::{ANNOTATION_RECONCILE_AT, ANNOTATION_REJECT_SET};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::cluster::{Acting, ApiError};
@@ -66,7 +69,7 @@ impl Data {
                 let what = Owner::new(OwnerKind::DataSync, &*owner.key.namespace, &*data_sync);
                 let uid = self.fresh.get(&data_sync).and_then(|fresh| fresh.uid.as_deref());
                 let rejection = Rejection::new(&set, owner, why).to_string();
-                annotate(acting, owner, &what, uid, (ANNOTATION_REJECT_SET, &rejection)).await?;
+                annotate::<DataSync>(acting, owner, &what, uid, (ANNOTATION_REJECT_SET, &rejection)).await?;
             }
         }
         Ok(())
@@ -90,7 +93,7 @@ impl Data {
                 Refresh::Done => continue,
                 Refresh::Ask => {
                     let wish = (ANNOTATION_RECONCILE_AT, &*stamp(now));
-                    annotate(acting, owner, &what, fresh.uid.as_deref(), wish).await?;
+                    annotate::<DataSync>(acting, owner, &what, fresh.uid.as_deref(), wish).await?;
                     patience()
                 }
                 Refresh::Wait(left) => left,
@@ -106,15 +109,18 @@ impl Data {
     }
 }
 
-/// Writes an annotation onto a DataSync, as a person would.
-async fn annotate(
+/// Writes an annotation onto what an app reads, as a person would.
+pub(super) async fn annotate<K>(
     acting: &Acting,
     owner: &Owner,
     what: &Owner,
     uid: Option<&str>,
     (name, value): (&str, &str),
-) -> Result<(), ApiError> {
-    let api: Api<DataSync> = Api::namespaced(acting.client(), &what.key.namespace);
+) -> Result<(), ApiError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let api: Api<K> = Api::namespaced(acting.client(), &what.key.namespace);
     let patch = json!({"metadata": {"uid": uid, "annotations": {name: value}}});
     let params = PatchParams { field_manager: Some(owner.field_manager()), ..PatchParams::default() };
     let written = api.patch_metadata(&what.key.name, &params, &Patch::Merge(patch)).await;

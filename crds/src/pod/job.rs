@@ -15,6 +15,8 @@ use crate::Duration;
     .message("a job runs at a moment or by a schedule: remove at, or remove schedule and timeZone"))]
 #[x_kube(validation = Rule::new("!has(self.run) || (has(self.at) && self.at != 'BeforeSleep')")
     .message("run: Once is for a job at a moment of a release: write at: BeforeDeploy or at: AfterDeploy, or remove run"))]
+#[x_kube(validation = Rule::new("!has(self.requireBackup) || (has(self.at) && self.at == 'BeforeDeploy')")
+    .message("requireBackup is for a job that runs before a release: write at: BeforeDeploy, or remove requireBackup"))]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     /// Its name: lower-case letters, digits and dashes.
@@ -45,6 +47,11 @@ pub struct Job {
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
 
+    /// A backup of a Database that must be there before a release begins in which this job runs: until then the pods of before stay. Default:
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_backup: Option<RequiredBackup>,
+
     /// The program and its arguments.
     #[schemars(length(min = 1, max = 256), inner(length(max = 32768)))]
     pub command: Vec<String>,
@@ -59,6 +66,24 @@ pub struct Job {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('168h')")
         .message("a job's deadline must be between 1s and 168h"))]
     pub deadline: Option<Duration>,
+}
+
+/// A backup that must be there.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequiredBackup {
+    /// The Database, which has `spec.backup`.
+    #[schemars(length(min = 1, max = 40))]
+    pub database: String,
+
+    /// How old the newest backup that is verified may be. Default `24h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1m')").message("maxAge must be 1m or more"))]
+    pub max_age: Option<Duration>,
+
+    /// With `true` one is made where it is older. Default: the schedule or a person makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_if_older: Option<bool>,
 }
 
 /// How often a job of a release runs.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use drover_crds::condition::{BACKUP_VERIFIED, READY, RESTORED, get};
-use drover_crds::{Database, DatabaseStatus};
+use drover_crds::{Database, DatabaseStatus, ReleaseStep};
 use drover_e2e::{BucketServer, DataServer, Namespace, Testbed, eventually, finish, postgres_image};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
@@ -254,7 +254,10 @@ async fn backups_in_a_bucket_are_encrypted_by_a_key_that_a_person_keeps() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_whose_pod_is_killed_leaves_nothing_that_is_called_proven() {
     let namespace = Namespace::new("backup-killed").await;
-    namespace.apply(&database("to: {claim: {resources: {requests: {storage: 500Mi}}, retentionPolicy: Delete}}"));
+    namespace.apply(&database(
+        "to: {claim: {resources: {requests: {storage: 500Mi}}, retentionPolicy: Delete}}
+    keep: {last: 9}",
+    ));
     let before = says(&namespace, "True", "holds all that was backed up").await.backups.len();
     sql(&namespace, STARS);
     back_up(&namespace);
@@ -392,4 +395,64 @@ async fn a_database_begins_with_a_dump_that_was_made_elsewhere() {
     web.put("old.sql", "nothing");
     namespace.apply(&of(&web.url("old.sql")).replace("retentionPolicy: Delete", "retentionPolicy: Retain"));
     is_ready(&namespace, "db").await;
+}
+
+/// A job that changes what cannot be changed back asks for a backup before it runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_asks_for_a_backup_runs_when_there_is_one_of_that_age() {
+    let namespace = Namespace::new("backup-job").await;
+    let app = |version: &str| {
+        format!(
+            "apiVersion: drover.dev/v1alpha1
+kind: WebApp
+metadata: {{name: web}}
+spec:
+  image: drover.test/busybox:1
+  imagePullPolicy: Never
+  runAs: {{user: 1000}}
+  env: [{{name: V, value: \"{version}\"}}]
+  command: [httpd, -f, -p, \"8080\"]
+  ports: [{{name: http, port: 8080}}]
+  health: {{probation: 0s}}
+  jobs:
+  - {{name: migrate, at: BeforeDeploy, command: [\"true\"], requireBackup: {{database: db, maxAge: 1m, takeIfOlder: true}}}}
+"
+        )
+    };
+    let live = async |number: i64| {
+        eventually(&format!("release {number} is live"), SOON, async || {
+            let status = namespace.app("web").status().await;
+            match &status.rollout.release {
+                Some(release) if release.number >= number && release.step == ReleaseStep::Live => Ok(()),
+                other => Err(format!("{other:?} {:?}", get(&status.conditions, READY))),
+            }
+        })
+        .await;
+    };
+    namespace.apply(&app("1"));
+    namespace
+        .app("web")
+        .comes_to("waits for the Database", |status| {
+            let ready = get(&status.conditions, READY).map(|ready| (ready.reason.clone(), ready.message.clone()));
+            match ready {
+                Some((reason, message))
+                    if reason == "DatabaseMissing" && message.contains("the job migrate asks for") =>
+                {
+                    Ok(())
+                }
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    namespace.apply(&database("to: {claim: {resources: {requests: {storage: 500Mi}}, retentionPolicy: Delete}}"));
+    live(1).await;
+    let first = status(&namespace).await.backups;
+    assert!(!first.is_empty() && first[0].verified.is_some(), "{first:?}");
+
+    // A minute later that one is too old, and another one is made for the second version.
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    namespace.apply(&app("2"));
+    live(2).await;
+    let second = status(&namespace).await.backups;
+    assert!(second[0].name > first[0].name && second[0].verified.is_some(), "{second:?}");
 }

@@ -13,6 +13,7 @@ mod name;
 mod order;
 mod proof;
 mod request;
+mod required;
 pub mod restore;
 mod runs;
 mod scripts;
@@ -30,6 +31,7 @@ pub use order::{BackupOrder, BucketPlace, Check, Repository};
 pub use proof::{Entry, EntryFinder, Findings, NotProven, first_error};
 use request::id as request_id;
 pub use request::{Catch, Due, Missed, Request, catch_up, due};
+pub use required::{Required, required};
 pub use runs::{End, Run, run};
 pub use scripts::{
     CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, ONE, OWN, PREPARE, PROGRAMS, PROVE, RESTORE, SERVER,

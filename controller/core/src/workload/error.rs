@@ -250,6 +250,14 @@ pub enum Invalid {
         /// The job.
         job: String,
     },
+    /// A job that asks for a backup, and does not run before a release.
+    #[error(
+        "the job {job} has requireBackup, which is for a job that runs before a release: write at: BeforeDeploy, or remove requireBackup"
+    )]
+    BackupAtNoMoment {
+        /// The job.
+        job: String,
+    },
     /// A job that runs once, and nothing to remember that.
     #[error(
         "the job {job} has run: Once, which is remembered on the claim of a Database or of the app, and the app has neither: add databaseRefs or a volume with claim, or remove run"

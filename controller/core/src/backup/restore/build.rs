@@ -24,6 +24,9 @@ const RESTORE_FILE: &str = "restore.json";
 /// Where the Database's claim is mounted.
 const DATA: &str = "/var/lib/drover";
 
+/// Where a dump is that somebody else made.
+const FOLDER: &str = "/dump";
+
 /// The containers of a restore, in the order in which they run.
 pub(super) const TAKES: &str = "take";
 /// See [`TAKES`].
@@ -147,8 +150,9 @@ fn take(restore: &Restore, image: &ErrandImage) -> Option<Container> {
             command.extend(backup.iter().flat_map(|name| ["--name".to_owned(), name.as_str().to_owned()]));
         }
         RestoreSource::Dump(DumpSource::Fetched { secret, .. }) => {
-            let fetch = ["drover-errands", "sync", "--order", &order, "--claim", "/work/fetched", "--result", RESULT];
+            let fetch = ["drover-errands", "sync", "--order", &order, "--result", RESULT];
             command.extend(fetch.map(str::to_owned));
+            command.extend(given("--claim", "fetched", FOLDER, false));
             if secret.is_some() {
                 command.extend(given("--secret", "secret", "/secret", true));
             }
@@ -171,10 +175,13 @@ fn load(target: &Target<'_>, restore: &Restore) -> Container {
     if let RestoreSource::Dump(source) = &restore.source {
         let file = match source {
             DumpSource::Claim { path, .. } => {
-                dump = Some(mount("dump", "/dump", true));
-                format!("/dump/{path}")
+                dump = Some(mount("dump", FOLDER, true));
+                format!("{FOLDER}/{path}")
             }
-            DumpSource::Fetched { .. } => format!("/work/fetched/{FETCHED}"),
+            DumpSource::Fetched { .. } => {
+                dump = Some(mount("fetched", FOLDER, true));
+                format!("{FOLDER}/{FETCHED}")
+            }
         };
         env.push(variable("FILE", &file));
     }
@@ -214,6 +221,7 @@ fn volumes(target: &Target<'_>, restore: &Restore) -> Vec<Volume> {
         }
         RestoreSource::Dump(DumpSource::Claim { name, .. }) => volumes.push(claim_volume("dump", name, true)),
         RestoreSource::Dump(DumpSource::Fetched { secret, .. }) => {
+            volumes.push(empty("fetched"));
             volumes.extend(secret.as_ref().map(|name| secret_volume("secret", name)));
         }
     }

@@ -80,7 +80,9 @@ pub fn conclude(
             ("Unknown", "Restoring".to_owned(), message)
         }
         (None, None, Some(failure), _) => {
-            let message = format!("Nothing was restored, and what was there is as it was: {}", failure.message);
+            let stays =
+                if state.initialized || state.asked.is_some() { ", and what was there is as it was" } else { "" };
+            let message = format!("Nothing was loaded{stays}: {}", failure.message);
             ("False", failure.reason.clone(), message)
         }
         (None, None, None, Some(last)) => {

@@ -61,6 +61,10 @@ pub(super) fn jobs(spec: &crds::PodSpec, volumes: &[ValidatedVolume]) -> Result<
     if let Some(job) = spec.jobs.iter().filter(is_once).find(|job| !job.at.is_some_and(JobMoment::is_of_a_release)) {
         return Err(Invalid::OnceAtNoMoment { job: job.name.clone() });
     }
+    let is_early = |job: &crds::Job| job.require_backup.is_some() && job.at != Some(JobMoment::BeforeDeploy);
+    if let Some(job) = spec.jobs.iter().find(|job| is_early(job)) {
+        return Err(Invalid::BackupAtNoMoment { job: job.name.clone() });
+    }
     if let Some(job) = spec.jobs.iter().find(is_once).filter(|_| !remembers(spec)) {
         return Err(Invalid::OnceWithoutMemory { job: job.name.clone() });
     }
