@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use drover_crds::condition::{BACKUP_VERIFIED, get};
-use drover_crds::{DatabaseBackup, DatabaseStatus, OwnerKind};
+use drover_crds::{ANNOTATION_ASKED, DatabaseBackup, DatabaseStatus, OwnerKind};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -122,7 +122,7 @@ fn what_makes_no_sense_is_refused_with_what_to_write() {
 fn ended(name: &str, condition: (&str, &str), containers: &[(&str, i32, &str)]) -> Run {
     let at = "2026-11-27T02:01:00Z";
     let job: Job = serde_json::from_value(json!({
-        "metadata": {"name": name, "creationTimestamp": at, "annotations": {"drover.dev/asked": "r"}},
+        "metadata": {"name": name, "creationTimestamp": at, "annotations": {ANNOTATION_ASKED: "r"}},
         "status": {"conditions": [{"type": condition.0, "status": "True", "reason": condition.1, "lastTransitionTime": at}]},
     }))
     .expect("a Job");
