@@ -10,6 +10,8 @@ mod plan;
 mod request;
 mod runs;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use answer::{Loaded, RestoreResult};
 pub use build::{Target, job, selector, settings};
