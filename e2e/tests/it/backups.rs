@@ -362,7 +362,7 @@ async fn a_database_begins_with_a_dump_that_was_made_elsewhere() {
     let web = DataServer::beside(namespace.bed(), &format!("{}-dumps", namespace.name()));
     let of = |url: &str| {
         let more = format!("init: {{fromDump: {{http: {{url: \"{url}\"}}}}}}");
-        let yaml = database("");
+        let yaml = database("").replace("retentionPolicy: Delete", "retentionPolicy: Retain");
         let (spec, _) = yaml.split_once("  backup:").expect("a backup");
         format!("{spec}  {more}\n")
     };
@@ -393,8 +393,9 @@ async fn a_database_begins_with_a_dump_that_was_made_elsewhere() {
     // Made anew over the same data, it loads nothing.
     namespace.kubectl(&["delete", "database", "db", "--wait"]);
     web.put("old.sql", "nothing");
-    namespace.apply(&of(&web.url("old.sql")).replace("retentionPolicy: Delete", "retentionPolicy: Retain"));
+    namespace.apply(&of(&web.url("old.sql")));
     is_ready(&namespace, "db").await;
+    assert_eq!(sql(&namespace, "select count(*) from star"), "3");
 }
 
 /// A job that changes what cannot be changed back asks for a backup before it runs.
