@@ -33,6 +33,11 @@ struct AnswerLabels {
     outcome: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DirectionLabels {
+    direction: String,
+}
+
 struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -43,6 +48,9 @@ struct Metrics {
     leading: Gauge,
     syncs: Family<AnswerLabels, Counter>,
     lookups: Family<AnswerLabels, Counter>,
+    polls: Family<AnswerLabels, Counter>,
+    scalings: Family<DirectionLabels, Counter>,
+    unavailable: Gauge,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -64,7 +72,30 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     registry.register("git_syncs", "Questions to git servers for new commits by how they ended", syncs.clone());
     let lookups = Family::default();
     registry.register("image_lookups", "Questions to image registries by how they ended", lookups.clone());
-    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading, syncs, lookups }
+    let polls = Family::default();
+    registry.register(
+        "queue_polls",
+        "Questions to brokers for the numbers of a queue by how they ended",
+        polls.clone(),
+    );
+    let scalings = Family::default();
+    registry.register("scalings", "Changes of a number of workers because of a queue", scalings.clone());
+    let unavailable = Gauge::default();
+    registry.register("queues_unavailable", "Queues that cannot be asked now", unavailable.clone());
+    Metrics {
+        registry,
+        requests,
+        watch_restarts,
+        reconciles,
+        seconds,
+        waiting,
+        leading,
+        syncs,
+        lookups,
+        polls,
+        scalings,
+        unavailable,
+    }
 });
 
 /// Counts an answered request.
@@ -93,6 +124,22 @@ pub fn synced(outcome: &'static str) {
 /// Counts a question to an image registry. `outcome` is `ok` or the reason of a failure.
 pub fn looked_up(outcome: &'static str) {
     METRICS.lookups.get_or_create(&AnswerLabels { outcome: outcome.to_owned() }).inc();
+}
+
+/// Counts a question to a broker. `outcome` is `ok` or the reason of a failure.
+pub fn polled(outcome: &'static str) {
+    METRICS.polls.get_or_create(&AnswerLabels { outcome: outcome.to_owned() }).inc();
+}
+
+/// Counts that there are more or fewer workers because of a queue.
+pub fn scaled(more: bool) {
+    let direction = if more { "out" } else { "in" }.to_owned();
+    METRICS.scalings.get_or_create(&DirectionLabels { direction }).inc();
+}
+
+/// Notes how many queues cannot be asked.
+pub fn queues_unavailable(count: usize) {
+    METRICS.unavailable.set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 /// Notes how many objects of a kind wait.

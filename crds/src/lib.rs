@@ -11,6 +11,7 @@ mod environment;
 mod names;
 mod pod;
 mod quantity;
+mod queue_processor;
 mod reference;
 mod status;
 mod web_app;
@@ -22,6 +23,7 @@ pub use environment::*;
 pub use names::*;
 pub use pod::*;
 pub use quantity::{InvalidSize, Size, milli_units};
+pub use queue_processor::*;
 pub use reference::{LocalObjectReference, SecretKeyReference};
 pub use status::*;
 pub use web_app::*;
@@ -41,6 +43,7 @@ impl OwnerKind {
         match self {
             Self::Environment => Environment::crd(),
             Self::WebApp => WebApp::crd(),
+            Self::QueueProcessor => QueueProcessor::crd(),
             Self::DataSync => DataSync::crd(),
             Self::Database => Database::crd(),
         }
@@ -51,6 +54,7 @@ impl OwnerKind {
         match self {
             Self::Environment => ApiResource::erase::<Environment>(&()),
             Self::WebApp => ApiResource::erase::<WebApp>(&()),
+            Self::QueueProcessor => ApiResource::erase::<QueueProcessor>(&()),
             Self::DataSync => ApiResource::erase::<DataSync>(&()),
             Self::Database => ApiResource::erase::<Database>(&()),
         }

@@ -3,20 +3,20 @@
 
 mod assets;
 pub(crate) mod container;
-mod deployment;
+pub(crate) mod deployment;
 mod front;
 mod ingress;
-mod job;
+pub(crate) mod job;
 pub(crate) mod metadata;
-mod network_policy;
+pub(crate) mod network_policy;
 pub(crate) mod pod;
-mod pod_disruption_budget;
-mod probe;
+pub(crate) mod pod_disruption_budget;
+pub(crate) mod probe;
 mod pull_pod;
 pub(crate) mod pvc;
 mod service;
-mod service_account;
-mod settings;
+pub(crate) mod service_account;
+pub(crate) mod settings;
 mod volume;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
