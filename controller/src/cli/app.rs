@@ -2,12 +2,21 @@
 
 use std::fmt::Debug;
 
+use drover_core::front::Terms;
+use drover_core::worker;
+use drover_core::workload::pods::{Facts, Pods};
+use drover_core::workload::takeover::Kept;
+use drover_core::workload::validate::validate;
+use drover_core::workload::{self, Invalid, build};
+use drover_crds::condition::HasHead;
 use drover_crds::{
-    COMPONENT_WEB, COMPONENT_WORKER, OwnerKind, PodSpec, QueueProcessor, RolloutStatus, WebApp, condition::HasHead,
+    AppSpec, COMPONENT_WEB, COMPONENT_WORKER, OwnerKind, PodSpec, QueueProcessor, QueueProcessorSpec, RolloutStatus,
+    WebApp, WebAppSpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::session::Session;
@@ -22,6 +31,12 @@ pub trait App:
     /// What its own pods are called among all of them.
     const COMPONENT: &'static str;
 
+    /// Its spec, as the records of releases have it.
+    type Spec: AppSpec + Serialize + DeserializeOwned;
+
+    /// The pods of a release with that spec, and what selects them.
+    fn pods(app: &workload::App, spec: &Self::Spec, facts: &Facts<'_>) -> Result<(Pods, LabelSelector), Invalid>;
+
     /// What it says of its pods.
     fn pod(&self) -> &PodSpec;
 
@@ -35,6 +50,14 @@ pub trait App:
 impl App for WebApp {
     const KIND: OwnerKind = OwnerKind::WebApp;
     const COMPONENT: &'static str = COMPONENT_WEB;
+
+    type Spec = WebAppSpec;
+
+    fn pods(app: &workload::App, spec: &WebAppSpec, facts: &Facts<'_>) -> Result<(Pods, LabelSelector), Invalid> {
+        let valid = validate(app, spec, facts, &Terms::unknown(), &Kept::default())?;
+        let selector = build::label_selector(&valid);
+        Ok((valid.pods, selector))
+    }
 
     fn pod(&self) -> &PodSpec {
         &self.spec.pod
@@ -52,6 +75,16 @@ impl App for WebApp {
 impl App for QueueProcessor {
     const KIND: OwnerKind = OwnerKind::QueueProcessor;
     const COMPONENT: &'static str = COMPONENT_WORKER;
+
+    type Spec = QueueProcessorSpec;
+
+    fn pods(
+        app: &workload::App,
+        spec: &QueueProcessorSpec,
+        facts: &Facts<'_>,
+    ) -> Result<(Pods, LabelSelector), Invalid> {
+        Ok((worker::validate(app, spec, facts)?.pods, worker::label_selector(app)))
+    }
 
     fn pod(&self) -> &PodSpec {
         &self.spec.pod

@@ -75,7 +75,7 @@ pub enum Command {
     Status(status::Status),
     /// Show the logs of an app's pods, crashed ones included.
     Logs(logs::Logs),
-    /// Run a job of a WebApp, or a command, in a pod of its own.
+    /// Run a job of an app, or a command, in a pod of its own.
     Run(run::Run),
     /// Replace the pods of an app by new ones of the same release.
     Restart(restart::Restart),

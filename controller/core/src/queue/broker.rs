@@ -80,6 +80,7 @@ impl Broker {
             }
             None => return Err(wrong()),
         };
+        let host = host.trim_end_matches('.');
         let host = match host.parse() {
             Ok(address) => Host::Address(address),
             Err(_) if authority.starts_with('[') => return Err(wrong()),
@@ -117,11 +118,10 @@ fn named(host: &str, namespace: &str) -> Option<Host> {
             && label.len() <= 63
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    let bare = host.trim_end_matches('.');
-    if bare.is_empty() || bare.len() > 253 || !bare.split('.').all(is_label) {
+    if host.is_empty() || host.len() > 253 || !host.split('.').all(is_label) {
         return None;
     }
-    let in_cluster = bare.strip_suffix(".cluster.local").unwrap_or(bare);
+    let in_cluster = host.strip_suffix(".cluster.local").unwrap_or(&host);
     let name = match in_cluster.split('.').collect::<Vec<_>>()[..] {
         [name] if name != "localhost" => Some(name),
         [name, of] | [name, of, "svc"] if of == namespace => Some(name),
@@ -129,7 +129,7 @@ fn named(host: &str, namespace: &str) -> Option<Host> {
     };
     Some(match name {
         Some(name) => Host::Service { name: name.to_owned(), whole: format!("{name}.{namespace}.svc") },
-        None => Host::Named(bare.to_owned()),
+        None => Host::Named(host),
     })
 }
 

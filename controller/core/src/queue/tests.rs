@@ -16,7 +16,7 @@ const AT: &str = "http://amq.shop.svc:8161";
 #[case::of_another_namespace("http://amq.other.svc:8161", "http://amq.other.svc:8161/api/jolokia", None)]
 #[case::host("https://amq.example.org/broker", "https://amq.example.org:443/broker/api/jolokia", None)]
 #[case::localhost("http://localhost:8161", "http://localhost:8161/api/jolokia", None)]
-#[case::address("http://10.0.0.7:8161", "http://10.0.0.7:8161/api/jolokia", None)]
+#[case::address("http://10.0.0.7.:8161", "http://10.0.0.7:8161/api/jolokia", None)]
 #[case::of_ipv6("http://[fd00::7]:8161", "http://[fd00::7]:8161/api/jolokia", None)]
 fn a_url_says_where_a_broker_is(#[case] url: &str, #[case] jolokia: &str, #[case] port: Option<i32>) {
     let broker = Broker::read(url, "shop").expect("a URL");

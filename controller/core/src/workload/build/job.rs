@@ -52,9 +52,8 @@ pub fn cron_job(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> Option<
     })
 }
 
-/// A Job that runs `job` now. Kubernetes gives it a name of its own.
-pub fn job(app: &ValidatedWebApp, job: &ValidatedJob) -> Job {
-    let pods = &app.pods;
+/// A Job that runs `job` now, whose pods run near those that `app` selects where they share a volume. Kubernetes gives it a name of its own.
+pub fn job(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> Job {
     Job {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-", pods.app.cron_name(&job.name))),
@@ -62,10 +61,7 @@ pub fn job(app: &ValidatedWebApp, job: &ValidatedJob) -> Job {
             labels: Some(labels(&pods.app, &job.name)),
             ..Default::default()
         },
-        spec: Some(JobSpec {
-            ttl_seconds_after_finished: Some(LEFT_BEHIND),
-            ..once(pods, job, &metadata::label_selector(app))
-        }),
+        spec: Some(JobSpec { ttl_seconds_after_finished: Some(LEFT_BEHIND), ..once(pods, job, app) }),
         ..Default::default()
     }
 }

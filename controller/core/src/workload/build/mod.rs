@@ -30,7 +30,7 @@ pub use assets::{MakeAssets, assets_job};
 pub use container::APP;
 pub use front::{configuration_hash, selector_text as front_selector};
 pub use job::{job, release_job};
-pub use metadata::{bookkeeping, own_selector, selector_text};
+pub use metadata::{bookkeeping, label_selector, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 
 /// Every child of `app`.
