@@ -7,9 +7,22 @@ use tokio::time::{Instant, sleep, timeout};
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Looks until `look` gives a value, and returns it. When it has not within `deadline`, the test fails with what was looked
+/// How many times as long as by itself something may take beside other tests: a test fails because something never comes, and not because
+/// the machine is busy.
+const BESIDE_OTHERS: u32 = 3;
+
+/// Looks until `look` gives a value, and returns it. When it has not after `usually`, with much to spare, the test fails with what was looked
 /// for and what was seen last; its namespace tells the rest.
-pub async fn eventually<T, Look, Seen>(what: &str, deadline: Duration, mut look: Look) -> T
+pub async fn eventually<T, Look, Seen>(what: &str, usually: Duration, look: Look) -> T
+where
+    Look: FnMut() -> Seen,
+    Seen: Future<Output = Result<T, String>>,
+{
+    within(what, usually * BESIDE_OTHERS, look).await
+}
+
+/// The same where the time is what is promised.
+pub async fn within<T, Look, Seen>(what: &str, deadline: Duration, mut look: Look) -> T
 where
     Look: FnMut() -> Seen,
     Seen: Future<Output = Result<T, String>>,

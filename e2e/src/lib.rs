@@ -53,7 +53,7 @@ pub use controller::{Controller, Start, install};
 pub use data_server::DataServer;
 pub use environment::Environment;
 pub use errands::image as errand_image;
-pub use eventually::{eventually, steadily};
+pub use eventually::{eventually, steadily, within};
 pub use forestry::Forestry;
 pub use forward::Forward;
 pub use front::image as front_image;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use drover_crds::condition::{CLOCK_CHANGE, get};
 use drover_crds::{ANNOTATION_RECONCILE_AT, DataSync, DataSyncStatus, WebApp};
 use drover_e2e::fault::clock::CLOCK;
-use drover_e2e::{Controller, Namespace, Stage, eventually, steadily};
+use drover_e2e::{Controller, Namespace, Stage, eventually, steadily, within};
 use jiff::tz::{Dst, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
@@ -47,7 +47,7 @@ async fn text(namespace: &Namespace) -> Result<String, String> {
 }
 
 async fn is_put_back(namespace: &Namespace) {
-    eventually("what git says is put back", SOON, async || match text(namespace).await? {
+    within("what git says is put back", SOON, async || match text(namespace).await? {
         text if text == "ours" => Ok(()),
         text => Err(text),
     })

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use drover_crds::{LEASE, WebApp};
-use drover_e2e::{Controller, Environment, Hello, Namespace, Stage, eventually};
+use drover_e2e::{Controller, Environment, Hello, Namespace, Stage, eventually, within};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::ListParams;
 
@@ -74,7 +74,7 @@ async fn a_registry_that_says_nothing_holds_up_nobody() {
 
     let began = Instant::now();
     shop.kubectl(&["delete", "service", "web"]);
-    eventually("the Service is back", Duration::from_secs(5), async || {
+    within("the Service is back", Duration::from_secs(5), async || {
         shop.get::<Service>("web").await.map(|_| ()).ok_or_else(|| format!("not after {:?}", began.elapsed()))
     })
     .await;
