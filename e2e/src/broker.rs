@@ -65,6 +65,7 @@ spec:
       containers:
       - name: activemq
         image: {image}
+        imagePullPolicy: Always
         env: [{{name: ACTIVEMQ_ADMIN_PASSWORD, valueFrom: {{secretKeyRef: {{name: amq, key: password}}}}}}]
         readinessProbe: {{tcpSocket: {{port: 61613}}, periodSeconds: 1}}
         resources: {{requests: {{cpu: 50m, memory: 300Mi}}, limits: {{memory: 600Mi}}}}
@@ -81,7 +82,7 @@ spec:
     /// Waits until its console answers.
     pub async fn answers(&self) {
         eventually("the broker's console answers", STARTED, async || {
-            let page = self.curl(&["--output", "/dev/null", &format!("http://{}:8161/admin/", self.address)]);
+            let page = Self::curl(&["--output", "/dev/null", &format!("http://{}:8161/admin/", self.address)]);
             page.map(drop)
         })
         .await;
@@ -110,7 +111,8 @@ spec:
     pub fn put(&self, queue: &str, message: &str) {
         let url = format!("http://{}:8161/api/message/{queue}?type=queue&JMSDeliveryMode=persistent", self.address);
         let body = format!("body={message}");
-        self.curl(&["--data-urlencode", &body, &url]).unwrap_or_else(|error| panic!("{message} is not taken: {error}"));
+        Self::curl(&["--data-urlencode", &body, &url])
+            .unwrap_or_else(|error| panic!("{message} is not taken: {error}"));
     }
 
     /// Takes all messages that are in a queue.
@@ -118,7 +120,7 @@ spec:
         let url = format!("http://{}:8161/api/message/{queue}?type=queue&oneShot=true&readTimeout=1500", self.address);
         let mut all = Vec::new();
         loop {
-            let message = self.curl(&[&url]).unwrap_or_else(|error| panic!("{queue} is not read: {error}"));
+            let message = Self::curl(&[&url]).unwrap_or_else(|error| panic!("{queue} is not read: {error}"));
             if message.trim().is_empty() {
                 return all;
             }
@@ -126,7 +128,7 @@ spec:
         }
     }
 
-    fn curl(&self, arguments: &[&str]) -> Result<String, String> {
+    fn curl(arguments: &[&str]) -> Result<String, String> {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--noproxy", "*"]);
         curl.args(["--user", &format!("admin:{}", Self::PASSWORD), "--header", "Origin: http://localhost"]);

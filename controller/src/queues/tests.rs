@@ -75,7 +75,8 @@ async fn what_is_no_answer_is_told_in_one_sentence_without_the_password() {
         ask(|| (StatusCode::FOUND, [(header::LOCATION, "http://127.0.0.1:1/")]).into_response()).await,
         "NoJolokia"
     );
-    assert_eq!(ask(|| StatusCode::INTERNAL_SERVER_ERROR.into_response()).await, "NoJolokia");
+    assert_eq!(ask(|| StatusCode::SERVICE_UNAVAILABLE.into_response()).await, "ConsoleFails");
+    assert_eq!(ask(|| StatusCode::NOT_FOUND.into_response()).await, "NoJolokia");
     assert_eq!(ask(|| "<html>Login</html>".into_response()).await, "NoJolokia");
     assert_eq!(ask(|| "[".repeat(65 << 10).into_response()).await, "NoJolokia");
     assert_eq!(ask(|| of_size(&json!(null)).into_response()).await, "NoNumber");

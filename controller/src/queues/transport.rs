@@ -201,6 +201,7 @@ fn check(response: &Response, asked: &Question, at: &str) -> Result<(), Unasked>
             );
             Err(Unasked::Unauthorised { at, with })
         }
+        status if status.is_server_error() => Err(Unasked::Failing { at, status: status.as_u16() }),
         status => Err(Unasked::Status { at, status: status.as_u16() }),
     }
 }

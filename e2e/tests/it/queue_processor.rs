@@ -267,7 +267,7 @@ spec:
   singleton: true
   command: [python3, -uc, {command:?}]
   env: [{{name: VERSION, value: \"{version}\"}}]
-  health: {{probation: 3s}}
+  health: {{probation: 15s}}
   drain: {{timeout: 20s, preStop: {{exec: {{command: [sleep, \"3\"]}}}}}}
   resources: {{requests: {{cpu: 10m, memory: 24Mi}}, limits: {{memory: 128Mi}}}}
 "
@@ -284,7 +284,7 @@ spec:
     };
     is_live(1).await;
     let two = async {
-        steadily("there is one at most", Duration::from_secs(45), async || {
+        steadily("there is one at most", Duration::from_secs(75), async || {
             let pods = pods(&namespace).await;
             let runs = |pod: &&Pod| {
                 let states = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());

@@ -87,6 +87,16 @@ pub enum Unasked {
         /// The status of HTTP.
         status: u16,
     },
+    /// Its console fails.
+    #[error(
+        "the console of the broker at {at} fails with {status}: it may be starting still, and else its log says why"
+    )]
+    Failing {
+        /// Where.
+        at: String,
+        /// The status of HTTP.
+        status: u16,
+    },
     /// It sends elsewhere.
     #[error(
         "the broker at {at} sends drover to another address, which it does not follow: write that address in spec.source.activemq.url"
@@ -176,6 +186,7 @@ impl Unasked {
             | Self::TooLarge { .. }
             | Self::NotJolokia { .. }
             | Self::Inner { .. } => "NoJolokia",
+            Self::Failing { .. } => "ConsoleFails",
             Self::NoBroker { .. } => "NoBroker",
             Self::NoNumber { .. } => "NoNumber",
             Self::OtherQueue { .. } => "AmbiguousQueue",
