@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use drover_core::queue::{Broker, Numbers, Seen, Terms, Told};
@@ -153,6 +153,34 @@ async fn who_watches_is_told_of_the_first_answer_and_then_only_of_what_asks_for_
     let asked = ASKED.load(Ordering::SeqCst);
     tokio::time::sleep(often * 5).await;
     assert_eq!(ASKED.load(Ordering::SeqCst), asked, "nobody watches it");
+}
+
+#[tokio::test]
+async fn many_queues_of_one_broker_are_asked_once_each_over_few_connections() {
+    let peers: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let seen = peers.clone();
+    let app = Router::new().fallback(move |ConnectInfo(peer): ConnectInfo<SocketAddr>| {
+        seen.lock().expect("no panic").push(peer);
+        async {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            of_size(&json!(1))
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await });
+    let (queues, mut told) = queues();
+    let owner = |number: usize| Owner::new(OwnerKind::QueueProcessor, "shop", format!("reduce{number}"));
+    for number in 0..200 {
+        queues.watch(&owner(number), Ok(question(&url)), Duration::from_hours(1), None);
+    }
+    let mut answered = std::collections::HashSet::new();
+    while answered.len() < 200 {
+        answered.insert(is_told(&mut told).await);
+    }
+    let peers = peers.lock().expect("no panic").clone();
+    let connections = peers.iter().collect::<std::collections::HashSet<_>>().len();
+    assert!(peers.len() == 200 && connections <= 2 * 8, "{} questions over {connections} connections", peers.len());
 }
 
 #[tokio::test]

@@ -16,14 +16,16 @@ use tokio::sync::Semaphore;
 use crate::registry::cause;
 use crate::unpoisoned;
 
-/// The longest that an answer may take, and that one is waited for at a broker which answers slowly.
+/// The longest that an answer may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// The longest that a question waits for others to the same broker.
+const QUEUED: Duration = Duration::from_secs(15);
 /// The longest answer, in bytes.
 const LONGEST: usize = 64 << 10;
 /// Questions to one broker at a time.
 const AT_ONCE: usize = 8;
 /// Connections to one broker that are kept.
-const KEPT: usize = 4;
+const KEPT: usize = AT_ONCE;
 
 /// What a broker is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,8 +135,9 @@ impl Transport {
             .or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)))
             .clone();
         let unreachable = |why: String| Unasked::Unreachable { at: at.clone(), why };
-        let waited = tokio::time::timeout(LIMIT, place.acquire()).await;
-        let _place = waited.map_err(|_| unreachable("it has too many questions to answer already".to_owned()))?;
+        let waited = tokio::time::timeout(QUEUED, place.acquire()).await;
+        let _place =
+            waited.map_err(|_| unreachable("it answers the questions for other queues too slowly".to_owned()))?;
         self.is_allowed(asked, &at).await?;
         let body = question(&asked.queue, &asked.dead).to_string();
         let request = self
