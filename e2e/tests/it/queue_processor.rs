@@ -95,8 +95,14 @@ async fn workers_come_with_messages_and_go_when_there_are_none_and_stay_while_no
     let version = async || {
         let processor = namespace.get::<QueueProcessor>("reduce").await.expect("it is there");
         let deployment = namespace.get::<Deployment>("reduce").await.expect("it is there");
-        (processor.metadata.resource_version, deployment.metadata.resource_version)
+        (processor.metadata.resource_version, deployment.metadata.generation)
     };
+    // What the broker says of the worker that has gone is told within half a minute.
+    comes_to(&namespace, "says that nobody takes messages", |status| match &status.queue {
+        Some(queue) if queue.consumers == 0 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
     let before = version().await;
     steadily("it rests", Duration::from_secs(12), async || match version().await {
         same if same == before => Ok(()),

@@ -36,7 +36,8 @@ def main():
 
     signal.signal(signal.SIGTERM, stop)
     # What another broker takes over, or the same one that was started anew, is connected to anew: Kubernetes starts this program again.
-    connection = stomp.Connection12([(HOST, 61613)], heartbeats=(10000, 10000))
+    # With a length what it sends would be bytes to the broker, and no text.
+    connection = stomp.Connection12([(HOST, 61613)], heartbeats=(10000, 10000), auto_content_length=False)
     connection.set_listener("worker", listener)
     connection.connect(wait=True)
     headers = {"activemq.prefetchSize": PREFETCH}
