@@ -216,3 +216,46 @@ fn is_awake(spec: &QueueProcessorSpec, word: &Word, now: Timestamp) -> bool {
     let windows = spec.pod.uptime.as_ref().and_then(|uptime| Windows::of(uptime).ok());
     windows.is_none_or(|windows| !windows.judge(word, now).asleep)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spec(more: &Value) -> QueueProcessorSpec {
+        let mut all = json!({"image": "w:1"});
+        all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        serde_json::from_value(all).expect("a spec")
+    }
+
+    #[test]
+    fn a_queue_decides_how_many_run_and_else_the_spec_does() {
+        let source = json!({"activemq": {"url": "http://amq:8161", "queue": "a"}});
+        let of_queue = spec(&json!({"source": source, "scaling": {"minReplicas": 2, "maxReplicas": 8}}));
+        assert_eq!(scaled(&of_queue, |terms| terms.most).replicas, Some(8));
+        assert_eq!(scaled(&spec(&json!({"replicas": 3})), |_| 8).replicas, Some(3));
+        assert_eq!(scaled(&spec(&json!({"source": source})), |_| 8).replicas, None);
+    }
+
+    #[test]
+    fn who_sleeps_waits_for_no_messages() {
+        let awake_at =
+            |spec: &QueueProcessorSpec, word: &Word, time: &str| is_awake(spec, word, time.parse().expect("a time"));
+        let (noon, night) = ("2026-11-27T12:00:00Z", "2026-11-27T23:00:00Z");
+        let by_day = spec(&json!({"uptime": {"windows": [{"from": "08:00", "to": "22:00"}]}}));
+        let nothing = Word::default();
+        assert!(awake_at(&by_day, &nothing, noon) && !awake_at(&by_day, &nothing, night));
+        assert!(awake_at(&by_day, &Word::read(Some("2026-11-28T02:00:00Z"), None), night));
+        assert!(awake_at(&spec(&json!({})), &nothing, night));
+    }
+
+    #[test]
+    fn what_is_rendered_begins_with_the_least_number_of_workers() {
+        let source = json!({"activemq": {"url": "http://amq:8161", "queue": "a"}});
+        let spec = spec(&json!({"source": source, "scaling": {"minReplicas": 2, "maxReplicas": 8}}));
+        let children = build_all(&QueueProcessor::new("reduce", spec), "shop", &BTreeMap::new()).expect("valid");
+        let deployment = children.iter().find(|child| child.kind() == "Deployment").expect("a Deployment");
+        assert_eq!(deployment.json()["spec"]["replicas"], 2);
+    }
+}
