@@ -117,8 +117,11 @@ async fn workers_come_with_messages_and_go_when_there_are_none_and_stay_while_no
     has_workers(&namespace, 4).await;
     let told = namespace.drover(&["status", "--namespace", namespace.name()]);
     assert!(told.stdout.contains("QueueProcessor") && told.stdout.contains("in flight"), "{}", told.said());
-    let logs = namespace.drover(&["logs", "reduce", "--namespace", namespace.name()]);
-    assert!(logs.stdout.contains("begins run"), "{}", logs.said());
+    eventually("the logs of the workers tell of their work", SOON, async || {
+        let logs = namespace.drover(&["logs", "reduce", "--namespace", namespace.name()]);
+        if logs.stdout.contains("begins run") { Ok(()) } else { Err(logs.said()) }
+    })
+    .await;
     has_workers(&namespace, 0).await;
     let done: BTreeSet<String> = broker.take_all("runs.done").iter().map(|done| done.replace(" false", "")).collect();
     assert_eq!(done, (0..8).map(|number| format!("run{number}")).collect());
