@@ -33,6 +33,11 @@ struct AnswerLabels {
     outcome: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DirectionLabels {
+    direction: String,
+}
+
 struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -44,6 +49,9 @@ struct Metrics {
     syncs: Family<AnswerLabels, Counter>,
     lookups: Family<AnswerLabels, Counter>,
     backups: Family<AnswerLabels, Counter>,
+    polls: Family<AnswerLabels, Counter>,
+    scalings: Family<DirectionLabels, Counter>,
+    unavailable: Gauge,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
@@ -67,7 +75,31 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     registry.register("image_lookups", "Questions to image registries by how they ended", lookups.clone());
     let backups = Family::default();
     registry.register("backups", "Backups of databases by what came of restoring them", backups.clone());
-    Metrics { registry, requests, watch_restarts, reconciles, seconds, waiting, leading, syncs, lookups, backups }
+    let polls = Family::default();
+    registry.register(
+        "queue_polls",
+        "Questions to brokers for the numbers of a queue by how they ended",
+        polls.clone(),
+    );
+    let scalings = Family::default();
+    registry.register("scalings", "Changes of a number of workers because of a queue", scalings.clone());
+    let unavailable = Gauge::default();
+    registry.register("queues_unavailable", "Queues that cannot be asked now", unavailable.clone());
+    Metrics {
+        registry,
+        requests,
+        watch_restarts,
+        reconciles,
+        seconds,
+        waiting,
+        leading,
+        syncs,
+        lookups,
+        backups,
+        polls,
+        scalings,
+        unavailable,
+    }
 });
 
 /// Counts an answered request.
@@ -101,6 +133,22 @@ pub fn looked_up(outcome: &'static str) {
 /// Counts a backup that has ended. `outcome` is a fixed word.
 pub fn backed_up(outcome: &'static str) {
     METRICS.backups.get_or_create(&AnswerLabels { outcome: outcome.to_owned() }).inc();
+}
+
+/// Counts a question to a broker. `outcome` is `ok` or the reason of a failure.
+pub fn polled(outcome: &'static str) {
+    METRICS.polls.get_or_create(&AnswerLabels { outcome: outcome.to_owned() }).inc();
+}
+
+/// Counts that there are more or fewer workers because of a queue.
+pub fn scaled(more: bool) {
+    let direction = if more { "out" } else { "in" }.to_owned();
+    METRICS.scalings.get_or_create(&DirectionLabels { direction }).inc();
+}
+
+/// Notes how many queues cannot be asked.
+pub fn queues_unavailable(count: usize) {
+    METRICS.unavailable.set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 /// Notes how many objects of a kind wait.

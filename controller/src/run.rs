@@ -21,9 +21,11 @@ use crate::cluster::lease::{Election, Ended, Leadership, Loss, Role};
 use crate::cluster::{self, Cluster, Restarts, client, crds, inventory::Inventories};
 use crate::git::{self, Repositories};
 use crate::interest::Interest;
+use crate::queues::{self, Queues};
 use crate::reconcile::data_sync::DataSyncs;
 use crate::reconcile::database::Databases;
 use crate::reconcile::environment::{self, Environments};
+use crate::reconcile::queue_processor::QueueProcessors;
 use crate::reconcile::web_app::WebApps;
 use crate::registry::{self, Registry};
 use crate::settings::Settings;
@@ -93,6 +95,9 @@ pub enum Error {
     /// The registry client cannot be made.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// The client for brokers cannot be made.
+    #[error(transparent)]
+    Queues(#[from] queues::NoClient),
     /// Signals cannot be received.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -216,25 +221,28 @@ async fn lead(
     let interest = Interest::new(tell_owner.clone());
     let cluster = Cluster::new(client.clone(), leadership.clone(), options.resync, hash_key, tell_owner.clone());
     let cluster = shared.get_or_init(|| cluster);
+    let refused = addresses_of(address).await;
     let registries = registry::Settings {
         insecure: options.insecure_registries.clone(),
         mirrors: options.registry_mirrors.clone(),
-        refused: addresses_of(address).await,
+        refused: refused.clone(),
     };
-    let (images_known, mut images) = mpsc::unbounded_channel();
-    let registry = Registry::new(registries, images_known)?;
+    let (answered, mut answers) = mpsc::unbounded_channel();
+    let registry = Registry::new(registries, answered.clone())?;
+    let queues = Queues::new(refused, answered)?;
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
     let settings = Settings::new(interest.clone(), Restarts::new(leadership.clone(), options.resync));
     let environments =
         kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone(), settings.clone()));
     let allowances = options.ingress_controllers.clone();
-    let web_apps = kinds.register(WebApps::new(
-        registry,
+    kinds.register(WebApps::new(
+        registry.clone(),
         inventories.clone(),
         settings.clone(),
         allowances,
         options.front.clone(),
     ));
+    kinds.register(QueueProcessors::new(registry, inventories.clone(), settings.clone(), queues));
     kinds.register(DataSyncs::new(options.errands.clone(), inventories.clone(), interest));
     kinds.register(Databases::new(options.errands.clone(), inventories, settings));
     let mut running = kinds.run();
@@ -242,7 +250,7 @@ async fn lead(
         tokio::select! {
             _ = &mut running => return Ok(()),
             Some(key) = heads.recv() => environments.push(&key),
-            Some(key) = images.recv() => web_apps.push(&key),
+            Some(owner) = answers.recv() => kinds.push(&owner),
             Some(label) = owners_told.recv() => kinds.tell(&label),
         }
     }

@@ -34,6 +34,12 @@ pub const ADDRESSES_HIDDEN: &str = "AddressesHidden";
 /// A clock change of today or tomorrow takes runs of a schedule away, or adds some; absent where none does.
 pub const CLOCK_CHANGE: &str = "ClockChange";
 
+/// A queue cannot be asked how many messages it has, so the number of workers stays as it is; absent while it answers.
+pub const SOURCE_UNAVAILABLE: &str = "SourceUnavailable";
+
+/// Consumers of a queue hold more messages than they can work on at a time; absent while none do.
+pub const MESSAGES_HELD: &str = "MessagesHeld";
+
 /// The reason of an Environment that is applied, where the first object of `status.failures` keeps it from being ready.
 pub const UNHEALTHY: &str = "Unhealthy";
 /// The reason of an Environment that is applied, where it waits for the first object of `status.waitingFor`.

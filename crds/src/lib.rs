@@ -12,6 +12,7 @@ mod environment;
 mod names;
 mod pod;
 mod quantity;
+mod queue_processor;
 mod reference;
 mod restore;
 mod status;
@@ -25,6 +26,7 @@ pub use environment::*;
 pub use names::*;
 pub use pod::*;
 pub use quantity::{InvalidSize, Size, milli_units};
+pub use queue_processor::*;
 pub use reference::{LocalObjectReference, SecretKeyReference};
 pub use restore::*;
 pub use status::*;
@@ -45,6 +47,7 @@ impl OwnerKind {
         match self {
             Self::Environment => Environment::crd(),
             Self::WebApp => WebApp::crd(),
+            Self::QueueProcessor => QueueProcessor::crd(),
             Self::DataSync => DataSync::crd(),
             Self::Database => Database::crd(),
         }
@@ -55,6 +58,7 @@ impl OwnerKind {
         match self {
             Self::Environment => ApiResource::erase::<Environment>(&()),
             Self::WebApp => ApiResource::erase::<WebApp>(&()),
+            Self::QueueProcessor => ApiResource::erase::<QueueProcessor>(&()),
             Self::DataSync => ApiResource::erase::<DataSync>(&()),
             Self::Database => ApiResource::erase::<Database>(&()),
         }

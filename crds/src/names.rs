@@ -60,6 +60,9 @@ pub const COMPONENT_BACKUP: &str = "backup";
 /// The value of [`LABEL_COMPONENT`] on the Jobs that restore a `Database`, and on their pods.
 pub const COMPONENT_RESTORE: &str = "restore";
 
+/// The value of [`LABEL_COMPONENT`] on the pods of a `QueueProcessor`.
+pub const COMPONENT_WORKER: &str = "worker";
+
 /// The value of [`LABEL_COMPONENT`] on the pods of a front.
 pub const COMPONENT_FRONT: &str = "front";
 
@@ -280,6 +283,8 @@ pub enum OwnerKind {
     Environment,
     /// A `WebApp`: the object is one of its children.
     WebApp,
+    /// A `QueueProcessor`: the object is its workers, or what they need.
+    QueueProcessor,
     /// A `DataSync`: the object is its volume, or what keeps that filled.
     DataSync,
     /// A `Database`: the object is its server, or what that needs.
@@ -297,7 +302,7 @@ struct Names {
 
 impl OwnerKind {
     /// All kinds, in the order in which they are documented.
-    pub const ALL: [Self; 4] = [Self::Environment, Self::WebApp, Self::DataSync, Self::Database];
+    pub const ALL: [Self; 5] = [Self::Environment, Self::WebApp, Self::QueueProcessor, Self::DataSync, Self::Database];
 
     const fn names(self) -> Names {
         match self {
@@ -308,6 +313,12 @@ impl OwnerKind {
                 annotation: "drover.dev/environment",
             },
             Self::WebApp => Names { kind: "WebApp", plural: "webapps", short: "app", annotation: "drover.dev/web-app" },
+            Self::QueueProcessor => Names {
+                kind: "QueueProcessor",
+                plural: "queueprocessors",
+                short: "qp",
+                annotation: "drover.dev/queue-processor",
+            },
             Self::DataSync => {
                 Names { kind: "DataSync", plural: "datasyncs", short: "sync", annotation: "drover.dev/data-sync" }
             }

@@ -9,6 +9,7 @@
 
 mod audit;
 mod binary;
+mod broker;
 mod browser;
 mod bucket_server;
 pub mod campaign;
@@ -43,6 +44,7 @@ mod web_app;
 
 pub use audit::{Asked, Audit};
 pub use binary::binary;
+pub use broker::{Broker, worker_image};
 pub use browser::Browser;
 pub use bucket_server::BucketServer;
 pub use cheese::Cheese;

@@ -6,6 +6,7 @@
 mod allow;
 mod annotate;
 mod api;
+mod app;
 mod apply;
 mod backup;
 mod completions;
@@ -74,17 +75,17 @@ pub enum Command {
     Allow(allow::Allow),
     /// Show what is live, what is on its way, and why something is not.
     Status(status::Status),
-    /// Show the logs of a WebApp's pods, crashed ones included.
+    /// Show the logs of an app's pods, crashed ones included.
     Logs(logs::Logs),
-    /// Run a job of a WebApp, or a command, in a pod of its own.
+    /// Run a job of an app, or a command, in a pod of its own.
     Run(run::Run),
-    /// Replace the pods of a WebApp by new ones of the same release.
+    /// Replace the pods of an app by new ones of the same release.
     Restart(restart::Restart),
     /// Bring a WebApp that follows a tag back to its last good image.
     Rollback(rollback::Rollback),
-    /// Wake a WebApp that is asleep by its windows.
+    /// Wake an app that is asleep by its windows.
     Wake(wake::Wake),
-    /// Put a WebApp to sleep until its next window.
+    /// Put an app to sleep until its next window.
     Sleep(wake::Sleep),
     /// Look at the git repository of an Environment now.
     Reconcile(reconcile::Reconcile),

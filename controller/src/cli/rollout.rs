@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use drover_crds::{Duration, WebApp, bounded_name, condition};
+use drover_crds::{Duration, bounded_name, condition};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
+
+use super::app::App;
 
 /// The annotation on the pods by which Kubernetes' tools, and the controller, mark a restart.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
@@ -35,7 +37,7 @@ impl fmt::Display for Rollout {
     }
 }
 
-/// The Deployment of a WebApp.
+/// The Deployment of an app.
 pub fn deployment_name(app: &str) -> String {
     bounded_name(app)
 }
@@ -61,18 +63,17 @@ pub fn of(deployment: &Deployment, stamp: &str) -> Rollout {
 }
 
 /// The line for a restart that was not done in time.
-pub fn unfinished(app: &WebApp, at: Rollout, waited: Duration) -> String {
+pub fn unfinished<A: App>(app: &A, at: Rollout, waited: Duration) -> String {
     let id = format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any());
-    let status = app.status.as_ref();
-    let problem = status
-        .and_then(|s| s.rollout.release.as_ref()?.problem.as_ref())
+    let problem = app
+        .rollout()
+        .and_then(|rollout| rollout.release.as_ref()?.problem.as_ref())
         .map(|p| format!("{}: {}", p.reason, p.message));
-    let said = status
-        .and_then(|s| condition::get(&s.conditions, condition::READY))
+    let said = condition::get(app.conditions(), condition::READY)
         .filter(|ready| ready.status != "True")
         .map(|ready| ready.message.clone());
     let why = problem.or(said).unwrap_or_else(|| at.to_string());
-    format!("WebApp {id} is not restarted after {waited}, and drover goes on: {why}")
+    format!("{kind} {id} is not restarted after {waited}, and drover goes on: {why}", kind = A::KIND)
 }
 
 #[cfg(test)]

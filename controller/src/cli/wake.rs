@@ -3,26 +3,27 @@
 use clap::Args;
 use drover_core::uptime::{Windows, Word};
 use drover_crds::{
-    ANNOTATION_ASLEEP_UNTIL, ANNOTATION_AWAKE_UNTIL, Duration, OwnerKind, UptimeState, WebApp, WebAppStatus, condition,
+    ANNOTATION_ASLEEP_UNTIL, ANNOTATION_AWAKE_UNTIL, Duration, QueueProcessor, UptimeState, WebApp, condition,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt as _};
 
+use super::app::{App, AppKind, AppName};
 use super::global::Global;
 use super::session::Session;
 use super::{Error, Verdict, annotate, output, watch};
 use crate::clock;
 
-/// Wakes a WebApp that has windows in which it is awake (`spec.uptime`).
+/// Wakes a WebApp or QueueProcessor that has windows in which it is awake (`spec.uptime`).
 ///
 /// It is awake until the end of the window that is open or comes next, or for the time that is given, and then goes by its windows again.
 /// Waits until it serves.
 #[derive(Debug, Args)]
 pub struct Wake {
-    /// The WebApp: NAME or webapp/NAME.
-    #[arg(value_parser = app_name)]
-    name: String,
+    /// The app: NAME, webapp/NAME or queueprocessor/NAME.
+    #[arg(value_parser = AppName::read)]
+    name: AppName,
     /// For how long, such as `2h`, rather than until the end of a window.
     #[arg(long = "for", value_name = "DURATION")]
     lasts: Option<Duration>,
@@ -34,27 +35,17 @@ pub struct Wake {
     timeout: Duration,
 }
 
-/// Puts a WebApp to sleep that has windows in which it is awake (`spec.uptime`).
+/// Puts a WebApp or QueueProcessor to sleep that has windows in which it is awake (`spec.uptime`).
 ///
 /// It is asleep until its next window begins, or for the time that is given, and then goes by its windows again.
 #[derive(Debug, Args)]
 pub struct Sleep {
-    /// The WebApp: NAME or webapp/NAME.
-    #[arg(value_parser = app_name)]
-    name: String,
+    /// The app: NAME, webapp/NAME or queueprocessor/NAME.
+    #[arg(value_parser = AppName::read)]
+    name: AppName,
     /// For how long, such as `2h`, rather than until the next window begins.
     #[arg(long = "for", value_name = "DURATION")]
     lasts: Option<Duration>,
-}
-
-/// The name in `NAME` or `webapp/NAME`.
-fn app_name(text: &str) -> Result<String, String> {
-    let name = match text.split_once('/') {
-        None => text,
-        Some(("webapp" | "webapps" | "wa", name)) => name,
-        Some((kind, _)) => return Err(format!("`{kind}` has no uptime: only a webapp does")),
-    };
-    if name.is_empty() { Err("write the name of a WebApp".to_owned()) } else { Ok(name.to_owned()) }
 }
 
 /// What is wanted of an app.
@@ -80,29 +71,36 @@ impl Said {
 /// Runs `drover wake`.
 pub async fn wake(command: Wake, global: &Global) -> Result<Verdict, Error> {
     let session = Session::open(&global.target).await?;
-    let phrase = say(&session, &command.name, Wish::Awake, command.lasts).await?;
-    let id = format!("{}/{}", session.namespace(), command.name);
+    match command.name.kind(&session).await? {
+        AppKind::WebApp => wake_one::<WebApp>(&session, &command).await,
+        AppKind::QueueProcessor => wake_one::<QueueProcessor>(&session, &command).await,
+    }
+}
+
+async fn wake_one<A: App>(session: &Session, command: &Wake) -> Result<Verdict, Error> {
+    let (kind, name) = (A::KIND, &command.name.name);
+    let phrase = say::<A>(session, name, Wish::Awake, command.lasts).await?;
+    let id = format!("{}/{name}", session.namespace());
     if command.no_wait {
-        output::print(&format!("WebApp {id} is {phrase}; `drover status` shows how it gets on.\n"))?;
+        output::print(&format!("{kind} {id} is {phrase}; `drover status` shows how it gets on.\n"))?;
         return Ok(Verdict::Good);
     }
-    output::progress(&format!("WebApp {id} is {phrase}; waiting for at most {} …", command.timeout));
-    let apps: Api<WebApp> = Api::namespaced(session.client(), session.namespace());
-    let action = format!("watch WebApp {id}");
+    output::progress(&format!("{kind} {id} is {phrase}; waiting for at most {} …", command.timeout));
+    let apps: Api<A> = Api::namespaced(session.client(), session.namespace());
+    let action = format!("watch {kind} {id}");
     let mut last = None;
-    let serves = watch::until(&session, apps, &command.name, &action, command.timeout.into(), |app| {
-        let status = app.and_then(|app| app.status.clone()).unwrap_or_default();
-        last = ready(&status).map(|ready| ready.message.clone());
-        has_woken(&status)
+    let serves = watch::until(session, apps, name, &action, command.timeout.into(), |app| {
+        last = app.and_then(|app| ready(app)).map(|ready| ready.message.clone());
+        app.and_then(|app| has_woken(app))
     })
     .await?;
     let why = last.unwrap_or_else(|| "no controller has looked at it yet".to_owned());
     let (verdict, text) = match serves {
-        Some(true) => (Verdict::Good, format!("WebApp {id} serves, and is {phrase}.\n")),
-        Some(false) => (Verdict::NotReady, format!("WebApp {id} is {phrase}, and needs your attention: {why}\n")),
+        Some(true) => (Verdict::Good, format!("{kind} {id} serves, and is {phrase}.\n")),
+        Some(false) => (Verdict::NotReady, format!("{kind} {id} is {phrase}, and needs your attention: {why}\n")),
         None => {
             let waited = command.timeout;
-            (Verdict::NotReady, format!("WebApp {id} does not serve after {waited}, and drover goes on: {why}\n"))
+            (Verdict::NotReady, format!("{kind} {id} does not serve after {waited}, and drover goes on: {why}\n"))
         }
     };
     output::print(&text)?;
@@ -112,40 +110,49 @@ pub async fn wake(command: Wake, global: &Global) -> Result<Verdict, Error> {
 /// Runs `drover sleep`.
 pub async fn sleep(command: Sleep, global: &Global) -> Result<Verdict, Error> {
     let session = Session::open(&global.target).await?;
-    let phrase = say(&session, &command.name, Wish::Asleep, command.lasts).await?;
-    output::print(&format!("WebApp {}/{} is {phrase}.\n", session.namespace(), command.name))?;
+    let (name, lasts) = (&command.name.name, command.lasts);
+    let (kind, phrase) = match command.name.kind(&session).await? {
+        AppKind::WebApp => (WebApp::KIND, say::<WebApp>(&session, name, Wish::Asleep, lasts).await?),
+        AppKind::QueueProcessor => {
+            (QueueProcessor::KIND, say::<QueueProcessor>(&session, name, Wish::Asleep, lasts).await?)
+        }
+    };
+    output::print(&format!("{kind} {}/{name} is {phrase}.\n", session.namespace()))?;
     Ok(Verdict::Good)
 }
 
 /// Writes down what a person wants; "awake until …", as it is then.
-async fn say(session: &Session, name: &str, wish: Wish, lasts: Option<Duration>) -> Result<String, Error> {
-    let apps: Api<WebApp> = Api::namespaced(session.client(), session.namespace());
-    let action = format!("read WebApp {}/{name}", session.namespace());
+async fn say<A: App>(session: &Session, name: &str, wish: Wish, lasts: Option<Duration>) -> Result<String, Error> {
+    let apps: Api<A> = Api::namespaced(session.client(), session.namespace());
+    let action = format!("read {} {}/{name}", A::KIND, session.namespace());
     let read = async { Ok(apps.get(name).await) };
     let read = session.ask(&action, read).await?;
-    let app = annotate::found(session, OwnerKind::WebApp, name, &action, read).await?;
+    let app = annotate::found(session, A::KIND, name, &action, read).await?;
     let now = clock::now();
     let (windows, said) = decide(&app, session.namespace(), wish, lasts, now)?;
     let annotations = [
         (ANNOTATION_AWAKE_UNTIL, said.awake_until.as_deref()),
         (ANNOTATION_ASLEEP_UNTIL, said.asleep_until.as_deref()),
     ];
-    let _: WebApp = annotate::annotate_all(session, OwnerKind::WebApp, name, &annotations).await?;
+    let _: A = annotate::annotate_all(session, A::KIND, name, &annotations).await?;
     Ok(windows.phrase(&windows.judge(&said.word(), now)))
 }
 
 /// What is to be written at the app for that to come about.
-fn decide(
-    app: &WebApp,
+fn decide<A: App>(
+    app: &A,
     namespace: &str,
     wish: Wish,
     lasts: Option<Duration>,
     now: Timestamp,
 ) -> Result<(Windows, Said), Error> {
     let name = app.name_any();
-    let refused =
-        |problem: String, hint: String| Error::BadInput { what: format!("WebApp {namespace}/{name}"), problem, hint };
-    let Some(uptime) = &app.spec.pod.uptime else {
+    let refused = |problem: String, hint: String| Error::BadInput {
+        what: format!("{} {namespace}/{name}", A::KIND),
+        problem,
+        hint,
+    };
+    let Some(uptime) = &app.pod().uptime else {
         let hint =
             "write spec.uptime with windows in git, or `windows: []` for an app that is asleep until somebody wakes it";
         return Err(refused("has no uptime, so it is always awake".to_owned(), hint.to_owned()));
@@ -183,15 +190,15 @@ fn decide(
     Ok((windows, said))
 }
 
-fn ready(status: &WebAppStatus) -> Option<&Condition> {
-    condition::get(&status.conditions, condition::READY)
+fn ready<A: App>(app: &A) -> Option<&Condition> {
+    condition::get(app.conditions(), condition::READY)
 }
 
 /// Whether it serves as its spec asks, once the controller has seen that it is to be awake: `Some(false)` where only a person can bring
 /// that about, `None` where waiting may.
-fn has_woken(status: &WebAppStatus) -> Option<bool> {
-    let state = status.rollout.uptime.as_ref().map(|uptime| uptime.state);
-    let is = |kind: &str| condition::get(&status.conditions, kind).is_some_and(|condition| condition.status == "True");
+fn has_woken<A: App>(app: &A) -> Option<bool> {
+    let state = app.rollout().and_then(|rollout| rollout.uptime.as_ref()).map(|uptime| uptime.state);
+    let is = |kind: &str| condition::get(app.conditions(), kind).is_some_and(|condition| condition.status == "True");
     match state {
         Some(UptimeState::Awake) if is(condition::READY) => Some(true),
         Some(UptimeState::Awake | UptimeState::Waking) if is(condition::STALLED) => Some(false),
@@ -201,7 +208,7 @@ fn has_woken(status: &WebAppStatus) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use drover_crds::{PodSpec, RolloutStatus, Uptime, UptimeStatus, UptimeWindow, WebAppSpec};
+    use drover_crds::{PodSpec, RolloutStatus, Uptime, UptimeStatus, UptimeWindow, WebAppSpec, WebAppStatus};
     use serde_json::json;
 
     use super::*;
@@ -266,11 +273,12 @@ mod tests {
         let status = |state: UptimeState, kind: &str| {
             let condition = json!({"type": kind, "status": "True", "reason": "R", "message": "M", "lastTransitionTime": "2026-01-01T00:00:00Z"});
             let uptime = Some(UptimeStatus { state, ..Default::default() });
-            WebAppStatus {
+            let status = WebAppStatus {
                 conditions: vec![serde_json::from_value(condition).expect("a condition")],
                 rollout: RolloutStatus { uptime, ..RolloutStatus::default() },
                 ..WebAppStatus::default()
-            }
+            };
+            WebApp { status: Some(status), ..app(None) }
         };
         for (state, condition, woken) in [
             (UptimeState::Awake, "Ready", Some(true)),

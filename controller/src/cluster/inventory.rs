@@ -264,7 +264,7 @@ fn name(owner: &Owner, number: usize) -> String {
     let Key { namespace, name } = &owner.key;
     match owner.kind {
         OwnerKind::Environment => format!("inventory-{}-{number}", bounded_name(&format!("{namespace}.{name}"))),
-        OwnerKind::WebApp | OwnerKind::DataSync | OwnerKind::Database => {
+        OwnerKind::WebApp | OwnerKind::QueueProcessor | OwnerKind::DataSync | OwnerKind::Database => {
             format!("inventory.{}-{number}", owner.label())
         }
     }

@@ -1,8 +1,10 @@
-//! Whose the number of replicas is: git's, or an autoscaler's. It never passes through the API's default of 1 on its way from
+//! Whose the number of replicas is: git's, a queue's or an autoscaler's. It never passes through the API's default of 1 on its way from
 //! one to the other.
 
 use drover_core::render::{Object, ObjectKey};
 use drover_crds::{Owner, REPLICAS_MANAGER};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -32,6 +34,16 @@ impl Acting {
             Err(error) if refusal(&error) == Some(Refusal::Forbidden) => Ok(false),
             Err(error) => Err(ask(error)),
         }
+    }
+
+    /// Has so many pods of the Deployment of that key run. The number is that of a field manager of its own, as if it had been handed over.
+    pub async fn scale(&self, key: &ObjectKey, replicas: i32) -> Result<(), ApiError> {
+        let namespace = key.namespace.as_deref().unwrap_or_default();
+        let api: Api<Deployment> = Api::namespaced(self.client(), namespace);
+        let params = PatchParams { field_manager: Some(REPLICAS_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        let scaled = api.patch_scale(&key.name, &params, &patch).await;
+        scaled.map(drop).map_err(|error| self.error(error, "patch", key))
     }
 
     /// Takes the number of replicas out of what is to be sent, where an autoscaler has it. Tells whether one does.

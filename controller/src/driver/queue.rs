@@ -60,6 +60,17 @@ impl Next {
             (next, _) => next,
         }
     }
+
+    /// The same, and no later than after that pause.
+    #[must_use]
+    pub fn sooner(self, wait: Duration) -> Self {
+        match self {
+            Self::Await => Self::After(wait),
+            Self::After(other) => Self::After(other.min(wait)),
+            Self::At { time, judged, pause } => Self::At { time, judged, pause: pause.into_iter().chain([wait]).min() },
+            other => other,
+        }
+    }
 }
 
 /// Where a key stands.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use drover_core::plan::{self, Answer, Guards, InventoryEntry, Knowledge, Plan};
 use drover_core::render::{Object, ObjectKey, Stage};
 use drover_crds::{ANNOTATION_DEFINITION, DEFAULT_SERVICE_ACCOUNT, DeletionPolicy, ObjectFailure};
+use futures::future::try_join_all;
 
 use super::{Carried, Owned, Party};
 use crate::cluster::ApiError;
@@ -78,6 +79,18 @@ impl Parent<'_> {
         let plan = plan::plan(&desired, look, &entries, &Guards::of_children(owner));
         let plan = plan.expect("an owner has children, and all that it does not want may go");
         Ok(Intent { plan, left_alone })
+    }
+
+    /// Asks the API server whether it would take those of these objects that are to be sent, so that not half of them are. One alone is
+    /// asked for by sending it.
+    pub async fn rehearse(&self, intent: &Intent, objects: impl Iterator<Item = &Object>) -> Result<(), ApiError> {
+        let Owned { acting, owner, .. } = self.owned;
+        let changed: BTreeSet<&ObjectKey> = intent.plan.applies().map(|step| &step.key).collect();
+        let changed: Vec<&Object> = objects.filter(|object| changed.contains(&object.key())).collect();
+        if changed.len() > 1 {
+            try_join_all(changed.into_iter().map(|object| acting.rehearse(owner, object))).await?;
+        }
+        Ok(())
     }
 
     /// Writes down what the plan is about to make. To be called before anything of it is done.

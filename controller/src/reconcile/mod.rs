@@ -4,4 +4,5 @@
 pub mod data_sync;
 pub mod database;
 pub mod environment;
+pub mod queue_processor;
 pub mod web_app;

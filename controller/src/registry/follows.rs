@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use drover_crds::Key;
+use drover_crds::Owner;
 use tokio::time::Instant;
 
 use super::lookups::At;
@@ -47,7 +47,7 @@ pub(super) struct Occasion {
 #[derive(Default)]
 pub(super) struct Follows {
     tags: HashMap<Tag, Followed>,
-    followers: HashMap<Key, (Tag, Occasion)>,
+    followers: HashMap<Owner, (Tag, Occasion)>,
     /// When a registry may be asked about another tag.
     free: HashMap<String, Instant>,
 }
@@ -58,7 +58,7 @@ struct Followed {
     namespace: String,
     credentials: Credentials,
     /// Who follows it, and since when one waits for an answer to a question that was asked later.
-    followers: BTreeMap<Key, Option<Instant>>,
+    followers: BTreeMap<Owner, Option<Instant>>,
     /// Where it pointed when that was known last, and when that was.
     seen: Option<(String, Instant)>,
     /// Why that is not known now.
@@ -69,7 +69,7 @@ struct Followed {
 }
 
 impl Followed {
-    fn pointing(&self, who: &Key, now: Instant) -> Pointing {
+    fn pointing(&self, who: &Owner, now: Instant) -> Pointing {
         match (&self.failed, &self.seen) {
             _ if self.followers.get(who).is_none_or(Option::is_some) => Pointing::Asking,
             (Some(error), seen) => {
@@ -81,7 +81,7 @@ impl Followed {
     }
 
     /// The registry is not asked before then.
-    fn leave_alone(&mut self, tag: &Tag, until: Instant) -> BTreeSet<Key> {
+    fn leave_alone(&mut self, tag: &Tag, until: Instant) -> BTreeSet<Owner> {
         let error = Error::RateLimited { image: tag.image.clone(), registry: tag.registry.clone(), retry_after: None };
         let is_news = self.failed.as_ref() != Some(&error);
         self.failed = Some(error);
@@ -90,7 +90,7 @@ impl Followed {
     }
 
     /// There is an answer to what was asked at that time, or none to whatever is asked. Returns who is told.
-    fn answer(&mut self, is_news: bool, asked_at: Option<Instant>) -> BTreeSet<Key> {
+    fn answer(&mut self, is_news: bool, asked_at: Option<Instant>) -> BTreeSet<Owner> {
         let mut told = BTreeSet::new();
         for (who, waits) in &mut self.followers {
             let is_answered = waits.is_some_and(|since| asked_at.is_none_or(|at| at >= since));
@@ -111,7 +111,7 @@ impl Follows {
     /// asked anew, unless the registry wants to be left alone: `limited` says until when.
     pub(super) fn follow(
         &mut self,
-        who: &Key,
+        who: &Owner,
         (tag, occasion): (&Tag, Occasion),
         credentials: &Credentials,
         limited: Option<Instant>,
@@ -129,7 +129,7 @@ impl Follows {
             self.followers.insert(who.clone(), (tag.clone(), occasion));
         }
         let followed = self.tags.entry(tag.clone()).or_insert_with(|| Followed {
-            namespace: who.namespace.clone(),
+            namespace: who.key.namespace.clone(),
             credentials: credentials.clone(),
             followers: BTreeMap::new(),
             seen: None,
@@ -149,7 +149,7 @@ impl Follows {
     }
 
     /// `who` follows nothing any more.
-    pub(super) fn forget(&mut self, who: &Key) {
+    pub(super) fn forget(&mut self, who: &Owner) {
         let Some((tag, _)) = self.followers.remove(who) else { return };
         let Some(followed) = self.tags.get_mut(&tag) else { return };
         followed.followers.remove(who);
@@ -201,7 +201,7 @@ impl Follows {
         answer: Result<String, Error>,
         now: Instant,
         jitter: f64,
-    ) -> (BTreeSet<Key>, Option<Instant>) {
+    ) -> (BTreeSet<Owner>, Option<Instant>) {
         let Some(followed) = self.tags.get_mut(tag) else { return (BTreeSet::new(), None) };
         let asked_at = followed.asked_at.take();
         let mut until = None;
@@ -234,7 +234,7 @@ impl Follows {
     }
 
     /// That registry is asked nothing before then. Returns who is told.
-    pub(super) fn limit(&mut self, at: &At, until: Instant) -> BTreeSet<Key> {
+    pub(super) fn limit(&mut self, at: &At, until: Instant) -> BTreeSet<Owner> {
         let tags = self.tags.iter_mut().filter(|(tag, followed)| tag.at() == *at && followed.asked_at.is_none());
         tags.flat_map(|(tag, followed)| followed.leave_alone(tag, until)).collect()
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use drover_crds::Key;
+use drover_crds::Owner;
 use tokio::time::Instant;
 
 use super::cache::Cache;
@@ -30,7 +30,7 @@ pub(super) enum Scope {
     /// A digest is what it is, and a tag is resolved once per commit.
     Commit(Option<String>),
     /// A tag without a commit may have moved since another asked.
-    Asker(Key),
+    Asker(Owner),
 }
 
 /// Everything that is known and asked.
@@ -39,7 +39,7 @@ pub(super) struct Lookups {
     cache: Cache<Question>,
     questions: HashMap<Question, Lookup>,
     /// What each asker asked last, and the word by which a person asked for it.
-    asked: HashMap<Key, (Question, Option<String>)>,
+    asked: HashMap<Owner, (Question, Option<String>)>,
     waiting: VecDeque<Question>,
     pub(super) places: Places,
     /// Registries that want to be left alone.
@@ -54,7 +54,7 @@ struct Lookup {
     /// Whose places it takes.
     namespace: String,
     credentials: Credentials,
-    askers: BTreeSet<Key>,
+    askers: BTreeSet<Owner>,
     failures: u32,
     /// What it came to the last time, and when it is asked again.
     failed: Option<(Error, Instant)>,
@@ -76,7 +76,7 @@ impl Lookups {
     /// A new word in `asked` asks at once what failed before.
     pub(super) fn ask(
         &mut self,
-        who: &Key,
+        who: &Owner,
         question: &Question,
         credentials: &Credentials,
         asked: Option<&str>,
@@ -96,7 +96,7 @@ impl Lookups {
         let lookup = self.questions.entry(question.clone()).or_insert_with(|| {
             self.waiting.push_back(question.clone());
             Lookup {
-                namespace: who.namespace.clone(),
+                namespace: who.key.namespace.clone(),
                 credentials: credentials.clone(),
                 askers: BTreeSet::new(),
                 failures: 0,
@@ -133,7 +133,7 @@ impl Lookups {
     }
 
     /// `who` wants to know nothing any more.
-    pub(super) fn forget(&mut self, who: &Key) {
+    pub(super) fn forget(&mut self, who: &Owner) {
         let Some((question, _)) = self.asked.remove(who) else { return };
         let Some(lookup) = self.questions.get_mut(&question) else { return };
         lookup.askers.remove(who);
@@ -167,7 +167,7 @@ impl Lookups {
         answer: Result<Resolved, Error>,
         now: Instant,
         jitter: f64,
-    ) -> BTreeSet<Key> {
+    ) -> BTreeSet<Owner> {
         self.limited.retain(|_, until| now < *until);
         let Some(lookup) = self.questions.get_mut(question) else { return BTreeSet::new() };
         self.places.give_back(&lookup.namespace, &question.registry);
@@ -201,7 +201,7 @@ impl Lookups {
     }
 
     /// That registry is asked nothing until then. Returns who waited.
-    pub(super) fn limit(&mut self, at: &At, until: Instant, now: Instant) -> BTreeSet<Key> {
+    pub(super) fn limit(&mut self, at: &At, until: Instant, now: Instant) -> BTreeSet<Owner> {
         self.limited.insert(at.clone(), until);
         let waiting: Vec<Question> = self.waiting.iter().filter(|q| q.at() == *at).cloned().collect();
         let mut told = BTreeSet::new();

@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, Once, Weak};
 use std::time::Duration;
 
-use drover_crds::Key;
+use drover_crds::Owner;
 use oci_spec::distribution::Reference;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
@@ -39,6 +39,7 @@ pub use drover_core::release::reference::pinned;
 use drover_core::workload::pods::Origin;
 pub use error::Error;
 pub use mirror::Mirror;
+pub(crate) use transport::cause;
 
 use crate::metrics;
 use crate::unpoisoned;
@@ -146,7 +147,7 @@ pub struct Registry {
 struct Shared {
     transport: Transport,
     known: Mutex<Known>,
-    notify: UnboundedSender<Key>,
+    notify: UnboundedSender<Owner>,
     /// Somebody follows a tag; and something is to be asked about tags now.
     following: Once,
     wake: Arc<Notify>,
@@ -162,14 +163,14 @@ struct Known {
 impl Registry {
     /// A registry client with these settings; `notify` gets who asked when there is an answer. Fails where no certificate
     /// authority can be read.
-    pub fn new(settings: Settings, notify: UnboundedSender<Key>) -> Result<Self, Error> {
+    pub fn new(settings: Settings, notify: UnboundedSender<Owner>) -> Result<Self, Error> {
         let transport = Transport::new(settings)?;
         let (known, following, wake) = (Mutex::default(), Once::new(), Arc::default());
         Ok(Self { shared: Arc::new(Shared { transport, known, notify, following, wake }) })
     }
 
     /// What is known of an image. Must be called within a tokio runtime.
-    pub fn look_up(&self, who: &Key, wanted: &Wanted<'_>) -> Answer {
+    pub fn look_up(&self, who: &Owner, wanted: &Wanted<'_>) -> Answer {
         let Wanted { image, credentials, commit, asked } = *wanted;
         let reference = match parse(image) {
             Ok(reference) => reference,
@@ -193,7 +194,7 @@ impl Registry {
 
     /// Where the image's tag points, as far as is known. From now on `who` is told each time that this changes. With another commit
     /// or another word than before it is asked anew. Must be called within a tokio runtime.
-    pub fn follow(&self, who: &Key, wanted: &Wanted<'_>) -> Pointing {
+    pub fn follow(&self, who: &Owner, wanted: &Wanted<'_>) -> Pointing {
         let Wanted { image, credentials, commit, asked } = *wanted;
         let reference = match parse(image) {
             Ok(reference) => reference,
@@ -220,12 +221,12 @@ impl Registry {
     }
 
     /// Who followed a tag does so no more.
-    pub fn unfollow(&self, who: &Key) {
+    pub fn unfollow(&self, who: &Owner) {
         self.shared.known().follows.forget(who);
     }
 
     /// Who asked is gone, or wants nothing of a registry any more.
-    pub fn forget(&self, who: &Key) {
+    pub fn forget(&self, who: &Owner) {
         let mut known = self.shared.known();
         known.lookups.forget(who);
         known.follows.forget(who);
@@ -321,7 +322,7 @@ fn unreachable_because(image: &str, registry: &str, why: &str) -> Error {
 
 impl Known {
     /// That registry is asked nothing before then. Returns who is told.
-    fn limit(&mut self, at: &At, until: Instant, now: Instant) -> BTreeSet<Key> {
+    fn limit(&mut self, at: &At, until: Instant, now: Instant) -> BTreeSet<Owner> {
         let mut told = self.lookups.limit(at, until, now);
         told.extend(self.follows.limit(at, until));
         told
@@ -333,7 +334,7 @@ impl Shared {
         unpoisoned::lock(&self.known)
     }
 
-    fn tell(&self, told: BTreeSet<Key>) {
+    fn tell(&self, told: BTreeSet<Owner>) {
         for name in told {
             // The receiver ends with the process.
             let _ = self.notify.send(name);

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use drover_crds::OwnerKind;
 use k8s_openapi::ByteString;
 use serde_json::json;
 
@@ -41,14 +42,18 @@ async fn serve(answer: impl Fn(&str, &HeaderMap, &str) -> Response + Send + Sync
     Fake { address, asked }
 }
 
-fn with(settings: Settings) -> (Registry, UnboundedReceiver<Key>) {
+fn app(name: &str) -> Owner {
+    Owner::new(OwnerKind::WebApp, "shop", name)
+}
+
+fn with(settings: Settings) -> (Registry, UnboundedReceiver<Owner>) {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (notify, told) = unbounded_channel();
     (Registry::new(settings, notify).expect("a client"), told)
 }
 
-fn asking(insecure: &[&str]) -> (Registry, UnboundedReceiver<Key>) {
+fn asking(insecure: &[&str]) -> (Registry, UnboundedReceiver<Owner>) {
     let insecure = insecure.iter().map(|address| (*address).to_owned()).collect();
     with(Settings { insecure, ..Settings::default() })
 }
@@ -95,9 +100,9 @@ fn credentials(registry: &str) -> Credentials {
 }
 
 /// Waits until the next who asked is told of an answer.
-async fn told(told: &mut UnboundedReceiver<Key>) -> String {
+async fn told(told: &mut UnboundedReceiver<Owner>) -> String {
     let next = tokio::time::timeout(Duration::from_secs(30), told.recv()).await;
-    next.expect("somebody is told").expect("the registry is there").name
+    next.expect("somebody is told").expect("the registry is there").key.name
 }
 
 #[tokio::test]
@@ -137,7 +142,7 @@ async fn who_asks_is_told_and_the_registry_is_asked_once_per_commit() {
     let credentials = Credentials::default();
     let look_up = |name: &str, commit| {
         let wanted = Wanted { image: &image, credentials: &credentials, commit, asked: None };
-        registry.look_up(&Key::new("shop", name), &wanted)
+        registry.look_up(&app(name), &wanted)
     };
     let asked = || fake.asked.lock().expect("no panic").len();
     for name in ["web", "worker"] {
@@ -209,7 +214,7 @@ async fn who_follows_a_tag_is_told_when_it_moves_and_a_limit_is_kept_for_all() {
     let (image, credentials) = (format!("{}/team/app:prod", fake.address), Credentials::default());
     let follow = |who: &str, commit| {
         let wanted = Wanted { image: &image, credentials: &credentials, commit: Some(commit), asked: None };
-        registry.follow(&Key::new("shop", who), &wanted)
+        registry.follow(&app(who), &wanted)
     };
     let at = |bytes: &[u8]| Pointing::At(digest_of(bytes));
     assert_eq!(follow("web", "c1"), Pointing::Asking);
@@ -231,8 +236,8 @@ async fn who_follows_a_tag_is_told_when_it_moves_and_a_limit_is_kept_for_all() {
     }
     let other = format!("{}/team/other:prod", fake.address);
     let wanted = Wanted { image: &other, credentials: &credentials, commit: None, asked: Some("now") };
-    assert!(matches!(registry.follow(&Key::new("shop", "other"), &wanted), Pointing::Lost { ago: None, .. }));
-    assert!(matches!(registry.look_up(&Key::new("shop", "third"), &wanted), Answer::Failed { .. }));
+    assert!(matches!(registry.follow(&app("other"), &wanted), Pointing::Lost { ago: None, .. }));
+    assert!(matches!(registry.look_up(&app("third"), &wanted), Answer::Failed { .. }));
     assert_eq!(asked(), 3, "it was asked although it wants to be left alone");
 }
 
@@ -258,7 +263,7 @@ async fn a_registry_that_says_nothing_holds_up_nobody() {
     let look_up = |name: &str, registry_at: &str| {
         let (image, credentials) = (format!("{registry_at}/team/app:prod"), Credentials::default());
         let wanted = Wanted { image: &image, credentials: &credentials, commit: None, asked: None };
-        registry.look_up(&Key::new("shop", name), &wanted)
+        registry.look_up(&app(name), &wanted)
     };
     let began = std::time::Instant::now();
     for n in 0..64 {
@@ -278,7 +283,7 @@ async fn a_registry_that_says_nothing_is_told_and_asked_again_later() {
     let look_up = |asked| {
         let (image, credentials) = (format!("{silent}/team/app:prod"), Credentials::default());
         let wanted = Wanted { image: &image, credentials: &credentials, commit: Some("c1"), asked };
-        registry.look_up(&Key::new("shop", "web"), &wanted)
+        registry.look_up(&app("web"), &wanted)
     };
     assert_eq!(look_up(None), Answer::Asking { before: None });
     assert_eq!(told(&mut answers).await, "web");

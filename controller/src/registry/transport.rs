@@ -291,7 +291,7 @@ fn basic(login: &Login) -> String {
 }
 
 /// The innermost cause: the outer ones repeat the address, and only say that something went wrong.
-fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

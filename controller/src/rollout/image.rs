@@ -28,7 +28,7 @@ pub async fn resolved<S: AppSpec>(
     let credentials = dereference::credentials(acting, app, spec).await?;
     let Wanted { commit, asked, .. } = *wanted;
     let wanted = registry::Wanted { image: reference, credentials: &credentials, commit, asked };
-    match registry.look_up(&owner.key, &wanted) {
+    match registry.look_up(owner, &wanted) {
         Answer::Known(resolved) => {
             let user = ImageUser::Known(resolved.user.unwrap_or_default());
             Ok(Some(Image { reference: resolved.reference, user, origin: resolved.origin }))

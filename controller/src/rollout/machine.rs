@@ -548,7 +548,9 @@ impl<W: Workload> Rolling<'_, W> {
     fn end_asking(&self, known: &Known<W>) -> Ended<W::Valid> {
         let changed_secrets = &BTreeSet::new();
         let (rollout, asleep) = (&known.rollout, self.uptime.asleep.as_deref());
-        let reached = Reached { failed: false, rollout, assumed_user: false, changed_secrets, asleep };
+        let scaled = self.workload.scaled();
+        let scaled = scaled.as_deref();
+        let reached = Reached { failed: false, rollout, assumed_user: false, changed_secrets, asleep, scaled };
         Ended { outcome: status::outcome(self.status, reached), applied: None, next: self.next(None) }
     }
 
@@ -563,7 +565,9 @@ impl<W: Workload> Rolling<'_, W> {
         let changed_secrets = now.zip(before).map(|(now, before)| now.changed_secrets(before)).unwrap_or_default();
         let (rollout, assumed_user) = (&known.rollout, known.assumed_user);
         let asleep = self.uptime.asleep.as_deref();
-        let reached = Reached { failed, rollout, assumed_user, changed_secrets: &changed_secrets, asleep };
+        let scaled = self.workload.scaled();
+        let scaled = scaled.as_deref();
+        let reached = Reached { failed, rollout, assumed_user, changed_secrets: &changed_secrets, asleep, scaled };
         let (contested, again) = self.workload.wars();
         let war = contested.first().map(|war| war.message.as_str());
         let outcome = status::contested(status::outcome(self.status, reached), war);

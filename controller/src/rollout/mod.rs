@@ -25,13 +25,15 @@ use drover_core::render::ObjectKey;
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;
 use drover_core::workload::build::MakeAssets;
+use drover_core::workload::pods::settings::{Missing, SettingKind};
 use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
+use drover_crds::condition::{self, SETTINGS_MISSING};
 use drover_crds::{AppSpec, ObjectFailure};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use kube::api::DeleteParams;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
@@ -119,8 +121,34 @@ pub trait Workload: Send + Sync {
         have_proven_themselves: bool,
     ) -> impl Future<Output = Result<bool, Trouble>> + Send;
 
+    /// Why no pod runs where none does, of an app that is scaled by what there is to do: for what a person reads.
+    fn scaled(&self) -> Option<String> {
+        None
+    }
+
     /// Each object that others change again and again, and in how long one of them may be put back.
     fn wars(&self) -> (Vec<ObjectFailure>, Option<Duration>);
+}
+
+/// Writes down what the spec reads and is not there; nothing where that was not looked at.
+pub fn note_missing(
+    conditions: &mut Vec<Condition>,
+    missing: Option<&Option<Missing>>,
+    generation: Option<i64>,
+    now: &Time,
+) {
+    match missing {
+        None => {}
+        Some(None) => condition::clear(conditions, SETTINGS_MISSING),
+        Some(Some(missing)) => {
+            let until = match missing.kind() {
+                SettingKind::ConfigMap => "what runs has what it was started with",
+                SettingKind::Secret => "what runs goes on, and does not start again once it ends",
+            };
+            let sentence = format!("{missing}; {until}");
+            condition::set(conditions, SETTINGS_MISSING, "True", SETTINGS_MISSING, &sentence, generation, now);
+        }
+    }
 }
 
 /// The key of an object in that namespace.

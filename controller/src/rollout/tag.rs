@@ -27,13 +27,13 @@ pub async fn sight<S: AppSpec>(
     let spec = wanted.spec.pod();
     let can_be_followed = spec.image_pull_policy != Some(ImagePullPolicy::Never) && !has_digest(&spec.image);
     if spec.image_policy.is_none() || !can_be_followed {
-        registry.unfollow(&owner.key);
+        registry.unfollow(owner);
         return Ok(None);
     }
     let credentials = dereference::credentials(acting, app, spec).await?;
     let Wanted { commit, asked, .. } = *wanted;
     let wanted = registry::Wanted { image: &spec.image, credentials: &credentials, commit, asked };
-    Ok(Some(match registry.follow(&owner.key, &wanted) {
+    Ok(Some(match registry.follow(owner, &wanted) {
         Pointing::Asking => Sight::Asking,
         Pointing::At(digest) => Sight::At(digest),
         Pointing::Lost { error, ago } => Sight::Lost { trouble: error.trouble(None), ago },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use drover_crds::OwnerKind;
+use drover_crds::{Owner, OwnerKind};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, JoinAll, join_all};
 use tokio::sync::{mpsc, watch};
@@ -64,12 +64,17 @@ impl Kinds {
         join_all(self.controllers.drain(..))
     }
 
+    /// Asks the controller of its kind to look at that object.
+    pub(super) fn push(&self, owner: &Owner) {
+        if let Some(trigger) = self.triggers.get(&owner.kind) {
+            trigger.push(&owner.key);
+        }
+    }
+
     /// Passes a change of an object on to the controller of the owner of that label.
     pub(super) fn tell(&self, label: &str) {
-        if let Some(owner) = self.owners.get(label)
-            && let Some(trigger) = self.triggers.get(&owner.kind)
-        {
-            trigger.push(&owner.key);
+        if let Some(owner) = self.owners.get(label) {
+            self.push(&owner);
         }
     }
 }

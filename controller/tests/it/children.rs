@@ -7,6 +7,7 @@ use std::path::Path;
 
 use drover_core::database::DatabaseChildren;
 use drover_core::sync::SyncChildren;
+use drover_core::worker::WorkerChildren;
 use drover_core::workload::children::{ChildKind, Children};
 use serde_json::Value;
 
@@ -23,7 +24,8 @@ fn chart(file: &str) -> String {
 /// The kinds of all children, of every kind of owner.
 fn kinds() -> impl Iterator<Item = ChildKind> {
     let of_apps = Children::KINDS.in_order().into_iter();
-    of_apps.chain(SyncChildren::KINDS.in_order()).chain(DatabaseChildren::KINDS.in_order())
+    let of_workers = WorkerChildren::KINDS.in_order().into_iter();
+    of_apps.chain(of_workers).chain(SyncChildren::KINDS.in_order()).chain(DatabaseChildren::KINDS.in_order())
 }
 
 /// drover itself sees no Secrets: what changes of them the namespace's account is told.

@@ -3,7 +3,6 @@
 mod assets;
 mod container;
 mod database;
-mod health;
 mod job;
 mod uptime;
 mod volume;
@@ -11,7 +10,6 @@ mod volume;
 pub use assets::*;
 pub use container::*;
 pub use database::*;
-pub use health::*;
 pub use job::*;
 pub use uptime::*;
 pub use volume::*;
@@ -20,7 +18,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, LocalObjectReference};
+use crate::LocalObjectReference;
 
 /// A rule of the API server in CEL, and what a person reads who breaks it. Rules over several fields of [`PodSpec`] stand here, and each
 /// kind lists those that hold for it: of a struct that stands among the fields of another only the fields are taken, not its rules.
@@ -36,6 +34,12 @@ pub(crate) const ROOT_WITH_A_REASON: Rule = (
 pub(crate) const ONE_WRITER: Rule = (
     "!has(self.replicas) || self.replicas < 2 || !has(self.volumes) || !self.volumes.exists(v, has(v.claim) && !(has(v.claim.accessModes) && 'ReadWriteMany' in v.claim.accessModes) && v.mounts.exists(m, !has(m.readOnly) || !m.readOnly))",
     "only one pod may write to a claim that is not ReadWriteMany: set replicas to 1, mount the claim readOnly, or ask for accessModes [ReadWriteMany]",
+);
+
+/// One pod at a time is one pod at most; for kinds with `replicas`.
+pub(crate) const ONE_AT_A_TIME: Rule = (
+    "!has(self.singleton) || !self.singleton || !has(self.replicas) || self.replicas < 2",
+    "singleton is never more than one pod: set replicas to 1, or remove singleton",
 );
 
 /// Only a tag can be followed.
@@ -131,20 +135,16 @@ pub struct PodSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
-    /// How a pod is stopped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drain: Option<Drain>,
-
     /// Files that outlive a pod, or come from elsewhere. `/tmp`, `/var/tmp` and `$HOME` are writable without asking.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub volumes: Vec<Volume>,
 
-    /// How drover knows that a pod serves. Default: its first port accepts connections, or with gunicorn, which accepts them before the
-    /// app is loaded, the page `/` answers.
+    /// Whether there may never be two pods: in a rollout the old one stops before the new one starts, after the new image was pulled.
+    /// Kubernetes itself replaces a pod that was deleted or evicted as soon as it begins to stop. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health: Option<Health>,
+    pub singleton: Option<bool>,
 
     /// Programs that run beside the app and end: at a moment of a release, by a schedule, or by hand with `drover run`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -158,6 +158,11 @@ pub struct PodSpec {
 }
 
 impl PodSpec {
+    /// Whether there may never be two pods.
+    pub fn is_singleton(&self) -> bool {
+        self.singleton.unwrap_or(false)
+    }
+
     /// The names of the `DataSync`s whose files its volumes hold; one may come twice.
     pub fn data_syncs(&self) -> impl Iterator<Item = &String> {
         self.volumes.iter().filter_map(|volume| volume.data_sync.as_ref()).map(|synced| &synced.name)
@@ -184,6 +189,11 @@ pub trait AppSpec: Clone + PartialEq {
     /// The same spec, which asks for as many pods as `other`, at the same times.
     #[must_use]
     fn with_replicas_of(&self, other: &Self) -> Self;
+
+    /// Whether both let the same thing decide how many pods run. That is no part of a release either.
+    fn is_scaled_as(&self, _other: &Self) -> bool {
+        true
+    }
 
     /// The same spec, which asks for one pod where it asks for more.
     #[must_use]
@@ -225,14 +235,4 @@ impl ImagePullPolicy {
             Self::Never => "Never",
         }
     }
-}
-
-/// How a pod is stopped.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Drain {
-    /// How long requests that are under way may take to end when a pod is replaced. Default: gunicorn.timeout, or `30s`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("duration(self) <= duration('24h')").message("drain.timeout must be 24h or less"))]
-    pub timeout: Option<Duration>,
 }

@@ -1,9 +1,11 @@
 //! `WebApp`: a web server, its volumes and its routes.
 
+mod health;
 mod route;
 mod server;
 mod status;
 
+pub use health::*;
 pub use route::*;
 pub use server::*;
 pub use status::*;
@@ -12,7 +14,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::pod::{
-    A_MEMORY_OF_ITS_OWN, A_REGISTRY_TO_ASK, A_SLEEP_TO_COME, A_TAG_TO_FOLLOW, ONE_WRITER, ROOT_WITH_A_REASON,
+    A_MEMORY_OF_ITS_OWN, A_REGISTRY_TO_ASK, A_SLEEP_TO_COME, A_TAG_TO_FOLLOW, ONE_AT_A_TIME, ONE_WRITER,
+    ROOT_WITH_A_REASON,
 };
 use crate::{AppSpec, Assets, PodSpec};
 
@@ -66,6 +69,7 @@ use crate::{AppSpec, Assets, PodSpec};
     validation = Rule::new("!has(self.logs) || (has(self.routes) && self.routes.size() > 0)")
         .message("logs keeps the access log of the routes, and there are none: add routes, or remove logs"),
     validation = ONE_WRITER,
+    validation = ONE_AT_A_TIME,
     validation = Rule::new("!has(self.gunicorn) || !has(self.gunicorn.memoryPerWorker) || (has(self.resources) && has(self.resources.limits) && 'memory' in self.resources.limits)")
         .message("gunicorn.memoryPerWorker shares out the memory limit: set resources.limits.memory, or write gunicorn.workers")
 )]
@@ -88,6 +92,15 @@ pub struct WebAppSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
+
+    /// How a pod is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+
+    /// How drover knows that a pod serves. Default: its first port accepts connections, or with gunicorn, which accepts them before the
+    /// app is loaded, the page `/` answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 
     /// Which requests from outside reach this app, and other Services of the namespace. On one host the longest path wins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,13 +3,22 @@
 
 # Makes it if it is not there, which takes some two minutes, once, and says where it is. It is kept beside the testbed's programs, and
 # nothing in it may be written to.
-debian_base() (
+debian_base() {
+  debian_base_of python-base usr/bin/python3 ca-certificates,libpython3-stdlib,python3-minimal
+}
+
+# The same with Java.
+java_base() {
+  debian_base_of java-base usr/bin/java ca-certificates,openjdk-17-jre-headless
+}
+
+debian_base_of() ( # NAME PROGRAM PACKAGES
   SUITE=bookworm MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-  PACKAGES=ca-certificates,libpython3-stdlib,python3-minimal
-  base=$(dirname "$BIN")/python-base-$SUITE
+  PROGRAM=$2 PACKAGES=$3
+  base=$(dirname "$BIN")/$1-$SUITE
   exec 9>"$base.lock"
   flock 9
-  if [ ! -e "$base/usr/bin/python3" ]; then
+  if [ ! -e "$base/$PROGRAM" ] && [ ! -L "$base/$PROGRAM" ]; then
     command -v debootstrap >/dev/null || fail "debootstrap is missing: \`make setup\` installs it"
     [ "$(id -u)" = 0 ] || fail "only root can make a base of Debian's packages"
     say "making the base of images of Debian's programs, once"

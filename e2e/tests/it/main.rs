@@ -19,6 +19,7 @@ mod jobs;
 mod leadership;
 mod moved_clock;
 mod once_jobs;
+mod queue_processor;
 mod quickstart;
 mod release_jobs;
 mod removal;

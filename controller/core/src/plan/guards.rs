@@ -74,7 +74,9 @@ impl Guards {
     pub(super) fn mandate(&self) -> Mandate {
         match self.kind {
             OwnerKind::Environment => Mandate::Git { confirmed: self.confirmed() },
-            OwnerKind::WebApp | OwnerKind::DataSync | OwnerKind::Database => Mandate::Children { app_is_gone: false },
+            OwnerKind::WebApp | OwnerKind::QueueProcessor | OwnerKind::DataSync | OwnerKind::Database => {
+                Mandate::Children { app_is_gone: false }
+            }
         }
     }
 

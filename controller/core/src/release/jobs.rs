@@ -16,7 +16,7 @@ use crate::workload::pods::{RanOnce, Settings};
 
 /// What a spec says of its pods and does not change what a job does: how the image is pulled, how and when the app itself is run, and how
 /// much it may take.
-const OF_OTHERS: [&str; 12] = [
+const OF_OTHERS: [&str; 11] = [
     "image",
     "imagePolicy",
     "imagePullPolicy",
@@ -24,8 +24,7 @@ const OF_OTHERS: [&str; 12] = [
     "command",
     "args",
     "resources",
-    "drain",
-    "health",
+    "singleton",
     "jobs",
     "volumes",
     "uptime",

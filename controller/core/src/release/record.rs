@@ -127,7 +127,9 @@ impl<S: AppSpec> Release<S> {
     /// followed tag or what its pods read is another one, or this one failed and a person asks to try again. How many pods run, and when, is no
     /// part of a release.
     pub fn is_superseded_by(&self, wanted: &Wanted<'_, S>, at: Standing<'_>, failed: bool) -> bool {
-        let is_scaled = at.replicas != wanted.spec.replicas() || at.uptime != wanted.spec.pod().uptime.as_ref();
+        let is_scaled = at.replicas != wanted.spec.replicas()
+            || at.uptime != wanted.spec.pod().uptime.as_ref()
+            || !self.data.spec.is_scaled_as(wanted.spec);
         !is_same_but_for_replicas(&self.data.spec, wanted.spec)
             || (at.commit != wanted.commit && !is_scaled)
             || wanted.digest.is_some_and(|digest| reference::digest(&self.data.image) != Some(digest))

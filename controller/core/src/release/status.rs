@@ -32,6 +32,9 @@ const UNAVAILABLE: &str = "Unavailable";
 const PROBATION: &str = "Probation";
 const ROLLOUT: &str = "Rollout";
 
+/// The reason of `Ready` where no pod runs because there is nothing to do.
+const IDLE: &str = "Idle";
+
 /// Whether a condition of that reason quotes the release's problem.
 pub fn quotes(reason: &str, problem: &Problem) -> bool {
     let quoting = [REPLACING, DEGRADED, UNAVAILABLE, PROBATION, ROLLOUT, BEFORE_DEPLOY, AFTER_DEPLOY];
@@ -293,6 +296,8 @@ pub struct Reached<'a> {
     pub changed_secrets: &'a BTreeSet<&'a str>,
     /// "asleep until …", while it is.
     pub asleep: Option<&'a str>,
+    /// Why no pod runs where none does, of an app that is scaled by what there is to do.
+    pub scaled: Option<&'a str>,
 }
 
 /// What is said of the app.
@@ -320,6 +325,9 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
             if let Some(asleep) = reached.asleep {
                 let message = format!("Release {number}{commit} is {asleep}");
                 Outcome::Ready { reason: SCHEDULED_DOWN.into(), message }
+            } else if let Some(why) = reached.scaled.filter(|_| replicas.desired == 0) {
+                let message = format!("Release {number}{commit} is live; {why}");
+                Outcome::Ready { reason: IDLE.into(), message }
             } else if replicas.desired == 0 {
                 let message = format!("Release {number}{commit} is switched off: replicas is 0");
                 Outcome::Ready { reason: "SwitchedOff".into(), message }
@@ -333,6 +341,12 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
                     reason: "Waking".into(),
                     message: format!("Release {number}{commit} wakes: {pods}"),
                 }
+            } else if reached.scaled.is_some()
+                && *reached.rollout == Rollout::Progressing(None)
+                && replicas.updated >= replicas.desired
+            {
+                let message = format!("Release {number}{commit} is live and scaled: {pods}");
+                Outcome::Ready { reason: "Scaling".into(), message }
             } else if replicas.ready >= replicas.desired {
                 let message = format!(
                     "Release {number}{commit} is live; its pods are being replaced: {} of {} new{hindrance}",
@@ -358,6 +372,10 @@ pub fn outcome(status: &RolloutStatus, reached: Reached<'_>) -> Outcome {
             ),
         },
         // It is as its spec asks, and yet nothing is known of the release.
+        _ if let Some(why) = reached.scaled.filter(|_| *reached.rollout == Rollout::Off) => Outcome::Ready {
+            reason: IDLE.into(),
+            message: format!("Release {number} has not run; {why}, and it becomes live when one has run"),
+        },
         _ if *reached.rollout == Rollout::Off => Outcome::Ready {
             reason: "SwitchedOff".into(),
             message: format!(
@@ -435,10 +453,14 @@ fn failure(status: &RolloutStatus, release: &ReleaseStatus, reached: Reached<'_>
         (None, None) => String::new(),
     };
     let off = *reached.rollout == Rollout::Off || reached.asleep.is_some();
-    let why_off = reached.asleep.unwrap_or("switched off: replicas is 0");
+    let why_off = match (reached.asleep, reached.scaled) {
+        (Some(asleep), _) => format!("it is {asleep}"),
+        (None, Some(why)) => why.to_owned(),
+        (None, None) => "it is switched off: replicas is 0".to_owned(),
+    };
     let put_back = put_back(status, number);
     let (step, serving) = match (release.step, good) {
-        (_, _) if off => (format!("{:?}", failed_in(release)), format!("; it is {why_off}")),
+        (_, _) if off => (format!("{:?}", failed_in(release)), format!("; {why_off}")),
         (ReleaseStep::Restore, Some(good)) => {
             (format!("{:?}", failed_in(release)), format!("; release {good} is being put back"))
         }

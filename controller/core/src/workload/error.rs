@@ -16,6 +16,14 @@ pub enum Invalid {
         /// The name.
         name: String,
     },
+    /// The name of workers.
+    #[error(
+        "the QueueProcessor's name {name:?} is none: write it with lower-case letters, digits and dashes, beginning with a letter"
+    )]
+    WorkerName {
+        /// The name.
+        name: String,
+    },
     /// No port for people.
     #[error("spec.ports has no port on which the app answers people: add one that is not for metrics")]
     NoPort,
@@ -146,6 +154,12 @@ pub enum Invalid {
     HeldByOne {
         /// The volume.
         volume: String,
+        /// How many pods.
+        replicas: i32,
+    },
+    /// Several pods where there may never be two.
+    #[error("singleton is never more than one pod, and the spec asks for {replicas}: ask for one, or remove singleton")]
+    Several {
         /// How many pods.
         replicas: i32,
     },

@@ -398,17 +398,10 @@ fn spec() -> impl Strategy<Value = WebAppSpec> {
     )
         .prop_map(|((ports, run_as, allow_root), (gunicorn, health, replicas), volumes, (routes, jobs))| {
             WebAppSpec {
-                pod: crds::PodSpec {
-                    image: "web:1".into(),
-                    run_as,
-                    allow_root,
-                    health,
-                    volumes,
-                    jobs,
-                    ..Default::default()
-                },
+                pod: crds::PodSpec { image: "web:1".into(), run_as, allow_root, volumes, jobs, ..Default::default() },
                 ports,
                 gunicorn,
+                health,
                 replicas,
                 routes,
                 ..Default::default()

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::instances::{self, Instance, Log};
-use super::{Logs, params, selector, written};
+use super::{Logs, params, written};
 use crate::cli::global::Format;
 use crate::cli::session::Session;
 use crate::cli::{Error, Verdict, output, watch};
@@ -28,9 +28,9 @@ enum Told {
 }
 
 /// Runs until the process is ended, or the API server says no for ever.
-pub async fn follow(session: &Session, command: &Logs, format: Format) -> Result<Verdict, Error> {
+pub async fn follow(session: &Session, command: &Logs, selector: &str, format: Format) -> Result<Verdict, Error> {
     let pods: Api<Pod> = Api::namespaced(session.client(), session.namespace());
-    let config = watcher::Config::default().labels(&selector(&command.name));
+    let config = watcher::Config::default().labels(selector);
     let mut changes = watcher(pods.clone(), config).default_backoff().touched_objects().boxed();
     let (tell, mut told) = mpsc::channel(WAITING);
     let mut streams = JoinSet::new();

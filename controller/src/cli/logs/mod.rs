@@ -1,28 +1,30 @@
-//! `drover logs`: what a WebApp's pods wrote, crashed ones included.
+//! `drover logs`: what an app's pods wrote, crashed ones included.
 
 mod follow;
 mod instances;
 
 use clap::Args;
-use drover_crds::{COMPONENT_WEB, Duration, LABEL_COMPONENT, LABEL_INSTANCE, OwnerKind, WebApp, bounded_name};
+use drover_crds::{Duration, LABEL_COMPONENT, LABEL_INSTANCE, QueueProcessor, WebApp, bounded_name};
 use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
 use self::instances::{Instance, Log};
+use super::app::{App, AppKind, AppName};
 use super::global::{Format, Global};
 use super::session::Session;
 use super::{Error, Verdict, annotate, output};
 
-/// Shows the logs of a WebApp's pods, crashed ones included.
+/// Shows the logs of the pods of a WebApp or QueueProcessor, crashed ones included.
 ///
 /// Where a container has crashed and waits to start again, the log of the crashed one is shown. Lines begin with the pod's
 /// name when there are several pods.
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// The WebApp.
-    name: String,
+    /// The app: NAME, webapp/NAME or queueprocessor/NAME.
+    #[arg(value_parser = AppName::read)]
+    name: AppName,
     /// Go on with what is written from now on, in new pods too, until Ctrl-C.
     #[arg(short, long)]
     follow: bool,
@@ -40,36 +42,45 @@ pub struct Logs {
 /// Runs the command.
 pub async fn run(command: Logs, global: &Global) -> Result<Verdict, Error> {
     let session = Session::open(&global.target).await?;
-    let apps: Api<WebApp> = Api::namespaced(session.client(), session.namespace());
-    let id = format!("{}/{}", session.namespace(), command.name);
-    // By metadata: an app that this version cannot read has logs all the same.
-    if session.ask(&format!("read WebApp {id}"), apps.get_metadata_opt(&command.name)).await?.is_none() {
-        return Err(annotate::not_found(&session, &apps, OwnerKind::WebApp, &command.name).await);
+    match command.name.kind(&session).await? {
+        AppKind::WebApp => logs::<WebApp>(&session, &command, global.output).await,
+        AppKind::QueueProcessor => logs::<QueueProcessor>(&session, &command, global.output).await,
     }
+}
+
+async fn logs<A: App>(session: &Session, command: &Logs, format: Format) -> Result<Verdict, Error> {
+    let (kind, name) = (A::KIND, &command.name.name);
+    let apps: Api<A> = Api::namespaced(session.client(), session.namespace());
+    let id = format!("{}/{name}", session.namespace());
+    // By metadata: an app that this version cannot read has logs all the same.
+    if session.ask(&format!("read {kind} {id}"), apps.get_metadata_opt(name)).await?.is_none() {
+        return Err(annotate::not_found(session, &apps, kind, name).await);
+    }
+    let selector = selector::<A>(name);
     if command.follow {
-        return follow::follow(&session, &command, global.output).await;
+        return follow::follow(session, command, &selector, format).await;
     }
     let pods: Api<Pod> = Api::namespaced(session.client(), session.namespace());
-    let params = ListParams::default().labels(&selector(&command.name));
-    let mut found = session.ask(&format!("list the pods of WebApp {id}"), pods.list(&params)).await?.items;
+    let params = ListParams::default().labels(&selector);
+    let mut found = session.ask(&format!("list the pods of {kind} {id}"), pods.list(&params)).await?.items;
     found.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     if found.is_empty() {
-        output::warn(&format!("WebApp {id} has no pods: `drover status {}` says why", command.name));
+        output::warn(&format!("{kind} {id} has no pods: `drover status {name}` says why"));
     }
     let logs: Vec<Log> = found.iter().flat_map(|pod| instances::logs(pod, command.previous)).collect();
     let several = logs.len() > 1;
     for log in logs {
         match log {
             Log::Silent { sentence } => output::warn(&sentence),
-            Log::Of(instance) => show(&session, &pods, &command, &instance, several, global.output).await?,
+            Log::Of(instance) => show(session, &pods, command, &instance, several, format).await?,
         }
     }
     Ok(Verdict::Good)
 }
 
-/// The web server's own pods of a WebApp.
-fn selector(app: &str) -> String {
-    format!("{LABEL_INSTANCE}={},{LABEL_COMPONENT}={COMPONENT_WEB}", bounded_name(app))
+/// An app's own pods, none of its jobs.
+fn selector<A: App>(app: &str) -> String {
+    format!("{LABEL_INSTANCE}={},{LABEL_COMPONENT}={}", bounded_name(app), A::COMPONENT)
 }
 
 /// What is asked of the API server for one container.

@@ -14,7 +14,7 @@ use drover_crds::{DataSync, Owner, OwnerKind, Publish};
 
 use super::global::{Format, Global};
 use super::{Error, Verdict, output, yaml};
-use crate::reconcile::{data_sync, database, web_app};
+use crate::reconcile::{data_sync, database, queue_processor, web_app};
 
 /// Prints what the controller would apply from a folder, without a cluster.
 ///
@@ -31,7 +31,7 @@ pub struct Render {
     /// Label the objects as those of this Environment, as the controller does.
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
-    /// Print the children of each WebApp, DataSync and Database too, as a first release would have them, with the image and the
+    /// Print the children of each WebApp, QueueProcessor, DataSync and Database too, as a first release would have them, with the image and the
     /// ConfigMaps as they are written.
     #[arg(long)]
     children: bool,
@@ -111,7 +111,7 @@ fn settle(objects: &mut [Object], namespace: &str) -> Result<(), Vec<ScopeError>
     scope(objects, guess, namespace)
 }
 
-/// Every WebApp, DataSync and Database followed by what drover makes of it, labelled as its own.
+/// Every WebApp, QueueProcessor, DataSync and Database followed by what drover makes of it, labelled as its own.
 fn with_children(objects: Vec<Object>) -> Result<Vec<Object>, Error> {
     let mut all = Vec::with_capacity(objects.len());
     let mut wrong = Vec::new();
@@ -138,6 +138,12 @@ fn live_data(object: &Object) -> Option<((String, String), DataSet)> {
     (sync.spec.publish == Publish::Live).then_some((key, DataSet { folder: None }))
 }
 
+/// What is known of the data of one namespace.
+fn live_in(namespace: &str, live: &BTreeMap<(String, String), DataSet>) -> BTreeMap<String, DataSet> {
+    let here = live.iter().filter(|((there, _), _)| there == namespace);
+    here.map(|((_, name), set)| (name.clone(), set.clone())).collect()
+}
+
 fn children(
     object: &Object,
     kind: Option<OwnerKind>,
@@ -147,9 +153,12 @@ fn children(
     let said = |error: &dyn std::error::Error| error.to_string();
     let (kind, mut children) = match kind {
         Some(kind @ OwnerKind::WebApp) => {
-            let here = live.iter().filter(|((there, _), _)| there == namespace);
-            let data_sets = here.map(|((_, name), set)| (name.clone(), set.clone())).collect();
+            let data_sets = live_in(namespace, live);
             (kind, web_app::build_all(&typed(object)?, namespace, &data_sets).map_err(|error| said(&error))?)
+        }
+        Some(kind @ OwnerKind::QueueProcessor) => {
+            let data_sets = live_in(namespace, live);
+            (kind, queue_processor::build_all(&typed(object)?, namespace, &data_sets).map_err(|error| said(&error))?)
         }
         Some(kind @ OwnerKind::DataSync) => (
             kind,

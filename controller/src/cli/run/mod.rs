@@ -1,4 +1,4 @@
-//! `drover run`: a job of a WebApp, or a command, in a pod of its own, which is none of the app's.
+//! `drover run`: a job of an app, or a command, in a pod of its own, which is none of the app's.
 
 mod attend;
 mod seen;
@@ -6,21 +6,20 @@ mod seen;
 use std::collections::BTreeMap;
 
 use clap::Args;
-use drover_core::front::Terms;
 use drover_core::release::{Release, record_name};
 use drover_core::sync::data_set;
-use drover_core::workload::pods::{AssetSets, Copies, Facts, Shrinking, ValidatedJob};
-use drover_core::workload::takeover::Kept;
-use drover_core::workload::validate::{ValidatedWebApp, validate};
-use drover_core::workload::{App, build};
-use drover_crds::{CLI_MANAGER, DataSync, Duration, OwnerKind, WebApp, WebAppSpec};
+use drover_core::workload::pods::{AssetSets, Copies, Facts, Pods, Shrinking, ValidatedJob};
+use drover_core::workload::{self, build};
+use drover_crds::{AppSpec as _, CLI_MANAGER, DataSync, Duration, QueueProcessor, WebApp};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::attend::Attended;
+use super::app::{App, AppKind, AppName};
 use super::global::Global;
 use super::near::near;
 use super::session::Session;
@@ -29,14 +28,15 @@ use super::{Error, Verdict, annotate, output};
 /// How a program ends that somebody interrupted.
 const INTERRUPTED: u8 = 130;
 
-/// Runs a job of a WebApp, or a command, in a pod of its own.
+/// Runs a job of a WebApp or QueueProcessor, or a command, in a pod of its own.
 ///
 /// The pod has the image, environment, volumes and resources of the release that is live, and takes no requests. What it writes is shown,
 /// its exit code is that of this command, and Ctrl-C ends it: `drover run web -- python manage.py createsuperuser --noinput`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The WebApp.
-    name: String,
+    /// The app: NAME, webapp/NAME or queueprocessor/NAME.
+    #[arg(value_parser = AppName::read)]
+    name: AppName,
     /// The name of one of its jobs.
     #[arg(required_unless_present = "command", conflicts_with = "command")]
     job: Option<String>,
@@ -53,11 +53,15 @@ pub async fn run(command: Run, global: &Global) -> Result<Verdict, Error> {
     let session = Session::open(&global.target).await?;
     // From now on Ctrl-C is ours: what it would leave behind goes on without anybody.
     let mut signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-    let app = live(&session, &command.name).await?;
-    let job = build::job(&app, &chosen(&app, &command)?);
+    let kind = command.name.kind(&session).await?;
+    let (kind, (pods, selector)) = match kind {
+        AppKind::WebApp => (WebApp::KIND, live::<WebApp>(&session, &command.name.name).await?),
+        AppKind::QueueProcessor => (QueueProcessor::KIND, live::<QueueProcessor>(&session, &command.name.name).await?),
+    };
+    let job = build::job(&pods, &chosen(&pods, &command)?, &selector);
     let jobs: Api<Job> = Api::namespaced(session.client(), session.namespace());
     let params = PostParams { field_manager: Some(CLI_MANAGER.to_owned()), ..PostParams::default() };
-    let action = format!("make a Job for WebApp {}/{}", session.namespace(), command.name);
+    let action = format!("make a Job for {kind} {}/{}", session.namespace(), command.name.name);
     let made = session.ask(&action, jobs.create(&params, &job)).await?.name_any();
     let attended = Attended { session: &session, job: &made };
     let ended = tokio::select! {
@@ -81,29 +85,30 @@ async fn any(signals: &mut [std::io::Result<Signal>; 2]) {
     futures::future::select_all(received).await;
 }
 
-/// The WebApp as its live release has it, or the newest where none was live yet.
-async fn live(session: &Session, name: &str) -> Result<ValidatedWebApp, Error> {
-    let apps: Api<WebApp> = Api::namespaced(session.client(), session.namespace());
+/// The pods as the live release has them, or the newest where none was live yet, and what selects them.
+async fn live<A: App>(session: &Session, name: &str) -> Result<(Pods, LabelSelector), Error> {
+    let kind = A::KIND;
+    let apps: Api<A> = Api::namespaced(session.client(), session.namespace());
     let id = format!("{}/{name}", session.namespace());
-    let Some(found) = session.ask(&format!("read WebApp {id}"), apps.get_opt(name)).await? else {
-        return Err(annotate::not_found(session, &apps, OwnerKind::WebApp, name).await);
+    let Some(found) = session.ask(&format!("read {kind} {id}"), apps.get_opt(name)).await? else {
+        return Err(annotate::not_found(session, &apps, kind, name).await);
     };
     let namespace = session.namespace().to_owned();
-    let app = App { kind: OwnerKind::WebApp, namespace, name: name.to_owned(), uid: found.uid() };
-    let rollout = found.status.unwrap_or_default().rollout;
+    let app = workload::App { kind, namespace, name: name.to_owned(), uid: found.uid() };
+    let rollout = found.rollout().cloned().unwrap_or_default();
     let number = rollout.serving.or(rollout.release.map(|release| release.number)).unwrap_or_default();
     let records: Api<ControllerRevision> = Api::namespaced(session.client(), session.namespace());
-    let action = format!("read release {number} of WebApp {id}");
+    let action = format!("read release {number} of {kind} {id}");
     let record = session.ask(&action, records.get_opt(&record_name(&app, number))).await?;
-    let release = record.as_ref().and_then(|record| Release::<WebAppSpec>::from_record(&app, record));
+    let release = record.as_ref().and_then(|record| Release::<A::Spec>::from_record(&app, record));
     let Some(Release { data, .. }) = release else {
         return Err(Error::Usage {
-            sentence: format!("WebApp {id} has no release whose image could be run"),
+            sentence: format!("{kind} {id} has no release whose image could be run"),
             hint: format!("`drover status -n {} {name}` says how far it is", session.namespace()),
         });
     };
     let mut data_sets = BTreeMap::new();
-    for name in data.spec.pod.data_syncs() {
+    for name in data.spec.pod().data_syncs() {
         let syncs: Api<DataSync> = Api::namespaced(session.client(), session.namespace());
         let action = format!("read DataSync {}/{}", session.namespace(), name);
         let found = session.ask(&action, syncs.get_opt(name)).await?;
@@ -121,20 +126,20 @@ async fn live(session: &Session, name: &str) -> Result<ValidatedWebApp, Error> {
         claims: &BTreeMap::new(),
         shrinking: Shrinking::KeepSize,
     };
-    validate(&app, &data.spec, &facts, &Terms::unknown(), &Kept::default()).map_err(|invalid| Error::Usage {
-        sentence: format!("release {number} of WebApp {id} cannot be run: {invalid}"),
+    A::pods(&app, &data.spec, &facts).map_err(|invalid| Error::Usage {
+        sentence: format!("release {number} of {kind} {id} cannot be run: {invalid}"),
         hint: "use the command line of the controller's version".to_owned(),
     })
 }
 
 /// What is to be run: one of the app's jobs, or what the person wrote.
-fn chosen(app: &ValidatedWebApp, asked: &Run) -> Result<ValidatedJob, Error> {
+fn chosen(pods: &Pods, asked: &Run) -> Result<ValidatedJob, Error> {
     let mut job = match &asked.job {
         None => ValidatedJob::by_hand(asked.command.clone()),
         Some(name) => {
-            let jobs = &app.pods.jobs;
+            let jobs = &pods.jobs;
             jobs.iter().find(|job| job.name == *name).cloned().ok_or_else(|| Error::Usage {
-                sentence: format!("the live release of WebApp {} has no job `{name}`", asked.name),
+                sentence: format!("the live release of {} {} has no job `{name}`", pods.app.kind, asked.name.name),
                 hint: missing(name, jobs),
             })?
         }
@@ -226,23 +231,23 @@ mod tests {
     #[tokio::test]
     async fn what_is_run_is_of_the_release_that_serves() {
         let (session, paths) = cluster();
-        let app = live(&session, "web").await.expect("a release");
+        let (pods, selected) = live::<WebApp>(&session, "web").await.expect("a release");
         assert!(paths().iter().any(|path| path.ends_with("/controllerrevisions/web-r1")), "{:?}", paths());
-        let job = chosen(&app, &asked("drover run web migrate").expect("a job")).expect("one of its jobs");
-        let built: Value = serde_json::to_value(build::job(&app, &job)).expect("JSON");
+        let job = chosen(&pods, &asked("drover run web migrate").expect("a job")).expect("one of its jobs");
+        let built: Value = serde_json::to_value(build::job(&pods, &job, &selected)).expect("JSON");
         let template = &built["spec"]["template"];
         assert_eq!(template["spec"]["containers"][0]["image"], "web:1@sha256:ab");
         assert_eq!(template["spec"]["containers"][0]["command"], json!(["migrate"]));
         assert_eq!((&built["spec"]["backoffLimit"], &built["spec"]["activeDeadlineSeconds"]), (&json!(0), &json!(300)));
         assert!(built["metadata"]["name"].is_null() && built["metadata"]["generateName"] == "web-migrate-");
-        let selector = build::own_selector(&app.pods.app);
+        let selector = build::own_selector(&pods.app);
         let labels = template["metadata"]["labels"].as_object().expect("labels");
         assert!(selector.iter().all(|(name, value)| labels.get(name) != Some(&json!(value))), "{labels:?}");
 
         let longer = asked("drover run web --deadline 2h -- manage.py check").expect("a command");
-        let job = chosen(&app, &longer).expect("what was written");
+        let job = chosen(&pods, &longer).expect("what was written");
         assert_eq!((job.command.join(" ").as_str(), job.deadline_seconds), ("manage.py check", 7200));
-        let error = chosen(&app, &asked("drover run web new").expect("a job")).expect_err("only in the newest");
+        let error = chosen(&pods, &asked("drover run web new").expect("a job")).expect_err("only in the newest");
         assert_eq!(error.hint().as_deref(), Some("its jobs are migrate; a command is written after `--`"));
     }
 }

@@ -29,6 +29,7 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
     let all = command.all_namespaces;
     let mut environments = Collection::new(OwnerKind::Environment, session, all);
     let mut apps = Collection::new(OwnerKind::WebApp, session, all);
+    let mut processors = Collection::new(OwnerKind::QueueProcessor, session, all);
     let mut syncs = Collection::new(OwnerKind::DataSync, session, all);
     let mut databases = Collection::new(OwnerKind::Database, session, all);
     let screen = format == Format::Text && std::io::stdout().is_terminal();
@@ -37,11 +38,13 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
         let wake = tokio::select! {
             event = environments.next(session) => event?,
             event = apps.next(session) => event?,
+            event = processors.next(session) => event?,
             event = syncs.next(session) => event?,
             event = databases.next(session) => event?,
             () = tokio::time::sleep(if is_syncing { PROGRESS } else { AGES }), if screen => true,
         };
-        if !(wake && environments.complete && apps.complete && syncs.complete && databases.complete) {
+        let complete = [environments.complete, apps.complete, processors.complete, syncs.complete, databases.complete];
+        if !(wake && complete.into_iter().all(|complete| complete)) {
             continue;
         }
         // Take in what else comes now.
@@ -51,6 +54,7 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
             tokio::select! {
                 event = environments.next(session) => { event?; }
                 event = apps.next(session) => { event?; }
+                event = processors.next(session) => { event?; }
                 event = syncs.next(session) => { event?; }
                 event = databases.next(session) => { event?; }
                 () = &mut settled => break,
@@ -59,6 +63,7 @@ pub async fn follow(session: &Session, command: &Status, format: Format) -> Resu
         let objects = Objects {
             environments: environments.objects(),
             web_apps: apps.objects(),
+            queue_processors: processors.objects(),
             data_syncs: syncs.objects(),
             databases: databases.objects(),
         };

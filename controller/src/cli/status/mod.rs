@@ -20,13 +20,13 @@ use crate::clock;
 
 /// Shows what is live, what is on its way, and why something is not.
 ///
-/// Environments with the commit that is applied and the one at the head of the branch, and below each its WebApps with their
+/// Environments with the commit that is applied and the one at the head of the branch, and below each its apps with their
 /// release, the step it is in, and for a failure the pod, the reason and the last lines of its log.
 ///
 /// Ends with exit code 3 when something is not ready.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Only this Environment with its apps, or this WebApp.
+    /// Only this Environment with its apps, or this app.
     name: Option<String>,
     /// All namespaces.
     #[arg(short = 'A', long)]
@@ -42,7 +42,7 @@ pub async fn run(command: Status, global: &Global) -> Result<Verdict, Error> {
     if command.watch {
         return follow::follow(&session, &command, global.output).await;
     }
-    let objects = gather(&session, command.all_namespaces).await?;
+    let objects = Box::pin(gather(&session, command.all_namespaces)).await?;
     let mut view = select(&session, &command, View::of(&objects, clock::now()))?;
     view.note(&progress::read(&session.client(), &view).await);
     output::print(&shown(&view, &command, &session, global.output))?;
@@ -67,13 +67,14 @@ async fn gather(session: &Session, all: bool) -> Result<Objects, Error> {
         let list = session.ask(&action, api_of(kind, session, all).list(&ListParams::default())).await?;
         Ok::<_, Error>(list.items)
     };
-    let (environments, web_apps, data_syncs, databases) = tokio::try_join!(
+    let (environments, web_apps, queue_processors, data_syncs, databases) = tokio::try_join!(
         list(OwnerKind::Environment),
         list(OwnerKind::WebApp),
+        list(OwnerKind::QueueProcessor),
         list(OwnerKind::DataSync),
         list(OwnerKind::Database)
     )?;
-    Ok(Objects { environments, web_apps, data_syncs, databases })
+    Ok(Objects { environments, web_apps, queue_processors, data_syncs, databases })
 }
 
 /// What a person asked to see of it.
@@ -81,7 +82,7 @@ fn select(session: &Session, command: &Status, view: View) -> Result<View, Error
     let Some(name) = &command.name else { return Ok(view) };
     let names: Vec<String> = view.names().map(str::to_owned).collect();
     view.only(name).ok_or_else(|| Error::NotFound {
-        kind: "Environment, WebApp, DataSync or Database",
+        kind: "Environment, WebApp, QueueProcessor, DataSync or Database",
         name: name.clone(),
         namespace: if command.all_namespaces { "any".to_owned() } else { session.namespace().to_owned() },
         near: near(name, names.iter().map(String::as_str)),

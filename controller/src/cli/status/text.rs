@@ -11,7 +11,7 @@ use drover_crds::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::bar::bar;
-use super::view::{DataSyncView, DatabaseView, EnvironmentView, Health, State, View, WebAppView};
+use super::view::{DataSyncView, DatabaseView, EnvironmentView, Health, QueueProcessorView, State, View, WebAppView};
 use crate::cli::time::{Moment, age, span};
 
 const DIM: Style = Style::new().dimmed();
@@ -25,6 +25,9 @@ pub fn text(view: &View, now: Moment) -> String {
     }
     for app in &view.web_apps {
         web_app(&mut text, app, "", true, now);
+    }
+    for each in &view.queue_processors {
+        queue_processor(&mut text, each, "", true, now);
     }
     for sync in &view.data_syncs {
         data_sync(&mut text, sync, "", true, now);
@@ -74,6 +77,10 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
     let is_shown = |object: &str| {
         let is = |kind, namespace: &str, name: &str| object == Owner::new(kind, namespace, name).to_string();
         environment.web_apps.iter().any(|app| is(OwnerKind::WebApp, &app.namespace, &app.name))
+            || environment
+                .queue_processors
+                .iter()
+                .any(|each| is(OwnerKind::QueueProcessor, &each.app.namespace, &each.app.name))
             || environment.data_syncs.iter().any(|sync| is(OwnerKind::DataSync, &sync.namespace, &sync.name))
             || environment.databases.iter().any(|each| is(OwnerKind::Database, &each.namespace, &each.name))
     };
@@ -101,6 +108,9 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
     for app in &environment.web_apps {
         web_app(text, app, "    ", app.namespace != *namespace, now);
     }
+    for each in &environment.queue_processors {
+        queue_processor(text, each, "    ", each.app.namespace != *namespace, now);
+    }
     for sync in &environment.data_syncs {
         data_sync(text, sync, "    ", sync.namespace != *namespace, now);
     }
@@ -110,6 +120,39 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
 }
 
 fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bool, now: Moment) {
+    let facts = app.url.iter().cloned().collect();
+    of_app(text, (OwnerKind::WebApp, app), facts, indent, with_namespace, now);
+}
+
+fn queue_processor(text: &mut String, each: &QueueProcessorView, indent: &str, with_namespace: bool, now: Moment) {
+    let mut facts = Vec::new();
+    if let Some(queue) = &each.queue {
+        facts.push(format!("{} waiting, {} in flight", queue.ready, queue.in_flight));
+        let dead = queue.dead_letters.filter(|dead| *dead > 0);
+        facts.extend(dead.map(|dead| format!("{dead} dead letters")));
+    }
+    of_app(text, (OwnerKind::QueueProcessor, &each.app), facts, indent, with_namespace, now);
+    if let Some(source) = &each.source {
+        let since = source.since.as_ref().filter(|_| !source.reachable);
+        let since = since.map(|since| format!("not asked for {} now: ", age(now, since))).unwrap_or_default();
+        if let Some(said) = &source.message {
+            let _ = writeln!(text, "{indent}    {DIM}queue{DIM:#} {since}{}", printable(said));
+        }
+    }
+    if let Some(held) = &each.held {
+        let _ = writeln!(text, "{indent}    {}", reason(condition::MESSAGES_HELD, held));
+    }
+}
+
+/// What there is to see of any kind whose pods come in releases, with further facts in its first line.
+fn of_app(
+    text: &mut String,
+    (kind, app): (OwnerKind, &WebAppView),
+    further: Vec<String>,
+    indent: &str,
+    with_namespace: bool,
+    now: Moment,
+) {
     let WebAppView { namespace, name, health, .. } = app;
     let place = if with_namespace { format!("{namespace}/") } else { String::new() };
     let mut facts = vec![word(health.state)];
@@ -122,8 +165,8 @@ fn web_app(text: &mut String, app: &WebAppView, indent: &str, with_namespace: bo
     if let Some(replicas) = &app.replicas {
         facts.push(format!("{}/{} pods", replicas.ready, replicas.desired));
     }
-    facts.extend(app.url.clone());
-    let _ = writeln!(text, "{indent}{} WebApp {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
+    facts.extend(further);
+    let _ = writeln!(text, "{indent}{} {kind} {BOLD}{place}{name}{BOLD:#}  {}", mark(health.state), facts.join("  "));
     for (condition, said) in [
         (condition::EXPOSE_LIMITED, &app.limited),
         (condition::ROUTES_UNAVAILABLE, &app.unavailable),
@@ -386,6 +429,26 @@ mod tests {
         assert!(
             text.contains("DataSync shop/csv  ready  3 files  next in 40m")
                 && text.contains("LastSyncFailed: the last sync failed"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_queue_processor_shows_its_queue_and_since_when_that_cannot_be_asked() {
+        let ready = json!({"type": "Ready", "status": "True", "reason": "Live", "message": "Release 1 is live",
+            "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1});
+        let processor = object(json!({"apiVersion": "drover.dev/v1alpha1", "kind": "QueueProcessor",
+            "metadata": {"name": "reduce", "namespace": "shop", "generation": 1},
+            "status": {"observedGeneration": 1, "conditions": [ready],
+                "replicas": {"desired": 3, "ready": 2, "updated": 3, "summary": "2/3"},
+                "queue": {"ready": 12, "inFlight": 3, "consumers": 3, "deadLetters": 1},
+                "source": {"reachable": false, "since": "2026-11-21T11:55:00Z", "message": "the broker does not answer"}}}));
+        let view = View::of(&Objects { queue_processors: vec![processor], ..Objects::default() }, at());
+        let text = shown(&view);
+        assert!(view.ready && view.only("reduce").is_some());
+        assert!(
+            text.contains("QueueProcessor shop/reduce  ready  2/3 pods  12 waiting, 3 in flight  1 dead letters")
+                && text.contains("queue not asked for 5m now: the broker does not answer"),
             "{text}"
         );
     }

@@ -7,8 +7,8 @@ use drover_core::schedule::Schedule;
 use drover_crds::condition;
 use drover_crds::{
     AppliedStatus, DataSyncStatus, DatabaseStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, Job, LABEL_OWNER,
-    LastSync, ObjectFailure, Owner, OwnerKind, PublishedSet, ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus,
-    UptimeStatus, WebAppStatus,
+    LastSync, ObjectFailure, Owner, OwnerKind, PublishedSet, QueueProcessorStatus, QueueSourceStatus, QueueStatus,
+    ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus, UptimeStatus, WebAppStatus,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -62,6 +62,9 @@ pub struct View {
     pub environments: Vec<EnvironmentView>,
     /// WebApps that no shown Environment applied.
     pub web_apps: Vec<WebAppView>,
+    /// QueueProcessors that no shown Environment applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queue_processors: Vec<QueueProcessorView>,
     /// DataSyncs that no shown Environment applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_syncs: Vec<DataSyncView>,
@@ -77,6 +80,8 @@ pub struct Objects {
     pub environments: Vec<DynamicObject>,
     /// WebApps.
     pub web_apps: Vec<DynamicObject>,
+    /// QueueProcessors.
+    pub queue_processors: Vec<DynamicObject>,
     /// DataSyncs.
     pub data_syncs: Vec<DynamicObject>,
     /// Databases.
@@ -119,6 +124,9 @@ pub struct EnvironmentView {
     pub webhook_path: Option<String>,
     /// The apps that it applied.
     pub web_apps: Vec<WebAppView>,
+    /// The QueueProcessors that it applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queue_processors: Vec<QueueProcessorView>,
     /// The DataSyncs that it applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_syncs: Vec<DataSyncView>,
@@ -177,6 +185,24 @@ pub struct WebAppView {
     /// When its jobs run next that have a schedule, the next one first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scheduled: Vec<Scheduled>,
+}
+
+/// A QueueProcessor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueProcessorView {
+    /// What it has as any app has it.
+    #[serde(flatten)]
+    pub app: WebAppView,
+    /// The numbers of its queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueStatus>,
+    /// Whether its queue can be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<QueueSourceStatus>,
+    /// Why its workers hold messages that others could work on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// A job that runs by a schedule.
@@ -257,10 +283,16 @@ impl View {
             objects.sort_by_key(|object| (object.namespace(), object.name_any()));
             objects
         };
-        let (mut web_apps, mut data_syncs, mut databases) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut web_apps, mut queue_processors) = (Vec::new(), Vec::new());
+        let (mut data_syncs, mut databases) = (Vec::new(), Vec::new());
         for app in sorted(&objects.web_apps) {
             let owner = environment_of(&mut environments, &app);
             owner.map_or(&mut web_apps, |environment| &mut environment.web_apps).push(web_app(&app, now));
+        }
+        for each in sorted(&objects.queue_processors) {
+            let owner = environment_of(&mut environments, &each);
+            let all = owner.map_or(&mut queue_processors, |environment| &mut environment.queue_processors);
+            all.push(queue_processor(&each, now));
         }
         for sync in sorted(&objects.data_syncs) {
             let owner = environment_of(&mut environments, &sync);
@@ -270,7 +302,7 @@ impl View {
             let owner = environment_of(&mut environments, &each);
             owner.map_or(&mut databases, |environment| &mut environment.databases).push(database(&each));
         }
-        Self { ready: false, environments, web_apps, data_syncs, databases }.judged()
+        Self { ready: false, environments, web_apps, queue_processors, data_syncs, databases }.judged()
     }
 
     /// Only the objects of that name, if there are any.
@@ -278,12 +310,15 @@ impl View {
         for environment in &mut self.environments {
             if environment.name != name {
                 self.web_apps.extend(environment.web_apps.drain(..).filter(|app| app.name == name));
+                let processors = environment.queue_processors.drain(..);
+                self.queue_processors.extend(processors.filter(|each| each.app.name == name));
                 self.data_syncs.extend(environment.data_syncs.drain(..).filter(|sync| sync.name == name));
                 self.databases.extend(environment.databases.drain(..).filter(|database| database.name == name));
             }
         }
         self.environments.retain(|environment| environment.name == name);
         self.web_apps.retain(|app| app.name == name);
+        self.queue_processors.retain(|each| each.app.name == name);
         self.data_syncs.retain(|sync| sync.name == name);
         self.databases.retain(|database| database.name == name);
         (!self.is_empty()).then(|| self.judged())
@@ -321,6 +356,11 @@ impl View {
         self.environments.iter().flat_map(|environment| &environment.web_apps).chain(&self.web_apps)
     }
 
+    fn all_queue_processors(&self) -> impl Iterator<Item = &WebAppView> {
+        let of_environments = self.environments.iter().flat_map(|environment| &environment.queue_processors);
+        of_environments.chain(&self.queue_processors).map(|each| &each.app)
+    }
+
     fn all_databases(&self) -> impl Iterator<Item = &DatabaseView> {
         self.environments.iter().flat_map(|environment| &environment.databases).chain(&self.databases)
     }
@@ -331,6 +371,9 @@ impl View {
             self.environments.iter().map(|e| ((OwnerKind::Environment, &*e.namespace, &*e.name), &e.health));
         environments
             .chain(self.all_web_apps().map(|app| ((OwnerKind::WebApp, &*app.namespace, &*app.name), &app.health)))
+            .chain(
+                self.all_queue_processors().map(|q| ((OwnerKind::QueueProcessor, &*q.namespace, &*q.name), &q.health)),
+            )
             .chain(self.all_data_syncs().map(|s| ((OwnerKind::DataSync, &*s.namespace, &*s.name), &s.health)))
             .chain(self.all_databases().map(|d| ((OwnerKind::Database, &*d.namespace, &*d.name), &d.health)))
     }
@@ -373,6 +416,7 @@ fn environment(object: &DynamicObject) -> EnvironmentView {
         waiting_for: status.waiting_for,
         webhook_path: status.webhook_path,
         web_apps: Vec::new(),
+        queue_processors: Vec::new(),
         data_syncs: Vec::new(),
         databases: Vec::new(),
     }
@@ -381,7 +425,20 @@ fn environment(object: &DynamicObject) -> EnvironmentView {
 fn web_app(object: &DynamicObject, now: Timestamp) -> WebAppView {
     let status: Result<WebAppStatus, _> = part(object, "status");
     let unreadable = status.as_ref().err().map(unreadable);
-    let status = status.unwrap_or_default();
+    app(object, status.unwrap_or_default(), unreadable, now)
+}
+
+fn queue_processor(object: &DynamicObject, now: Timestamp) -> QueueProcessorView {
+    let status: Result<QueueProcessorStatus, _> = part(object, "status");
+    let unreadable = status.as_ref().err().map(unreadable);
+    let QueueProcessorStatus { observed_generation, conditions, rollout, queue, source } = status.unwrap_or_default();
+    let held = condition::get(&conditions, condition::MESSAGES_HELD).map(|condition| condition.message.clone());
+    let status = WebAppStatus { observed_generation, conditions, rollout, url: None };
+    QueueProcessorView { app: app(object, status, unreadable, now), queue, source, held }
+}
+
+/// What there is to see of any kind whose pods come in releases.
+fn app(object: &DynamicObject, status: WebAppStatus, unreadable: Option<Health>, now: Timestamp) -> WebAppView {
     let said = |name| condition::get(&status.conditions, name).map(|condition| condition.message.clone());
     WebAppView {
         namespace: object.namespace().unwrap_or_default(),

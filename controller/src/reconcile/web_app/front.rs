@@ -89,7 +89,7 @@ impl Front {
     /// What the app came to, whose requests go through it.
     pub fn judge(&self, outcome: Outcome, next: Next) -> (Outcome, Next) {
         let Self::Seen { standing, finding, again, .. } = self else { return (outcome, next) };
-        let next = again.map_or(next, |again| sooner(next, again));
+        let next = again.map_or(next, |again| next.sooner(again));
         if *standing == Standing::Serves || !matches!(outcome, Outcome::Ready { .. }) {
             return (outcome, next);
         }
@@ -103,16 +103,7 @@ impl Front {
                 message: "The app runs, and its front is starting".to_owned(),
             },
         };
-        (outcome, sooner(next, STARTING))
-    }
-}
-
-fn sooner(next: Next, wait: Duration) -> Next {
-    match next {
-        Next::Await => Next::After(wait),
-        Next::After(other) => Next::After(other.min(wait)),
-        Next::At { time, judged, pause } => Next::At { time, judged, pause: pause.into_iter().chain([wait]).min() },
-        other => other,
+        (outcome, next.sooner(STARTING))
     }
 }
 

@@ -25,7 +25,6 @@ use drover_core::trouble::Trouble;
 use drover_core::uptime::{Windows, Word};
 use drover_core::workload::children::Children;
 use drover_core::workload::exposure::{Allowance, Shortfall};
-use drover_core::workload::pods::settings::SettingKind;
 use drover_core::workload::pods::{self, DataSet, Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::takeover::{Found, Kept, Phase};
 use drover_core::workload::validate::validate;
@@ -176,19 +175,7 @@ impl Kind for WebApps {
                 condition::set(conditions, condition::EXPOSE_LIMITED, "True", reason, &sentence, it.generation(), &now);
             }
         }
-        match &rolling.missing {
-            None => {}
-            Some(None) => condition::clear(conditions, condition::SETTINGS_MISSING),
-            Some(Some(missing)) => {
-                let until = match missing.kind() {
-                    SettingKind::ConfigMap => "what runs has what it was started with",
-                    SettingKind::Secret => "what runs goes on, and does not start again once it ends",
-                };
-                let sentence = format!("{missing}; {until}");
-                let (name, generation) = (condition::SETTINGS_MISSING, it.generation());
-                condition::set(conditions, name, "True", "SettingsMissing", &sentence, generation, &now);
-            }
-        }
+        rollout::note_missing(conditions, rolling.missing.as_ref(), it.generation(), &now);
         front.note(&mut draft.status, it.generation(), &now);
         let told = pods::clock_change(&it.object.spec.pod.jobs, now.0);
         told.note(&mut draft.status.conditions, it.generation(), &now);
@@ -215,7 +202,7 @@ impl Kind for WebApps {
     }
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
-        self.registry.forget(&gone.owner.key);
+        self.registry.forget(gone.owner);
         owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, Children::rank).await
     }
 

@@ -1,7 +1,9 @@
+use drover_crds::OwnerKind;
+
 use super::*;
 
-fn name(name: &str) -> Key {
-    Key::new("shop", name)
+fn name(name: &str) -> Owner {
+    Owner::new(OwnerKind::WebApp, "shop", name)
 }
 
 fn tag(image: &str) -> Tag {
@@ -42,7 +44,7 @@ impl Asked {
 
     fn answered(&mut self, tag: &Tag, answer: Result<&str, Error>) -> Vec<String> {
         let (told, _) = self.follows.answered(tag, answer.map(str::to_owned), self.now, 0.5);
-        told.into_iter().map(|key| key.name).collect()
+        told.into_iter().map(|owner| owner.key.name).collect()
     }
 
     fn pass(&mut self, seconds: u64) {

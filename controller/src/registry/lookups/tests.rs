@@ -1,7 +1,9 @@
+use drover_crds::OwnerKind;
+
 use super::*;
 
-fn name(namespace: &str, name: &str) -> Key {
-    Key::new(namespace, name)
+fn name(namespace: &str, name: &str) -> Owner {
+    Owner::new(OwnerKind::WebApp, namespace, name)
 }
 
 fn question(image: &str) -> Question {
@@ -38,7 +40,7 @@ impl Asked {
         Self { lookups: Lookups::default(), now: Instant::now() }
     }
 
-    fn ask(&mut self, who: &Key, question: &Question, asked: Option<&str>) -> Answer {
+    fn ask(&mut self, who: &Owner, question: &Question, asked: Option<&str>) -> Answer {
         self.lookups.ask(who, question, &Credentials::default(), asked, self.now)
     }
 
@@ -47,7 +49,7 @@ impl Asked {
     }
 
     fn answered(&mut self, question: &Question, answer: Result<Resolved, Error>) -> Vec<String> {
-        self.lookups.answered(question, answer, self.now, 0.5).into_iter().map(|key| key.name).collect()
+        self.lookups.answered(question, answer, self.now, 0.5).into_iter().map(|owner| owner.key.name).collect()
     }
 
     fn pass(&mut self, seconds: u64) {

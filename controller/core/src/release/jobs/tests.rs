@@ -125,7 +125,7 @@ fn the_same_image_that_reads_the_same_runs_nothing_again() {
     story.release('a', "++", true);
     // Another route, another number of pods, more memory.
     assert!(story.release('a', "", true).is_empty());
-    let other = json!({"resources": {"limits": {"memory": "1Gi"}}, "health": {"path": "/"}, "imagePullSecrets": [{"name": "pull"}]});
+    let other = json!({"resources": {"limits": {"memory": "1Gi"}}, "singleton": true, "health": {"path": "/"}, "imagePullSecrets": [{"name": "pull"}]});
     assert!(story.release_of(&spec(&other), 'a', "", true).is_empty());
     let larger = json!({"volumes": [{"name": "data", "mounts": [{"mountPath": "/data"}], "claim": {"resources": {"requests": {"storage": "2Gi"}}}}]});
     assert!(story.release_of(&spec(&larger), 'a', "", true).is_empty());

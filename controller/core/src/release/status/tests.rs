@@ -44,7 +44,10 @@ fn app(rollout: RolloutStatus) -> WebAppStatus {
 }
 
 fn said(status: &RolloutStatus, failed: bool, rollout: &Rollout) -> Outcome {
-    outcome(status, Reached { failed, rollout, assumed_user: false, changed_secrets: &BTreeSet::new(), asleep: None })
+    outcome(
+        status,
+        Reached { failed, rollout, assumed_user: false, changed_secrets: &BTreeSet::new(), asleep: None, scaled: None },
+    )
 }
 
 #[test]
@@ -52,7 +55,7 @@ fn asleep_a_release_that_served_is_as_asked_and_of_another_nothing_is_known() {
     let told = |status: &RolloutStatus, failed: bool| {
         let (rollout, changed_secrets) = (&Rollout::Off, &BTreeSet::new());
         let asleep = Some("asleep until 08:00");
-        match outcome(status, Reached { failed, rollout, assumed_user: false, changed_secrets, asleep }) {
+        match outcome(status, Reached { failed, rollout, assumed_user: false, changed_secrets, asleep, scaled: None }) {
             Outcome::Ready { reason, message } => ("ready", reason, message),
             Outcome::InProgress { reason, message } => ("in progress", reason, message),
             Outcome::Failed { reason, message } => ("failed", reason, message),
@@ -207,7 +210,10 @@ fn an_old_pod_that_would_read_a_changed_secret_is_told() {
     let rollout = &Rollout::Failing(crash());
     let told = |changed: &[&'static str]| {
         let changed_secrets = &changed.iter().copied().collect();
-        match outcome(&status, Reached { failed: true, rollout, assumed_user: false, changed_secrets, asleep: None }) {
+        match outcome(
+            &status,
+            Reached { failed: true, rollout, assumed_user: false, changed_secrets, asleep: None, scaled: None },
+        ) {
             Outcome::Stalled { message, .. } => message,
             other => panic!("{other:?}"),
         }
@@ -258,6 +264,7 @@ fn a_crash_of_an_image_of_root_hints_at_the_user() {
             assumed_user: true,
             changed_secrets,
             asleep: None,
+            scaled: None,
         };
         let Outcome::Stalled { message, .. } = outcome(&status, reached) else { panic!("stalled") };
         message

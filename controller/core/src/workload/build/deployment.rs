@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{container, metadata, pod, probe};
+use crate::workload::pods::Pods;
 use crate::workload::takeover::BESIDE;
 use crate::workload::validate::{Strategy, ValidatedWebApp};
 
@@ -27,11 +28,7 @@ const RECREATE_ALLOWANCE: i64 = 30;
 const BESIDE_ALLOWANCE: i64 = 600;
 
 pub fn deployment(app: &ValidatedWebApp) -> Deployment {
-    // Where the old pod stops first, the time it takes is part of the rollout.
-    let allowance = match app.strategy {
-        Strategy::Recreate => app.pods.drain_seconds + RECREATE_ALLOWANCE,
-        Strategy::Rolling | Strategy::RollingBeside => ROLLING_ALLOWANCE,
-    };
+    let allowance = allowance(app.strategy, &app.pods);
     // Kubernetes counts the probation, pod by pod, and lets the old pods serve until it is over: also while no drover runs.
     let (min_ready, progress) = if app.kept.beside {
         let until_led = app.startup_seconds + app.probation_seconds + BESIDE_ALLOWANCE;
@@ -56,8 +53,17 @@ pub fn deployment(app: &ValidatedWebApp) -> Deployment {
     }
 }
 
+/// Seconds beyond start-up and probation within which a rollout has to get on. Where the old pod stops first, the time it takes is part of
+/// it.
+pub fn allowance(strategy: Strategy, pods: &Pods) -> i64 {
+    match strategy {
+        Strategy::Recreate => pods.drain_seconds + RECREATE_ALLOWANCE,
+        Strategy::Rolling | Strategy::RollingBeside => ROLLING_ALLOWANCE,
+    }
+}
+
 /// `beside`: all new pods start before any old one stops.
-fn strategy(strategy: Strategy, beside: bool) -> DeploymentStrategy {
+pub fn strategy(strategy: Strategy, beside: bool) -> DeploymentStrategy {
     match strategy {
         Strategy::Recreate => DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None },
         Strategy::Rolling | Strategy::RollingBeside => DeploymentStrategy {

@@ -52,9 +52,8 @@ pub fn cron_job(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> Option<
     })
 }
 
-/// A Job that runs `job` now. Kubernetes gives it a name of its own.
-pub fn job(app: &ValidatedWebApp, job: &ValidatedJob) -> Job {
-    let pods = &app.pods;
+/// A Job that runs `job` now, whose pods run near those that `app` selects where they share a volume. Kubernetes gives it a name of its own.
+pub fn job(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> Job {
     Job {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-", pods.app.cron_name(&job.name))),
@@ -62,16 +61,12 @@ pub fn job(app: &ValidatedWebApp, job: &ValidatedJob) -> Job {
             labels: Some(labels(&pods.app, &job.name)),
             ..Default::default()
         },
-        spec: Some(JobSpec {
-            ttl_seconds_after_finished: Some(LEFT_BEHIND),
-            ..once(pods, job, &metadata::label_selector(app))
-        }),
+        spec: Some(JobSpec { ttl_seconds_after_finished: Some(LEFT_BEHIND), ..once(pods, job, app) }),
         ..Default::default()
     }
 }
 
-/// The Job of that name, which runs `job` for a release and goes with the release's `record`, and learns of a day that ends. It is watched
-/// by its owner's label.
+/// The Job of that name, which runs `job` for a release of `app` ([`of_release`]).
 pub fn release_job(
     app: &ValidatedWebApp,
     job: &ValidatedJob,
@@ -79,11 +74,23 @@ pub fn release_job(
     record: OwnerReference,
     day: Option<&str>,
 ) -> Job {
-    let pods = &app.pods;
+    of_release(&app.pods, &metadata::label_selector(app), job, name, record, day)
+}
+
+/// The Job of that name, which runs `job` for a release and goes with the release's `record`, and learns of a day that ends. It is watched
+/// by its owner's label. Its pods run near those that `app` selects where they share a volume.
+pub(crate) fn of_release(
+    pods: &Pods,
+    app: &LabelSelector,
+    job: &ValidatedJob,
+    name: &str,
+    record: OwnerReference,
+    day: Option<&str>,
+) -> Job {
     let owner = crds::Owner::new(pods.app.kind, &*pods.app.namespace, &*pods.app.name);
     let mut labels = labels(&pods.app, &job.name);
     labels.insert(crds::LABEL_OWNER.to_owned(), owner.label());
-    let mut spec = once(pods, job, &metadata::label_selector(app));
+    let mut spec = once(pods, job, app);
     let containers = spec.template.spec.iter_mut().flat_map(|pod| &mut pod.containers);
     for (container, day) in containers.zip(day) {
         // Before all others, which may quote it.

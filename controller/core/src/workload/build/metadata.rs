@@ -63,6 +63,7 @@ pub fn selector_text(app: &App, kept: &Kept) -> String {
     labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
 }
 
+/// The same as a selector.
 pub fn label_selector(app: &ValidatedWebApp) -> LabelSelector {
     LabelSelector { match_labels: Some(pod_selector(&app.pods.app, &app.kept)), ..Default::default() }
 }

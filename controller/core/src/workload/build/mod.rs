@@ -3,20 +3,20 @@
 
 mod assets;
 pub(crate) mod container;
-mod deployment;
+pub(crate) mod deployment;
 mod front;
 mod ingress;
-mod job;
+pub(crate) mod job;
 pub(crate) mod metadata;
-mod network_policy;
+pub(crate) mod network_policy;
 pub(crate) mod pod;
-mod pod_disruption_budget;
-mod probe;
+pub(crate) mod pod_disruption_budget;
+pub(crate) mod probe;
 mod pull_pod;
 pub(crate) mod pvc;
 mod service;
-mod service_account;
-mod settings;
+pub(crate) mod service_account;
+pub(crate) mod settings;
 mod volume;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
@@ -30,7 +30,7 @@ pub use assets::{MakeAssets, assets_job};
 pub use container::APP;
 pub use front::{configuration_hash, selector_text as front_selector};
 pub use job::{job, release_job};
-pub use metadata::{bookkeeping, own_selector, selector_text};
+pub use metadata::{bookkeeping, label_selector, own_selector, selector_text};
 pub use pull_pod::{PullTarget, pull_pod, pull_pod_name};
 
 /// Every child of `app`.

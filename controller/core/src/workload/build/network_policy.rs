@@ -1,4 +1,4 @@
-//! What may reach the pods: the declared ports, from anywhere. What they may reach is not restricted.
+//! What may reach the pods: the declared ports, from anywhere, and nothing where none is declared. What they may reach is not restricted.
 
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -18,7 +18,9 @@ pub fn network_policy(app: &App, pods: LabelSelector, ports: &[drover_crds::Port
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(pods),
             policy_types: Some(vec!["Ingress".to_owned()]),
-            ingress: Some(vec![NetworkPolicyIngressRule { ports: Some(ports.iter().map(port).collect()), from: None }]),
+            // A rule without ports would let everybody come to all of them.
+            ingress: (!ports.is_empty())
+                .then(|| vec![NetworkPolicyIngressRule { ports: Some(ports.iter().map(port).collect()), from: None }]),
             egress: None,
         }),
     }

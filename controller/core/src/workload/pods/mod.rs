@@ -148,7 +148,7 @@ impl Pods {
             env_from: spec.env_from.clone(),
             databases: spec.database_refs.clone(),
             resources: spec.resources.clone().unwrap_or_default(),
-            drain_seconds: seconds(spec.drain.as_ref().and_then(|d| d.timeout), 30),
+            drain_seconds: DRAIN_SECONDS,
             jobs: jobs::jobs(spec, &volumes)?,
             volumes,
             settings: facts.settings.clone(),
@@ -189,14 +189,17 @@ pub struct JobLog {
 
 /// Whether an old pod has to stop before a new one starts, from the spec alone: a claim that exists already counts as held by one node.
 pub fn needs_recreate(spec: &crds::PodSpec, claims: &BTreeMap<String, LiveClaim>) -> bool {
-    spec.volumes.iter().any(|v| volumes::access(v, claims) == Access::OnePod)
+    spec.is_singleton() || spec.volumes.iter().any(|v| volumes::access(v, claims) == Access::OnePod)
 }
 
-pub(super) fn seconds(duration: Option<crds::Duration>, default: i64) -> i64 {
+/// Seconds that work under way may take when a pod stops, where nothing else is said.
+pub const DRAIN_SECONDS: i64 = 30;
+
+pub(crate) fn seconds(duration: Option<crds::Duration>, default: i64) -> i64 {
     duration.map_or(default, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX).min(86_400))
 }
 
-pub(super) fn unique<'a>(list: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
+pub(crate) fn unique<'a>(list: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Invalid> {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {

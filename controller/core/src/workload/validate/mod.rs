@@ -19,6 +19,7 @@ use super::{App, Invalid};
 use crate::front::Terms;
 
 pub use front::{PRUNES_LOGS, ValidatedAssets, ValidatedFront};
+pub(crate) use probes::by_command;
 pub use probes::{Check, Probes};
 pub use routes::{TlsEntry, ValidatedRoute};
 
@@ -106,13 +107,13 @@ pub fn validate(
     let command = gunicorn::command(spec, main_port.port)?;
     let env = gunicorn::env(spec)?;
     let replicas = spec.replicas.unwrap_or(1).max(0);
-    let strategy = strategy(&pods.volumes, replicas)?;
+    let strategy = strategy(&pods.volumes, spec.pod.is_singleton(), replicas)?;
     let routes = routes::routes(app, spec, &main_port)?;
     let tls = routes::tls(spec, &routes)?;
     let limits = Limits::of(spec);
     let front = ValidatedFront::of(app, spec, &mut pods, &main_port, facts, &limits, terms)?;
     let probes = probes::probes(spec, &main_port)?;
-    let health = spec.pod.health.as_ref();
+    let health = spec.health.as_ref();
     let expose = spec.expose.clone().unwrap_or_default();
     Ok(ValidatedWebApp {
         pods: Pods { command, env, drain_seconds: seconds(drain(spec), 30), ..pods },
@@ -136,15 +137,21 @@ pub fn validate(
 
 /// How long requests under way may take when a pod stops, where the spec says so.
 fn drain(spec: &crds::WebAppSpec) -> Option<crds::Duration> {
-    spec.pod.drain.as_ref().and_then(|d| d.timeout).or(spec.gunicorn.as_ref().and_then(|g| g.timeout))
+    spec.drain.as_ref().and_then(|d| d.timeout).or(spec.gunicorn.as_ref().and_then(|g| g.timeout))
 }
 
-/// How new pods of an app with these volumes take over.
-fn strategy(volumes: &[ValidatedVolume], replicas: i32) -> Result<Strategy, Invalid> {
+/// How new pods of an app with these volumes take over, of which there are so many at most.
+pub(crate) fn strategy(volumes: &[ValidatedVolume], is_singleton: bool, replicas: i32) -> Result<Strategy, Invalid> {
+    if is_singleton && replicas > 1 {
+        return Err(Invalid::Several { replicas });
+    }
     if let Some(held) = volumes.iter().find(|v| v.access == Access::OnePod) {
         if replicas > 1 {
             return Err(Invalid::HeldByOne { volume: held.name.clone(), replicas });
         }
+        return Ok(Strategy::Recreate);
+    }
+    if is_singleton {
         return Ok(Strategy::Recreate);
     }
     let beside = volumes.iter().any(|v| v.access == Access::OneNode);

@@ -48,12 +48,30 @@ pub struct Probes {
     pub startup_failures: i32,
 }
 
+/// Those of a program that listens nowhere: a command tells whether it has started and whether it lives.
+pub(crate) fn by_command(command: &[String], health: &crds::WorkerHealth) -> Probes {
+    let check = || Check::Command(command.to_vec());
+    let timeout = seconds(health.timeout, 5).clamp(1, 600);
+    let (period, startup_period, not_ready_after) = (timeout.max(10), 2, 3);
+    let restart = seconds(health.restart_after, 180).max((i64::from(not_ready_after) + 1) * period);
+    Probes {
+        serves: check(),
+        lives: check(),
+        timeout: i32::try_from(timeout).unwrap_or(i32::MAX),
+        period: i32::try_from(period).unwrap_or(i32::MAX),
+        not_ready_after,
+        restart_after: count(restart, period),
+        startup_period,
+        startup_failures: count(seconds(health.startup_timeout, 120), i64::from(startup_period)),
+    }
+}
+
 fn count(total: i64, each: i64) -> i32 {
     i32::try_from((total + each - 1) / each).unwrap_or(i32::MAX).max(1)
 }
 
 pub(super) fn probes(spec: &crds::WebAppSpec, main: &crds::Port) -> Result<Probes, Invalid> {
-    let health = spec.pod.health.clone().unwrap_or_default();
+    let health = spec.health.clone().unwrap_or_default();
     let port = port_named(&spec.ports, health.port.as_deref(), main, "health.port")?.name.clone();
     let first_route = spec.routes.first().map(|r| r.host.clone()).filter(|h| !h.starts_with('*'));
     let host = health.host.clone().or(first_route);
@@ -99,8 +117,7 @@ mod tests {
         let serves = |gunicorn, command: Option<Vec<String>>| {
             let health = command.map(|command| crds::Health { command: Some(command), ..Default::default() });
             let ports = vec![crds::Port { name: "http".into(), port: 80, metrics: None }];
-            let pod = crds::PodSpec { health, ..Default::default() };
-            let spec = crds::WebAppSpec { pod, ports, gunicorn, ..Default::default() };
+            let spec = crds::WebAppSpec { health, ports, gunicorn, ..Default::default() };
             probes(&spec, &spec.ports[0]).expect("valid").serves
         };
         let port = || "http".to_owned();
@@ -118,9 +135,12 @@ mod tests {
         let gunicorn = crds::Gunicorn { timeout: Some(crds::Duration::from_secs(180)), ..Default::default() };
         let page = crds::Health { path: Some("/upload".into()), liveness_path: Some("/".into()), ..Default::default() };
         for health in [None, Some(page)] {
-            let pod = crds::PodSpec { health, ..Default::default() };
-            let spec =
-                crds::WebAppSpec { pod, ports: ports.clone(), gunicorn: Some(gunicorn.clone()), ..Default::default() };
+            let spec = crds::WebAppSpec {
+                health,
+                ports: ports.clone(),
+                gunicorn: Some(gunicorn.clone()),
+                ..Default::default()
+            };
             let Probes { period, timeout, not_ready_after, restart_after, .. } =
                 probes(&spec, &ports[0]).expect("valid");
             let unanswered = 150 / period + 1;
@@ -139,7 +159,7 @@ mod tests {
                 ..Default::default()
             };
             let spec = crds::WebAppSpec {
-                pod: crds::PodSpec { health: Some(health), ..Default::default() },
+                health: Some(health),
                 ports: vec![crds::Port { name: "http".into(), port: 80, metrics: None }],
                 gunicorn: Some(crds::Gunicorn {
                     timeout: Some(crds::Duration::from_secs(request)),

@@ -1,4 +1,4 @@
-//! How drover knows that a pod serves.
+//! How drover knows that a pod serves, and how it is stopped.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -63,4 +63,14 @@ pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/[^\s#]*$"))]
     pub liveness_path: Option<String>,
+}
+
+/// How a pod is stopped.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// How long requests that are under way may take to end when a pod is replaced. Default: gunicorn.timeout, or `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) <= duration('24h')").message("drain.timeout must be 24h or less"))]
+    pub timeout: Option<Duration>,
 }

@@ -1,0 +1,169 @@
+//! A broker of ActiveMQ in a namespace, and what a person asks it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::command::{finish, run};
+use crate::eventually::eventually;
+use crate::namespace::Namespace;
+use crate::pushed::Pushed;
+use crate::testbed::{Testbed, repository};
+
+/// How long it takes to start, on a machine that is busy with other tests.
+const STARTED: Duration = Duration::from_secs(150);
+
+/// The broker `activemq` of a namespace: a Deployment with a claim, and a Service with the ports of the console and of STOMP.
+pub struct Broker<'a> {
+    namespace: &'a Namespace,
+    address: String,
+}
+
+impl<'a> Broker<'a> {
+    /// The password of its user admin, in the Secret `amq`.
+    pub const PASSWORD: &'static str = "made-for-the-test";
+
+    /// Starts one, and waits until its console answers.
+    pub async fn start(namespace: &'a Namespace) -> Self {
+        let bed = namespace.bed();
+        // drover runs beside the cluster, and this machine knows no way to Services, of which all clusters have the same addresses. So each
+        // testbed's brokers have their own.
+        let address = format!("10.96.{}.{}", 100 + bed.number(), rand::random_range(1..255));
+        if bed.node_ip() != "127.0.0.1" {
+            run(Command::new("ip").args(["route", "replace", &format!("{address}/32"), "via", bed.node_ip()]));
+        }
+        let (password, image) = (Self::PASSWORD, image(bed));
+        namespace.apply(&format!(
+            "apiVersion: v1
+kind: Secret
+metadata: {{name: amq}}
+stringData: {{password: {password}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: activemq}}
+spec:
+  clusterIP: {address}
+  selector: {{app: activemq}}
+  ports: [{{name: console, port: 8161}}, {{name: stomp, port: 61613}}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: activemq}}
+spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 200Mi}}}}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: activemq}}
+spec:
+  strategy: {{type: Recreate}}
+  selector: {{matchLabels: {{app: activemq}}}}
+  template:
+    metadata: {{labels: {{app: activemq}}}}
+    spec:
+      securityContext: {{runAsNonRoot: true, runAsUser: 10001, fsGroup: 10001, seccompProfile: {{type: RuntimeDefault}}}}
+      terminationGracePeriodSeconds: 10
+      containers:
+      - name: activemq
+        image: {image}
+        imagePullPolicy: Always
+        env: [{{name: ACTIVEMQ_ADMIN_PASSWORD, valueFrom: {{secretKeyRef: {{name: amq, key: password}}}}}}]
+        readinessProbe: {{tcpSocket: {{port: 61613}}, periodSeconds: 1}}
+        resources: {{requests: {{cpu: 50m, memory: 300Mi}}, limits: {{memory: 600Mi}}}}
+        securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+        volumeMounts: [{{name: data, mountPath: /data}}]
+      volumes: [{{name: data, persistentVolumeClaim: {{claimName: activemq}}}}]
+"
+        ));
+        let broker = Self { namespace, address };
+        broker.answers().await;
+        broker
+    }
+
+    /// Waits until its console answers.
+    pub async fn answers(&self) {
+        eventually("the broker's console answers", STARTED, async || {
+            let page = Self::curl(&["--output", "/dev/null", &format!("http://{}:8161/admin/", self.address)]);
+            page.map(drop)
+        })
+        .await;
+    }
+
+    /// Ends it; what it holds stays on its claim.
+    pub fn stop(&self) {
+        self.namespace.kubectl(&["scale", "deployment/activemq", "--replicas=0"]);
+        self.namespace.kubectl(&[
+            "delete",
+            "pod",
+            "--selector=app=activemq",
+            "--grace-period=0",
+            "--force",
+            "--wait=true",
+        ]);
+    }
+
+    /// Starts it again, and waits until its console answers.
+    pub async fn start_again(&self) {
+        self.namespace.kubectl(&["scale", "deployment/activemq", "--replicas=1"]);
+        self.answers().await;
+    }
+
+    /// Puts a message into a queue, to stay until somebody takes it.
+    pub fn put(&self, queue: &str, message: &str) {
+        let url = format!("http://{}:8161/api/message/{queue}?type=queue&JMSDeliveryMode=persistent", self.address);
+        let body = format!("body={message}");
+        Self::curl(&["--data-urlencode", &body, &url])
+            .unwrap_or_else(|error| panic!("{message} is not taken: {error}"));
+    }
+
+    /// Takes all messages that are in a queue.
+    pub fn take_all(&self, queue: &str) -> Vec<String> {
+        let url = format!("http://{}:8161/api/message/{queue}?type=queue&oneShot=true&readTimeout=1500", self.address);
+        let (mut all, mut empty) = (Vec::new(), 0);
+        // Without a message it answers 204, or 500 when it is late to find that out.
+        while empty < 2 {
+            let message = match Self::curl(&[&url]) {
+                Ok(message) => message.trim().to_owned(),
+                Err(error) if error.contains(" 500") => String::new(),
+                Err(error) => panic!("{queue} is not read: {error}"),
+            };
+            if message.is_empty() { empty += 1 } else { all.push(message) }
+        }
+        all
+    }
+
+    fn curl(arguments: &[&str]) -> Result<String, String> {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--max-time", "20", "--noproxy", "*"]);
+        curl.args(["--user", &format!("admin:{}", Self::PASSWORD), "--header", "Origin: http://localhost"]);
+        let finished = finish(curl.args(arguments), "");
+        if finished.code == 0 { Ok(finished.stdout) } else { Err(finished.said()) }
+    }
+}
+
+/// Leaves no way behind.
+impl Drop for Broker<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["route", "del", &format!("{}/32", self.address)]).status();
+    }
+}
+
+/// The image of ActiveMQ, pushed to the registry of that testbed at the first call.
+fn image(bed: &Testbed) -> String {
+    static PUSHED: Pushed = Pushed::nowhere();
+    let name = format!("{}/activemq:5.18.3", bed.registry());
+    PUSHED.to(bed, || {
+        let tool = repository().join("e2e/testbed/activemq-image");
+        run(Command::new(tool).args([&*name, "--push"]).env("TESTBED", bed.number().to_string()));
+    });
+    name
+}
+
+/// The image of the worker `e2e/testbed/apps/worker`, pushed to the registry of that testbed at the first call.
+pub fn worker_image(bed: &Testbed) -> String {
+    static PUSHED: Pushed = Pushed::nowhere();
+    let name = format!("{}/worker:1", bed.registry());
+    PUSHED.to(bed, || {
+        bed.push_python(&name, "worker", |_| (), &[]);
+    });
+    name
+}
