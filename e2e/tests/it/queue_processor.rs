@@ -324,3 +324,52 @@ spec:
     assert!(failed.log.iter().any(|line| line.contains("no")), "{failed:?}");
     has_workers(&namespace, 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asleep_no_worker_runs_whatever_waits_and_awake_they_come() {
+    let namespace = Namespace::new("asleep").await;
+    let broker = Broker::start(&namespace).await;
+    broker.put("runs", "run0 5");
+    namespace.apply(&format!("{}  uptime: {{windows: []}}\n", scaled(2, "5s")));
+    comes_to(&namespace, "sleeps beside a message", |status| {
+        let said = ready(&status.conditions)?;
+        let waiting = status.queue.as_ref().map(|queue| queue.ready);
+        if said.reason == "WaitsForWindow" && waiting == Some(1) {
+            Ok(())
+        } else {
+            Err(format!("{said:?}, {waiting:?}"))
+        }
+    })
+    .await;
+    steadily("no worker runs", Duration::from_secs(8), async || match desired(&namespace).await {
+        Some(0) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let say = |words: &[&str]| {
+        let said = namespace.drover(&[words, &["--namespace", namespace.name()]].concat());
+        assert_eq!(said.code, 0, "{}", said.said());
+    };
+    say(&["wake", "queueprocessor/reduce", "--for", "1h", "--no-wait"]);
+    comes_to(&namespace, "is live", |status| match &status.rollout.release {
+        Some(release) if release.step == ReleaseStep::Live => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    has_workers(&namespace, 0).await;
+    let done = broker.take_all("runs.done");
+    assert!(matches!(&done[..], [done] if done.starts_with("run0 ")), "{done:?}");
+    broker.put("runs", "run1 600");
+    has_workers(&namespace, 1).await;
+    say(&["sleep", "reduce"]);
+    eventually("it sleeps, whatever waits", SOON, async || match desired(&namespace).await {
+        Some(0) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    comes_to(&namespace, "says so", |status| {
+        let said = ready(&status.conditions)?;
+        if said.reason == "ScheduledDown" { Ok(()) } else { Err(format!("{said:?}")) }
+    })
+    .await;
+}
