@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drover_crds::RestoreStatus;
+use drover_crds::{ANNOTATION_RESTORE, RestoreStatus};
 
 use crate::backup::{BackupName, BadName, request_id};
 
@@ -33,7 +33,7 @@ pub struct Wish {
 
 /// What is no wish.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the annotation drover.dev/restore: {0}; `drover restore` writes it")]
+#[error("the annotation {ANNOTATION_RESTORE}: {0}; `drover restore` writes it")]
 pub struct BadWish(#[from] BadName);
 
 impl Wish {

@@ -109,7 +109,7 @@ fn what_is_no_source_is_told() {
     }
     let none = ValidatedInit::new(&serde_json::from_value(json!({"fromBackup": {}})).expect("a spec"), false);
     assert_eq!(none.expect_err("nowhere"), InvalidInit::NoBackups);
-    assert!(Wish::read("monday").expect_err("no name").to_string().contains("drover.dev/restore"));
+    assert!(Wish::read("monday").expect_err("no name").to_string().contains(drover_crds::ANNOTATION_RESTORE));
 }
 
 #[test]
