@@ -13,7 +13,7 @@ use crate::namespace::Namespace;
 
 /// The kinds that are looked at.
 const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,ingresses,serviceaccounts,configmaps,\
-                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies,datasyncs,databases,\
+                     controllerrevisions,persistentvolumeclaims,poddisruptionbudgets,networkpolicies,datasyncs,databases,queueprocessors,\
                      statefulsets,cronjobs,jobs";
 /// What the counts of Jobs, and of their pods, begin with.
 const JOBS: &str = "Jobs";

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use drover_crds::OwnerKind;
 use drover_e2e::{Testbed, binary, eventually, finish, repository, run};
 use serde_json::{Value, json};
 
@@ -45,6 +46,11 @@ fn every_generated_file_is_current() {
     run(Command::new(repository().join("packaging/generate")).arg("--check").env("DROVER", binary()));
 }
 
+/// The names of all definitions.
+fn definitions() -> [String; OwnerKind::ALL.len()] {
+    OwnerKind::ALL.map(|kind| kind.crd().metadata.name.expect("a definition has a name"))
+}
+
 #[test]
 fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
     let is_definition = |object: &Value| object["kind"] == "CustomResourceDefinition";
@@ -56,7 +62,7 @@ fn the_chart_brings_the_definitions_unchanged_and_keeps_them() {
         assert_eq!(annotations, Some(json!({"helm.sh/resource-policy": "keep"})));
     }
     let kinds: Vec<_> = wanted.iter().map(|definition| definition["spec"]["names"]["kind"].clone()).collect();
-    assert_eq!(kinds, ["Environment", "WebApp", "DataSync", "Database"]);
+    assert_eq!(kinds, OwnerKind::ALL.map(OwnerKind::as_str));
     assert!(rendered == wanted, "`helm template` changes the definitions: compare it with manifests/crds.yaml");
     let without = objects(&run(helm().args(["template", "drover", "--set", "crds.install=false"]).arg(chart())));
     assert!(!without.iter().any(is_definition));
@@ -106,13 +112,9 @@ async fn a_release_is_installed_upgraded_and_uninstalled() {
     cluster.kubectl(&["label", "namespace", "drover-system", "pod-security.kubernetes.io/enforce=restricted"]);
 
     cluster.helm(&["install", "--set", "namespaces={shop}"]);
-    cluster.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "crd/environments.drover.dev",
-        "crd/webapps.drover.dev",
-        "crd/datasyncs.drover.dev",
-    ]);
+    let definitions = definitions().map(|name| format!("crd/{name}"));
+    let wait = ["wait", "--for=condition=Established"].into_iter();
+    cluster.kubectl(&wait.chain(definitions.iter().map(String::as_str)).collect::<Vec<_>>());
     holds("the controller's pod is admitted", || {
         cluster.names("pods", "drover-system").iter().any(|name| name.starts_with("pod/drover-"))
     })
@@ -153,10 +155,7 @@ fn definitions_that_kubectl_applied_are_left_to_kubectl() {
     cluster.kubectl(&["create", "clusterrole", "drover-deployer", "--verb=get", "--resource=pods"]);
 
     let notes = cluster.helm(&["install", "--create-namespace"]);
-    assert!(
-        notes.contains("webapps.drover.dev, datasyncs.drover.dev, databases.drover.dev came from elsewhere"),
-        "{notes}"
-    );
+    assert!(notes.contains(&format!("{} came from elsewhere", self::definitions().join(", "))), "{notes}");
     cluster.helm(&["upgrade"]);
     cluster.helm(&["uninstall", "--wait"]);
     assert_eq!(uids(), before);
