@@ -208,7 +208,7 @@ async fn helm_waits_until_what_its_chart_brings_lives() {
 fn short_lived(namespace: &Namespace) -> String {
     let script = "mkdir -p /tmp/www; echo hello from version 3 >/tmp/www/index.html; httpd -p 8080 -h /tmp/www; sleep 4; echo out of memory; exit 1";
     format!(
-        "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: web}}\nspec:\n  image: drover.test/busybox:1\n  imagePullPolicy: Never\n  runAs: {{user: 1000}}\n  command: [sh, -c, {script:?}]\n  ports: [{{name: http, port: 8080}}]\n  routes: [{{host: {}, path: /, to: {{app: {{}}}}}}]\n",
+        "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {{name: web}}\nspec:\n  image: drover.test/busybox:1\n  imagePullPolicy: Never\n  runAs: {{user: 1000}}\n  command: [sh, -c, {script:?}]\n  ports: [{{name: http, port: 8080}}]\n  health: {{probation: 30s}}\n  routes: [{{host: {}, path: /, to: {{app: {{}}}}}}]\n",
         namespace.host()
     )
 }

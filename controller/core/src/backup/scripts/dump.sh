@@ -2,7 +2,7 @@
 #
 # VERSION is the server's major version; PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD say which database; WORK is a folder that is all this run's; SCRIPTS is where the other
 # scripts are; RESTRICT_KEY is the same for each dump of one database, so that dumps of the same data are the same; RESULT is where a failure
-# is told.
+# is told; for PATIENCE seconds a server is waited for that cannot be reached.
 set -u
 umask 077
 export PGAPPNAME=drover-backup PGCONNECT_TIMEOUT=20
@@ -33,6 +33,19 @@ why() {
 
 rm -rf "$WORK/dump" "$WORK/restored" "$WORK/proof" "$WORK/server" "$WORK/stored.json" || fail "what an earlier run left in the work folder cannot be removed"
 mkdir -p "$WORK/dump/part" && cd "$WORK/dump/part" && mkfifo ask told || fail "the work folder cannot be written"
+
+# A name that is not found for a moment, or a server that is just starting anew, is asked again. From then on its address is known.
+begun=$(date +%s)
+until psql -X -q -A -t -c 'select host(inet_server_addr())' >address 2>session.err; do
+  case $(cat session.err) in
+    *'could not translate host name'* | *'onnection refused'* | *'o route to host'* | *'timeout expired'* | *'timed out'* | *'starting up'* | *'shutting down'*) ;;
+    *) fail "the database cannot be asked: $(why session.err)" ;;
+  esac
+  [ $(($(date +%s) - begun)) -lt "${PATIENCE:-120}" ] || fail "the database cannot be asked: $(why session.err)"
+  sleep 2
+done
+PGHOSTADDR=$(cat address)
+if [ -n "$PGHOSTADDR" ]; then export PGHOSTADDR; else unset PGHOSTADDR; fi
 
 # One transaction holds still what is dumped and what is told of it.
 psql -X -q -A -t -v ON_ERROR_STOP=1 -f ask >told 2>session.err &

@@ -360,11 +360,14 @@ fn a_server_that_goes_away_while_it_is_dumped_leaves_no_dump() {
     assert!(!output.status.success());
     assert!(told(&database).contains("the database cannot be "), "{}", told(&database));
     assert!(!database.dumped().exists(), "nothing is left to be stored");
-    let gone = database.dumping(PASSWORD).output().expect("a shell");
+    let gone = database.dumping(PASSWORD).env("PATIENCE", "3").output().expect("a shell");
     assert!(!gone.status.success() && told(&database).contains("Connection refused"), "{}", told(&database));
+    // One that comes up meanwhile is waited for.
+    let waiting = database.dumping(PASSWORD).spawn().expect("a shell");
+    std::thread::sleep(std::time::Duration::from_secs(3));
     database.start();
-    database.dump();
-    assert!(!told(&database).contains(PASSWORD));
+    assert!(waiting.wait_with_output().expect("it ends").status.success(), "{}", told(&database));
+    assert!(database.dumped().exists() && !told(&database).contains(PASSWORD));
 }
 
 #[test]
