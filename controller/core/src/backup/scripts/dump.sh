@@ -38,7 +38,7 @@ mkdir -p "$WORK/dump/part" && cd "$WORK/dump/part" && mkfifo ask told || fail "t
 begun=$(date +%s)
 until psql -X -q -A -t -c 'select host(inet_server_addr())' >address 2>session.err; do
   case $(cat session.err) in
-    *'could not translate host name'* | *'onnection refused'* | *'o route to host'* | *'timeout expired'* | *'timed out'* | *'starting up'* | *'shutting down'*) ;;
+    *'could not translate host name'* | *'onnection refused'* | *'o route to host'* | *'timeout expired'* | *'timed out'* | *'starting up'* | *'shutting down'* | *'not yet accepting'* | *'recovery mode'*) ;;
     *) fail "the database cannot be asked: $(why session.err)" ;;
   esac
   [ $(($(date +%s) - begun)) -lt "${PATIENCE:-120}" ] || fail "the database cannot be asked: $(why session.err)"
