@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Claim, Duration, LocalObjectReference};
+use crate::{Claim, Duration, JobFailure, LocalObjectReference, RunningJob};
 
 /// When a database is backed up, and where to. Each backup is restored into a server that is thrown away, and compared with what was backed
 /// up: the condition `BackupVerified` says what came of it.
@@ -155,10 +155,10 @@ pub struct BackupCheck {
 pub struct BackupStatus {
     /// The last one that did not succeed, until one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<BackupFailure>,
+    pub failure: Option<JobFailure>,
     /// The one that is being made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub running: Option<RunningBackup>,
+    pub running: Option<RunningJob>,
     /// Where they are, as a digest of what the spec says of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
@@ -201,33 +201,4 @@ pub struct VerifiedBackup {
     pub took: Option<Duration>,
     /// How many rows were there.
     pub rows: i64,
-}
-
-/// Why backups do not succeed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct BackupFailure {
-    /// One CamelCase word.
-    pub reason: String,
-    /// One sentence: what, where, why, and what to do.
-    pub message: String,
-    /// How many in a row did not succeed.
-    pub times: i64,
-    /// When the first of them ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
-    /// When the last of them ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Time>,
-    /// The Job of the last of them.
-    pub job: String,
-}
-
-/// A backup that is being made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RunningBackup {
-    /// Its Job.
-    pub job: String,
-    /// Since when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::HasHead;
-use crate::{Claim, Duration, LocalObjectReference};
+use crate::{Claim, Duration, JobFailure, LocalObjectReference, RunningJob};
 
 /// Data of another place, kept as files on a volume that apps of this namespace mount.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -253,10 +253,10 @@ pub struct DataSyncStatus {
     pub last_sync: Option<LastSync>,
     /// The last sync that did not succeed, until one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<SyncFailure>,
+    pub failure: Option<JobFailure>,
     /// The sync that runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub running: Option<RunningSync>,
+    pub running: Option<RunningJob>,
     /// When the schedule comes next, as of the last sync that began or ended, or of the last change of the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Time>,
@@ -316,36 +316,6 @@ pub struct LastSync {
     pub took: Option<Duration>,
     /// Its Job.
     pub job: String,
-}
-
-/// Why syncs do not succeed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SyncFailure {
-    /// One CamelCase word.
-    pub reason: String,
-    /// One sentence: what, where, why, and what to do.
-    pub message: String,
-    /// How many in a row did not succeed.
-    pub times: i64,
-    /// When the first of them ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
-    /// When the last of them ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Time>,
-    /// The Job of the last of them.
-    pub job: String,
-}
-
-/// A sync that runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RunningSync {
-    /// Its Job.
-    pub job: String,
-    /// Since when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
 }
 
 /// A volume of a DataSync.

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, LocalObjectReference};
+use crate::{Duration, LocalObjectReference, RunningJob};
 
 /// What is loaded into a database before anybody sees it: once, as long as its claim holds no data. It is loaded beside, into a folder of the
 /// claim, and takes its place when it was checked.
@@ -129,7 +129,7 @@ pub struct RestoreStatus {
     pub last: Option<LastRestore>,
     /// What is being loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub running: Option<RunningRestore>,
+    pub running: Option<RunningJob>,
     /// Why the last one did not succeed, until one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RestoreFailure>,
@@ -152,16 +152,6 @@ pub struct LastRestore {
     pub took: Option<Duration>,
     /// How many rows were there.
     pub rows: i64,
-}
-
-/// What is being loaded.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RunningRestore {
-    /// Its Job.
-    pub job: String,
-    /// Since when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
 }
 
 /// Why something was not loaded. What was there is as it was.

@@ -6,6 +6,7 @@
 mod carry;
 mod deletion;
 mod foreign;
+mod job;
 mod parent;
 mod sight;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use drover_crds::Owner;
 pub use carry::{Carried, Party};
 pub use deletion::{Estate, Unfinished, clean_up, clean_up_children};
 pub use foreign::ApplyError;
+pub use job::make_job;
 pub use parent::Parent;
 pub use sight::Sights;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drover_crds::condition::{self, BACKUP_VERIFIED};
-use drover_crds::{BackupFailure, DatabaseStatus, KeptBackup, RunningBackup, VerifiedBackup};
+use drover_crds::{DatabaseStatus, JobFailure, KeptBackup, RunningJob, VerifiedBackup};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -55,7 +55,7 @@ pub fn note(status: &mut DatabaseStatus, backup: &ValidatedBackup, runs: &[Run])
     }
     state.noted = ended.iter().rev().take(NOTED).rev().map(|(run, _)| run.job.clone()).collect();
     let running = runs.iter().filter(|run| run.end.is_none()).max_by_key(|run| run.since.as_ref().map(|at| at.0));
-    state.running = running.map(|run| RunningBackup { job: run.job.clone(), since: run.since.clone() });
+    state.running = running.map(|run| RunningJob { job: run.job.clone(), since: run.since.clone() });
     all
 }
 
@@ -73,8 +73,8 @@ fn shown(kept: &Kept) -> KeptBackup {
     }
 }
 
-fn failed(before: Option<BackupFailure>, run: &Run, end: &End, reason: &str, message: &str) -> BackupFailure {
-    BackupFailure {
+fn failed(before: Option<JobFailure>, run: &Run, end: &End, reason: &str, message: &str) -> JobFailure {
+    JobFailure {
         reason: reason.to_owned(),
         message: message.to_owned(),
         times: before.as_ref().map_or(0, |before| before.times) + 1,

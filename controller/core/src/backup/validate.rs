@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::keep::Keep;
 use super::order::{BackupOrder, BucketPlace, Check, Repository};
-use crate::errand::Refusal;
+use crate::errand::{Refusal, region};
 use crate::schedule::{InvalidSchedule, Schedule};
 use crate::workload::pods::{LiveClaim, Shrinking, ValidatedClaim};
 use crate::workload::{self, App};
@@ -15,8 +15,6 @@ use crate::workload::{self, App};
 /// How many days stay, and how long a backup may take, in seconds, where the spec does not say.
 const DAYS: u32 = 7;
 const TIMEOUT: u64 = 2 * 3600;
-/// The region of servers that have none.
-const REGION: &str = "us-east-1";
 /// Hexadecimal digits of a place.
 const DIGITS: usize = 16;
 
@@ -67,7 +65,7 @@ impl ValidatedBackup {
             (None, Some(s3)) => {
                 let place = BucketPlace {
                     endpoint: s3.endpoint.clone(),
-                    region: s3.region.clone().unwrap_or_else(|| REGION.to_owned()),
+                    region: region(s3.region.as_ref()),
                     bucket: s3.bucket.clone(),
                     prefix: s3.prefix.clone().unwrap_or_else(|| format!("drover/{}/{}", app.namespace, app.name)),
                 };

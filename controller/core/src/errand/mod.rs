@@ -8,7 +8,7 @@ pub(crate) use answer::cut;
 pub use answer::{LARGEST_RESULT, Outcome, SyncResult, Unbelievable};
 pub use guard::{judge, judge_content_type, settles_in};
 pub use manifest::{File, Last, Manifest, is_set_id};
-pub use order::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder};
+pub use order::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder, region};
 pub use place::{LARGEST_SET, Object, Selection, place};
 pub use progress::Progress;
 pub use reason::{Reason, Refusal};

@@ -61,6 +61,11 @@ pub struct S3Source {
     pub signed: bool,
 }
 
+/// The region that requests are signed for, where a spec says `given` of it: servers that have none take Amazon's first.
+pub fn region(given: Option<&String>) -> String {
+    given.map_or("us-east-1", String::as_str).to_owned()
+}
+
 /// What goes where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

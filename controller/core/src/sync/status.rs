@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drover_crds::condition::{self, Outcome, READY};
-use drover_crds::{DataSyncStatus, LastSync, PublishedSet, RunningSync, SyncFailure};
+use drover_crds::{DataSyncStatus, JobFailure, LastSync, PublishedSet, RunningJob};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::ValidatedSync;
@@ -64,7 +64,7 @@ pub fn note(status: &mut DataSyncStatus, runs: &[Run], request: Option<&str>, re
     }
     status.noted = ended.iter().rev().take(NOTED).rev().map(|(run, _)| run.job.clone()).collect();
     let running = runs.iter().filter(|run| run.end.is_none()).max_by_key(|run| run.since.as_ref().map(|at| at.0));
-    status.running = running.map(|run| RunningSync { job: run.job.clone(), since: run.since.clone() });
+    status.running = running.map(|run| RunningJob { job: run.job.clone(), since: run.since.clone() });
     if let Some(rejection) = rejection {
         put_back(status, rejection);
     }
@@ -78,7 +78,7 @@ fn put_back(status: &mut DataSyncStatus, rejection: &Rejection) {
     let job = status.last_sync.as_ref().map(|last| last.job.clone()).unwrap_or_default();
     let at = status.last_sync.as_ref().and_then(|last| last.at.clone());
     let message = rejection.sentence();
-    status.failure = Some(SyncFailure { reason: REJECTED.into(), message, times: 1, since: at.clone(), at, job });
+    status.failure = Some(JobFailure { reason: REJECTED.into(), message, times: 1, since: at.clone(), at, job });
 }
 
 fn succeeded(status: &mut DataSyncStatus, run: &Run, end: &End, result: &SyncResult) {
@@ -101,7 +101,7 @@ fn succeeded(status: &mut DataSyncStatus, run: &Run, end: &End, result: &SyncRes
 
 fn failed(status: &mut DataSyncStatus, run: &Run, end: &End, reason: &str, message: &str) {
     let before = status.failure.take();
-    status.failure = Some(SyncFailure {
+    status.failure = Some(JobFailure {
         reason: reason.to_owned(),
         message: message.to_owned(),
         times: before.as_ref().map_or(0, |before| before.times) + 1,

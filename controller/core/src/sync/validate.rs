@@ -6,7 +6,7 @@ use drover_crds as crds;
 use drover_crds::{DataGuard, DataSyncSpec, Duration};
 
 use super::Invalid;
-use crate::errand::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder};
+use crate::errand::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder, region};
 use crate::plan::percent;
 use crate::schedule::Schedule;
 use crate::workload::App;
@@ -18,8 +18,6 @@ const LONGEST_NAME: usize = 47;
 const KEEP: u32 = 3;
 const KEEP_FOR: u64 = 3600;
 const TIMEOUT: u64 = 3600;
-/// The region of servers that have none.
-const REGION: &str = "us-east-1";
 
 /// A DataSync in which nothing is missing.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +90,7 @@ fn bucket(s3: &crds::S3Data) -> S3Source {
     let all = || vec![PathPair { from: String::new(), to: String::new() }];
     S3Source {
         endpoint: s3.endpoint.clone(),
-        region: s3.region.clone().unwrap_or_else(|| REGION.to_owned()),
+        region: region(s3.region.as_ref()),
         bucket: s3.bucket.clone(),
         prefix: s3.prefix.clone(),
         paths: if s3.paths.is_empty() { all() } else { s3.paths.iter().map(pair).collect() },

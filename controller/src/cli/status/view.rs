@@ -8,7 +8,7 @@ use drover_crds::condition;
 use drover_crds::{
     AppliedStatus, DataSyncStatus, DatabaseStatus, EnvironmentSpec, EnvironmentStatus, ImageStatus, Job, LABEL_OWNER,
     LastSync, ObjectFailure, Owner, OwnerKind, PublishedSet, QueueProcessorStatus, QueueSourceStatus, QueueStatus,
-    ReleaseStatus, ReplicasStatus, RunningSync, SourceStatus, UptimeStatus, WebAppStatus,
+    ReleaseStatus, ReplicasStatus, RunningJob, SourceStatus, UptimeStatus, WebAppStatus,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -233,7 +233,7 @@ pub struct DataSyncView {
     pub last_sync: Option<LastSync>,
     /// The sync that runs now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub running: Option<RunningSync>,
+    pub running: Option<RunningJob>,
     /// How far it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

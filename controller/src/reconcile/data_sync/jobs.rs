@@ -3,13 +3,12 @@
 use drover_core::render::ObjectKey;
 use drover_core::sync::{self, Run};
 use drover_core::workload::App;
-use drover_crds::Owner;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{ListParams, PostParams};
+use kube::api::ListParams;
 
-use crate::cluster::{Acting, ApiError, is_conflict};
+use crate::cluster::{Acting, ApiError};
 
 /// What the Jobs of `app` say of its syncs; `now` is in seconds since 1970.
 pub(super) async fn runs(acting: &Acting, app: &App, now: i64) -> Result<Vec<Run>, ApiError> {
@@ -30,22 +29,6 @@ pub(super) async fn sets_in_use(acting: &Acting, app: &App, claim: &str) -> Resu
     let pods = pods.list(&ListParams::default()).await;
     let pods = pods.map_err(|error| acting.error(error, "list", &key("", "Pod", app)))?;
     Ok(sync::sets_in_use(&pods.items, claim))
-}
-
-/// Makes a Job, if it is not there.
-pub(super) async fn make(acting: &Acting, job: &Job, owner: &Owner) -> Result<(), ApiError> {
-    let namespace = job.metadata.namespace.clone().unwrap_or_default();
-    let api: Api<Job> = Api::namespaced(acting.client(), &namespace);
-    let params = PostParams { field_manager: Some(owner.field_manager()), ..PostParams::default() };
-    match api.create(&params, job).await {
-        Ok(_) => Ok(()),
-        Err(error) if is_conflict(&error) => Ok(()),
-        Err(error) => {
-            let name = job.metadata.name.clone().unwrap_or_default();
-            let key = ObjectKey { group: "batch".into(), kind: "Job".into(), namespace: Some(namespace), name };
-            Err(acting.error(error, "create", &key))
-        }
-    }
 }
 
 fn key(group: &str, kind: &str, app: &App) -> ObjectKey {

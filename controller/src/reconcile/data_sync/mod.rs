@@ -114,14 +114,14 @@ impl Kind for DataSyncs {
                         let job = sync::made_up_job(&valid, &self.image, missed, &claim);
                         // Its end is still to be noted where it is there already.
                         if !runs.iter().any(|run| Some(&run.job) == job.metadata.name.as_ref()) {
-                            jobs::make(&it.acting, &job, it.owner).await?;
+                            owned::make_job(&it.acting, it.owner, &job).await?;
                         }
                     }
                 },
                 Due::In(wait) => again = Some(wait),
                 Due::Now(request) => {
                     let job = sync::job(&valid, &self.image, &request);
-                    jobs::make(&it.acting, &job, it.owner).await?;
+                    owned::make_job(&it.acting, it.owner, &job).await?;
                 }
             }
         }

@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{ListParams, PostParams};
+use kube::api::ListParams;
 
 use super::Databases;
-use crate::cluster::{Acting, ApiError, is_conflict};
+use crate::cluster::{Acting, ApiError};
 use crate::metrics;
+use crate::owned::make_job;
 use crate::turn::It;
 
 /// Notes what ran, and has made what is due. `is_up` says whether there is a server to back up. Returns after which time to look again
@@ -50,14 +51,14 @@ pub(super) async fn turn(
                 let job = backup::made_up_job(server, wanted, image, missed);
                 // Its end is still to be noted where it is there already.
                 if !runs.iter().any(|run| Some(&run.job) == job.metadata.name.as_ref()) {
-                    make(it, &job).await?;
+                    make_job(&it.acting, it.owner, &job).await?;
                 }
             }
             Catch::Look(time) => look_at_the_clock = Some(time),
             Catch::Up(_) | Catch::Nothing => {}
         },
         Due::In(wait) => again = Some(wait),
-        Due::Now(request) => make(it, &backup::job(server, wanted, image, &request)).await?,
+        Due::Now(request) => make_job(&it.acting, it.owner, &backup::job(server, wanted, image, &request)).await?,
     }
     let trouble = runs.iter().find_map(|run| run.trouble.as_deref());
     let look = backup::conclude(status, trouble, it.generation(), &now);
@@ -85,22 +86,6 @@ pub(super) async fn jobs_and_pods(
     let pods: Api<Pod> = Api::namespaced(acting.client(), &app.namespace);
     let pods = pods.list(&params).await.map_err(|error| acting.error(error, "list", &key("", "Pod", app)))?;
     Ok((jobs, pods.items))
-}
-
-/// Makes a Job, if it is not there.
-pub(super) async fn make(it: &It<'_, Databases>, job: &Job) -> Result<(), ApiError> {
-    let namespace = job.metadata.namespace.clone().unwrap_or_default();
-    let api: Api<Job> = Api::namespaced(it.acting.client(), &namespace);
-    let params = PostParams { field_manager: Some(it.owner.field_manager()), ..PostParams::default() };
-    match api.create(&params, job).await {
-        Ok(_) => Ok(()),
-        Err(error) if is_conflict(&error) => Ok(()),
-        Err(error) => {
-            let name = job.metadata.name.clone().unwrap_or_default();
-            let key = ObjectKey { group: "batch".into(), kind: "Job".into(), namespace: Some(namespace), name };
-            Err(it.acting.error(error, "create", &key))
-        }
-    }
 }
 
 fn key(group: &str, kind: &str, app: &App) -> ObjectKey {

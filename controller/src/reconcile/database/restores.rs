@@ -15,8 +15,9 @@ use drover_crds::{ANNOTATION_RESTORE, Database, DatabaseStatus, OwnerKind};
 use kube::{Api, ResourceExt as _};
 
 use super::Databases;
-use super::backups::{jobs_and_pods, make};
+use super::backups::jobs_and_pods;
 use crate::cluster::ApiError;
+use crate::owned::make_job;
 use crate::turn::It;
 
 /// What is asked for, and how it goes.
@@ -129,7 +130,7 @@ pub(super) async fn turn(
     let mut again = None;
     match (&wanted.restore, wanted.due) {
         (Some(restore), RestoreDue::Now) => {
-            make(it, &restore::job(&valid.target(connection, &labels), restore, errands)).await?;
+            make_job(&it.acting, it.owner, &restore::job(&valid.target(connection, &labels), restore, errands)).await?;
         }
         (Some(_), RestoreDue::In(wait)) => again = Some(wait),
         _ => {}

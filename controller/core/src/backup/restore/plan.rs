@@ -4,12 +4,10 @@ use drover_crds::{self as crds, DatabaseInit, Duration};
 
 use super::request::RestoreRequest;
 use crate::backup::{BackupName, BadName, Check, ValidatedBackup};
-use crate::errand::{Guard, HttpSource, PathPair, Publish, Refusal, S3Source, Source, SyncOrder};
+use crate::errand::{Guard, HttpSource, PathPair, Publish, Refusal, S3Source, Source, SyncOrder, region};
 
 /// How long a restore may take, in seconds, where the spec does not say.
 const TIMEOUT: u64 = 2 * 3600;
-/// The region of servers that have none.
-const REGION: &str = "us-east-1";
 /// What a dump is called that was fetched.
 pub(super) const FETCHED: &str = "dump";
 
@@ -172,7 +170,7 @@ fn dump_source(dump: &crds::InitFromDump, timeout_seconds: u64) -> Result<DumpSo
         (None, Some(s3), None) => {
             let source = Source::S3(S3Source {
                 endpoint: s3.endpoint.clone(),
-                region: s3.region.clone().unwrap_or_else(|| REGION.to_owned()),
+                region: region(s3.region.as_ref()),
                 bucket: s3.bucket.clone(),
                 prefix: None,
                 paths: vec![PathPair { from: s3.key.clone(), to: FETCHED.to_owned() }],

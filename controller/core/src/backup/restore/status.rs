@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use drover_crds::condition::{self, Outcome, RESTORED};
-use drover_crds::{DatabaseStatus, LastRestore, RestoreFailure, RestoreStatus, RunningRestore};
+use drover_crds::{DatabaseStatus, LastRestore, RestoreFailure, RestoreStatus, RunningJob};
 
 use super::answer::Loaded;
 use super::runs::RestoreRun;
@@ -56,7 +56,7 @@ pub fn note(status: &mut DatabaseStatus, init: &str, runs: &[RestoreRun]) {
     }
     state.noted = ended.iter().rev().take(NOTED).rev().map(|(run, _)| run.job.clone()).collect();
     let running = runs.iter().filter(|run| run.end.is_none()).max_by_key(|run| run.since.as_ref().map(|at| at.0));
-    state.running = running.map(|run| RunningRestore { job: run.job.clone(), since: run.since.clone() });
+    state.running = running.map(|run| RunningJob { job: run.job.clone(), since: run.since.clone() });
     status.restore = (state != RestoreStatus::default()).then_some(state);
 }
 

@@ -231,7 +231,7 @@ fn a_backup_that_cannot_be_made_is_tried_ever_later_until_there_is_one() {
     let backup = backup(|_| ()).expect("valid");
     let request = Request::of(&backup, "u", None);
     let at = "2026-11-27T02:00:00Z".parse::<jiff::Timestamp>().expect("a time");
-    let failure = drover_crds::BackupFailure { times: 3, at: Some(Time(at)), ..Default::default() };
+    let failure = drover_crds::JobFailure { times: 3, at: Some(Time(at)), ..Default::default() };
     let mut state =
         drover_crds::BackupStatus { asked: Some(request.id.clone()), failure: Some(failure), ..Default::default() };
     let second = at.as_second();
@@ -239,7 +239,7 @@ fn a_backup_that_cannot_be_made_is_tried_ever_later_until_there_is_one() {
     let Due::Now(third) = due(request.clone(), &state, false, second + 240) else { panic!("it is due") };
     assert_eq!(third.job_name("db"), format!("db-backup-{}-3", request.id));
     assert_eq!(due(request.clone(), &state, true, second + 9999), Due::No, "the schedule does it");
-    state.running = Some(drover_crds::RunningBackup::default());
+    state.running = Some(drover_crds::RunningJob::default());
     assert_eq!(due(request, &state, false, second + 9999), Due::No);
 }
 
@@ -258,9 +258,9 @@ fn a_time_that_was_missed_is_made_up_for_once() {
     let Catch::Up(later) = catch_up(&backup, &status, time("2026-11-29T12:00:00Z")) else { panic!("it was missed") };
     assert_eq!(made(later), made(missed), "the first stands for all");
     status.backup =
-        Some(drover_crds::BackupStatus { running: Some(drover_crds::RunningBackup::default()), ..Default::default() });
+        Some(drover_crds::BackupStatus { running: Some(drover_crds::RunningJob::default()), ..Default::default() });
     assert_eq!(catch_up(&backup, &status, time("2026-11-29T12:00:00Z")), Catch::Nothing);
-    let failure = drover_crds::BackupFailure { at: Some(Time(time("2026-11-29T12:01:00Z"))), ..Default::default() };
+    let failure = drover_crds::JobFailure { at: Some(Time(time("2026-11-29T12:01:00Z"))), ..Default::default() };
     status.backup = Some(drover_crds::BackupStatus { failure: Some(failure), ..Default::default() });
     let next = catch_up(&backup, &status, time("2026-11-29T12:02:00Z"));
     assert_eq!(next, Catch::Look(time("2026-11-30T02:11:00Z")), "what failed is not made up for");
