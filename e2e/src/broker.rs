@@ -1,7 +1,10 @@
 //! A broker of ActiveMQ in a namespace, and what a person asks it.
 
+use std::cell::RefCell;
 use std::process::Command;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::command::{finish, run};
 use crate::eventually::eventually;
@@ -115,20 +118,33 @@ spec:
             .unwrap_or_else(|error| panic!("{message} is not taken: {error}"));
     }
 
-    /// Takes all messages that are in a queue.
-    pub fn take_all(&self, queue: &str) -> Vec<String> {
+    /// Takes all messages that are in a queue: until the broker says that it holds none, since one that comes too late for the page that
+    /// asks for it goes back.
+    pub async fn take_all(&self, queue: &str) -> Vec<String> {
         let url = format!("http://{}:8161/api/message/{queue}?type=queue&oneShot=true&readTimeout=1500", self.address);
-        let (mut all, mut empty) = (Vec::new(), 0);
-        // Without a message it answers 204, or 500 when it is late to find that out.
-        while empty < 2 {
-            let message = match Self::curl(&[&url]) {
-                Ok(message) => message.trim().to_owned(),
-                Err(error) if error.contains(" 500") => String::new(),
-                Err(error) => panic!("{queue} is not read: {error}"),
-            };
-            if message.is_empty() { empty += 1 } else { all.push(message) }
-        }
-        all
+        let all = RefCell::new(Vec::new());
+        eventually(&format!("the queue {queue} is empty"), STARTED, async || {
+            // Without a message it answers 204, or 500 when it is late to find that out.
+            while let Some(message) = Self::curl(&[&url]).ok().filter(|message| !message.trim().is_empty()) {
+                all.borrow_mut().push(message.trim().to_owned());
+            }
+            match self.size(queue)? {
+                0 => Ok(()),
+                size => Err(format!("it holds {size}")),
+            }
+        })
+        .await;
+        all.into_inner()
+    }
+
+    /// How many messages the broker holds in a queue, those included that somebody works on.
+    fn size(&self, queue: &str) -> Result<u64, String> {
+        let bean = format!(
+            "org.apache.activemq:type=Broker,brokerName=localhost,destinationType=Queue,destinationName={queue}"
+        );
+        let said = Self::curl(&[&format!("http://{}:8161/api/jolokia/read/{bean}/QueueSize", self.address)])?;
+        let said: Value = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
+        said["value"].as_u64().ok_or_else(|| said.to_string())
     }
 
     fn curl(arguments: &[&str]) -> Result<String, String> {

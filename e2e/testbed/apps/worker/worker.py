@@ -17,7 +17,8 @@ PREFETCH = os.environ.get("AMQ_PREFETCH", "1")
 
 class Listener(stomp.ConnectionListener):
     def __init__(self):
-        self.frames = queue.Queue()
+        # One that a signal's handler may put into while it is waited on, which holds the other one's lock.
+        self.frames = queue.SimpleQueue()
 
     def on_message(self, frame):
         self.frames.put(frame)
@@ -37,7 +38,7 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     # What another broker takes over, or the same one that was started anew, is connected to anew: Kubernetes starts this program again.
     # With a length what it sends would be bytes to the broker, and no text.
-    connection = stomp.Connection12([(HOST, 61613)], heartbeats=(10000, 10000), auto_content_length=False)
+    connection = stomp.Connection12([(HOST, 61613)], heartbeats=(60000, 60000), auto_content_length=False)
     connection.set_listener("worker", listener)
     connection.connect(wait=True)
     headers = {"activemq.prefetchSize": PREFETCH}
