@@ -19,7 +19,7 @@ pub fn main(connect: run::Connect, read: clock::Read) -> ExitCode {
     // Before anything that starts a thread: the child confines itself.
     if let Command::Child(child) = &command {
         return match child.work {
-            Work::Git => git::child_main(),
+            Work::Git => git::child_main(clock::now),
         };
     }
     if rustls::crypto::ring::default_provider().install_default().is_err() {

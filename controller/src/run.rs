@@ -11,7 +11,7 @@ use std::time::Duration;
 use drover_core::front::Terms;
 use drover_core::sync::ErrandImage;
 use drover_core::workload::exposure::Allowance;
-use drover_crds::Key;
+use drover_crds::{Owner, OwnerKind};
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -22,7 +22,7 @@ use crate::cluster::{self, Cluster, Restarts, client, crds, inventory::Inventori
 use crate::git::{self, Repositories};
 use crate::interest::Interest;
 use crate::queues::{self, Queues};
-use crate::reconcile::data_sync::DataSyncs;
+use crate::reconcile::data_sync::{self, DataSyncs};
 use crate::reconcile::database::Databases;
 use crate::reconcile::environment::{self, Environments};
 use crate::reconcile::queue_processor::QueueProcessors;
@@ -209,7 +209,7 @@ async fn lead(
     api: &ApiServer,
     repositories: Repositories,
     shared: &OnceLock<Cluster>,
-    heads: &mut mpsc::UnboundedReceiver<Key>,
+    heads: &mut mpsc::UnboundedReceiver<Owner>,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let ApiServer { client, leadership, address } = api;
@@ -232,8 +232,7 @@ async fn lead(
     let queues = Queues::new(refused, answered)?;
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
     let settings = Settings::new(interest.clone(), Restarts::new(leadership.clone(), options.resync));
-    let environments =
-        kinds.register(Environments::new(cluster.clone(), repositories, inventories.clone(), settings.clone()));
+    kinds.register(Environments::new(cluster.clone(), repositories.clone(), inventories.clone(), settings.clone()));
     let allowances = options.ingress_controllers.clone();
     kinds.register(WebApps::new(
         registry.clone(),
@@ -243,13 +242,13 @@ async fn lead(
         options.front.clone(),
     ));
     kinds.register(QueueProcessors::new(registry, inventories.clone(), settings.clone(), queues));
-    kinds.register(DataSyncs::new(options.errands.clone(), inventories.clone(), interest));
+    kinds.register(DataSyncs::new(options.errands.clone(), repositories, inventories.clone(), interest));
     kinds.register(Databases::new(options.errands.clone(), inventories, settings));
     let mut running = kinds.run();
     loop {
         tokio::select! {
             _ = &mut running => return Ok(()),
-            Some(key) = heads.recv() => environments.push(&key),
+            Some(owner) = heads.recv() => kinds.push(&owner),
             Some(owner) = answers.recv() => kinds.push(&owner),
             Some(label) = owners_told.recv() => kinds.tell(&label),
         }
@@ -258,11 +257,16 @@ async fn lead(
 
 /// How the webhook receiver has tokens read again; nothing before this process leads.
 fn refresh(repositories: Repositories, cluster: Arc<OnceLock<Cluster>>) -> git::webhook::Refresh {
-    Arc::new(move |names: Vec<Key>| {
+    Arc::new(move |owners: Vec<Owner>| {
         let (repositories, cluster) = (repositories.clone(), cluster.clone());
         Box::pin(async move {
             let Some(cluster) = cluster.get() else { return };
-            let refreshed = names.iter().map(|key| environment::refresh(cluster, &repositories, key));
+            let refreshed = owners.iter().map(async |owner| match owner.kind {
+                OwnerKind::DataSync => data_sync::refresh(cluster, &repositories, owner).await,
+                OwnerKind::Environment => environment::refresh(cluster, &repositories, owner).await,
+                // They follow no repository.
+                OwnerKind::WebApp | OwnerKind::QueueProcessor | OwnerKind::Database => {}
+            });
             futures::future::join_all(refreshed).await;
         })
     })

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::HasHead;
-use crate::{Claim, Duration, JobFailure, LocalObjectReference, RunningJob};
+use crate::git::{REPOSITORY, REPOSITORY_MESSAGE};
+use crate::{Claim, Duration, JobFailure, LocalObjectReference, Reference, RunningJob, Webhook};
 
 /// Data of another place, kept as files on a volume that apps of this namespace mount.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,15 +35,17 @@ use crate::{Claim, Duration, JobFailure, LocalObjectReference, RunningJob};
     validation = Rule::new("!has(self.timeZone) || has(self.schedule)")
         .message("timeZone says where the schedule's clock is: write a schedule, or remove timeZone"),
     validation = Rule::new("!has(self.guard) || !has(self.guard.settle) || has(self.source.s3)")
-        .message("guard.settle looks at the times of a bucket's objects: remove it for an http source")
+        .message("guard.settle looks at the times of a bucket's objects: remove it for an http or git source"),
+    validation = Rule::new("!has(self.guard) || !has(self.guard.contentTypes) || !has(self.source.git)")
+        .message("guard.contentTypes are what a server calls its files, and git calls them nothing: remove it for a git source")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DataSyncSpec {
-    /// Where the data lives: exactly one of s3 or http.
+    /// Where the data lives: exactly one of s3, http or git.
     pub source: DataSource,
 
     /// When it is synced, as a CronJob's schedule of five fields, such as `0 * * * *` for every hour. Default: only when its spec
-    /// changes, and when somebody runs `drover sync`.
+    /// changes, when somebody runs `drover sync`, and from git at each new commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 100))]
     pub schedule: Option<String>,
@@ -106,8 +109,8 @@ pub enum RefreshOn {
 
 /// Where the data lives.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("[has(self.s3), has(self.http)].filter(x, x).size() == 1")
-    .message("source must be exactly one of s3 or http"))]
+#[x_kube(validation = Rule::new("[has(self.s3), has(self.http), has(self.git)].filter(x, x).size() == 1")
+    .message("source must be exactly one of s3, http or git"))]
 pub struct DataSource {
     /// Objects of an S3 bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +118,9 @@ pub struct DataSource {
     /// One file of a web server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpData>,
+    /// A folder of a git repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitData>,
 }
 
 /// Objects of an S3 bucket.
@@ -184,6 +190,43 @@ pub struct HttpData {
     /// Secret with `username` and `password`, or with `token`, and `ca.crt` for a private certificate authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalObjectReference>,
+}
+
+/// A folder of a git repository: each new commit is synced as soon as drover hears of it. Executable files stay so, a link to a file of
+/// the folder becomes that file.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GitData {
+    /// Address of the repository: `https://host/path.git`, `ssh://user@host/path.git` or `user@host:path.git`. Passwords do
+    /// not belong here: use secretRef.
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new(REPOSITORY).message(REPOSITORY_MESSAGE))]
+    pub url: String,
+
+    /// What to follow: exactly one of branch, tag, semver or commit.
+    #[serde(rename = "ref")]
+    pub reference: Reference,
+
+    /// The folder in the repository. Default: the whole repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new(r"!self.split('/').exists(p, p == '..' || p == '.' || p == '')")
+        .message("path is a folder of the repository, such as web or apps/web: write it without `/` at its ends and without `..`"))]
+    pub path: Option<String>,
+
+    /// How often the repository is asked for new commits; a webhook makes it instant. Default `1m`, at least `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s')").message("interval must be 5s or more: use the webhook for instant updates"))]
+    pub interval: Option<Duration>,
+
+    /// Secret with what the repository asks for: `username` and `password`, or `bearerToken`, or `identity` (an SSH private
+    /// key) with `known_hosts`; and `ca.crt` for a private certificate authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalObjectReference>,
+
+    /// Accept the repository's push webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 /// How running apps come to new data.
@@ -314,6 +357,9 @@ pub struct LastSync {
     /// How long it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<Duration>,
+    /// The commit that it found at the source, of a git source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// Its Job.
     pub job: String,
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::HasHead;
+use crate::git::{REPOSITORY, REPOSITORY_MESSAGE, Reference, Webhook};
 use crate::{Duration, LocalObjectReference};
 
 /// A git branch, tag or commit whose manifests drover keeps applied in this namespace.
@@ -110,9 +111,7 @@ pub struct Source {
     /// Address of the repository: `https://host/path.git`, `ssh://user@host/path.git` or `user@host:path.git`. Passwords do
     /// not belong here: use secretRef.
     #[schemars(length(min = 1, max = 2048))]
-    #[x_kube(validation = Rule::new(
-        r"self.matches('^(https?|ssh)://[^/@:]+(:[0-9]+)?/.+$') || self.matches('^ssh://[^/@:]+@[^/@:]+(:[0-9]+)?/.+$') || self.matches('^[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^:].*$')")
-        .message("url must be https://host/path, ssh://user@host/path or user@host:path, without a password: put the password into a Secret and name it in secretRef"))]
+    #[x_kube(validation = Rule::new(REPOSITORY).message(REPOSITORY_MESSAGE))]
     pub url: String,
 
     /// What to follow: exactly one of branch, tag, semver or commit.
@@ -139,37 +138,6 @@ pub struct Source {
     /// Accept the repository's push webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<Webhook>,
-}
-
-/// What to follow in the repository.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("[has(self.branch), has(self.tag), has(self.semver), has(self.commit)].filter(x, x).size() == 1")
-    .message("ref must name exactly one of branch, tag, semver or commit"))]
-pub struct Reference {
-    /// A branch; its newest commit is applied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub branch: Option<String>,
-    /// A tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub tag: Option<String>,
-    /// A range of versions, such as `>=1.2, <2`: the highest tag in it, with or without a leading `v`, is applied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255))]
-    pub semver: Option<String>,
-    /// A commit, as its full 40 hexadecimal digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^[0-9a-f]{40}$"))]
-    pub commit: Option<String>,
-}
-
-/// The push webhook of the repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Webhook {
-    /// Secret whose key `token` is the secret that the git host was given for this webhook.
-    pub secret_ref: LocalObjectReference,
 }
 
 /// What happens to objects that are no longer in git.

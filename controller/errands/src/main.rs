@@ -8,6 +8,7 @@ mod backup;
 mod claim;
 mod clock;
 mod failure;
+mod git;
 mod logs;
 mod page;
 mod program;

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use drover_core::backup::restore::{Loaded, RestoreResult};
 use drover_core::backup::{BackupName, BackupResult, Ended};
-use drover_core::errand::{Outcome, Reason, Refusal, SyncOrder, SyncResult, slot};
+use drover_core::errand::{Outcome, Reason, Refusal, Source, SyncOrder, SyncResult, slot};
 use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Final as _;
 use crate::secret::Secret;
-use crate::{assets, backup, clock, logs, sync};
+use crate::{assets, backup, clock, git, logs, sync};
 
 #[derive(Parser)]
 #[command(version, about = "What drover does inside a Job")]
@@ -252,7 +252,13 @@ fn sync_a_claim(arguments: &Sync) -> ExitCode {
 
 fn errand(arguments: &Sync) -> SyncResult {
     let prepared = read_order(&arguments.order).and_then(|order| {
-        let secret = arguments.secret.as_deref().map(Secret::read).transpose()?.unwrap_or_default();
+        let secret = if matches!(order.source, Source::Git(_)) {
+            git::prepare(arguments.secret.as_deref())?;
+            // A repository has other keys, and reads them itself.
+            Secret::default()
+        } else {
+            arguments.secret.as_deref().map(Secret::read).transpose()?.unwrap_or_default()
+        };
         rustls::crypto::ring::default_provider()
             .install_default()
             .map_err(|_| Refusal::new(Reason::BadOrder, "the TLS provider is installed already: a defect in drover"))?;
@@ -270,7 +276,8 @@ fn errand(arguments: &Sync) -> SyncResult {
                 };
                 let (job, zone) = (arguments.scheduled.as_deref(), arguments.time_zone.as_deref());
                 let slot = job.zip(zone).and_then(|(job, zone)| slot(job, zone));
-                sync::run(&order, slot, &secret, &arguments.claim, arguments.allow_loopback, stop).await
+                let secret = (&secret, arguments.secret.as_deref());
+                sync::run(&order, slot, secret, &arguments.claim, arguments.allow_loopback, stop).await
             });
             // The disk may be slow to take what was not published after all: nobody waits for it.
             runtime.shutdown_background();

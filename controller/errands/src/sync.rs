@@ -3,11 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use drover_core::errand::{
-    HttpSource, Last, Manifest, Outcome, Publish, Reason, Refusal, S3Source, Source, SyncOrder, SyncResult, judge,
-    place, settles_in,
+    GitSource, HttpSource, Last, Manifest, Outcome, Publish, Reason, Refusal, S3Source, Source, SyncOrder, SyncResult,
+    judge, place, settles_in,
 };
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::claim::Claim;
 use crate::clock;
 use crate::failure::Final as _;
+use crate::git::Tree;
 use crate::page::Page;
 use crate::progress::Progress;
 use crate::s3::{self, Bucket};
@@ -29,11 +31,14 @@ struct Sync<'a> {
     /// The time of the schedule that is noted as done.
     slot: Option<String>,
     secret: &'a Secret,
+    /// Where the Secret is mounted.
+    mounted: Option<&'a Path>,
     web: &'a Web,
+    allow_loopback: bool,
     claim: &'a Claim,
     /// What is published.
     before: Option<&'a Manifest>,
-    progress: &'a Progress,
+    progress: &'a Arc<Progress>,
     deadline: Instant,
 }
 
@@ -41,6 +46,8 @@ struct Sync<'a> {
 struct Done {
     outcome: Outcome,
     manifest: Manifest,
+    /// The commit whose files these are, of a git source.
+    commit: Option<String>,
 }
 
 /// Does what is asked, until it is done, or `stop` is, or the time is up. Whatever comes of it, the claim is left as it was or
@@ -48,14 +55,14 @@ struct Done {
 pub async fn run(
     order: &SyncOrder,
     slot: Option<String>,
-    secret: &Secret,
+    (secret, mounted): (&Secret, Option<&Path>),
     root: &Path,
     allow_loopback: bool,
     stop: impl Future,
 ) -> SyncResult {
     let begun = Instant::now();
     let deadline = begun + Duration::from_secs(order.timeout_seconds);
-    let progress = Progress::default();
+    let progress = Arc::new(Progress::default());
     let mut published = None;
     let work = async {
         let asked = clock::millis();
@@ -65,8 +72,8 @@ pub async fn run(
         published.clone_from(&before);
         // The claim may have been another's when this was asked for: what that one found since then need not be found again.
         let is_done = |last: &Last| last.at >= asked || (slot.is_some() && last.slot == slot);
-        if let Some(manifest) = before.clone().filter(|_| last.as_ref().is_some_and(is_done)) {
-            return Ok(Done { outcome: Outcome::Unchanged, manifest });
+        if let Some((manifest, last)) = before.clone().zip(last.as_ref()).filter(|(_, last)| is_done(last)) {
+            return Ok(Done { outcome: Outcome::Unchanged, manifest, commit: last.commit.clone() });
         }
         // What could not go when the last sync ended may go by now, and this one needs the room.
         if let Some(last) = &last {
@@ -75,10 +82,22 @@ pub async fn run(
         // A sync that somebody asked for takes no slot's place.
         let slot = slot.or_else(|| last.and_then(|last| last.slot));
         let before = before.as_ref();
-        let sync = Sync { order, slot, secret, web: &web, claim: &claim, before, progress: &progress, deadline };
+        let sync = Sync {
+            order,
+            slot,
+            secret,
+            mounted,
+            web: &web,
+            allow_loopback,
+            claim: &claim,
+            before,
+            progress: &progress,
+            deadline,
+        };
         let done = match &order.source {
             Source::S3(source) => sync.sync_bucket(source).await,
             Source::Http(source) => sync.sync_page(source).await,
+            Source::Git(source) => sync.sync_tree(source).await,
         };
         // Also what a failure left half done.
         if let Err(refusal) = claim.clear_staging() {
@@ -97,10 +116,11 @@ pub async fn run(
         () = progress.tell() => unreachable!("it tells until it is dropped"),
     };
     let mut result = match done {
-        Ok(Done { outcome, manifest }) => {
+        Ok(Done { outcome, manifest, commit }) => {
             let mut result = SyncResult::refused(&Refusal::new(Reason::Stopped, ""));
             result.outcome = outcome;
             result.reason = format!("{outcome:?}");
+            result.commit = commit;
             result.message = match outcome {
                 Outcome::Published => {
                     let (files, bytes) = (manifest.files().len(), manifest.bytes());
@@ -157,7 +177,7 @@ impl Sync<'_> {
             self.refuse_unsettled(&manifest)?;
         }
         let entries: Vec<String> = source.selections().into_iter().map(|selection| selection.from).collect();
-        if let Some(done) = self.judge_and_find(&entries, &mut manifest, seen)? {
+        if let Some(done) = self.judge_and_find(&entries, &mut manifest, None, seen)? {
             return Ok(done);
         }
         let staging = self.claim.staging();
@@ -169,7 +189,27 @@ impl Sync<'_> {
         let types = s3::fetch(bucket, &self.order.guard, &manifest, &places, &staging, self.progress).await?;
         manifest.set_content_types(types);
         self.claim.keep(&manifest).await?;
-        self.publish(manifest, Outcome::Published, seen)
+        self.publish(manifest, Outcome::Published, None, seen)
+    }
+
+    async fn sync_tree(&self, source: &GitSource) -> Result<Done, Refusal> {
+        let seen = clock::millis();
+        let tree = Tree::fetch(source, self.mounted, self.allow_loopback).await?;
+        let (mut manifest, commit) = (tree.manifest.clone(), Some(tree.commit.clone()));
+        if let Some(done) =
+            self.judge_and_find(std::slice::from_ref(&source.path), &mut manifest, commit.as_ref(), seen)?
+        {
+            return Ok(done);
+        }
+        let staging = self.claim.staging();
+        s3::make_folders(&manifest, &staging)?;
+        let places = self.link_unchanged(&manifest, &staging).await?;
+        let bytes = places.iter().fold(0_u64, |sum, at| sum.saturating_add(manifest.files()[*at].size));
+        self.claim.refuse_without_room(bytes, places.len() as u64)?;
+        self.progress.begin(places.len() as u64, bytes);
+        tree.write(&manifest, &places, staging, Arc::clone(self.progress)).await?;
+        self.claim.keep(&manifest).await?;
+        self.publish(manifest, Outcome::Published, commit, seen)
     }
 
     async fn sync_page(&self, source: &HttpSource) -> Result<Done, Refusal> {
@@ -182,11 +222,11 @@ impl Sync<'_> {
             manifest = self.read_page(&page, source, &into).await?;
             self.refuse_unsettled(&manifest)?;
         }
-        if let Some(done) = self.judge_and_find(&[page.entry()], &mut manifest, seen)? {
+        if let Some(done) = self.judge_and_find(&[page.entry()], &mut manifest, None, seen)? {
             return Ok(done);
         }
         self.claim.keep(&manifest).await?;
-        self.publish(manifest, Outcome::Published, seen)
+        self.publish(manifest, Outcome::Published, None, seen)
     }
 
     async fn read_page(&self, page: &Page<'_>, source: &HttpSource, into: &Path) -> Result<Manifest, Refusal> {
@@ -228,7 +268,13 @@ impl Sync<'_> {
     }
 
     /// Judges what will be published, and publishes it where the claim has that set already.
-    fn judge_and_find(&self, entries: &[String], manifest: &mut Manifest, seen: u64) -> Result<Option<Done>, Refusal> {
+    fn judge_and_find(
+        &self,
+        entries: &[String],
+        manifest: &mut Manifest,
+        commit: Option<&String>,
+        seen: u64,
+    ) -> Result<Option<Done>, Refusal> {
         let known = self.claim.manifest(&manifest.id())?;
         for known in known.as_ref().into_iter().chain(self.before) {
             manifest.inherit_content_types(known);
@@ -248,7 +294,7 @@ impl Sync<'_> {
             self.claim.note_again(&manifest)?;
             Outcome::Published
         };
-        self.publish(manifest, outcome, seen).map(Some)
+        self.publish(manifest, outcome, commit.cloned(), seen).map(Some)
     }
 
     /// Links what did not change from the published set. Returns the places of all else in the manifest.
@@ -276,14 +322,20 @@ impl Sync<'_> {
     }
 
     /// From here on nothing is waited for, so that a signal finds it done or not begun.
-    fn publish(&self, manifest: Manifest, outcome: Outcome, seen: u64) -> Result<Done, Refusal> {
+    fn publish(
+        &self,
+        manifest: Manifest,
+        outcome: Outcome,
+        commit: Option<String>,
+        seen: u64,
+    ) -> Result<Done, Refusal> {
         if self.order.publish == Publish::Live {
             self.claim.switch_to(&manifest)?;
         }
         let set = manifest.id();
-        self.claim.note_last(&Last { set: set.clone(), at: seen, slot: self.slot.clone() })?;
+        self.claim.note_last(&Last { set: set.clone(), at: seen, commit: commit.clone(), slot: self.slot.clone() })?;
         self.claim.prune(&set, &self.order.in_use, self.order.keep, self.order.keep_for_seconds);
-        Ok(Done { outcome, manifest })
+        Ok(Done { outcome, manifest, commit })
     }
 }
 

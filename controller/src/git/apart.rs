@@ -11,12 +11,12 @@ use std::time::Duration;
 use drover_core::branch::CommitInfo;
 use drover_core::render::short;
 use drover_crds::Reference;
+use drover_fetch::Error;
+use drover_fetch::protocol::Synced;
+use drover_fetch::references::Meaning;
 use tokio::time::Instant;
 
-use super::error::Error;
 use super::failed::Failed;
-use super::protocol::Synced;
-use super::references::Meaning;
 use super::schedule::{self, Again};
 use crate::clock;
 use crate::metrics;
@@ -204,7 +204,7 @@ mod tests {
     use drover_core::branch::{CommitId, TreeId};
 
     use super::*;
-    use crate::git::references::Wanted;
+    use drover_fetch::references::Wanted;
 
     /// A server whose branch `n` leads to commit `n`, and a cache.
     #[derive(Default)]

@@ -6,10 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use drover_fetch::{Address, Auth, Credential};
 use sha2::{Digest as _, Sha256};
-
-use super::address::Address;
-use super::credential::{Auth, Credential};
 
 /// Names a repository × credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! Why a request to a child came to nothing.
 
-use super::error::Error;
-use super::references::Meaning;
+use drover_fetch::Error;
+use drover_fetch::references::Meaning;
 
 /// A request that came to nothing.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! Pure: what is known about the head of a reference, and how one sync changes it.
 
 use drover_core::branch::CommitInfo;
+use drover_fetch::Error;
 use jiff::Timestamp;
 
-use super::error::Error;
 use super::schedule::Again;
 
 /// What is known about what an Environment follows.

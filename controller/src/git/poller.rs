@@ -5,18 +5,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use drover_fetch::protocol::{Operation, Request, Response, Synced};
+use drover_fetch::references::Meaning;
+use drover_fetch::{Auth, Error};
 use futures::FutureExt as _;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep_until};
 
 use super::apart::{Apart, Outcome};
 use super::cache::{Cache, CacheId};
-use super::credential::Auth;
-use super::error::Error;
 use super::failed::Failed;
 use super::process::{self, Trust};
-use super::protocol::{Operation, Request, Response, Synced};
-use super::references::Meaning;
 use super::registry::Task;
 use super::schedule;
 use super::shared::{Rebuild, Shared};

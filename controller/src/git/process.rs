@@ -6,16 +6,15 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use drover_fetch::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
+use drover_fetch::references::Meaning;
+use drover_fetch::{Error, Tree};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::SemaphorePermit;
 
 use super::cache::Cache;
-use super::commit::Tree;
-use super::error::Error;
 use super::failed::Failed;
-use super::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
-use super::references::Meaning;
 use super::shared::Shared;
 
 /// What a child answered: the message, and the files of each tree in it.

@@ -5,15 +5,14 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use drover_core::branch::CommitId;
+use drover_fetch::protocol::{Operation, Request};
+use drover_fetch::{Error, Tree};
 use tokio::sync::SemaphorePermit;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::cache::CacheId;
-use super::commit::Tree;
-use super::error::Error;
 use super::process::{self, Trust};
-use super::protocol::{Operation, Request};
 use super::shared::{Job, Shared};
 
 /// Readings in one child: enough to spread the cost of a process, few enough to bound the memory of an answer.

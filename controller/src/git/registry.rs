@@ -5,14 +5,12 @@ use std::fmt;
 use std::time::Duration;
 
 use drover_core::branch::CommitId;
-use drover_crds::{Key, Reference};
+use drover_crds::{Owner, Reference};
+use drover_fetch::{Address, Credential, Error};
 use jiff::Timestamp;
 
-use super::address::Address;
 use super::apart::Found;
 use super::cache::CacheId;
-use super::credential::Credential;
-use super::error::Error;
 use super::head::Head;
 use super::schedule::Again;
 use super::webhook::webhook_id_of;
@@ -46,7 +44,7 @@ impl fmt::Debug for Subscription {
 
 /// All subscribers and the repositories they share. `R` is what runs for a repository.
 pub(super) struct Registry<R> {
-    subscribers: HashMap<Key, Subscriber>,
+    subscribers: HashMap<Owner, Subscriber>,
     repositories: HashMap<CacheId, Repository<R>>,
 }
 
@@ -59,7 +57,7 @@ struct Repository<R> {
     address: Address,
     credential: Credential,
     webhook: String,
-    followers: BTreeSet<Key>,
+    followers: BTreeSet<Owner>,
     /// The shortest interval asked for since the last sync was planned.
     interval: Duration,
     heads: HashMap<Reference, Head>,
@@ -86,7 +84,7 @@ pub(super) struct Task {
 /// A subscriber that accepts a webhook.
 #[derive(Clone, Debug)]
 pub(super) struct Hooked {
-    pub name: Key,
+    pub name: Owner,
     pub token: Option<Vec<u8>>,
     pub reference: Reference,
     pub head: Option<CommitId>,
@@ -112,7 +110,7 @@ impl<R> Registry<R> {
     /// followed until now.
     pub(super) fn subscribe(
         &mut self,
-        name: Key,
+        name: Owner,
         subscription: Subscription,
         allow_http: bool,
         now: Timestamp,
@@ -165,7 +163,7 @@ impl<R> Registry<R> {
     }
 
     /// Forgets a subscriber; its repository stays until `unused` takes it out.
-    pub(super) fn unsubscribe(&mut self, name: &Key) {
+    pub(super) fn unsubscribe(&mut self, name: &Owner) {
         let gone = self.subscribers.remove(name);
         if let Some(repository) = gone.and_then(|s| s.place.ok()).and_then(|id| self.repositories.get_mut(&id)) {
             repository.followers.remove(name);
@@ -187,7 +185,7 @@ impl<R> Registry<R> {
         self.repositories.get(id).map(|repository| repository.address.to_string())
     }
 
-    pub(super) fn head(&self, name: &Key) -> Head {
+    pub(super) fn head(&self, name: &Owner) -> Head {
         let Some(subscriber) = self.subscribers.get(name) else { return Head::Pending };
         match &subscriber.place {
             Err((error, since)) => Head::Failed { error: error.clone(), since: *since, again: None, last_good: None },
@@ -199,7 +197,7 @@ impl<R> Registry<R> {
     }
 
     /// Somebody wants a look at what `name` follows. Returns what runs for its repository.
-    pub(super) fn ask(&mut self, name: &Key) -> Option<&R> {
+    pub(super) fn ask(&mut self, name: &Owner) -> Option<&R> {
         let subscriber = self.subscribers.get(name)?;
         let repository = self.repositories.get_mut(subscriber.place.as_ref().ok()?)?;
         repository.asked.insert(subscriber.subscription.reference.clone());
@@ -207,7 +205,7 @@ impl<R> Registry<R> {
     }
 
     /// What runs for the repository that `name` follows.
-    pub(super) fn running(&self, name: &Key) -> Result<(CacheId, &R), Error> {
+    pub(super) fn running(&self, name: &Owner) -> Result<(CacheId, &R), Error> {
         let nobody = || Error::NotSubscribed { name: name.to_string() };
         let subscriber = self.subscribers.get(name).ok_or_else(nobody)?;
         let id = subscriber.place.clone().map_err(|(error, _)| error)?;
@@ -219,7 +217,7 @@ impl<R> Registry<R> {
         self.repositories.get(id).map(|repository| &repository.running)
     }
 
-    fn followers<'a>(&'a self, repository: &'a Repository<R>) -> impl Iterator<Item = (&'a Key, &'a Subscription)> {
+    fn followers<'a>(&'a self, repository: &'a Repository<R>) -> impl Iterator<Item = (&'a Owner, &'a Subscription)> {
         repository.followers.iter().filter_map(|name| Some((name, &self.subscribers.get(name)?.subscription)))
     }
 
@@ -243,7 +241,7 @@ impl<R> Registry<R> {
         result: &Result<Vec<Found>, Error>,
         again: Option<Again>,
         now: Timestamp,
-    ) -> Vec<Key> {
+    ) -> Vec<Owner> {
         let Some(repository) = self.repositories.get(id) else { return Vec::new() };
         let followed: HashSet<Reference> = self.followers(repository).map(|(_, s)| s.reference.clone()).collect();
         let Some(repository) = self.repositories.get_mut(id) else { return Vec::new() };

@@ -6,17 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use drover_core::branch::{CommitId, TreeId};
-use drover_crds::Key;
+use drover_crds::Owner;
+use drover_fetch::protocol::ReadRequest;
+use drover_fetch::{Error, Tree};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, oneshot};
 
 use super::cache::{CacheId, leftovers};
-use super::commit::Tree;
-use super::error::Error;
 use super::head::Head;
 use super::pools::Pools;
-use super::protocol::ReadRequest;
 use super::registry::{Hooked, Registry, Subscription};
 use super::shared::{Config, Job, Running, Shared};
 use super::{poller, reader};
@@ -36,7 +35,7 @@ pub struct Repositories {
 impl Repositories {
     /// A pool without subscribers. `notify` gets namespace and name of a subscriber whenever its head is another, or fails
     /// otherwise. Must be called within a tokio runtime.
-    pub fn new(config: Config, notify: UnboundedSender<Key>) -> Self {
+    pub fn new(config: Config, notify: UnboundedSender<Owner>) -> Self {
         let runtime = Handle::current();
         let pools = Pools::new(config.max_children, GRACE);
         let shared = Arc::new(Shared { config, pools, notify, registry: Mutex::default(), runtime });
@@ -55,7 +54,7 @@ impl Repositories {
 
     /// Follows what `subscription` says under this name, instead of what was followed under it before. Calling it again with
     /// the same does nothing.
-    pub fn subscribe(&self, key: &Key, subscription: Subscription) {
+    pub fn subscribe(&self, key: &Owner, subscription: Subscription) {
         let allow_http = self.shared.config.allow_http;
         let mut registry = self.shared.registry();
         let begin = |id: &CacheId| start(&self.shared, id);
@@ -70,20 +69,20 @@ impl Repositories {
     }
 
     /// Follows nothing under this name any more. The cache goes with its last subscriber.
-    pub fn unsubscribe(&self, key: &Key) {
+    pub fn unsubscribe(&self, key: &Owner) {
         let mut registry = self.shared.registry();
         registry.unsubscribe(key);
         retire(&self.shared, &mut registry);
     }
 
     /// What is known about the head of what is followed under this name; `Pending` when nothing is.
-    pub fn head(&self, key: &Key) -> Head {
+    pub fn head(&self, key: &Owner) -> Head {
         self.shared.registry().head(key)
     }
 
     /// Asks the server now instead of at the next interval; after a failure not within a second, and not before the end of
     /// the time that the server asked for.
-    pub fn sync_now(&self, key: &Key) {
+    pub fn sync_now(&self, key: &Owner) {
         if let Some(running) = self.shared.registry().ask(key) {
             running.wake.notify_one();
         }
@@ -94,7 +93,7 @@ impl Repositories {
     /// again, and then the subscriber is notified.
     pub async fn read(
         &self,
-        key: &Key,
+        key: &Owner,
         commit: &CommitId,
         path: &str,
         known_tree: Option<&TreeId>,

@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use drover_crds::Key;
+use drover_crds::Owner;
+use drover_fetch::protocol::ReadRequest;
+use drover_fetch::{Error, Limits, Tree};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 use super::cache::{Cache, CacheId};
-use super::commit::Tree;
-use super::error::Error;
-use super::limits::Limits;
 use super::pools::Pools;
-use super::protocol::ReadRequest;
 use super::registry::Registry;
 use crate::unpoisoned;
 
@@ -38,7 +36,7 @@ pub struct Config {
 pub(super) struct Shared {
     pub config: Config,
     pub pools: Pools,
-    pub notify: UnboundedSender<Key>,
+    pub notify: UnboundedSender<Owner>,
     pub registry: Mutex<Registry<Running>>,
     pub runtime: Handle,
 }
@@ -101,7 +99,7 @@ impl Shared {
     }
 
     /// Tells subscribers that there is news.
-    pub(super) fn tell(&self, names: impl IntoIterator<Item = Key>) {
+    pub(super) fn tell(&self, names: impl IntoIterator<Item = Owner>) {
         for name in names {
             // Nobody listens only while the controller stops.
             let _ = self.notify.send(name);

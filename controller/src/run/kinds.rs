@@ -48,15 +48,13 @@ impl Kinds {
     }
 
     /// Adds a kind. How its controller is asked to look at an object.
-    pub(super) fn register<K: Kind>(&mut self, kind: K) -> Trigger {
+    pub(super) fn register<K: Kind>(&mut self, kind: K) {
         let turn = Turn::new(kind, self.cluster.clone(), self.owners.clone());
         let controller = Controller::new(turn, self.concurrency);
-        let trigger = controller.trigger();
-        self.triggers.insert(K::OWNER, trigger.clone());
+        self.triggers.insert(K::OWNER, controller.trigger());
         let (client, leadership) = (self.cluster.client(), self.leadership.clone());
         let running = controller.run(client, leadership, self.restarts.clone(), self.stopped.clone(), GRACE);
         self.controllers.push(running.boxed());
-        trigger
     }
 
     /// The controllers of all kinds until they have ended.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::purity::paths;
 
 /// The crates, from the workspace's root.
-const CRATES: [&str; 5] = ["crds/src", "controller/core/src", "controller/errands/src", "controller/src", "e2e/src"];
+const CRATES: [&str; 6] =
+    ["crds/src", "controller/core/src", "controller/errands/src", "controller/fetch/src", "controller/src", "e2e/src"];
 
 /// The names from a crate's root to a module.
 type Module = Vec<String>;

@@ -19,7 +19,7 @@ const UNLINKED: [&str; 9] =
     ["git2", "hyper", "kube-client", "kube-runtime", "libgit2-sys", "reqwest", "rustls", "tokio", "tokio-util"];
 
 /// Crates that nothing in the crate `drover-errands` links: inside a Job there is no cluster to talk to, and no right to.
-const NO_CLUSTER: [&str; 4] = ["drover", "git2", "kube-client", "kube-runtime"];
+const NO_CLUSTER: [&str; 3] = ["drover", "kube-client", "kube-runtime"];
 
 /// Paths of the standard library that nothing in the crate `drover-core` may begin with.
 const IMPURE: [&str; 7] =

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use drover_crds::condition::{READY, get};
 use drover_crds::{DataSync, DataSyncStatus, ReleaseStep};
-use drover_e2e::{BucketServer, DataServer, Hello, Namespace, Testbed, binary, eventually, finish, get as get_page};
+use drover_e2e::{
+    BucketServer, DataServer, Hello, Namespace, Testbed, binary, eventually, finish, get as get_page, steadily,
+};
 use k8s_openapi::api::core::v1::Pod;
 
 const SOON: Duration = Duration::from_secs(90);
@@ -394,4 +396,67 @@ spec:
     assert_eq!(shared.len(), 1, "two apps of three pods and a sync are on {shared:?}");
     assert_eq!(until("app.kubernetes.io/name=apart", 3).len(), 2, "the pods of others are on both nodes");
     bed.down();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_is_seen_at_the_same_paths_and_what_cannot_be_followed_is_told_and_changes_nothing() {
+    let namespace = Namespace::new("data-git").await;
+    let repo = namespace.repository("code");
+    let first = repo.push_to("dev", &[("web/references.csv", "one"), ("other", "x")], "Begin");
+    let spec = |password: &str| {
+        namespace.apply(&namespace.git_server().secret_for_https_with_password("git-read", password));
+        namespace.apply(&format!(
+            "apiVersion: drover.dev/v1alpha1
+kind: DataSync
+metadata: {{name: csv}}
+spec:
+  source: {{git: {{url: \"{}\", ref: {{branch: dev}}, path: web, secretRef: {{name: git-read}}, interval: 5s}}}}
+  publish: Live
+  claim: {{resources: {{requests: {{storage: 100Mi}}}}, retentionPolicy: Delete}}
+",
+            repo.https()
+        ));
+    };
+    // A wrong password is said, and the right one is seen.
+    spec("not-the-password");
+    let said = says(&namespace, "AuthenticationFailed").await;
+    assert!(!format!("{said:?}").contains("not-the-password"), "{said:?}");
+    spec(namespace.git_server().password());
+    let commit = |status: &DataSyncStatus| status.last_sync.as_ref().and_then(|last| last.commit.clone());
+    let published = says(&namespace, "Published").await;
+    assert_eq!((commit(&published), published.published.map(|set| set.files)), (Some(first), Some(1)));
+    namespace.apply(&reader(&namespace, "1"));
+    let app = namespace.app("web");
+    app.answers(FILE, "one").await;
+    let before: Vec<_> = app.pods().await.into_iter().map(|pod| pod.metadata.uid).collect();
+
+    let began = Instant::now();
+    let second = repo.push_to("dev", &[("web/references.csv", "two"), ("other", "x")], "Go on");
+    app.answers(FILE, "two").await;
+    println!("a push was seen after {:?}", began.elapsed());
+    eventually("the status names the commit", SOON, async || match commit(&status(&namespace).await) {
+        Some(commit) if commit == second => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    // A commit that no set can be made of, then a branch that is gone.
+    repo.push_to(
+        "dev",
+        &[("web/references.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")],
+        "Point",
+    );
+    let failed = says(&namespace, "is a pointer of Git LFS").await;
+    assert_eq!((commit(&failed), app.page(FILE).await.as_str()), (Some(second.clone()), "two"));
+    repo.delete_branch("dev");
+    let gone = says(&namespace, "the branch dev does not exist").await;
+    assert_eq!(get(&gone.conditions, READY).map(|ready| ready.status.as_str()), Some("True"));
+    assert_eq!((commit(&gone), app.page(FILE).await.as_str()), (Some(second), "two"));
+    let version = namespace.get::<DataSync>("csv").await.and_then(|sync| sync.metadata.resource_version);
+    let after: Vec<_> = app.pods().await.into_iter().map(|pod| pod.metadata.uid).collect();
+    assert_eq!(after, before, "no pod is new");
+    steadily("nothing is written while nothing changes", Duration::from_secs(12), async || {
+        let now = namespace.get::<DataSync>("csv").await.and_then(|sync| sync.metadata.resource_version);
+        if now == version { Ok(()) } else { Err(format!("{version:?} became {now:?}")) }
+    })
+    .await;
 }

@@ -54,6 +54,9 @@ pub struct SyncResult {
     /// The digest of what is published, `sha256:` and 64 hexadecimal digits, of which the set's name are the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The commit whose files they are, of a git source: 40 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// One CamelCase word: the outcome, or why it is none that was wished for.
     pub reason: String,
     /// One sentence: what, where, why, what to do.
@@ -92,6 +95,7 @@ impl SyncResult {
             fetched_bytes: 0,
             took_seconds: 0,
             digest: None,
+            commit: None,
             reason: refusal.reason.to_string(),
             message: refusal.sentence.clone(),
             failed_path: refusal.path.clone(),
@@ -120,6 +124,10 @@ impl SyncResult {
         };
         if result.digest.as_deref().is_some_and(|digest| !is_digest(digest)) {
             return Err(Unbelievable::Field("digest"));
+        }
+        let is_commit = |id: &str| id.len() == 40 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if result.commit.as_deref().is_some_and(|commit| !is_commit(commit)) {
+            return Err(Unbelievable::Field("commit"));
         }
         if result.reason.len() > 64
             || !result.reason.starts_with(|c: char| c.is_ascii_uppercase())

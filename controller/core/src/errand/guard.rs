@@ -18,7 +18,7 @@ struct Amount {
 pub fn judge(guard: &Guard, entries: &[String], before: Option<&Manifest>, now: &Manifest) -> Result<(), Refusal> {
     let (had, has) = (before.map(amounts).unwrap_or_default(), amounts(now));
     for entry in entries {
-        let name = if entry.is_empty() { "the bucket".to_owned() } else { format!("`{}`", entry.escape_debug()) };
+        let name = if entry.is_empty() { "the source".to_owned() } else { format!("`{}`", entry.escape_debug()) };
         let has = has.get(entry.as_str()).copied().unwrap_or_default();
         let had = had.get(entry.as_str());
         if has.files == 0 {

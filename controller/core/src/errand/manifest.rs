@@ -133,6 +133,9 @@ pub struct Last {
     pub set: String,
     /// When the source was last seen to hold it, in milliseconds since 1970.
     pub at: u64,
+    /// The commit that it was seen in, of a git source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// The time of the schedule that was done last, as [`slot`](super::slot()) has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<String>,

@@ -8,12 +8,13 @@ pub(crate) use answer::cut;
 pub use answer::{LARGEST_RESULT, Outcome, SyncResult, Unbelievable};
 pub use guard::{judge, judge_content_type, settles_in};
 pub use manifest::{File, Last, Manifest, is_set_id};
-pub use order::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder, region};
+pub use order::{GitSource, Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder, region};
 pub use place::{LARGEST_SET, Object, Selection, place};
 pub use progress::Progress;
 pub use reason::{Reason, Refusal};
 pub use sets::{Kept, to_remove};
 pub use slot::slot;
+pub use tree::{Leaf, LeafKind, place_tree, refuse_pointer};
 
 mod answer;
 mod guard;
@@ -25,6 +26,7 @@ mod progress;
 mod reason;
 mod sets;
 mod slot;
+mod tree;
 
 #[cfg(test)]
 mod tests;

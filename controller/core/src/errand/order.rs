@@ -1,5 +1,6 @@
 //! What the errand `sync` is asked to do.
 
+use drover_crds::Reference;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::is_set_id;
@@ -39,6 +40,8 @@ pub enum Source {
     S3(S3Source),
     /// One file from a web server.
     Http(HttpSource),
+    /// A folder of a git repository.
+    Git(GitSource),
 }
 
 /// Objects of a bucket.
@@ -86,6 +89,20 @@ pub struct HttpSource {
     pub to: String,
     /// Whether the mounted user and password, or token, are sent.
     pub authenticated: bool,
+}
+
+/// A folder of a git repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GitSource {
+    /// `https://` or `ssh://`.
+    pub url: String,
+    /// What leads to the commit.
+    #[serde(rename = "ref")]
+    pub reference: Reference,
+    /// The folder, without a `/` at either end; empty for the whole repository.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
 }
 
 /// How those who read the claim get a new set.
@@ -155,6 +172,16 @@ impl Source {
                     return Err(bad(format!("to is `{}`, a folder: name the file that the page becomes", http.to)));
                 }
                 check_target("to", &http.to)
+            }
+            Self::Git(git) => {
+                if !git.path.is_empty() {
+                    check_key("path", &git.path)?;
+                }
+                let Reference { branch, tag, semver, commit } = &git.reference;
+                match [branch, tag, semver, commit].iter().filter(|named| named.is_some()).count() {
+                    1 => Ok(()),
+                    _ => Err(bad("ref must name exactly one of branch, tag, semver and commit")),
+                }
             }
         }
     }

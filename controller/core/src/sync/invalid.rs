@@ -9,7 +9,7 @@ use crate::workload;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// Not exactly one source.
-    #[error("spec.source has {0} sources: write exactly one of s3 or http")]
+    #[error("spec.source has {0} sources: write exactly one of s3, http or git")]
     Sources(usize),
     /// A percentage that is none.
     #[error("guard.maxShrink is {0:?}: write a percentage between 0% and 100%")]

@@ -3,6 +3,7 @@
 
 mod build;
 mod children;
+mod followed;
 mod freshness;
 mod invalid;
 mod published;
@@ -17,6 +18,7 @@ mod validate;
 
 pub use build::{ErrandImage, children, job, made_up_job};
 pub use children::SyncChildren;
+pub use followed::Followed;
 pub use freshness::{Freshness, Refresh, moment, patience, stamp};
 pub use invalid::Invalid;
 pub use published::{SETS, data_set};

@@ -26,10 +26,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// What the spec of that generation asks for with the claim of that uid, where a person last asked at `asked`. An edit that is taken
-    /// back asks anew: what is published may be the edit's by then.
-    pub fn of(sync: &ValidatedSync, generation: i64, claim: &str, asked: Option<&str>) -> Self {
-        let (uid, generation) = (sync.app.uid.as_deref().unwrap_or_default(), generation.to_string());
+    /// What the spec of that generation asks for with the claim of that uid, where a person last asked at `asked`, and `commit` is the one
+    /// that a git source leads to. An edit that is taken back asks anew: what is published may be the edit's by then.
+    pub fn of(sync: &ValidatedSync, generation: i64, claim: &str, asked: Option<&str>, commit: Option<&str>) -> Self {
+        let uid = sync.app.uid.as_deref().unwrap_or_default();
+        let generation = [&generation.to_string(), commit.unwrap_or_default()].concat();
         let id = id([uid, &generation, claim, asked.unwrap_or_default()]);
         Self { id, attempt: 0, asked: asked.map(str::to_owned) }
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use drover_crds::condition::{self, Outcome, READY};
 use drover_crds::{DataSyncStatus, JobFailure, LastSync, PublishedSet, RunningJob};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::ValidatedSync;
+use super::followed::Followed;
 use super::rejection::Rejection;
 use super::runs::{End, Run};
 use crate::errand::SyncResult;
@@ -94,6 +95,7 @@ fn succeeded(status: &mut DataSyncStatus, run: &Run, end: &End, result: &SyncRes
         files: count(result.fetched_files),
         bytes: count(result.fetched_bytes),
         took: Some(drover_crds::Duration::from_secs(result.took_seconds)),
+        commit: result.commit.clone(),
         job: run.job.clone(),
     });
     status.failure = None;
@@ -112,19 +114,26 @@ fn failed(status: &mut DataSyncStatus, run: &Run, end: &End, reason: &str, messa
 }
 
 /// What the conditions say, and after which time to look again although no event comes. `trouble` is what keeps the pod of the sync that
-/// runs from working.
+/// runs from working, and `followed` what is known of the repository.
 pub fn conclude(
     sync: &ValidatedSync,
     status: &mut DataSyncStatus,
     trouble: Option<&str>,
+    followed: &Followed,
     generation: Option<i64>,
     now: &Time,
 ) -> (Outcome, Option<Duration>) {
     let look = status.running.is_some().then_some(LOOK);
-    let synced = match (&status.failure, &status.last_sync) {
-        (Some(failure), _) => ("False", failure.reason.as_str(), failure.message.as_str()),
-        (None, Some(_)) => ("True", "Synced", "The last sync succeeded"),
-        (None, None) => ("Unknown", "Syncing", "No sync has ended yet"),
+    // What a sync came to is old where the source cannot be asked whether there is anything new.
+    let failing = match followed {
+        Followed::Failing { reason, message, .. } => Some((reason.as_str(), message.as_str())),
+        Followed::Nothing | Followed::Pending | Followed::At(_) => None,
+    };
+    let synced = match (failing, &status.failure, &status.last_sync) {
+        (Some((reason, message)), _, _) => ("False", reason, message),
+        (None, Some(failure), _) => ("False", failure.reason.as_str(), failure.message.as_str()),
+        (None, None, Some(_)) => ("True", "Synced", "The last sync succeeded"),
+        (None, None, None) => ("Unknown", "Syncing", "No sync has ended yet"),
     };
     let (synced, reason, message) = (synced.0, synced.1.to_owned(), synced.2.to_owned());
     condition::set(&mut status.conditions, SYNCED, synced, &reason, &message, generation, now);
@@ -133,16 +142,20 @@ pub fn conclude(
         return (Outcome::Ready { reason: "Suspended".into(), message }, look);
     }
     let Some(published) = &status.published else {
-        let outcome = match (&status.failure, &status.running, trouble) {
-            (Some(failure), _, _) => {
+        let outcome = match (failing, &status.failure, &status.running, trouble) {
+            (Some((reason, message)), _, _, _) => {
+                let message = format!("Nothing is published yet, because the repository cannot be followed: {message}");
+                Outcome::Failed { reason: reason.to_owned(), message }
+            }
+            (None, Some(failure), _, _) => {
                 let message = format!("Nothing is published yet, because the sync failed: {}", failure.message);
                 Outcome::Failed { reason: failure.reason.clone(), message }
             }
-            (None, Some(running), Some(trouble)) => {
+            (None, None, Some(running), Some(trouble)) => {
                 let message = format!("The first sync does not get on (Job {}): {trouble}", running.job);
                 Outcome::InProgress { reason: "Syncing".into(), message }
             }
-            (None, _, _) => {
+            (None, None, _, _) => {
                 let message = "The first sync is on its way".to_owned();
                 Outcome::InProgress { reason: "Syncing".into(), message }
             }
@@ -156,13 +169,18 @@ pub fn conclude(
         1 => "1 file".to_owned(),
         files => format!("{files} files"),
     };
-    let what = format!("{files} ({} bytes) of set {}", published.bytes, published.set);
-    let why = status.failure.as_ref().map(|failure| {
-        let times = match failure.times {
-            1 => "the last sync".to_owned(),
-            times => format!("each of the last {times} syncs"),
-        };
-        format!("{times} failed: {}", failure.message)
+    let commit = status.last_sync.as_ref().and_then(|last| last.commit.as_deref());
+    let of = commit.map(|commit| format!(", commit {}", commit.get(..12).unwrap_or(commit))).unwrap_or_default();
+    let what = format!("{files} ({} bytes) of set {}{of}", published.bytes, published.set);
+    let unfollowed = failing.map(|(_, message)| format!("the repository cannot be followed: {message}"));
+    let why = unfollowed.or_else(|| {
+        status.failure.as_ref().map(|failure| {
+            let times = match failure.times {
+                1 => "the last sync".to_owned(),
+                times => format!("each of the last {times} syncs"),
+            };
+            format!("{times} failed: {}", failure.message)
+        })
     });
     let since = synced_at.map(|at| at.0.to_string()).unwrap_or_default();
     let outcome = match (left, why) {
@@ -189,9 +207,9 @@ pub fn news(before: &DataSyncStatus, after: &DataSyncStatus) -> Vec<News> {
         let note = format!("Published {} files ({} bytes) as set {}", published.files, published.bytes, published.set);
         news.push(News::normal("Published", note));
     }
-    let reason = |status: &DataSyncStatus| status.failure.as_ref().map(|failure| failure.reason.clone());
-    if let Some(failure) = after.failure.as_ref().filter(|_| reason(before) != reason(after)) {
-        news.push(News::warning(&failure.reason, &failure.message));
+    let reason = |status: &DataSyncStatus| unsynced(status).map(|synced| synced.reason.clone());
+    if let Some(synced) = unsynced(after).filter(|_| reason(before) != reason(after)) {
+        news.push(News::warning(&synced.reason, &synced.message));
     }
     let ready = |status: &DataSyncStatus| {
         condition::get(&status.conditions, READY).map(|c| (c.status.clone(), c.reason.clone()))
@@ -206,4 +224,9 @@ pub fn news(before: &DataSyncStatus, after: &DataSyncStatus) -> Vec<News> {
         news.push(News::warning(&reason, message));
     }
     news
+}
+
+/// The condition that says so where the last sync did not succeed, or the source cannot be asked.
+fn unsynced(status: &DataSyncStatus) -> Option<&Condition> {
+    condition::get(&status.conditions, SYNCED).filter(|synced| synced.status == "False")
 }

@@ -195,7 +195,8 @@ fn concluded(
     trouble: Option<&str>,
     now: i64,
 ) -> (String, Option<Duration>) {
-    let (outcome, look) = conclude(&valid(change).expect("valid"), status, trouble, Some(1), &at(now));
+    let (outcome, look) =
+        conclude(&valid(change).expect("valid"), status, trouble, &Followed::Nothing, Some(1), &at(now));
     let said = match outcome {
         Outcome::Ready { reason, message } => format!("ready {reason}: {message}"),
         Outcome::InProgress { reason, message } => format!("in progress {reason}: {message}"),
@@ -275,13 +276,13 @@ fn who_asked_is_answered_by_the_time_of_the_wish_whatever_came_of_it() {
 #[test]
 fn a_sync_is_made_once_for_each_spec_claim_and_wish() {
     let sync = valid(&json!({})).expect("valid");
-    let id = |generation, claim, asked| Request::of(&sync, generation, claim, asked).id;
+    let id = |generation, claim, asked| Request::of(&sync, generation, claim, asked, None).id;
     let first = id(1, "c1", None);
     assert_eq!(first, id(1, "c1", None));
     let others = [id(2, "c1", None), id(1, "c2", None), id(1, "c1", Some("now")), id(1, "c1", Some("later"))];
     assert!(!others.contains(&first) && others[2] != others[3]);
 
-    let request = || Request::of(&sync, 1, "c1", None);
+    let request = || Request::of(&sync, 1, "c1", None, None);
     let mut status = DataSyncStatus::default();
     assert_eq!(due(&sync, request(), &status, false, 0), Due::Now(request()));
     status = noted(&status, &[ended(&request().job_name("csv"), 100, Some(&first), &bad("Unreachable"))]);
@@ -299,6 +300,46 @@ fn a_sync_is_made_once_for_each_spec_claim_and_wish() {
     let by_hand = valid(&json!({"schedule": null})).expect("valid");
     assert!(matches!(due(&by_hand, request(), &status, false, 9000), Due::Now(_)));
     assert_eq!(due(&valid(&json!({"suspend": true})).expect("valid"), id_of_nothing(), &status, false, 0), Due::No);
+}
+
+#[test]
+fn a_commit_is_synced_once_and_what_cannot_be_followed_is_told_and_asks_for_nothing_new() {
+    let git = json!({"schedule": null, "guard": null,
+        "source": {"git": {"url": "https://git.example.org/app.git", "ref": {"branch": "dev"}, "path": "web"}}});
+    let sync = valid(&git).expect("valid");
+    let request = |commit: &Followed| Some(Request::of(&sync, 1, "c1", None, commit.asks_for()?));
+    let (one, two) = (Followed::At("1".repeat(40)), Followed::At("2".repeat(40)));
+    let failing =
+        |last: Option<String>| Followed::Failing { reason: "Unreachable".into(), message: "no answer".into(), last };
+    assert_eq!(request(&Followed::Pending), None);
+    assert_eq!(request(&failing(None)), None);
+    let first = request(&one).expect("it is asked for");
+    assert_ne!(request(&two), Some(first.clone()));
+    assert_eq!(request(&failing(Some("1".repeat(40)))), Some(first.clone()), "nothing that was not asked for before");
+
+    let words = good("Published", SET).replace("{\"", &format!("{{\"commit\":\"{}\",\"", "1".repeat(40)));
+    let ran = ended(&first.job_name("csv"), 100, Some(&first.id), &words);
+    let status = noted(&DataSyncStatus::default(), &[ran]);
+    assert_eq!(status.last_sync.as_ref().and_then(|last| last.commit.clone()), Some("1".repeat(40)));
+    assert_eq!(due(&sync, first, &status, false, 110), Due::No);
+    let mut told = status.clone();
+    let (outcome, _) = conclude(&sync, &mut told, None, &failing(Some("1".repeat(40))), Some(1), &at(120));
+    let Outcome::Ready { reason, message } = outcome else { panic!("what is published stays") };
+    assert_eq!(reason, LAST_SYNC_FAILED);
+    assert!(message.contains("commit 111111111111") && message.ends_with("cannot be followed: no answer"), "{message}");
+    assert_eq!(news(&status, &told).len(), 1, "a person hears of it");
+    let (outcome, _) = conclude(&sync, &mut DataSyncStatus::default(), None, &failing(None), Some(1), &at(120));
+    assert!(matches!(outcome, Outcome::Failed { reason, .. } if reason == "Unreachable"));
+
+    for (change, said) in [
+        (json!({"url": "https://git.example.org/app.git", "ref": {}}), "exactly one of branch"),
+        (json!({"url": "https://git.example.org/app.git", "ref": {"branch": "dev"}, "path": "../up"}), "`..`"),
+    ] {
+        let wrong = valid(&json!({"guard": null, "source": {"git": change}})).expect_err("refused").to_string();
+        assert!(wrong.contains(said), "{wrong}");
+    }
+    let both = json!({"source": {"git": {"url": "https://h/a", "ref": {"branch": "b"}}, "http": {"url": "https://h/a", "to": "a"}}});
+    assert!(valid(&both).expect_err("refused").to_string().contains("2 sources"));
 }
 
 /// At that time of 28 March 2027, when London's clock skips from 01:00 UTC to two.

@@ -6,7 +6,7 @@ use drover_crds as crds;
 use drover_crds::{DataGuard, DataSyncSpec, Duration};
 
 use super::Invalid;
-use crate::errand::{Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder, region};
+use crate::errand::{GitSource, Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder, region};
 use crate::plan::percent;
 use crate::schedule::Schedule;
 use crate::workload::App;
@@ -52,13 +52,22 @@ pub fn validate(
     }
     let schedule = spec.schedule.as_ref().map(|written| Schedule::read(written, spec.time_zone.as_deref()));
     let schedule = schedule.transpose()?;
-    let (source, secret) = match (&spec.source.s3, &spec.source.http) {
-        (Some(s3), None) => (Source::S3(bucket(s3)), &s3.secret_ref),
-        (None, Some(http)) => {
+    let crds::DataSource { s3, http, git } = &spec.source;
+    let (source, secret) = match (s3, http, git) {
+        (Some(s3), None, None) => (Source::S3(bucket(s3)), &s3.secret_ref),
+        (None, Some(http), None) => {
             let (url, to) = (http.url.clone(), http.to.clone());
             (Source::Http(HttpSource { url, to, authenticated: http.secret_ref.is_some() }), &http.secret_ref)
         }
-        (s3, http) => return Err(Invalid::Sources(usize::from(s3.is_some()) + usize::from(http.is_some()))),
+        (None, None, Some(git)) => {
+            let (url, reference, path) = (git.url.clone(), git.reference.clone(), git.path.clone().unwrap_or_default());
+            (Source::Git(GitSource { url, reference, path }), &git.secret_ref)
+        }
+        _ => {
+            return Err(Invalid::Sources(
+                [s3.is_some(), http.is_some(), git.is_some()].iter().filter(|is| **is).count(),
+            ));
+        }
     };
     let seconds = |duration: Option<Duration>, default| duration.map_or(default, Duration::as_secs);
     let order = SyncOrder {

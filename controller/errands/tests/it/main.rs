@@ -4,6 +4,7 @@ mod backup;
 mod bucket;
 mod claim;
 mod errand;
+mod git;
 mod http;
 mod s3;
 mod server;

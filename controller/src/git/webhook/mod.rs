@@ -8,9 +8,9 @@ mod plain;
 mod receiver;
 mod signature;
 
+use drover_fetch::Address;
 use sha2::{Digest as _, Sha256};
 
-use super::address::Address;
 pub use forward::Leadership;
 pub use payload::Hint;
 pub use receiver::{Receiver, Refresh, router};

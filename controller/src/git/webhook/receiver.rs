@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::post;
 use drover_core::branch::CommitId;
-use drover_crds::Key;
+use drover_crds::Owner;
 use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -41,7 +41,7 @@ const REFRESH_EVERY: Duration = Duration::from_secs(10);
 
 /// Called with the Environments of a webhook whose proof none of their tokens made: reads their tokens again and subscribes
 /// them anew, because a token may have been rotated since.
-pub type Refresh = Arc<dyn Fn(Vec<Key>) -> BoxFuture<'static, ()> + Send + Sync>;
+pub type Refresh = Arc<dyn Fn(Vec<Owner>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What the receiver needs; cheap to clone.
 #[derive(Clone)]
@@ -112,7 +112,7 @@ async fn receive(State(receiver): State<Receiver>, Path(id): Path<String>, heade
     }
     let hint = Hint::read(&body);
     let looks = |hooked: &&Hooked| hint.concerns(&hooked.reference, hooked.head.as_ref().map(CommitId::as_str));
-    let concerned: BTreeSet<&Key> = verified.iter().filter(looks).map(|hooked| &hooked.name).collect();
+    let concerned: BTreeSet<&Owner> = verified.iter().filter(looks).map(|hooked| &hooked.name).collect();
     tracing::info!(webhook = id, subscribers = verified.len(), concerned = concerned.len(), "webhook received");
     for key in concerned {
         shared.repositories.sync_now(key);

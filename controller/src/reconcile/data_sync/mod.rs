@@ -2,11 +2,13 @@
 //!
 //! 1. [`validate`]: the spec, with every default filled in (pure);
 //! 2. [`children`]: the claim, the order and the CronJob (pure), written down and sent ([`owned`]);
-//! 3. [`jobs`]: which syncs ran and run, read of their Jobs, and one made where the spec or a person asks for it;
-//! 4. [`sync`]: what a person reads and is told (pure).
+//! 3. [`follow`]: the commit that a git source leads to, which the pollers of [`Repositories`] keep known;
+//! 4. [`jobs`]: which syncs ran and run, read of their Jobs, and one made where the spec or a person asks for it;
+//! 5. [`sync`]: what a person reads and is told (pure).
 //!
 //! The work itself is an errand's ([`drover_core::errand`]), in a Job of the namespace: it knows no API server, and ends with its result.
 
+mod follow;
 mod jobs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +26,12 @@ use drover_crds::{ANNOTATION_RECONCILE_AT, synced_claim};
 use drover_crds::{DataSync, DataSyncStatus, Key, Owner, OwnerKind, Publish};
 use kube::ResourceExt as _;
 
+pub use self::follow::refresh;
+use super::repository::Dereferenced;
 use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
 use crate::driver::Next;
+use crate::git::Repositories;
 use crate::interest::Interest;
 use crate::owned::{self, Owned, Parent};
 use crate::rollout::dereference;
@@ -43,21 +48,34 @@ pub fn build_all(sync: &DataSync, namespace: &str, image: &ErrandImage) -> Resul
 /// Makes the turns of DataSyncs.
 pub struct DataSyncs {
     image: ErrandImage,
+    repositories: Repositories,
     inventories: Arc<Inventories>,
     interest: Arc<Interest>,
 }
 
+/// What is remembered of a DataSync between two turns.
+#[derive(Default)]
+pub struct Memory {
+    repository: Option<Dereferenced>,
+}
+
 impl DataSyncs {
-    /// Whose errands run from `image`, whose children are written down in `inventories`, and whose apps are told by `interest`.
-    pub fn new(image: ErrandImage, inventories: Arc<Inventories>, interest: Arc<Interest>) -> Self {
-        Self { image, inventories, interest }
+    /// Whose errands run from `image`, whose commits are found by `repositories`, whose children are written down in `inventories`, and
+    /// whose apps are told by `interest`.
+    pub fn new(
+        image: ErrandImage,
+        repositories: Repositories,
+        inventories: Arc<Inventories>,
+        interest: Arc<Interest>,
+    ) -> Self {
+        Self { image, repositories, inventories, interest }
     }
 }
 
 impl Kind for DataSyncs {
     type Object = DataSync;
     type Status = DataSyncStatus;
-    type Memory = ();
+    type Memory = Memory;
 
     const OWNER: OwnerKind = OwnerKind::DataSync;
     const ACTION: &'static str = "Sync";
@@ -66,7 +84,12 @@ impl Kind for DataSyncs {
         self.interest.changed(&ObjectKey::from(&Owner::of(OwnerKind::DataSync, &Key::of(&sync.metadata))));
     }
 
-    async fn turn(&self, it: &It<'_, Self>, (): &mut (), draft: &mut Draft<DataSyncStatus>) -> Result<Ended, Trouble> {
+    async fn turn(
+        &self,
+        it: &It<'_, Self>,
+        memory: &mut Memory,
+        draft: &mut Draft<DataSyncStatus>,
+    ) -> Result<Ended, Trouble> {
         let kinds = SyncChildren::KINDS.in_order().map(|child| (child.group, child.kind));
         if !it.sees(kinds.into_iter().chain([("batch", "Job")])).await {
             return Ok(Ended::Unsaid(Next::Later(TURN)));
@@ -100,7 +123,11 @@ impl Kind for DataSyncs {
         let claim = it.cluster.index().live(&dereference::claim_key(&app, &claim_name)).map(|live| live.uid);
         let asked = it.annotation(ANNOTATION_RECONCILE_AT);
         let generation = it.generation().unwrap_or_default();
-        let request = claim.as_deref().map(|claim| Request::of(&valid, generation, claim, asked));
+        let (followed, look_again) = follow::follow(it, &self.repositories, &mut memory.repository).await?;
+        let request = claim
+            .as_deref()
+            .zip(followed.asks_for())
+            .map(|(claim, commit)| Request::of(&valid, generation, claim, asked, commit));
         let rejection = Rejection::of(it.object);
         sync::note(status, &runs, request.as_ref().map(|request| request.id.as_str()), rejection.as_ref());
         sync::note_next(&valid, status, &before, it.generation(), now.0);
@@ -126,10 +153,15 @@ impl Kind for DataSyncs {
             }
         }
         let trouble = runs.iter().find_map(|run| run.trouble.as_deref());
-        let (outcome, look) = sync::conclude(&valid, status, trouble, it.generation(), &now);
+        let (outcome, look) = sync::conclude(&valid, status, trouble, &followed, it.generation(), &now);
         let told = sync::clock_change(&valid, now.0);
         told.note(&mut status.conditions, it.generation(), &now);
-        let next = again.into_iter().chain(look).min().map_or(Next::Await, |wait: Duration| Next::After(wait));
+        let next = again
+            .into_iter()
+            .chain(look)
+            .chain(look_again)
+            .min()
+            .map_or(Next::Await, |wait: Duration| Next::After(wait));
         Ok(Ended::Said { outcome, next: next.by(look_at_the_clock, now.0).by(told.again, now.0) })
     }
 
@@ -141,6 +173,7 @@ impl Kind for DataSyncs {
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
         self.interest.changed(&ObjectKey::from(gone.owner));
+        self.repositories.unsubscribe(gone.owner);
         owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, SyncChildren::rank).await
     }
 

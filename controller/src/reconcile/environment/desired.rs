@@ -10,7 +10,7 @@ use drover_core::branch::{Brought, CommitId, CommitInfo, TreeId};
 use drover_core::plan::{self, Occasion};
 use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage, render_with};
 use drover_core::trouble::{Mend, Trouble};
-use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, ObjectFailure};
+use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, ObjectFailure, Owner, OwnerKind};
 use kube::ResourceExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::block_in_place;
@@ -121,7 +121,8 @@ impl Renderer {
         let waits = self.turns.waits(key, &commit.id);
         let place = if waits { Some(self.place(key, commit)?) } else { None };
         let path = environment.spec.source.path.as_deref().unwrap_or_default();
-        let tree = self.repositories.read(key, &commit.id, path, known.map(|known| &known.tree)).await;
+        let owner = Owner::of(OwnerKind::Environment, key);
+        let tree = self.repositories.read(&owner, &commit.id, path, known.map(|known| &known.tree)).await;
         let tree = match tree {
             Ok(tree) => tree,
             Err(error) => {

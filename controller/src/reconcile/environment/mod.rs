@@ -36,9 +36,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::apply::{Done, apply};
 pub use self::dereference::refresh;
-use self::dereference::{Dereferenced, account, dereference};
+use self::dereference::{account, wish};
 use self::desired::{Desired, Renderer, Wish};
 use self::variables::brought;
+use super::repository::{Dereferenced, follow};
 use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
 use crate::driver::Next;
@@ -141,7 +142,7 @@ impl Kind for Environments {
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
         let key = &gone.owner.key;
         self.peers().gone(key);
-        self.repositories.unsubscribe(key);
+        self.repositories.unsubscribe(gone.owner);
         self.renderer.forget(key);
         let left = deletion::clean_up(gone.cluster, &self.inventories, &self.peers, key).await?;
         if !left.is_empty() {
@@ -190,24 +191,19 @@ impl Environments {
     ) -> Result<Reached, Trouble> {
         let (environment, key) = (it.object, it.key());
         if environment.spec.suspend == Some(true) {
-            self.repositories.unsubscribe(key);
+            self.repositories.unsubscribe(it.owner);
             memory.dereferenced = None;
             return Ok(Reached::Suspended);
         }
-        if !memory.dereferenced.as_ref().is_some_and(|d| d.holds(environment)) {
-            let dereferenced =
-                dereference(&it.acting, environment).await.inspect_err(|_| self.peers().unreadable(key, None))?;
-            self.repositories.subscribe(key, dereferenced.subscription.as_ref().clone());
-            if memory.dereferenced.as_ref().is_some_and(|before| before.asked_before(environment)) {
-                self.repositories.sync_now(key);
-            }
-            memory.dereferenced = Some(dereferenced);
-        }
+        let whose = (it.owner, &environment.metadata);
+        let followed =
+            follow(&self.repositories, &it.acting, whose, &wish(environment), &mut memory.dereferenced).await;
+        followed.inspect_err(|_| self.peers().unreadable(key, None))?;
         if environment.spec.source.webhook.is_some() {
             findings.webhook_path = webhook_id(&environment.spec.source.url).map(|id| format!("/webhook/{id}"));
         }
         // While the repository cannot be reached, the last commit that is known stays in force: drift is still put back.
-        let (commit, unreachable) = match self.repositories.head(key) {
+        let (commit, unreachable) = match self.repositories.head(it.owner) {
             Head::Pending => return Ok(Reached::Fetching),
             Head::At { commit, fetched_at } => {
                 findings.head = Some((commit.clone(), Time(fetched_at)));
@@ -258,7 +254,7 @@ impl Environments {
         };
         memory.desired = Some(Arc::new(desired.without_objects()));
         self.peers().read(key, &commit.id, &desired.objects, unreachable.is_none());
-        let newest = || match self.repositories.head(key) {
+        let newest = || match self.repositories.head(it.owner) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
             Head::Pending | Head::Failed { .. } => true,
         };
@@ -266,7 +262,7 @@ impl Environments {
             if trouble.mended_by == Mend::Turn {
                 let behind = self.peers().behind(key, &commit.id);
                 for behind in behind {
-                    self.repositories.sync_now(&behind);
+                    self.repositories.sync_now(&Owner::of(OwnerKind::Environment, &behind));
                 }
             }
         })?;

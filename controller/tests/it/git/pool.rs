@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use drover::git::{Config, Credential, Error, Head, Limits, Repositories, Subscription};
-use drover_crds::{Key, Reference};
+use drover_crds::{Owner, OwnerKind, Reference};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -13,7 +13,7 @@ pub const DEADLINE: Duration = Duration::from_mins(1);
 
 pub struct Pool {
     pub repositories: Repositories,
-    pub news: UnboundedReceiver<Key>,
+    pub news: UnboundedReceiver<Owner>,
     pub cache: TempDir,
 }
 
@@ -83,8 +83,8 @@ pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// The Environment of that name.
-pub fn team(name: &str) -> Key {
-    Key::new("team", name)
+pub fn team(name: &str) -> Owner {
+    Owner::new(OwnerKind::Environment, "team", name)
 }
 
 pub fn branch(name: &str) -> Reference {

@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::response::Response;
 use drover::git::webhook::{Leadership, Receiver, Refresh, router, webhook_id};
 use drover::git::{Credential, Repositories, Subscription};
-use drover_crds::{Key, Reference};
+use drover_crds::{Owner, Reference};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, StatusCode};
 use sha2::Sha256;
@@ -152,7 +152,7 @@ async fn a_rotated_token_is_read_again_once() {
     let pool = Pool::new();
     let url = "http://127.0.0.1:1/a";
     pool.repositories.subscribe(&team("app"), subscription(url, branch("prod"), Credential::default(), "old"));
-    let asked: Arc<Mutex<Vec<Vec<Key>>>> = Arc::default();
+    let asked: Arc<Mutex<Vec<Vec<Owner>>>> = Arc::default();
     let (log, repositories) = (asked.clone(), pool.repositories.clone());
     let refresh: Refresh = Arc::new(move |names| {
         log.lock().expect("lock").push(names);

@@ -2,4 +2,5 @@
 
 mod jacow;
 mod mwa;
+mod mwa_development;
 mod viewbovis;

@@ -9,21 +9,24 @@ use git2::{
     ProxyOptions, RemoteCallbacks, RemoteRedirect,
 };
 
-use super::heard;
-use crate::clock;
-use crate::git::answer::{self, Asked};
-use crate::git::credential::Auth;
-use crate::git::error::Error;
-use crate::git::known_hosts::{self, Verdict};
-use crate::git::limits::Limits;
+use jiff::Timestamp;
 
-pub(super) struct Connection<'a> {
+use super::heard;
+use crate::answer::{self, Asked};
+use crate::credential::Auth;
+use crate::error::Error;
+use crate::known_hosts::{self, Verdict};
+use crate::limits::Limits;
+
+pub(crate) struct Connection<'a> {
     pub url: &'a str,
     pub host: &'a str,
     pub port: u16,
     pub user: &'a str,
     pub auth: &'a Auth,
     pub limits: &'a Limits,
+    /// What time it is, for what a server says of times.
+    pub now: fn() -> Timestamp,
 }
 
 /// What a callback found out: better than what libgit2 makes of it.
@@ -110,7 +113,7 @@ impl Connection<'_> {
             return cause;
         }
         let asked = Asked { url: self.url, host: self.host, auth: self.auth };
-        answer::explain(&asked, error, &heard::head(), clock::now())
+        answer::explain(&asked, error, &heard::head(), (self.now)())
     }
 }
 

@@ -10,16 +10,20 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use git2::{ErrorClass, Repository, RepositoryInitOptions, RepositoryOpenFlags};
+use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, setrlimit};
+
+pub(crate) use remote::Connection;
+pub(crate) use sync::sync;
 
 use super::error::Error;
 use super::limits::Limits;
 use super::protocol::{self, Operation, Request, Response};
 use super::references::Meaning;
 
-/// The main function of `drover child git`: one request from stdin, one response to stdout.
-pub fn child_main() -> ExitCode {
-    match serve() {
+/// The main function of `drover child git`: one request from stdin, one response to stdout. `now` says what time it is.
+pub fn child_main(now: fn() -> Timestamp) -> ExitCode {
+    match serve(now) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "drover child git: {error}");
@@ -28,7 +32,7 @@ pub fn child_main() -> ExitCode {
     }
 }
 
-fn serve() -> io::Result<()> {
+fn serve(now: fn() -> Timestamp) -> io::Result<()> {
     let mut input = io::stdin();
     let request: Request = protocol::read(&mut input)?;
     confine(&request)?;
@@ -42,7 +46,7 @@ fn serve() -> io::Result<()> {
         // Who does not hear it does not hear the answer either.
         let _ = protocol::write(&mut output, &Response::Listed(lacking)).and_then(|()| output.flush());
     };
-    match answer(&request, listed) {
+    match answer(&request, now, listed) {
         Ok((response, bytes)) => {
             protocol::write(&mut output, &response)?;
             for part in bytes {
@@ -54,12 +58,16 @@ fn serve() -> io::Result<()> {
     output.flush()
 }
 
-fn answer(request: &Request, listed: impl FnOnce(Vec<Option<Meaning>>)) -> Result<(Response, Vec<Vec<u8>>), Error> {
+fn answer(
+    request: &Request,
+    now: fn() -> Timestamp,
+    listed: impl FnOnce(Vec<Option<Meaning>>),
+) -> Result<(Response, Vec<Vec<u8>>), Error> {
     match &request.operation {
         Operation::Sync { host, port, user, auth, references, left_out } => {
             let connection =
-                remote::Connection { url: &request.url, host, port: *port, user, auth, limits: &request.limits };
-            Ok((sync::sync(&request.repository, &connection, references, left_out, listed)?, Vec::new()))
+                Connection { url: &request.url, host, port: *port, user, auth, limits: &request.limits, now };
+            Ok((sync(&request.repository, &connection, references, left_out, listed)?, Vec::new()))
         }
         Operation::Read { reads } => files::read(&request.repository, &request.url, reads, &request.limits),
     }
@@ -84,7 +92,7 @@ fn confine(request: &Request) -> io::Result<()> {
 
 /// Opens the cache, or makes it. `FROM_ENV` is what makes libgit2 honour `GIT_CONFIG_NOSYSTEM`, so that no setting of the
 /// machine, such as `url.insteadOf`, changes where we connect to.
-fn open(path: &Path) -> Result<Repository, Error> {
+pub(crate) fn open(path: &Path) -> Result<Repository, Error> {
     let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE | RepositoryOpenFlags::FROM_ENV;
     let opened = Repository::open_ext(path, flags, &[] as &[&Path]);
     match opened {
@@ -99,7 +107,7 @@ fn open(path: &Path) -> Result<Repository, Error> {
     }
 }
 
-fn damaged(error: &git2::Error) -> Error {
+pub(crate) fn damaged(error: &git2::Error) -> Error {
     if error.class() == ErrorClass::NoMemory {
         return Error::OutOfMemory;
     }

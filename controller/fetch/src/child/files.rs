@@ -7,10 +7,10 @@ use drover_core::render::{Entry, EntryKind, Manifests, Store, is_manifest, read_
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Tree};
 
 use super::{damaged, open};
-use crate::git::commit::tree_id;
-use crate::git::error::Error;
-use crate::git::limits::Limits;
-use crate::git::protocol::{ReadRequest, Response, TreeListing};
+use crate::commit::tree_id;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::protocol::{ReadRequest, Response, TreeListing};
 
 const LINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 
 use super::remote::Connection;
 use super::{damaged, open};
-use crate::git::commit::{commit_id, tree_id};
-use crate::git::error::Error;
-use crate::git::protocol::Response;
-use crate::git::references::{Advertised, Meaning, Wanted, resolve};
+use crate::commit::{commit_id, oid, tree_id};
+use crate::error::Error;
+use crate::protocol::Response;
+use crate::references::{Advertised, Meaning, Wanted, resolve};
 
 /// Commits that are followed are kept under this prefix: they are what the next fetch tells the server we have.
 const FOLLOWED: &str = "refs/drover/";
@@ -24,7 +24,7 @@ const NOTHING: &str = "refs/drover/nothing";
 const UNSHALLOW: i32 = i32::MAX;
 
 /// `left_out` says for each reference what is not to be fetched for it; `listed` is told what will be.
-pub(super) fn sync(
+pub(crate) fn sync(
     path: &Path,
     connection: &Connection<'_>,
     references: &[Reference],
@@ -105,10 +105,6 @@ impl State {
 fn list(remote: &Remote<'_>) -> Result<Vec<Advertised>, git2::Error> {
     let heads = remote.list()?;
     Ok(heads.iter().map(|head| Advertised { name: head.name().to_owned(), id: commit_id(head.oid()) }).collect())
-}
-
-fn oid(commit: &CommitId) -> Oid {
-    Oid::from_str(commit.as_str()).expect("a CommitId is 40 hexadecimal digits")
 }
 
 fn has(repository: &Repository, commit: &CommitId) -> bool {

@@ -72,7 +72,7 @@ pub struct ReadRequest {
 
 impl Tree {
     /// Whether this can be the answer to that request: files are left out only when they are known.
-    pub(super) fn answers(&self, request: &ReadRequest) -> bool {
+    pub fn answers(&self, request: &ReadRequest) -> bool {
         self.files.is_some() || request.known_tree.as_ref() == Some(&self.id)
     }
 }
@@ -99,7 +99,7 @@ pub enum Response {
 
 /// All that a sync answered.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Synced {
+pub struct Synced {
     /// What each reference leads to; `None` for those that were left out.
     pub answers: Vec<Option<Result<CommitInfo, Error>>>,
     /// What had to be fetched for each.

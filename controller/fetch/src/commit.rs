@@ -15,11 +15,16 @@ pub struct Tree {
 }
 
 /// The commit that libgit2 calls by that name.
-pub(super) fn commit_id(id: git2::Oid) -> CommitId {
+pub(crate) fn commit_id(id: git2::Oid) -> CommitId {
     CommitId::parse(&id.to_string()).expect("git names a commit by 40 digits")
 }
 
 /// The folder or file that libgit2 calls by that name.
-pub(super) fn tree_id(id: git2::Oid) -> TreeId {
+pub(crate) fn tree_id(id: git2::Oid) -> TreeId {
     TreeId::parse(&id.to_string()).expect("git names a folder by 40 digits")
+}
+
+/// What libgit2 calls that commit.
+pub(crate) fn oid(commit: &CommitId) -> git2::Oid {
+    git2::Oid::from_str(commit.as_str()).expect("a CommitId is 40 hexadecimal digits")
 }

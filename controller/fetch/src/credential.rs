@@ -111,7 +111,7 @@ impl Credential {
     }
 
     /// Whether this can be used for that address.
-    pub(super) fn suits(&self, address: &Address) -> Result<(), Error> {
+    pub fn suits(&self, address: &Address) -> Result<(), Error> {
         if address.scheme() == Scheme::Ssh && *self == Self::default() {
             return Err(Error::NoCredential { url: address.to_string() });
         }
@@ -136,12 +136,12 @@ impl Credential {
     }
 
     /// The private certificate authority, in PEM.
-    pub(super) fn authority(&self) -> Option<&str> {
+    pub fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
     }
 
     /// A hash over everything in it, each part framed by its length.
-    pub(super) fn fingerprint(&self) -> [u8; 32] {
+    pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         let mut part = |text: &str| {
             hash.update((text.len() as u64).to_be_bytes());

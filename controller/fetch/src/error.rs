@@ -153,8 +153,13 @@ impl Error {
         )
     }
 
+    /// The sentence, where the fields that it names stand below `field` and not below `spec.source`.
+    pub fn below(&self, field: &str) -> String {
+        self.to_string().replace("spec.source.", &format!("{field}."))
+    }
+
     /// For how long the server asks to be left alone.
-    pub(super) fn asked_wait(&self) -> Option<Duration> {
+    pub fn asked_wait(&self) -> Option<Duration> {
         match self {
             Self::Throttled { wait, .. } => wait.map(Duration::from_secs),
             _ => None,
