@@ -450,7 +450,7 @@ fn sets_that_pods_mount_are_in_use() {
 #[test]
 fn a_spec_that_makes_no_sense_is_refused_with_a_sentence() {
     let refused = |change: Value| valid(&change).expect_err("refused").to_string();
-    assert!(refused(json!({"source": {}})).contains("exactly one of s3 or http"));
+    assert!(refused(json!({"source": {}})).contains("exactly one of s3, http or git"));
     let url = |url: &str| json!({"source": {"http": {"url": url, "to": "a.csv"}}});
     assert!(refused(url("https://ada:secret@h/a")).contains("Secret"));
     assert!(!refused(url("https://ada:secret@h/a")).contains("secret@"));

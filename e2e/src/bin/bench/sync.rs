@@ -64,8 +64,11 @@ fn measure(gateway: &Gateway, bucket: &str, what: &str) -> Vec<Row> {
     ]
 }
 
-/// How long it takes, and its most resident memory in KiB.
+/// How long it takes, and its most resident memory in KiB. Each begins with nothing that is still to be written to the disk: the errand ends
+/// when its set is there, and would have to wait for what others left.
 fn timed(command: &mut Command) -> (Duration, u64) {
+    let synced = Command::new("sync").status().expect("coreutils are there");
+    assert!(synced.success(), "the disk takes no more");
     let begun = Instant::now();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     let status = format!("/proc/{}/status", child.id());
