@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use drover_crds::{BackupStatus, DatabaseStatus};
+use drover_crds::{BackupStatus, DatabaseStatus, JobFailure};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::validate::ValidatedBackup;
+use crate::errand::Reason;
 use crate::schedule::{STARTING_DEADLINE, Slot};
 
 /// Hexadecimal digits of a request's id.
 const DIGITS: usize = 8;
-/// Seconds until a backup that did not succeed is made again, where there is none yet; doubled with each.
+/// Seconds until a backup that could not be made is made again; doubled with each.
 const RETRY: i64 = 60;
 /// The longest that this gets.
 const LONGEST_RETRY: i64 = 3600;
@@ -24,21 +25,24 @@ const GIVEN_UP: i64 = STARTING_DEADLINE + 60;
 pub struct Request {
     /// What tells it from others: the same place, key and wish give the same.
     pub id: String,
-    /// How many backups did not succeed before it.
-    pub attempt: i64,
+    /// When the last one failed, in seconds since 1970, where it is made again.
+    pub after: Option<i64>,
 }
 
 impl Request {
     /// What the Database of that uid asks for, where a person last asked at `asked`.
     pub fn of(backup: &ValidatedBackup, uid: &str, asked: Option<&str>) -> Self {
         let key = backup.order.encryption.as_deref().unwrap_or_default();
-        Self { id: id([uid, &backup.place, key, asked.unwrap_or_default()]), attempt: 0 }
+        Self { id: id([uid, &backup.place, key, asked.unwrap_or_default()]), after: None }
     }
 
     /// The name of its Job.
     pub fn job_name(&self, owner: &str) -> String {
-        let attempt = if self.attempt == 0 { String::new() } else { format!("-{}", self.attempt) };
-        format!("{owner}-backup-{}{attempt}", self.id)
+        let id = match self.after {
+            None => self.id.clone(),
+            Some(at) => id([&self.id, "again", "", &at.to_string()]),
+        };
+        format!("{owner}-backup-{id}")
     }
 }
 
@@ -109,8 +113,8 @@ pub enum Due {
 
 /// Whether a Job is to be made for `request`. `any` says whether there is any backup; `now` is in seconds since 1970.
 ///
-/// One that could not be made is tried again, ever later, until there is one; after that the schedule does it. One that was made and is not
-/// proven is what the database is: the same would come of it.
+/// One that could not be made is tried again, ever later, at most every hour. Where there are some already, the schedule is waited for
+/// after what only a person mends: one that was made and is not proven is what the database is, and the same would come of it.
 pub fn due(request: Request, status: &BackupStatus, any: bool, now: i64) -> Due {
     if status.running.is_some() {
         return Due::No;
@@ -118,12 +122,18 @@ pub fn due(request: Request, status: &BackupStatus, any: bool, now: i64) -> Due 
     if status.asked.as_deref() != Some(&request.id) {
         return Due::Now(request);
     }
-    let Some(failure) = status.failure.as_ref().filter(|_| !any) else { return Due::No };
+    let Some(failure) = status.failure.as_ref().filter(|failure| !any || may_pass(failure)) else { return Due::No };
     let failed_at = failure.at.as_ref().map_or(now, |at| at.0.as_second());
     let doubled = u32::try_from(failure.times.clamp(1, 10) - 1).unwrap_or_default();
     let wait = (RETRY << doubled).min(LONGEST_RETRY);
     match failed_at + wait - now {
         left @ 1.. => Due::In(Duration::from_secs(left.unsigned_abs())),
-        _ => Due::Now(Request { attempt: failure.times, ..request }),
+        _ => Due::Now(Request { after: Some(failed_at), ..request }),
     }
+}
+
+/// Whether the next one may go well although nobody does anything.
+fn may_pass(failure: &JobFailure) -> bool {
+    let lasting = [Reason::NotProven, Reason::WrongKey, Reason::RepositoryGone, Reason::RepositoryDamaged];
+    !lasting.iter().any(|reason| reason.to_string() == failure.reason)
 }

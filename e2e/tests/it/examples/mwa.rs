@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use drover_crds::condition::{READY, get as condition};
 use drover_crds::{Database, ReleaseStep};
-use drover_e2e::{Namespace, System, eventually, front_image, get, postgres_image, run};
+use drover_e2e::{DataServer, Namespace, System, eventually, front_image, get, postgres_image, run};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
 use serde_json::Value;
+use tempfile::TempDir;
 
 const LOGIN: &str = "/accounts/login/";
+/// What a page says to the administrator.
+const SIGNED_IN: &str = "signed in as admin";
 const SOON: Duration = Duration::from_secs(120);
 
 /// The names of what is near the Crab nebula, as the page says them.
@@ -32,23 +35,48 @@ async fn style_of_the_login_page(namespace: &Namespace) -> String {
     rest.split('"').next().unwrap_or_default().to_owned()
 }
 
-/// What the administrator sees who signs in with the password that drover made.
-async fn sign_in(namespace: &Namespace) -> String {
-    let secret = namespace.get::<Secret>("django").await.and_then(|secret| secret.data).expect("the Secret");
-    let password = String::from_utf8(secret["DJANGO_SUPERUSER_PASSWORD"].0.clone()).expect("text");
-    let folder = tempfile::tempdir().expect("a folder");
-    let jar = folder.path().join("cookies");
-    let (host, address) = (namespace.host(), namespace.ingress());
-    let curl = |arguments: &[&str]| {
+/// Somebody's browser, with its cookies.
+struct Visitor {
+    folder: TempDir,
+}
+
+impl Visitor {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// What the page says, where it leads to in the end.
+    fn page(&self, namespace: &Namespace, path: &str, arguments: &[&str]) -> String {
+        let jar = self.folder.path().join("cookies");
+        let (host, address) = (namespace.host(), namespace.ingress());
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--location", "--connect-to", &format!("{host}:80:{address}")]);
         curl.arg("--cookie-jar").arg(&jar).arg("--cookie").arg(&jar).args(arguments);
-        run(curl.arg(format!("http://{host}{LOGIN}")))
-    };
-    let page = curl(&[]);
-    let (_, token) = page.split_once("csrfmiddlewaretoken\" value=\"").unwrap_or_else(|| panic!("no token: {page}"));
-    let token = token.split('"').next().unwrap_or_default();
-    curl(&["--data", &format!("csrfmiddlewaretoken={token}&username=admin&password={password}")])
+        run(curl.arg(format!("http://{host}{path}")))
+    }
+
+    /// What the administrator sees who signs in with that password.
+    fn sign_in(&self, namespace: &Namespace, password: &str) -> String {
+        let page = self.page(namespace, LOGIN, &[]);
+        let (_, token) =
+            page.split_once("csrfmiddlewaretoken\" value=\"").unwrap_or_else(|| panic!("no token: {page}"));
+        let token = token.split('"').next().unwrap_or_default();
+        let form = format!("csrfmiddlewaretoken={token}&username=admin&password={password}");
+        self.page(namespace, LOGIN, &["--data", &form])
+    }
+
+    /// The cookies are another host's from now on, as where a name leads to another server.
+    fn host_is_now(&self, before: &Namespace, after: &Namespace) {
+        let jar = self.folder.path().join("cookies");
+        let cookies = std::fs::read_to_string(&jar).expect("cookies");
+        std::fs::write(jar, cookies.replace(&before.host(), &after.host())).expect("ours to write");
+    }
+}
+
+/// A value of the Secret that drover filled.
+async fn generated(namespace: &Namespace, key: &str) -> String {
+    let secret = namespace.get::<Secret>("django").await.and_then(|secret| secret.data).expect("the Secret");
+    String::from_utf8(secret[key].0.clone()).expect("text")
 }
 
 fn restarts(pods: &[Pod]) -> i32 {
@@ -97,8 +125,10 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
     // Somebody signs in whose password drover made, and the page has its style.
     let style = style_of_the_login_page(&namespace).await;
     assert!(namespace.app("web").page(&style).await.contains("order: 1"), "{style}");
-    let signed_in = sign_in(&namespace).await;
-    assert!(signed_in.contains("signed in as admin"), "{signed_in}");
+    let password = generated(&namespace, "DJANGO_SUPERUSER_PASSWORD").await;
+    let visitor = Visitor::new();
+    let signed_in = visitor.sign_in(&namespace, &password);
+    assert!(signed_in.contains(SIGNED_IN), "{signed_in}");
 
     // The first backup was restored and compared.
     eventually("a backup is verified", 2 * SOON, async || {
@@ -147,4 +177,48 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
     assert!(app.page(&new).await.contains("order: 2"), "{new}");
     assert!(app.page(&style).await.contains("order: 1"), "a page that is open in a browser finds its old style");
     assert_eq!(ran("superuser").await, 1, "once");
+
+    // Somebody deletes everything that drover makes it of. Git has it back, with its rows, its passwords and who was signed in.
+    let before = secret().await;
+    namespace.kubectl(&["delete", "webapp/web", "database/db", "--wait"]);
+    eventually("all is back", 2 * SOON, async || match near_the_crab(&namespace).await {
+        Ok(found) if found["names"][0] == "crab" && visitor.page(&namespace, "/", &[]).contains(SIGNED_IN) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    app.is_live_at(&second).await;
+    assert_eq!(secret().await, before, "a password lives as long as the data");
+
+    moves_in(&namespace, &visitor, &password, |system| settled(system, 1)).await;
+}
+
+/// A deployment elsewhere moves in, with a dump of its database as compose's `pg_dump` makes it, and with its secret key: its people sign in
+/// as before, and who was signed in still is.
+async fn moves_in(from: &Namespace, visitor: &Visitor, password: &str, settled: impl Fn(System) -> System) {
+    let dump = ["exec", "db-0", "--", "pg_dump", "--host=/run/drover", "--username=postgres", "--clean", "gleamx"];
+    let dump = from.kubectl(&dump);
+    let server = DataServer::start("mwamove");
+    server.put("gleamx.sql", &dump);
+    let key = generated(from, "DJANGO_SECRET_KEY").await;
+    let namespace = Namespace::new("mwamove").await;
+    namespace.kubectl(&["create", "secret", "generic", "django", &format!("--from-literal=DJANGO_SECRET_KEY={key}")]);
+    let init = format!("  init: {{fromDump: {{http: {{url: \"{}\"}}}}}}\n", server.url("gleamx.sql"));
+    let superuser = "  - {name: superuser, at: AfterDeploy, run: Once, command: [python3, manage.py, createsuperuser, --noinput]}\n";
+    let repo = namespace.repository("mwamove");
+    let commit = settled(System::first("mwa-transients"))
+        .with(&from.host(), &namespace.host())
+        .with("  user: gleamer\n", &format!("  user: gleamer\n{init}"))
+        // There is one already, as it says in the dump.
+        .with(superuser, "")
+        .push(&repo, "Move in");
+    namespace.follow(&repo).await;
+    namespace.app("web").is_live_at(&commit).await;
+    assert_eq!(generated(&namespace, "DJANGO_SECRET_KEY").await, key, "what is there is never changed");
+    visitor.host_is_now(from, &namespace);
+    let page = visitor.page(&namespace, "/", &[]);
+    assert!(page.contains(SIGNED_IN), "a cookie of before is good: {page}");
+    let page = Visitor::new().sign_in(&namespace, password);
+    assert!(page.contains(SIGNED_IN), "an old password is good: {page}");
+    let found = near_the_crab(&namespace).await.expect("the page answers");
+    assert_eq!(found["names"], serde_json::json!(["crab"]), "{found}");
 }

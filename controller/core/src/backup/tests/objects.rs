@@ -227,18 +227,32 @@ fn the_status_tells_what_is_there_and_what_went_wrong_once() {
 }
 
 #[test]
-fn a_backup_that_cannot_be_made_is_tried_ever_later_until_there_is_one() {
+fn a_backup_that_cannot_be_made_is_tried_again_ever_later_and_one_that_only_a_person_mends_is_not() {
     let backup = backup(|_| ()).expect("valid");
     let request = Request::of(&backup, "u", None);
     let at = "2026-11-27T02:00:00Z".parse::<jiff::Timestamp>().expect("a time");
-    let failure = drover_crds::JobFailure { times: 3, at: Some(Time(at)), ..Default::default() };
-    let mut state =
-        drover_crds::BackupStatus { asked: Some(request.id.clone()), failure: Some(failure), ..Default::default() };
+    let failed = |reason: &str| drover_crds::JobFailure {
+        reason: reason.into(),
+        times: 3,
+        at: Some(Time(at)),
+        ..Default::default()
+    };
+    let mut state = drover_crds::BackupStatus {
+        asked: Some(request.id.clone()),
+        failure: Some(failed("DumpFailed")),
+        ..Default::default()
+    };
     let second = at.as_second();
     assert_eq!(due(request.clone(), &state, false, second), Due::In(std::time::Duration::from_secs(240)));
     let Due::Now(third) = due(request.clone(), &state, false, second + 240) else { panic!("it is due") };
-    assert_eq!(third.job_name("db"), format!("db-backup-{}-3", request.id));
-    assert_eq!(due(request.clone(), &state, true, second + 9999), Due::No, "the schedule does it");
+    let (first, again) = (request.job_name("db"), third.job_name("db"));
+    assert!(first != again && again.len() == first.len() && third.id == request.id, "{again}");
+    assert_eq!(due(request.clone(), &state, true, second + 240), Due::Now(third), "also where there are older ones");
+    for lasting in ["NotProven", "WrongKey", "RepositoryGone", "RepositoryDamaged"] {
+        state.failure = Some(failed(lasting));
+        assert_eq!(due(request.clone(), &state, true, second + 9999), Due::No, "{lasting}: the schedule does it");
+        assert!(matches!(due(request.clone(), &state, false, second + 9999), Due::Now(_)));
+    }
     state.running = Some(drover_crds::RunningJob::default());
     assert_eq!(due(request, &state, false, second + 9999), Due::No);
 }
