@@ -18,7 +18,7 @@ const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,
 /// What the counts of Jobs, and of their pods, begin with.
 const JOBS: &str = "Jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
-const CHANGING: [&str; 27] = [
+const CHANGING: [&str; 30] = [
     "fields",
     "tree",
     "uid",
@@ -47,6 +47,10 @@ const CHANGING: [&str; 27] = [
     "noted",
     "took",
     "asked",
+    // Of a backup: where it is, in which store, and how large, since a moment in it is a digit longer or shorter.
+    "place",
+    "repository",
+    "bytes",
 ];
 /// The same for annotations and labels: keyed hashes, hashes of what holds addresses, and times.
 const CHANGING_MARKS: [&str; 5] =
@@ -216,8 +220,21 @@ fn plain(value: &Value) -> Value {
             serde_json::from_str(text).map_or_else(|_| value.clone(), |inner| plain(&inner))
         }
         Value::String(text) if text.starts_with("ReplicaSet \"") => Value::from("ReplicaSet"),
+        Value::String(text) => Value::from(without_moments(text)),
         other => other.clone(),
     }
+}
+
+/// The text without the names of backups, which are moments such as `20261127T020012Z`.
+fn without_moments(text: &str) -> String {
+    let is_moment = |word: &str| {
+        let is_number = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        word.strip_suffix('Z')
+            .and_then(|word| word.split_once('T'))
+            .is_some_and(|(day, time)| is_number(day, 8) && is_number(time, 6))
+    };
+    let words = text.split(' ').map(|word| if is_moment(word) { "MOMENT" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

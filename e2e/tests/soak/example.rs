@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use drover_e2e::campaign::{Campaign, Disturbance, Versions};
 use drover_e2e::fault::api::{Fault, When};
-use drover_e2e::{BucketServer, DataServer, Forestry, System, Testbed, errand_image, front_image};
+use drover_e2e::{BucketServer, DataServer, Forestry, System, Testbed, errand_image, front_image, postgres_image};
 use serde_json::json;
 
 /// The number of their cluster; `SOAK_TESTBED` chooses another.
@@ -105,4 +105,29 @@ async fn killed_at_any_write_viewbovis_comes_to_the_same_end() {
     let arguments = ["--front-image", &front, "--front-trusted-proxy", "10.244.0.0/16"];
     // Three versions, two apps.
     killed_at_any_write(bed, &arguments, versions, DEADLINE * 2).await;
+}
+
+/// A database with a verified backup, its app with files of its image and jobs, and a second release of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_write_mwa_transients_comes_to_the_same_end() {
+    let bed = node();
+    let postgres = postgres_image(bed);
+    let image = push(bed, "gleamxgp:1", "mwa");
+    bed.push_python(&format!("{}/gleamxgp:2", bed.registry()), "mwa", |_| (), &["--label", "version=2"]);
+    let settled = |system: System| {
+        system
+            .with("registry.example.org/postgres-q3c:15", &postgres)
+            .with("registry.example.org/gleamxgp:", image.trim_end_matches('1'))
+            .with("mwa.example.org", Versions::HOST)
+            .with("storage: 10Gi", "storage: 500Mi")
+            .with("storage: 11Gi", "storage: 200Mi")
+            .with("storage: 20Gi", "storage: 100Mi")
+            // One by the clock would come in the middle of one rollout and not of another.
+            .with("\"0 2 * * *\"", "\"0 0 1 1 *\"")
+            .with("livenessPath: /accounts/login/}", "livenessPath: /accounts/login/, probation: 0s}")
+    };
+    let versions = [System::first("mwa-transients"), System::second("mwa-transients")].map(settled);
+    let front = front_image(bed);
+    let arguments = ["--front-image", &*front];
+    killed_at_any_write(bed, &arguments, Versions::of_example(versions, &["web"]), DEADLINE * 2).await;
 }

@@ -11,7 +11,9 @@ use drover_crds::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::bar::bar;
-use super::view::{DataSyncView, DatabaseView, EnvironmentView, Health, QueueProcessorView, State, View, WebAppView};
+use super::view::{
+    DataSyncView, DatabaseView, EnvironmentView, Health, Parts, QueueProcessorView, State, View, WebAppView,
+};
 use crate::cli::time::{Moment, age, span};
 
 const DIM: Style = Style::new().dimmed();
@@ -23,18 +25,7 @@ pub fn text(view: &View, now: Moment) -> String {
     for each in &view.environments {
         environment(&mut text, each, now);
     }
-    for app in &view.web_apps {
-        web_app(&mut text, app, "", true, now);
-    }
-    for each in &view.queue_processors {
-        queue_processor(&mut text, each, "", true, now);
-    }
-    for sync in &view.data_syncs {
-        data_sync(&mut text, sync, "", true, now);
-    }
-    for each in &view.databases {
-        database(&mut text, each, "", true);
-    }
+    parts(&mut text, &view.parts, "", None, now);
     text
 }
 
@@ -75,14 +66,8 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
     }
     // What an app says of itself stands with the app.
     let is_shown = |object: &str| {
-        let is = |kind, namespace: &str, name: &str| object == Owner::new(kind, namespace, name).to_string();
-        environment.web_apps.iter().any(|app| is(OwnerKind::WebApp, &app.namespace, &app.name))
-            || environment
-                .queue_processors
-                .iter()
-                .any(|each| is(OwnerKind::QueueProcessor, &each.app.namespace, &each.app.name))
-            || environment.data_syncs.iter().any(|sync| is(OwnerKind::DataSync, &sync.namespace, &sync.name))
-            || environment.databases.iter().any(|each| is(OwnerKind::Database, &each.namespace, &each.name))
+        let mut shown = environment.parts.states();
+        shown.any(|((kind, namespace, name), _)| object == Owner::new(kind, namespace, name).to_string())
     };
     if health.state != State::Ready {
         let own = match (&*health.reason, environment.failures.first(), environment.waiting_for.first()) {
@@ -105,17 +90,23 @@ fn environment(text: &mut String, environment: &EnvironmentView, now: Moment) {
             reason(&failure.reason, &failure.message)
         );
     }
-    for app in &environment.web_apps {
-        web_app(text, app, "    ", app.namespace != *namespace, now);
+    parts(text, &environment.parts, "    ", Some(namespace), now);
+}
+
+/// What an app waits for comes before it. The namespace is said of those that are in another one.
+fn parts(text: &mut String, parts: &Parts, indent: &str, namespace: Option<&String>, now: Moment) {
+    let is_elsewhere = |part: &String| namespace != Some(part);
+    for each in &parts.databases {
+        database(text, each, indent, is_elsewhere(&each.namespace));
     }
-    for each in &environment.queue_processors {
-        queue_processor(text, each, "    ", each.app.namespace != *namespace, now);
+    for sync in &parts.data_syncs {
+        data_sync(text, sync, indent, is_elsewhere(&sync.namespace), now);
     }
-    for sync in &environment.data_syncs {
-        data_sync(text, sync, "    ", sync.namespace != *namespace, now);
+    for app in &parts.web_apps {
+        web_app(text, app, indent, is_elsewhere(&app.namespace), now);
     }
-    for each in &environment.databases {
-        database(text, each, "    ", each.namespace != *namespace);
+    for each in &parts.queue_processors {
+        queue_processor(text, each, indent, is_elsewhere(&each.app.namespace), now);
     }
 }
 
@@ -734,7 +725,7 @@ mod tests {
         let (environments, apps) = good();
         let view = of(&environments, &apps);
         let alone = view.clone().only("hello").expect("the app");
-        assert!(alone.environments.is_empty() && alone.web_apps.len() == 1 && alone.ready);
+        assert!(alone.environments.is_empty() && alone.parts.web_apps.len() == 1 && alone.ready);
         let whole = view.clone().only("prod").expect("the Environment");
         assert_eq!(whole, view);
         assert_eq!(view.only("hella"), None);

@@ -58,17 +58,26 @@ pub struct Health {
 pub struct View {
     /// Whether all of it is ready, as far as it is awake.
     pub ready: bool,
-    /// Environments by namespace and name, with their apps.
+    /// Environments by namespace and name, with what they applied.
     pub environments: Vec<EnvironmentView>,
-    /// WebApps that no shown Environment applied.
+    /// What no shown Environment applied.
+    #[serde(flatten)]
+    pub parts: Parts,
+}
+
+/// What a system is made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parts {
+    /// WebApps.
     pub web_apps: Vec<WebAppView>,
-    /// QueueProcessors that no shown Environment applied.
+    /// QueueProcessors.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub queue_processors: Vec<QueueProcessorView>,
-    /// DataSyncs that no shown Environment applied.
+    /// DataSyncs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data_syncs: Vec<DataSyncView>,
-    /// Databases that no shown Environment applied.
+    /// Databases.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub databases: Vec<DatabaseView>,
 }
@@ -122,17 +131,9 @@ pub struct EnvironmentView {
     /// The path of its webhook's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_path: Option<String>,
-    /// The apps that it applied.
-    pub web_apps: Vec<WebAppView>,
-    /// The QueueProcessors that it applied.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub queue_processors: Vec<QueueProcessorView>,
-    /// The DataSyncs that it applied.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub data_syncs: Vec<DataSyncView>,
-    /// The Databases that it applied.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub databases: Vec<DatabaseView>,
+    /// What it applied.
+    #[serde(flatten)]
+    pub parts: Parts,
 }
 
 /// A WebApp.
@@ -283,44 +284,35 @@ impl View {
             objects.sort_by_key(|object| (object.namespace(), object.name_any()));
             objects
         };
-        let (mut web_apps, mut queue_processors) = (Vec::new(), Vec::new());
-        let (mut data_syncs, mut databases) = (Vec::new(), Vec::new());
+        let mut parts = Parts::default();
         for app in sorted(&objects.web_apps) {
-            let owner = environment_of(&mut environments, &app);
-            owner.map_or(&mut web_apps, |environment| &mut environment.web_apps).push(web_app(&app, now));
+            let of = environment_of(&mut environments, &app);
+            of.map_or(&mut parts, |environment| &mut environment.parts).web_apps.push(web_app(&app, now));
         }
         for each in sorted(&objects.queue_processors) {
-            let owner = environment_of(&mut environments, &each);
-            let all = owner.map_or(&mut queue_processors, |environment| &mut environment.queue_processors);
-            all.push(queue_processor(&each, now));
+            let of = environment_of(&mut environments, &each);
+            of.map_or(&mut parts, |environment| &mut environment.parts)
+                .queue_processors
+                .push(queue_processor(&each, now));
         }
         for sync in sorted(&objects.data_syncs) {
-            let owner = environment_of(&mut environments, &sync);
-            owner.map_or(&mut data_syncs, |environment| &mut environment.data_syncs).push(data_sync(&sync));
+            let of = environment_of(&mut environments, &sync);
+            of.map_or(&mut parts, |environment| &mut environment.parts).data_syncs.push(data_sync(&sync));
         }
         for each in sorted(&objects.databases) {
-            let owner = environment_of(&mut environments, &each);
-            owner.map_or(&mut databases, |environment| &mut environment.databases).push(database(&each));
+            let of = environment_of(&mut environments, &each);
+            of.map_or(&mut parts, |environment| &mut environment.parts).databases.push(database(&each));
         }
-        Self { ready: false, environments, web_apps, queue_processors, data_syncs, databases }.judged()
+        Self { ready: false, environments, parts }.judged()
     }
 
     /// Only the objects of that name, if there are any.
     pub fn only(mut self, name: &str) -> Option<Self> {
-        for environment in &mut self.environments {
-            if environment.name != name {
-                self.web_apps.extend(environment.web_apps.drain(..).filter(|app| app.name == name));
-                let processors = environment.queue_processors.drain(..);
-                self.queue_processors.extend(processors.filter(|each| each.app.name == name));
-                self.data_syncs.extend(environment.data_syncs.drain(..).filter(|sync| sync.name == name));
-                self.databases.extend(environment.databases.drain(..).filter(|database| database.name == name));
-            }
+        for environment in self.environments.iter_mut().filter(|environment| environment.name != name) {
+            self.parts.take(std::mem::take(&mut environment.parts));
         }
         self.environments.retain(|environment| environment.name == name);
-        self.web_apps.retain(|app| app.name == name);
-        self.queue_processors.retain(|each| each.app.name == name);
-        self.data_syncs.retain(|sync| sync.name == name);
-        self.databases.retain(|database| database.name == name);
+        self.parts.retain(name);
         (!self.is_empty()).then(|| self.judged())
     }
 
@@ -336,52 +328,61 @@ impl View {
 
     /// The namespaces and Jobs of the syncs that run now.
     pub fn running(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.all_data_syncs().filter_map(|sync| Some((&*sync.namespace, &*sync.running.as_ref()?.job)))
+        let syncs = self.all_parts().flat_map(|parts| &parts.data_syncs);
+        syncs.filter_map(|sync| Some((&*sync.namespace, &*sync.running.as_ref()?.job)))
     }
 
     /// Notes how far these Jobs are.
     pub fn note(&mut self, jobs: &Jobs) {
-        let environments = self.environments.iter_mut().flat_map(|environment| &mut environment.data_syncs);
-        for sync in environments.chain(&mut self.data_syncs) {
+        let environments = self.environments.iter_mut().map(|environment| &mut environment.parts);
+        for sync in environments.chain([&mut self.parts]).flat_map(|parts| &mut parts.data_syncs) {
             let job = sync.running.as_ref().map(|running| (sync.namespace.clone(), running.job.clone()));
             sync.progress = job.and_then(|job| jobs.get(&job).copied());
         }
     }
 
-    fn all_data_syncs(&self) -> impl Iterator<Item = &DataSyncView> {
-        self.environments.iter().flat_map(|environment| &environment.data_syncs).chain(&self.data_syncs)
-    }
-
-    fn all_web_apps(&self) -> impl Iterator<Item = &WebAppView> {
-        self.environments.iter().flat_map(|environment| &environment.web_apps).chain(&self.web_apps)
-    }
-
-    fn all_queue_processors(&self) -> impl Iterator<Item = &WebAppView> {
-        let of_environments = self.environments.iter().flat_map(|environment| &environment.queue_processors);
-        of_environments.chain(&self.queue_processors).map(|each| &each.app)
-    }
-
-    fn all_databases(&self) -> impl Iterator<Item = &DatabaseView> {
-        self.environments.iter().flat_map(|environment| &environment.databases).chain(&self.databases)
+    fn all_parts(&self) -> impl Iterator<Item = &Parts> {
+        self.environments.iter().map(|environment| &environment.parts).chain([&self.parts])
     }
 
     /// Every object's kind, namespace, name and health, for one line each.
     pub fn states(&self) -> impl Iterator<Item = ((OwnerKind, &str, &str), &Health)> {
         let environments =
             self.environments.iter().map(|e| ((OwnerKind::Environment, &*e.namespace, &*e.name), &e.health));
-        environments
-            .chain(self.all_web_apps().map(|app| ((OwnerKind::WebApp, &*app.namespace, &*app.name), &app.health)))
-            .chain(
-                self.all_queue_processors().map(|q| ((OwnerKind::QueueProcessor, &*q.namespace, &*q.name), &q.health)),
-            )
-            .chain(self.all_data_syncs().map(|s| ((OwnerKind::DataSync, &*s.namespace, &*s.name), &s.health)))
-            .chain(self.all_databases().map(|d| ((OwnerKind::Database, &*d.namespace, &*d.name), &d.health)))
+        environments.chain(self.all_parts().flat_map(Parts::states))
     }
 
     fn judged(mut self) -> Self {
         let ready = self.states().all(|(_, health)| matches!(health.state, State::Ready | State::Waiting));
         self.ready = ready;
         self
+    }
+}
+
+impl Parts {
+    /// Every object's kind, namespace, name and health.
+    pub fn states(&self) -> impl Iterator<Item = ((OwnerKind, &str, &str), &Health)> {
+        let apps = self.web_apps.iter().map(|app| (OwnerKind::WebApp, app));
+        let apps = apps.chain(self.queue_processors.iter().map(|each| (OwnerKind::QueueProcessor, &each.app)));
+        let apps = apps.map(|(kind, app)| ((kind, &*app.namespace, &*app.name), &app.health));
+        let syncs = self.data_syncs.iter().map(|s| ((OwnerKind::DataSync, &*s.namespace, &*s.name), &s.health));
+        let databases = self.databases.iter().map(|d| ((OwnerKind::Database, &*d.namespace, &*d.name), &d.health));
+        apps.chain(syncs).chain(databases)
+    }
+
+    fn take(&mut self, other: Self) {
+        let Self { web_apps, queue_processors, data_syncs, databases } = other;
+        self.web_apps.extend(web_apps);
+        self.queue_processors.extend(queue_processors);
+        self.data_syncs.extend(data_syncs);
+        self.databases.extend(databases);
+    }
+
+    fn retain(&mut self, name: &str) {
+        self.web_apps.retain(|app| app.name == name);
+        self.queue_processors.retain(|each| each.app.name == name);
+        self.data_syncs.retain(|sync| sync.name == name);
+        self.databases.retain(|database| database.name == name);
     }
 }
 
@@ -415,10 +416,7 @@ fn environment(object: &DynamicObject) -> EnvironmentView {
         failures: status.failures,
         waiting_for: status.waiting_for,
         webhook_path: status.webhook_path,
-        web_apps: Vec::new(),
-        queue_processors: Vec::new(),
-        data_syncs: Vec::new(),
-        databases: Vec::new(),
+        parts: Parts::default(),
     }
 }
 
