@@ -3,24 +3,24 @@
 use clap::Args;
 use drover_core::release::{Hold, NoTarget, reference, status, target};
 use drover_crds::{
-    ANNOTATION_HOLD_IMAGE, AppSpec as _, Duration, OwnerKind, ReleaseStep, RolloutStatus, UptimeState, WebApp,
-    condition,
+    ANNOTATION_HOLD_IMAGE, Duration, QueueProcessor, ReleaseStep, RolloutStatus, UptimeState, WebApp, condition,
 };
 use kube::{Api, ResourceExt as _};
 
+use super::app::{App, AppKind, AppName};
 use super::global::Global;
 use super::session::Session;
 use super::{Error, Verdict, annotate, output, watch};
 
-/// Brings a WebApp that follows a tag back to the image of its last good release.
+/// Brings a WebApp or QueueProcessor that follows a tag back to the image of its last good release.
 ///
 /// That image is kept while the tag points to the bad one, whatever is pushed to git meanwhile. As soon as the tag points elsewhere
 /// it is followed again. A second time goes one further back. Waits until the image serves.
 #[derive(Debug, Args)]
 pub struct Rollback {
-    /// The WebApp: NAME or webapp/NAME.
-    #[arg(value_parser = app_name)]
-    name: String,
+    /// The app: NAME, webapp/NAME or queueprocessor/NAME.
+    #[arg(value_parser = AppName::read)]
+    name: AppName,
     /// Back to the image of that release, rather than to the last good one.
     #[arg(long, value_name = "RELEASE", conflicts_with = "end")]
     to: Option<i64>,
@@ -35,48 +35,45 @@ pub struct Rollback {
     timeout: Duration,
 }
 
-/// The name in `NAME` or `webapp/NAME`.
-fn app_name(text: &str) -> Result<String, String> {
-    let name = match text.split_once('/') {
-        None => text,
-        Some(("webapp" | "webapps" | "wa", name)) => name,
-        Some((kind, _)) => return Err(format!("`{kind}` follows no tag: only a webapp does")),
-    };
-    if name.is_empty() { Err("write the name of a WebApp".to_owned()) } else { Ok(name.to_owned()) }
-}
-
 /// Runs the command.
 pub async fn run(command: Rollback, global: &Global) -> Result<Verdict, Error> {
     let session = Session::open(&global.target).await?;
-    let apps: Api<WebApp> = Api::namespaced(session.client(), session.namespace());
-    let action = format!("read WebApp {}/{}", session.namespace(), command.name);
-    let read = async { Ok(apps.get(&command.name).await) };
+    match command.name.kind(&session).await? {
+        AppKind::WebApp => go_back::<WebApp>(&session, &command).await,
+        AppKind::QueueProcessor => go_back::<QueueProcessor>(&session, &command).await,
+    }
+}
+
+async fn go_back<A: App>(session: &Session, command: &Rollback) -> Result<Verdict, Error> {
+    let (name, kind) = (&*command.name.name, A::KIND);
+    let apps: Api<A> = Api::namespaced(session.client(), session.namespace());
+    let action = format!("read {kind} {}/{name}", session.namespace());
+    let read = async { Ok(apps.get(name).await) };
     let read = session.ask(&action, read).await?;
-    let app = annotate::found(&session, OwnerKind::WebApp, &command.name, &action, read).await?;
-    let id = format!("{}/{}", session.namespace(), command.name);
+    let app = annotate::found(session, kind, name, &action, read).await?;
+    let id = format!("{kind} {}/{name}", session.namespace());
     let annotation = app.annotations().get(ANNOTATION_HOLD_IMAGE);
     let hold = if command.end { None } else { Some(chosen(&app, &id, annotation, command.to)?) };
     if hold.is_none() && annotation.is_none() {
-        output::print(&format!("WebApp {id} keeps no image: it runs what its tag points to.\n"))?;
+        output::print(&format!("{id} keeps no image: it runs what its tag points to.\n"))?;
         return Ok(Verdict::Good);
     }
     let value = hold.as_ref().map(Hold::to_string);
-    let _: WebApp =
-        annotate::annotate(&session, OwnerKind::WebApp, &command.name, ANNOTATION_HOLD_IMAGE, value.as_deref()).await?;
+    let _: A = annotate::annotate(session, kind, name, ANNOTATION_HOLD_IMAGE, value.as_deref()).await?;
     let goes = match &hold {
         Some(hold) => format!("goes back to the image of release {}", hold.release),
         None => "goes forth to the image that its tag points to".to_owned(),
     };
     if command.no_wait {
-        output::print(&format!("WebApp {id} {goes}; `drover status` shows how it gets on.\n"))?;
+        output::print(&format!("{id} {goes}; `drover status` shows how it gets on.\n"))?;
         return Ok(Verdict::Good);
     }
-    output::progress(&format!("WebApp {id} {goes}; waiting for at most {} …", command.timeout));
+    output::progress(&format!("{id} {goes}; waiting for at most {} …", command.timeout));
     let mut last = None;
-    let serves = watch::until(&session, apps, &command.name, &action, command.timeout.into(), |app| {
-        let now = app.and_then(|app| app.status.clone()).unwrap_or_default();
-        let serves = serves(&now.rollout, hold.as_ref());
-        last = condition::get(&now.conditions, condition::READY).map(|ready| ready.message.clone());
+    let serves = watch::until(session, apps, name, &action, command.timeout.into(), |app: Option<&A>| {
+        let app = app?;
+        let serves = app.rollout().and_then(|rollout| serves(rollout, hold.as_ref()));
+        last = condition::get(app.conditions(), condition::READY).map(|ready| ready.message.clone());
         serves
     })
     .await?;
@@ -86,18 +83,18 @@ pub async fn run(command: Rollback, global: &Global) -> Result<Verdict, Error> {
             |hold| format!("the image of release {}", hold.release),
         );
         let when = if asleep { " when it wakes" } else { "" };
-        output::print(&format!("WebApp {id} runs {image}{when}, as release {release}.\n"))?;
+        output::print(&format!("{id} runs {image}{when}, as release {release}.\n"))?;
         return Ok(Verdict::Good);
     }
     let why = last.unwrap_or_else(|| "no controller has looked at it yet".to_owned());
-    output::print(&format!("WebApp {id} {goes}, and does not serve after {}: {why}\n", command.timeout))?;
+    output::print(&format!("{id} {goes}, and does not serve after {}: {why}\n", command.timeout))?;
     Ok(Verdict::NotReady)
 }
 
 /// The image to keep, where there is one.
-fn chosen(app: &WebApp, id: &str, annotation: Option<&String>, to: Option<i64>) -> Result<Hold, Error> {
-    let (what, status) = (format!("WebApp {id}"), app.status.clone().unwrap_or_default().rollout);
-    let pod = app.spec.pod();
+fn chosen<A: App>(app: &A, id: &str, annotation: Option<&String>, to: Option<i64>) -> Result<Hold, Error> {
+    let (what, status) = (id.to_owned(), app.rollout().cloned().unwrap_or_default());
+    let pod = app.pod();
     if pod.image_policy.is_none() {
         let problem = "follows no tag, so git says which image it runs".to_owned();
         return Err(Error::BadInput { what, problem, hint: in_git(&status) });
@@ -199,19 +196,9 @@ mod tests {
     }
 
     #[test]
-    fn an_app_is_named_with_or_without_its_kind() {
-        for text in ["web", "webapp/web", "wa/web"] {
-            assert_eq!(app_name(text).as_deref(), Ok("web"));
-        }
-        for text in ["environment/prod", "webapp/", ""] {
-            assert!(app_name(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn who_cannot_go_back_is_told_what_to_do() {
         let told = |app: &WebApp, to| {
-            chosen(app, "shop/web", None, to)
+            chosen(app, "WebApp shop/web", None, to)
                 .map_err(|error| anstream::adapter::strip_str(&error.to_text()).to_string())
         };
         assert_eq!(told(&app(3, true), None), Ok(Hold { release: 2, digest: digest('b'), bad: digest('c') }));

@@ -1,5 +1,5 @@
 //! Systems of `manifests/examples`, with real pods on a node of their own: killed at each write of their releases.
-//! `SOAK_EVERY=5` takes each fifth write only.
+//! `SOAK_EVERY=5` takes each fifth write only, and `SOAK_SKIP=40` goes on where a campaign was ended after 40 rollouts.
 
 use std::time::Duration;
 
@@ -29,12 +29,14 @@ async fn killed_at_any_write(bed: &'static Testbed, arguments: &[&str], versions
     let errands = errand_image(bed);
     let arguments = [&["--errand-image", &*errands][..], arguments].concat();
     let mut campaign = Campaign::over(bed, env!("CARGO_BIN_EXE_drover-faulty"), &arguments, versions, deadline).await;
-    let every = std::env::var("SOAK_EVERY").map_or(1, |text| text.parse().expect("SOAK_EVERY is a number"));
-    for when in [When::Before, When::After] {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let (every, skipped) = (number("SOAK_EVERY").unwrap_or(1), number("SOAK_SKIP").unwrap_or(0));
+    let at_each = |when| {
         let points = campaign.points().iter().step_by(every);
-        let kills: Vec<Disturbance> = points.map(|point| Disturbance::at(point, &Fault::Kill(when))).collect();
-        campaign.disturb(&kills, 1).await;
-    }
+        points.map(move |point| Disturbance::at(point, &Fault::Kill(when)))
+    };
+    let kills: Vec<Disturbance> = at_each(When::Before).chain(at_each(When::After)).skip(skipped).collect();
+    campaign.disturb(&kills, 1).await;
     campaign.ends_well(90).await;
     bed.down();
 }

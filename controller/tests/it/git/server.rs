@@ -9,7 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use drover_fetch::Credential;
 use tempfile::TempDir;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../e2e/testbed/gitserver");
+/// The testbed's script, wherever in the workspace the crate of the test is.
+fn script() -> PathBuf {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let found = crates.map(|folder| folder.join("e2e/testbed/gitserver")).find(|script| script.exists());
+    found.expect("the workspace has a testbed")
+}
 
 /// A running server; dropping it stops it and deletes everything.
 pub struct GitServer {
@@ -31,7 +36,7 @@ impl GitServer {
     }
 
     fn call(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(SCRIPT);
+        let mut command = Command::new(script());
         let output = command.args(arguments).env("TESTBED", self.number.to_string()).output().expect("the script runs");
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "gitserver {arguments:?} failed: {complaint}");

@@ -195,7 +195,16 @@ async fn mwa_runs_from_git_and_is_used_as_its_people_do() {
 /// A deployment elsewhere moves in, with a dump of its database as compose's `pg_dump` makes it, and with its secret key: its people sign in
 /// as before, and who was signed in still is.
 async fn moves_in(from: &Namespace, visitor: &Visitor, password: &str, settled: impl Fn(System) -> System) {
-    let dump = ["exec", "db-0", "--", "pg_dump", "--host=/run/drover", "--username=postgres", "--clean", "gleamx"];
+    let dump = [
+        "exec",
+        "db-0",
+        "--",
+        "/usr/lib/postgresql/15/bin/pg_dump",
+        "--host=/run/drover",
+        "--username=postgres",
+        "--clean",
+        "gleamx",
+    ];
     let dump = from.kubectl(&dump);
     let server = DataServer::start("mwamove");
     server.put("gleamx.sql", &dump);
