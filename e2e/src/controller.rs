@@ -150,6 +150,17 @@ impl Controller {
         self.memory("VmHWM:")
     }
 
+    /// The processor time that it has taken so far, of all its threads.
+    pub fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the controller runs");
+        // Behind the program's name, which stands in parentheses: proc(5) counts the state as the third field, utime as the 14th.
+        let (_, fields) = stat.rsplit_once(") ").expect("the kernel writes its name");
+        let ticks =
+            fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("the kernel writes a number"));
+        // Whatever the machine, the kernel tells it in hundredths of a second.
+        Duration::from_millis(10 * ticks.sum::<u64>())
+    }
+
     fn memory(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the controller runs");
         let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel says how much is used");

@@ -9,6 +9,7 @@ use drover_crds::condition::{READY, get};
 use drover_crds::{Database, ReleaseStep};
 use drover_e2e::{Finished, Hello, Namespace, Testbed, eventually, finish, postgres_image, run, steadily};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(120);
 
@@ -131,6 +132,30 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
         other => Err(format!("{before:?} became {other:?}")),
     })
     .await;
+
+    // Another major version in place is refused, and a second server on its claim ends with a word that drover knows.
+    let other = r#"{"spec": {"engine": {"postgres": {"version": "16"}}}}"#;
+    let patch = ["--namespace", name, "patch", "database", "db", "--type=merge", "--patch", other];
+    let refused = finish(namespace.bed().program("kubectl").args(patch), "");
+    assert!(refused.code != 0 && refused.said().contains("the major version cannot change"), "{}", refused.said());
+    let set: Value =
+        serde_json::from_str(&namespace.kubectl(&["get", "statefulset", "db", "--output=json"])).expect("JSON");
+    let mut spec = set["spec"]["template"]["spec"].clone();
+    spec["restartPolicy"] = json!("Never");
+    namespace
+        .apply(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "second"}, "spec": spec}).to_string());
+    eventually("the second server is refused", SOON, async || {
+        let pod = namespace.get::<Pod>("second").await.and_then(|pod| pod.status).unwrap_or_default();
+        let states =
+            pod.container_statuses.iter().flatten().filter_map(|status| status.state.as_ref()?.terminated.clone());
+        match states.filter_map(|ended| ended.message).find(|message| message.contains("drover:in-use")) {
+            Some(_) => Ok(()),
+            None => Err(format!("{pod:?}")),
+        }
+    })
+    .await;
+    namespace.kubectl(&["delete", "pod", "second"]);
+    has_rows(&namespace, &password).await;
 
     // Another password in the Secret is the server's, and the app's; a Secret that is gone is made anew.
     namespace.kubectl(&[

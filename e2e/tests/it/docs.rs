@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use drover_e2e::repository;
+use drover_e2e::{Testbed, commands_of, finish, repository};
 
 #[test]
 fn every_link_leads_somewhere() {
@@ -29,6 +29,20 @@ fn every_link_leads_somewhere() {
     assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
 }
 
+/// The API server takes them, in place of whoever would apply them.
+#[test]
+fn the_objects_that_ship_logs_and_metrics_can_be_applied() {
+    let page = read(&repository().join("docs/src/howto/shipping.md"));
+    let blocks = commands_of(&page, "yaml applied");
+    assert_eq!(blocks.len(), 1);
+    // A dry run makes no namespace that what follows could be in.
+    let yaml = blocks[0].replace("namespace: logging", "namespace: default");
+    let mut kubectl = Testbed::shared().program("kubectl");
+    let applied = finish(kubectl.args(["apply", "--server-side", "--dry-run=server", "--filename", "-"]), &yaml);
+    assert_eq!(applied.code, 0, "{}", applied.said());
+    assert_eq!(applied.stdout.lines().count(), blocks[0].matches("\nkind: ").count(), "{}", applied.stdout);
+}
+
 #[test]
 fn every_page_is_in_the_summary() {
     let summary = read(&repository().join("docs/src/SUMMARY.md"));
@@ -42,7 +56,7 @@ fn every_page_is_in_the_summary() {
 fn the_runbooks_know_every_reason() {
     let runbooks = read(&repository().join("docs/src/runbooks.md"));
     let mut reasons = BTreeSet::new();
-    let crates = ["controller/core/src", "controller/src"];
+    let crates = ["controller/core/src", "controller/fetch/src", "controller/src"];
     let sources: Vec<_> = crates.iter().flat_map(|sources| files(&repository().join(sources), "rs")).collect();
     // What tests make up is no reason.
     for file in sources.iter().filter(|file| !file.ends_with("tests.rs")) {

@@ -157,6 +157,8 @@ fn why_a_server_does_not_start_is_a_sentence_with_what_to_do() {
     );
     let Outcome::Failed { message, .. } = concluded(&ended("drover:full\n120\n1024\n")) else { panic!("it may pass") };
     assert!(message.contains("120 KiB of 1024 KiB free") && message.contains("requests.storage"), "{message}");
+    let Outcome::Failed { reason, message } = concluded(&ended("drover:in-use\n")) else { panic!("it passes") };
+    assert!(reason == "DataInUse" && message.contains("starts when that has ended"), "{message}");
     for (said, part) in [
         ("drover:no-programs\n15\ninitdb\n", "initdb is not in it"),
         ("drover:version\n14\n15\n", "has PostgreSQL 14"),

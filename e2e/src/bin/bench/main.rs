@@ -11,6 +11,7 @@ mod figures;
 mod front;
 mod install;
 mod push;
+mod queues;
 mod quiet;
 mod sync;
 
@@ -76,6 +77,9 @@ async fn main() {
             "resident memory then, with all of the above",
             format!("{} MiB", controller.resident_mebibytes()),
         )]);
+    }
+    if asked_for("queues") {
+        figures::print(&queues::many(bed, controller).await);
     }
     if asked_for("failing") {
         figures::print(&failing::ten_of_a_hundred(bed).await);
