@@ -25,7 +25,7 @@ use crate::{
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 40")
         .message("the name becomes a host name that apps connect to: at most 40 letters, digits and dashes, with a letter first"),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Version", type_ = "string", json_path = ".spec.engine.postgres.version"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.engine.*.version"),
     printcolumn(name = "Storage", type_ = "string", json_path = ".spec.claim.resources.requests.storage"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.secretName"),
     printcolumn(name = "Backup", type_ = "string", json_path = r#".status.conditions[?(@.type=="BackupVerified")].status"#),
@@ -38,15 +38,18 @@ use crate::{
     validation = Rule::new("(has(self.user) ? self.user : '') == (has(oldSelf.user) ? oldSelf.user : '')")
         .message("user cannot change: what is in the database belongs to it. Make a new Database, and copy the data"),
     validation = Rule::new("!has(self.runAs) || !has(self.runAs.user) || self.runAs.user != 0")
-        .message("PostgreSQL refuses to run as root: write another user in runAs.user, or leave runAs out")
+        .message("the server refuses to run as root: write another user in runAs.user, or leave runAs out"),
+    validation = Rule::new("!has(self.engine.mariadb) || ((!has(self.database) || !(self.database in ['mysql', 'sys', 'information_schema', 'performance_schema'])) && (!has(self.user) || !(self.user in ['mysql', 'root'])))")
+        .message("database and user must be none of the server's own (mysql, sys, information_schema, performance_schema; mysql, root)")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseSpec {
-    /// Which server.
+    /// Which server: exactly one of postgres or mariadb.
     pub engine: Engine,
 
-    /// The image, which has the server's own programs (`postgres`, `initdb`, `pg_ctl`, `psql`) and its extensions. Its entrypoint is not
-    /// run. Another image of the same major version is a restart of the server.
+    /// The image, which has the server's own programs (`postgres`, `initdb`, `pg_ctl`, `psql` and its extensions; or `mariadbd`,
+    /// `mariadb-install-db`, `mariadb-upgrade`, `mariadb-check`, `mariadb-dump` and `mariadb`). Its entrypoint is not run. Another image of the
+    /// same major version is a restart of the server.
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = Rule::new(r"self.matches('^[^\\s]+$')").message("image must not contain spaces: write it as registry/repository:tag"))]
     pub image: String,
@@ -100,9 +103,19 @@ pub struct DatabaseSpec {
 
 /// Which server: exactly one.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("has(self.postgres) != has(self.mariadb)").message("engine must be exactly one of postgres or mariadb"),
+    validation = Rule::new("has(self.postgres) == has(oldSelf.postgres)")
+        .message("the kind of server cannot change, because another does not read the data's files: make a new Database, and move the data")
+)]
 pub struct Engine {
     /// PostgreSQL.
-    pub postgres: Postgres,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<Postgres>,
+
+    /// MariaDB, which serves what was written for MySQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mariadb: Option<Mariadb>,
 }
 
 /// A PostgreSQL server.
@@ -122,6 +135,18 @@ pub struct Postgres {
     #[schemars(length(max = 32), inner(length(min = 1, max = 63), regex(pattern = "^[a-zA-Z0-9_][a-zA-Z0-9_-]*$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub extensions: Vec<String>,
+}
+
+/// A MariaDB server.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mariadb {
+    /// The series, such as `"10.11"`: one of those that are maintained for years, 10.11, 11.4 and 11.8. It cannot change.
+    #[schemars(length(min = 4, max = 5))]
+    #[x_kube(
+        validation = Rule::new("self in ['10.11', '11.4', '11.8']").message("version must be the series alone, \"10.11\", \"11.4\" or \"11.8\": the image has the rest of it"),
+        validation = Rule::new("self == oldSelf").message("the series cannot change: make a new Database of the new one, and move the data by dump and restore")
+    )]
+    pub version: String,
 }
 
 /// What drover last saw of a Database.

@@ -17,7 +17,7 @@ pub struct DatabaseInit {
     /// A backup that drover made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_backup: Option<InitFromBackup>,
-    /// A dump that `pg_dump` or `pg_dumpall` made.
+    /// A dump that `pg_dump` or `pg_dumpall` made, or `mariadb-dump` or `mysqldump`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_dump: Option<InitFromDump>,
     /// How long it may take. Default `2h`.
@@ -41,7 +41,8 @@ pub struct InitFromBackup {
 }
 
 /// A dump, as plain SQL, compressed by gzip or in the custom format of `pg_dump`. Of a dump of several databases the one is taken that is
-/// called as this one, or the only one beside `postgres`. Its roles are replaced by this Database's user, and passwords in it are not taken.
+/// called as this one, or the only one that is not the server's own. Its roles are replaced by this Database's user, and passwords and rights in
+/// it are not taken.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("[has(self.claim), has(self.s3), has(self.http)].filter(x, x).size() == 1")
     .message("fromDump must be exactly one of claim, s3 or http"))]

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use drover_core::backup::restore::{Loaded, RestoreResult};
 use drover_core::backup::{BackupName, BackupResult, Ended};
 use drover_core::errand::{Outcome, Reason, Refusal, Source, SyncOrder, SyncResult, slot};
+use drover_core::restore::{Loaded, RestoreResult};
 use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;

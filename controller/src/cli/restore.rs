@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::{ArgGroup, Args};
 use drover_core::backup::BackupName;
-use drover_core::backup::restore::Wish;
+use drover_core::restore::Wish;
 use drover_crds::{ANNOTATION_RESTORE, CLI_MANAGER, Database, DatabaseInit, InitFromBackup, KeptBackup, OwnerKind};
 use kube::Api;
 use kube::api::PostParams;

@@ -38,7 +38,7 @@ pub struct DatabaseVariables {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "variable")]
     pub password: Option<String>,
-    /// Gets all of it, as `postgresql://user:password@host:port/database`, percent-encoded.
+    /// Gets all of it, as `postgresql://user:password@host:port/database` or `mysql://…`, percent-encoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "variable")]
     pub url: Option<String>,

@@ -34,3 +34,14 @@ debian_base_of() ( # NAME PROGRAM PACKAGES
   fi
   echo "$base"
 )
+
+# Copies into the root folder $1 the libraries that the programs below the rest name, where it does not have them.
+libraries() {
+  local root=$1 found library
+  shift
+  # Some of the files are scripts, which ldd has no word for.
+  found=$(find "$@" -type f \( -perm -u+x -o -name '*.so' \) -exec ldd {} + 2>/dev/null || true)
+  awk '/=> \// { print $3 }' <<<"$found" | sort -u | while read -r library; do
+    [ -e "$root$library" ] || { mkdir -p "$root$(dirname "$library")" && cp -L "$library" "$root$library"; }
+  done
+}

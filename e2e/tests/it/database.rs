@@ -225,14 +225,14 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
 }
 
 /// A volume of the node that has so much room, until this is dropped.
-struct Small {
-    folder: PathBuf,
-    volume: String,
+pub struct Small {
+    pub folder: PathBuf,
+    pub volume: String,
     bed: &'static Testbed,
 }
 
 impl Small {
-    fn of(namespace: &Namespace, size: &str) -> Self {
+    pub fn of(namespace: &Namespace, size: &str) -> Self {
         let volume = format!("{}-small", namespace.name());
         let folder = std::env::temp_dir().join(&volume);
         std::fs::create_dir_all(&folder).expect("the temporary folder is ours to write");
@@ -252,6 +252,15 @@ spec:
         );
         namespace.apply(&made);
         Self { folder, volume, bed: namespace.bed() }
+    }
+
+    /// Leaves no room. Returns the file to remove for it.
+    pub fn fill(&self) -> PathBuf {
+        let ballast = self.folder.join("ballast");
+        let mut dd = Command::new("dd");
+        let filled = finish(dd.args(["if=/dev/zero", "bs=1M"]).arg(format!("of={}", ballast.display())), "");
+        assert_ne!(filled.code, 0, "the volume was to be full: {}", filled.said());
+        ballast
     }
 }
 
@@ -273,10 +282,7 @@ async fn a_full_volume_is_told_and_the_server_comes_back_when_there_is_room() {
     let password = connection(&namespace).await["password"].clone();
     answer(&namespace, &password, "create table stars(name text); insert into stars values ('vela')");
 
-    let ballast = small.folder.join("ballast");
-    let filled =
-        finish(Command::new("dd").args(["if=/dev/zero", "bs=1M"]).arg(format!("of={}", ballast.display())), "");
-    assert_ne!(filled.code, 0, "the volume was to be full: {}", filled.said());
+    let ballast = small.fill();
     namespace.kubectl(&["delete", "pod", "db-0", "--grace-period=0", "--force"]);
     let said = says(&namespace, "False", "VolumeFull").await;
     assert!(said.contains("raise spec.claim.resources.requests.storage"), "{said}");

@@ -17,6 +17,7 @@ mod image;
 mod isolation;
 mod jobs;
 mod leadership;
+mod mariadb;
 mod moved_clock;
 mod once_jobs;
 mod queue_processor;

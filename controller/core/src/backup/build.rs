@@ -17,9 +17,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use serde::Serialize;
 
+use super::order::Check;
 use super::request::{Missed, Request};
-use super::scripts::{DUMP, FACTS, LATER, PREPARE, PROGRAMS, PROVE, SERVER, check_script, restrict_key};
 use super::validate::ValidatedBackup;
+use crate::engine::{Engine, Script};
 use crate::render::Object;
 use crate::schedule::STARTING_DEADLINE;
 use crate::sync::ErrandImage;
@@ -29,15 +30,15 @@ use crate::workload::build::{container, pod, pvc};
 use crate::workload::pods::{Identity, ValidatedClaim};
 
 /// Where the scripts and the order are.
-pub(super) const SETTINGS: &str = "/etc/drover";
+pub(crate) const SETTINGS: &str = "/etc/drover";
 /// The name of the file that holds the order.
-pub(super) const ORDER_FILE: &str = "order.json";
+pub(crate) const ORDER_FILE: &str = "order.json";
 /// Where a container leaves its last words.
-pub(super) const RESULT: &str = "/dev/termination-log";
+pub(crate) const RESULT: &str = "/dev/termination-log";
 /// Seconds beyond a backup's own time after which Kubernetes ends a Job.
 const DEADLINE_ALLOWANCE: i64 = 60;
 /// Seconds for which a Job that drover made stays when it has ended, for people to look at.
-pub(super) const STAYS: i32 = 3600;
+pub(crate) const STAYS: i32 = 3600;
 /// The least memory that the server for a proof may have, in bytes.
 const LEAST_MEMORY: i64 = 512 << 20;
 
@@ -55,6 +56,8 @@ pub(super) const CONCLUDES: &str = "conclude";
 pub struct Server<'a> {
     /// Whose objects are made.
     pub app: &'a App,
+    /// Which kind.
+    pub engine: Engine,
     /// The image that has its programs.
     pub image: &'a str,
     /// When the node pulls it.
@@ -78,35 +81,29 @@ pub fn claim(server: &Server<'_>, backup: &ValidatedBackup) -> Option<Object> {
 
 /// The order, and the scripts.
 pub fn settings(server: &Server<'_>, backup: &ValidatedBackup) -> Object {
-    let order = json(&backup.order);
-    let users = passwd(server);
-    let fixed = [
-        ("programs.sh", PROGRAMS),
-        ("server.sh", SERVER),
-        ("dump.sh", DUMP),
-        ("prove.sh", PROVE),
-        ("facts.sql", FACTS),
-        ("later.sql", LATER),
-        ("prepare.sql", PREPARE),
-        ("passwd", users.as_str()),
-        (ORDER_FILE, order.as_str()),
-    ];
-    let mut data: BTreeMap<String, String> = fixed.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
-    let checks = backup.order.checks.iter().enumerate();
-    data.extend(checks.map(|(at, check)| (format!("check-{at}.sql"), check_script(check))));
+    let mut data = scripts(server, server.engine.own().backs_up, &backup.order.checks);
+    data.insert(ORDER_FILE.to_owned(), json(&backup.order));
     let metadata = metadata::child(server.app, name(server));
     Object::built(&ConfigMap { metadata, data: Some(data), ..Default::default() })
 }
 
+/// Scripts, what is asked of a restored database, and the users that the containers know.
+pub(crate) fn scripts(server: &Server<'_>, scripts: &[Script], checks: &[Check]) -> BTreeMap<String, String> {
+    let scripts = scripts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let checks = checks.iter().enumerate();
+    let checks = checks.map(|(at, check)| (format!("check-{at}.sql"), server.engine.check_script(&check.query)));
+    scripts.chain(checks).chain([("passwd".to_owned(), passwd(server.engine, server.run_as, "/work"))]).collect()
+}
+
 /// An order, as the errand reads it.
-pub(super) fn json<T: Serialize>(order: &T) -> String {
+pub(crate) fn json<T: Serialize>(order: &T) -> String {
     serde_json::to_string_pretty(order).expect("an order is JSON")
 }
 
-/// initdb wants to know its user's name, and an image need not know the number that it runs as.
-pub(super) fn passwd(server: &Server<'_>) -> String {
-    let (user, group) = server.run_as;
-    format!("root:x:0:0:root:/root:/bin/sh\npostgres:x:{user}:{group}:PostgreSQL:/work:/bin/sh\n")
+/// A server's programs want to know their user's name, and an image need not know the number that they run as.
+pub(crate) fn passwd(engine: Engine, (user, group): (i64, i64), home: &str) -> String {
+    let (name, whole) = engine.own().account;
+    format!("root:x:0:0:root:/root:/bin/sh\n{name}:x:{user}:{group}:{whole}:{home}:/bin/sh\n")
 }
 
 /// What makes backups by the schedule.
@@ -173,7 +170,7 @@ fn name(server: &Server<'_>) -> String {
 }
 
 /// Labels of a Job, which is watched by its owner's.
-pub(super) fn owned(app: &App, component: &str) -> Labels {
+pub(crate) fn owned(app: &App, component: &str) -> Labels {
     let owner = crds::Owner::new(app.kind, &*app.namespace, &*app.name);
     let mut labels = metadata::labels_of(app, component);
     labels.insert(crds::LABEL_OWNER.to_owned(), owner.label());
@@ -185,7 +182,7 @@ fn backup_job(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage
 }
 
 /// A Job that is tried once, within that time.
-pub(super) fn job_spec(timeout_seconds: u64, template: PodTemplateSpec) -> JobSpec {
+pub(crate) fn job_spec(timeout_seconds: u64, template: PodTemplateSpec) -> JobSpec {
     let timeout = i64::try_from(timeout_seconds).unwrap_or(i64::MAX);
     // A node that went away, or made room, says nothing about the backup.
     let disrupted = PodFailurePolicyRule {
@@ -206,7 +203,7 @@ pub(super) fn job_spec(timeout_seconds: u64, template: PodTemplateSpec) -> JobSp
 }
 
 /// All containers run as one user, since each reads what the one before wrote.
-pub(super) fn as_server(server: &Server<'_>) -> PodSecurityContext {
+pub(crate) fn as_server(server: &Server<'_>) -> PodSecurityContext {
     let (user, group) = server.run_as;
     let identity = Identity {
         user: Some(user),
@@ -220,7 +217,7 @@ pub(super) fn as_server(server: &Server<'_>) -> PodSecurityContext {
 }
 
 /// The Secrets with which both images are pulled.
-pub(super) fn pull_secrets(server: &Server<'_>, image: &ErrandImage) -> Option<Vec<LocalObjectReference>> {
+pub(crate) fn pull_secrets(server: &Server<'_>, image: &ErrandImage) -> Option<Vec<LocalObjectReference>> {
     let mut secrets = server.pull_secrets.to_vec();
     secrets.extend(image.pull_secrets.iter().filter(|secret| !server.pull_secrets.contains(secret)).cloned());
     pod::pull_secrets(&secrets)
@@ -243,17 +240,17 @@ fn template(server: &Server<'_>, backup: &ValidatedBackup, image: &ErrandImage) 
     pod::completed(is_of_one_node, metadata::labels_of(server.app, crds::COMPONENT_BACKUP), BTreeMap::new(), spec)
 }
 
-pub(super) fn variable(name: &str, value: &str) -> EnvVar {
+pub(crate) fn variable(name: &str, value: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..Default::default() }
 }
 
-pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(crate) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     let (name, mount_path) = (name.to_owned(), path.to_owned());
     VolumeMount { name, mount_path, read_only: read_only.then_some(true), ..Default::default() }
 }
 
 /// One of the scripts, in the database's image.
-pub(super) fn script(server: &Server<'_>, name: &str, file: &str, mut env: Vec<EnvVar>, memory: i64) -> Container {
+pub(crate) fn script(server: &Server<'_>, name: &str, file: &str, mut env: Vec<EnvVar>, memory: i64) -> Container {
     env.extend([
         variable("VERSION", server.version),
         variable("WORK", "/work"),
@@ -297,14 +294,11 @@ fn dump(server: &Server<'_>) -> Container {
         }),
         ..Default::default()
     };
-    let mut env = vec![
-        of("PGHOST", "host"),
-        of("PGPORT", "port"),
-        of("PGDATABASE", "database"),
-        of("PGUSER", "user"),
-        of("PGPASSWORD", "password"),
-    ];
-    env.push(variable("RESTRICT_KEY", &restrict_key(server.app.uid.as_deref().unwrap_or_default())));
+    let keys = ["host", "port", "database", "user", "password"];
+    let mut env: Vec<EnvVar> =
+        server.engine.own().variables.iter().zip(keys).map(|(variable, key)| of(variable, key)).collect();
+    let more = server.engine.dumps_with(server.app.uid.as_deref().unwrap_or_default());
+    env.extend(more.map(|(name, value)| variable(name, &value)));
     script(server, DUMPS, "dump.sh", env, LEAST_MEMORY)
 }
 
@@ -335,12 +329,12 @@ fn of_backup(backup: &ValidatedBackup, image: &ErrandImage, name: &str, errand_n
 }
 
 /// What every container of drover's own image has.
-pub(super) fn work_mounts() -> Vec<VolumeMount> {
+pub(crate) fn work_mounts() -> Vec<VolumeMount> {
     vec![mount("work", "/work", false), mount("settings", SETTINGS, true), mount("tmp", "/tmp", false)]
 }
 
 /// A container of drover's own image.
-pub(super) fn errand(image: &ErrandImage, name: &str, command: Vec<String>, mounts: Vec<VolumeMount>) -> Container {
+pub(crate) fn errand(image: &ErrandImage, name: &str, command: Vec<String>, mounts: Vec<VolumeMount>) -> Container {
     Container {
         name: name.to_owned(),
         image: Some(image.reference.clone()),
@@ -360,21 +354,21 @@ fn confined() -> SecurityContext {
     SecurityContext { read_only_root_filesystem: Some(true), ..container::security(false) }
 }
 
-pub(super) fn empty(name: &str) -> Volume {
+pub(crate) fn empty(name: &str) -> Volume {
     Volume { empty_dir: Some(EmptyDirVolumeSource::default()), ..volume(name) }
 }
 
-pub(super) fn secret_volume(name: &str, secret: &str) -> Volume {
+pub(crate) fn secret_volume(name: &str, secret: &str) -> Volume {
     let secret = SecretVolumeSource { secret_name: Some(secret.to_owned()), ..Default::default() };
     Volume { secret: Some(secret), ..volume(name) }
 }
 
-pub(super) fn settings_volume(config_map: String) -> Volume {
+pub(crate) fn settings_volume(config_map: String) -> Volume {
     let settings = ConfigMapVolumeSource { name: config_map, ..Default::default() };
     Volume { config_map: Some(settings), ..volume("settings") }
 }
 
-pub(super) fn claim_volume(name: &str, claim: &str, read_only: bool) -> Volume {
+pub(crate) fn claim_volume(name: &str, claim: &str, read_only: bool) -> Volume {
     let claim_name = claim.to_owned();
     let claim = PersistentVolumeClaimVolumeSource { claim_name, read_only: read_only.then_some(true) };
     Volume { persistent_volume_claim: Some(claim), ..volume(name) }

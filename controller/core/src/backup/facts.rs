@@ -32,14 +32,22 @@ pub enum FactKind {
     Index,
     /// A constraint; its value is what kind.
     Constraint,
+    /// A column; its value is its type.
+    Column,
     /// A sequence; its value is where it is.
     Sequence,
     /// A sequence, when the dump was done: nothing holds it still meanwhile.
     SequenceLater,
+    /// What a table numbers its next row with.
+    AutoIncrement,
     /// A trigger.
     Trigger,
-    /// A function or procedure.
+    /// What is done by the clock.
+    Event,
+    /// A function; of PostgreSQL also a procedure.
     Function,
+    /// A procedure of MariaDB.
+    Procedure,
     /// Large objects; the value is how many.
     LargeObjects,
     /// The end: there is no more.
@@ -61,6 +69,9 @@ pub struct Fact {
     /// What else is known of it.
     #[serde(default)]
     pub value: Option<String>,
+    /// What keeps a table, where that takes no part in a snapshot.
+    #[serde(default)]
+    pub engine: Option<String>,
 }
 
 /// What is in a database.
@@ -98,6 +109,7 @@ pub struct Difference {
     of: Option<String>,
     was: Option<String>,
     found: Found,
+    engine: Option<String>,
 }
 
 impl Facts {
@@ -149,10 +161,19 @@ impl Facts {
         let found = restored.0.get(&(was.kind, was.name.clone()));
         let is_same = found.is_some_and(|found| match was.kind {
             // Another version of the image may bring another version of the extension.
-            FactKind::Extension | FactKind::View | FactKind::MaterializedView | FactKind::Function => true,
+            FactKind::Extension
+            | FactKind::View
+            | FactKind::MaterializedView
+            | FactKind::Function
+            | FactKind::Procedure => true,
             FactKind::Sequence => {
                 let later = self.0.get(&(FactKind::SequenceLater, was.name.clone()));
                 is_between(was.value.as_deref(), later.and_then(|l| l.value.as_deref()), found.value.as_deref())
+            }
+            // Rows that were numbered by hand may have led further than the number that was next.
+            FactKind::AutoIncrement => {
+                let number = |fact: &Fact| fact.value.as_deref().and_then(|value| value.parse::<u64>().ok());
+                number(found).zip(number(was)).is_some_and(|(found, was)| found >= was)
             }
             _ => found.value == was.value && found.of == was.of,
         });
@@ -162,6 +183,7 @@ impl Facts {
             of: was.of.clone(),
             was: was.value.clone(),
             found: found.map_or(Found::Missing, |found| Found::Other(found.value.clone())),
+            engine: was.engine.clone(),
         })
     }
 }
@@ -189,8 +211,12 @@ impl fmt::Display for Difference {
             FactKind::Index => "index",
             FactKind::Constraint => "constraint",
             FactKind::Sequence | FactKind::SequenceLater => "sequence",
+            FactKind::Column => "column",
+            FactKind::AutoIncrement => "AUTO_INCREMENT of table",
+            FactKind::Event => "event",
             FactKind::Trigger => "trigger",
             FactKind::Function => "function",
+            FactKind::Procedure => "procedure",
             FactKind::LargeObjects => "large objects",
             FactKind::End => "end",
         };
@@ -202,8 +228,19 @@ impl fmt::Display for Difference {
         let Found::Other(found) = &self.found else { return f.write_str(" is missing") };
         let value = |value: &Option<String>| shown(value.as_deref().unwrap_or("nothing"));
         match self.kind {
-            FactKind::Table => write!(f, " has {} rows in place of {}", value(found), value(&self.was)),
-            FactKind::Sequence => write!(f, " is at {} in place of {}", value(found), value(&self.was)),
+            FactKind::Table => {
+                write!(f, " has {} rows in place of {}", value(found), value(&self.was))?;
+                self.engine.as_deref().map_or(Ok(()), |engine| {
+                    write!(
+                        f,
+                        " (its engine, {}, takes no part in a snapshot: `alter table … engine=InnoDB`)",
+                        shown(engine)
+                    )
+                })
+            }
+            FactKind::Sequence | FactKind::AutoIncrement => {
+                write!(f, " is at {} in place of {}", value(found), value(&self.was))
+            }
             _ => write!(f, " is {} in place of {}", value(found), value(&self.was)),
         }
     }

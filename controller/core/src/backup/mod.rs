@@ -1,12 +1,11 @@
 //! A backup of a database: what its errands are asked and what they answer, what is in a database and whether all of it came back, which
-//! backups go, and the scripts that dump a database and prove a dump. The objects that make backups are here too, and what the Jobs that ran
-//! say.
+//! backups go. The objects that make backups are here too, and what the Jobs that ran say.
 //!
 //! A backup is three steps in one pod, and a fourth that says what came of them: the database's own programs dump it, an errand stores the
 //! dump and takes it out again, the database's programs load that into a server that is thrown away, and an errand compares.
 
 mod answer;
-mod build;
+pub(crate) mod build;
 mod facts;
 mod keep;
 mod name;
@@ -14,9 +13,7 @@ mod order;
 mod proof;
 mod request;
 mod required;
-pub mod restore;
-mod runs;
-mod scripts;
+pub(crate) mod runs;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -28,15 +25,11 @@ pub use facts::{Difference, Fact, FactKind, Facts, UnreadableFacts};
 pub use keep::{Candidate, Keep, to_forget};
 pub use name::{BackupName, BadName};
 pub use order::{BackupOrder, BucketPlace, Check, Repository};
-pub use proof::{Entry, EntryFinder, Findings, NotProven, first_error};
-use request::id as request_id;
+pub use proof::{Entry, EntryFinder, Findings, NotProven};
+pub(crate) use request::id as request_id;
 pub use request::{Catch, Due, Missed, Request, catch_up, due};
 pub use required::{Required, required};
 pub use runs::{End, Run, run};
-pub use scripts::{
-    CLOSING_LINE, DUMP, DUMP_FILE, FACTS, FACTS_FILE, LATER, ONE, OWN, PREPARE, PROGRAMS, PROVE, RESTORE, SERVER,
-    check_script, restrict_key,
-};
-use status::NOTED;
+pub(crate) use status::NOTED;
 pub use status::{conclude, news, none, note};
 pub use validate::{InvalidBackup, ValidatedBackup};

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::keep::Keep;
+use crate::engine::Engine;
 use crate::errand::{Reason, Refusal, S3Source};
 use crate::schedule::time_zone;
 
@@ -17,6 +18,9 @@ pub(super) const LONGEST: u64 = 20 * 3600;
 pub struct BackupOrder {
     /// Whose backups these are: `namespace/name`. A repository may hold those of others too, which are left alone.
     pub database: String,
+    /// What kind of server that is.
+    #[serde(default, skip_serializing_if = "Engine::is_first")]
+    pub engine: Engine,
     /// Where they are.
     pub repository: Repository,
     /// The Secret with the key, where one encrypts the backups.

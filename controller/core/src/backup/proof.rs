@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::facts::{Facts, UnreadableFacts};
 use super::order::Check;
+use crate::engine::Engine;
 use crate::errand::cut;
 
 /// The most differences that a sentence names.
@@ -18,7 +19,7 @@ pub struct Findings {
     pub is_over: bool,
     /// Why there was no server to load it into.
     pub failure: Option<String>,
-    /// What psql said when it stopped, and what of the dump that was about.
+    /// What the client said when it stopped, and what of the dump that was about.
     pub broken: Option<(String, Option<Entry>)>,
     /// What is in the restored database.
     pub facts: Option<String>,
@@ -105,10 +106,10 @@ impl Findings {
     }
 }
 
-/// The whole part of a number as PostgreSQL writes it, and how it is shown.
+/// The whole part of a number as the server writes it, and how it is shown.
 fn number(text: &str) -> Result<(i128, String), String> {
     let text = text.trim();
-    if text.is_empty() {
+    if text.is_empty() || text == "NULL" {
         return Err("answers nothing: write a query of one number".to_owned());
     }
     let whole = text.split('.').next().unwrap_or_default();
@@ -118,18 +119,6 @@ fn number(text: &str) -> Result<(i128, String), String> {
     let down = i128::from(whole.starts_with('-') && text.len() > whole.len());
     read.map(|whole| (whole - down, text.to_owned()))
         .ok_or_else(|| format!("answers {:?}, which is not one number", text.chars().take(40).collect::<String>()))
-}
-
-/// What psql said first that ended it, and at which line of its file.
-pub fn first_error(said: &str) -> (Option<u64>, String) {
-    let is_error = |line: &&str| ["ERROR:", "FATAL:", "PANIC:", "error:"].iter().any(|word| line.contains(word));
-    let line = said.lines().find(is_error).or_else(|| said.lines().last()).unwrap_or("it ended without a word");
-    // psql:FILE:LINE: ERROR:  what
-    let Some(rest) = line.strip_prefix("psql:") else { return (None, line.trim().to_owned()) };
-    let (place, what) = rest.split_once(": ").unwrap_or(("", rest));
-    let number = place.rsplit(':').next().and_then(|number| number.parse().ok());
-    let what = what.trim().trim_start_matches("ERROR:").trim();
-    (number, what.to_owned())
 }
 
 /// What a part of a dump makes, as the comment before it says.
@@ -143,21 +132,29 @@ impl fmt::Display for Entry {
 }
 
 /// Reads a dump line by line up to where something is wrong.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EntryFinder {
+    engine: Engine,
     last: Option<Entry>,
     in_rows: bool,
 }
 
 impl EntryFinder {
+    /// In a dump of that kind of server.
+    pub const fn new(engine: Engine) -> Self {
+        Self { engine, last: None, in_rows: false }
+    }
+
     /// The next line, without its end.
     pub fn line(&mut self, line: &[u8]) {
         if self.in_rows {
             self.in_rows = line != b"\\.";
         } else if line.starts_with(b"COPY ") {
             self.in_rows = line.ends_with(b" FROM stdin;");
-        } else if line.starts_with(b"-- Name: ") || line.starts_with(b"-- Data for Name: ") {
-            self.last = entry(&String::from_utf8_lossy(line));
+        } else if line.starts_with(b"-- ")
+            && let Some(found) = self.engine.entry(&String::from_utf8_lossy(line))
+        {
+            self.last = Some(Entry(cut(&found, LONGEST)));
         }
     }
 
@@ -165,14 +162,4 @@ impl EntryFinder {
     pub fn found(self) -> Option<Entry> {
         self.last
     }
-}
-
-/// `-- Name: t_idx; Type: INDEX; Schema: public; Owner: app` is `index public.t_idx`.
-fn entry(comment: &str) -> Option<Entry> {
-    let (_, rest) = comment.split_once("Name: ")?;
-    let (name, rest) = rest.split_once("; Type: ")?;
-    let (kind, rest) = rest.split_once("; Schema: ")?;
-    let schema = rest.split(';').next().filter(|schema| !schema.is_empty() && *schema != "-");
-    let whole = schema.map(|schema| format!("{schema}.")).unwrap_or_default();
-    Some(Entry(cut(&format!("{} {whole}{name}", kind.to_lowercase()), LONGEST)))
 }

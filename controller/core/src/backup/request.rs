@@ -47,7 +47,7 @@ impl Request {
 }
 
 /// Eight hexadecimal digits, the same for the same parts.
-pub(super) fn id(parts: [&str; 4]) -> String {
+pub(crate) fn id(parts: [&str; 4]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());

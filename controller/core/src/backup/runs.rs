@@ -38,7 +38,7 @@ pub struct End<R = BackupResult> {
 }
 
 /// What is left of a Job that has ended.
-pub(super) struct Ends<'a> {
+pub(crate) struct Ends<'a> {
     job: &'a str,
     /// Its last pod: one whose node went away may have been replaced.
     last: Option<&'a Pod>,
@@ -52,7 +52,7 @@ pub fn run(job: &Job, pods: &[Pod], now: i64) -> Run {
 }
 
 /// The same, where `result` reads what the containers said.
-pub(super) fn look<R>(
+pub(crate) fn look<R>(
     job: &Job,
     pods: &[Pod],
     now: i64,
@@ -89,24 +89,24 @@ impl Ends<'_> {
     }
 
     /// The last words of a container.
-    pub(super) fn said(&self, container: &str) -> &str {
+    pub(crate) fn said(&self, container: &str) -> &str {
         self.ended(container).and_then(|ended| ended.message.as_deref()).unwrap_or_default()
     }
 
     /// How a container ended that did not succeed.
-    pub(super) fn failed(&self, container: &str) -> Option<&ContainerStateTerminated> {
+    pub(crate) fn failed(&self, container: &str) -> Option<&ContainerStateTerminated> {
         self.ended(container).filter(|ended| ended.exit_code != 0)
     }
 
     /// That the Job took too long: raise `what`.
-    pub(super) fn timed_out(&self, what: &str) -> Option<(String, String)> {
+    pub(crate) fn timed_out(&self, what: &str) -> Option<(String, String)> {
         self.why.as_ref().filter(|(reason, _)| reason == "DeadlineExceeded")?;
         let sentence = format!("Job {} was ended because it took longer than {what}: raise it", self.job);
         Some(("TimedOut".to_owned(), sentence))
     }
 
     /// What is known of one that left no word.
-    pub(super) fn otherwise(&self, what: &str, again: &str) -> (String, String) {
+    pub(crate) fn otherwise(&self, what: &str, again: &str) -> (String, String) {
         let found = self.last.and_then(|pod| diagnose(std::slice::from_ref(pod), self.now, Patience::over()));
         if let Some(found) = found.filter(|found| found.reason != "Error") {
             return (found.reason, found.message);

@@ -15,7 +15,7 @@ use crate::news::News;
 /// How often the pod of a backup that runs is looked at: what keeps it from starting is no event of its Job's.
 const LOOK: Duration = Duration::from_secs(15);
 /// How many Jobs are remembered whose results were noted.
-pub(super) const NOTED: usize = 100;
+pub(crate) const NOTED: usize = 100;
 
 /// Notes what the Jobs say that ended since, in the order in which they did, and which one runs. Returns how those ended.
 pub fn note(status: &mut DatabaseStatus, backup: &ValidatedBackup, runs: &[Run]) -> Vec<Ended> {

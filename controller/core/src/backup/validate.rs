@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::keep::Keep;
 use super::order::{BackupOrder, BucketPlace, Check, Repository};
+use crate::engine::Engine;
 use crate::errand::{Refusal, region};
 use crate::schedule::{InvalidSchedule, Schedule};
 use crate::workload::pods::{LiveClaim, Shrinking, ValidatedClaim};
@@ -51,11 +52,16 @@ pub struct ValidatedBackup {
 }
 
 impl ValidatedBackup {
-    /// Checks what the spec of `app` says. `claims` are those of the namespace that it may mount, as they are.
+    /// Checks what the spec of `app`, a server of that kind, says. `claims` are those of the namespace that it may mount, as they are.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn new(app: &App, spec: &DatabaseBackup, claims: &BTreeMap<String, LiveClaim>) -> Result<Self, InvalidBackup> {
+    pub fn new(
+        app: &App,
+        engine: Engine,
+        spec: &DatabaseBackup,
+        claims: &BTreeMap<String, LiveClaim>,
+    ) -> Result<Self, InvalidBackup> {
         let schedule = Schedule::read(&spec.schedule, spec.time_zone.as_deref())?;
         let (repository, claim, secret) = match (&spec.to.claim, &spec.to.s3) {
             (Some(claim), None) => {
@@ -77,6 +83,7 @@ impl ValidatedBackup {
         let place = place(&repository);
         let order = BackupOrder {
             database: format!("{}/{}", app.namespace, app.name),
+            engine,
             repository,
             encryption,
             expected: None,

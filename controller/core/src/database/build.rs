@@ -16,18 +16,16 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::postgres::{self, PORT};
 use super::{Connection, DatabaseChildren, ValidatedDatabase};
-use crate::backup;
-use crate::backup::restore::{self, Restore};
+use crate::backup::{self, build::passwd};
+use crate::engine::Engine;
 use crate::render::Object;
+use crate::restore::{self, Restore};
 use crate::sync::ErrandImage;
 use crate::workload::build::metadata::{self, Labels};
 use crate::workload::build::{container, pod, pvc};
 use crate::workload::pods::Identity;
 
-/// The name of the server's container and port.
-const SERVER: &str = "postgres";
 /// Where the scripts and the configuration are.
 const SETTINGS: &str = "/etc/drover";
 /// Seconds that a server has to end cleanly.
@@ -83,15 +81,11 @@ fn secret(database: &ValidatedDatabase, connection: &Connection) -> Secret {
 }
 
 fn settings(database: &ValidatedDatabase) -> ConfigMap {
-    let (user, group) = database.run_as;
-    // initdb wants to know its user's name, and an image need not know the number that the server runs as.
-    let users =
-        format!("root:x:0:0:root:/root:/bin/sh\npostgres:x:{user}:{group}:PostgreSQL:/var/lib/drover:/bin/sh\n");
-    let mut data: BTreeMap<String, String> =
-        postgres::SCRIPTS.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
-    data.insert("postgresql.conf".to_owned(), postgres::configuration(database));
-    data.insert("pg_hba.conf".to_owned(), postgres::ACCESS.to_owned());
-    data.insert("passwd".to_owned(), users);
+    let scripts = database.engine.own().serves.iter().map(|(name, text)| (*name, (*text).to_owned()));
+    let configuration = database.engine.configuration(database.memory, database.storage);
+    let users = ("passwd", passwd(database.engine, database.run_as, "/var/lib/drover"));
+    let all = scripts.chain(configuration).chain([users]);
+    let mut data: BTreeMap<String, String> = all.map(|(name, text)| (name.to_owned(), text)).collect();
     if database.init.is_some() {
         // Its start waits for what is loaded, where there is no data.
         data.insert("init".to_owned(), "yes\n".to_owned());
@@ -100,15 +94,17 @@ fn settings(database: &ValidatedDatabase) -> ConfigMap {
 }
 
 fn service(database: &ValidatedDatabase) -> Service {
+    let own = database.engine.own();
+    let word = own.word;
     Service {
         metadata: metadata::child(&database.app, database.app.object_name()),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(labels(database)),
             ports: Some(vec![ServicePort {
-                name: Some(SERVER.to_owned()),
-                port: PORT,
-                target_port: Some(IntOrString::String(SERVER.to_owned())),
+                name: Some(word.to_owned()),
+                port: own.port,
+                target_port: Some(IntOrString::String(word.to_owned())),
                 protocol: Some("TCP".to_owned()),
                 ..Default::default()
             }]),
@@ -120,8 +116,9 @@ fn service(database: &ValidatedDatabase) -> Service {
 
 /// Only pods of its own namespace reach it.
 fn network_policy(database: &ValidatedDatabase) -> NetworkPolicy {
+    let number = database.engine.own().port;
     let port =
-        NetworkPolicyPort { port: Some(IntOrString::Int(PORT)), protocol: Some("TCP".to_owned()), end_port: None };
+        NetworkPolicyPort { port: Some(IntOrString::Int(number)), protocol: Some("TCP".to_owned()), end_port: None };
     let all_here = NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..Default::default() };
     NetworkPolicy {
         metadata: metadata::child(&database.app, database.app.object_name()),
@@ -184,23 +181,30 @@ fn container(database: &ValidatedDatabase) -> Container {
     let script = |name: &str| vec!["sh".to_owned(), format!("{SETTINGS}/{name}")];
     let variable =
         |name: &str, value: &str| EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..Default::default() };
-    // Who is connected is sent away. Told to end by Kubernetes alone, a server waits until they have gone by themselves.
-    let at_once = ["sh", "-c", "kill -INT 1"].map(str::to_owned).to_vec();
-    let accepts = || TCPSocketAction { port: IntOrString::String(SERVER.to_owned()), host: None };
+    let own = database.engine.own();
+    // Who is connected is sent away.
+    let at_once = |command: &str| LifecycleHandler {
+        exec: Some(ExecAction { command: Some(["sh", "-c", command].map(str::to_owned).to_vec()) }),
+        ..Default::default()
+    };
+    let accepts = || TCPSocketAction { port: IntOrString::String(own.word.to_owned()), host: None };
+    let mut env = vec![
+        variable("VERSION", &database.version),
+        variable("DATABASE", &database.database),
+        variable("OWNER", &database.user),
+    ];
+    if database.engine == Engine::Postgres {
+        env.push(variable("EXTENSIONS", &database.extensions.join(" ")));
+    }
     Container {
-        name: SERVER.to_owned(),
+        name: own.word.to_owned(),
         image: Some(database.image.clone()),
         image_pull_policy: database.pull_policy.map(|policy| policy.as_str().to_owned()),
         command: Some(script("start.sh")),
-        env: Some(vec![
-            variable("VERSION", &database.version),
-            variable("DATABASE", &database.database),
-            variable("OWNER", &database.user),
-            variable("EXTENSIONS", &database.extensions.join(" ")),
-        ]),
+        env: Some(env),
         ports: Some(vec![ContainerPort {
-            name: Some(SERVER.to_owned()),
-            container_port: PORT,
+            name: Some(own.word.to_owned()),
+            container_port: own.port,
             protocol: Some("TCP".to_owned()),
             ..Default::default()
         }]),
@@ -228,13 +232,7 @@ fn container(database: &ValidatedDatabase) -> Container {
             failure_threshold: Some(12),
             ..Default::default()
         }),
-        lifecycle: Some(Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                exec: Some(ExecAction { command: Some(at_once) }),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
+        lifecycle: own.ends_by.map(|command| Lifecycle { pre_stop: Some(at_once(command)), ..Default::default() }),
         security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..container::security(false) }),
         volume_mounts: Some(mounts()),
         ..Default::default()

@@ -1,7 +1,7 @@
 //! What can be wrong with a Database's spec.
 
 use crate::backup::InvalidBackup;
-use crate::backup::restore::InvalidInit;
+use crate::restore::InvalidInit;
 use crate::trouble::{Mend, Trouble};
 use crate::workload;
 
@@ -21,15 +21,18 @@ pub enum Invalid {
         /// What to write.
         advice: &'static str,
     },
+    /// Not exactly one.
+    #[error("spec.engine names {0} servers: write exactly one of postgres or mariadb")]
+    Engines(usize),
     /// The server does not run as root.
-    #[error("PostgreSQL refuses to run as root: write another user in runAs.user, or leave runAs out")]
-    Root,
+    #[error("{0} refuses to run as root: write another user in runAs.user, or leave runAs out")]
+    Root(&'static str),
     /// A claim that pods of several nodes may write to: two servers on one folder destroy it.
     #[error("spec.claim.accessModes must be [ReadWriteOnce] or [ReadWriteOncePod]: one server has the data to itself")]
     SharedClaim,
     /// Too little memory to be configured for.
-    #[error("spec.resources gives the server {0} of memory: give it 64Mi or more")]
-    Memory(String),
+    #[error("spec.resources gives the server {0} of memory: give it {1}Mi or more")]
+    Memory(String, i64),
     /// An extension's name that is none.
     #[error("spec.engine.postgres.extensions has {0:?}: write the name as `create extension` takes it, such as q3c")]
     Extension(String),

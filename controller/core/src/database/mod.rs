@@ -4,7 +4,6 @@
 mod build;
 mod children;
 mod invalid;
-mod postgres;
 mod said;
 mod secret;
 mod status;
@@ -17,4 +16,4 @@ pub use children::DatabaseChildren;
 pub use invalid::Invalid;
 pub use secret::{Connection, PASSWORD};
 pub use status::{Seen, conclude, news};
-pub use validate::{ValidatedDatabase, validate};
+pub use validate::{ValidatedDatabase, engine, validate};

@@ -1,6 +1,7 @@
 //! What the server's own start says when it cannot go on: a word and what belongs to it, which becomes a sentence here. What it is not
 //! known to say is not repeated.
 
+use crate::engine::Engine;
 use crate::render::named;
 
 /// The longest value that is read, in bytes: the names of all extensions that an image has.
@@ -17,8 +18,9 @@ pub struct Said {
     pub is_final: bool,
 }
 
-/// What the last words of `postgres/start.sh` mean: `drover:WORD` and its values, with a line for each.
-pub fn said(message: &str) -> Option<Said> {
+/// What the last words of a server's start mean: `drover:WORD` and its values, with a line for each.
+pub fn said(message: &str, engine: Engine) -> Option<Said> {
+    let (server, word_of_it) = (engine.own().name, engine.own().word);
     let mut lines = message.lines();
     let word = lines.next()?.strip_prefix("drover:")?;
     let values: Vec<&str> = lines.take(8).map(str::trim).collect();
@@ -30,14 +32,14 @@ pub fn said(message: &str) -> Option<Said> {
         "no-programs" => {
             let version = value(0);
             let sentence = format!(
-                "the image has no PostgreSQL {version}: {} is not in it; name one in spec.image that has the server's programs",
+                "the image has no {server} {version}: {} is not in it; name one in spec.image that has the server's programs",
                 value(1)
             );
             ("ProgramsMissing", sentence, true)
         }
         "version" => {
             let sentence = format!(
-                "the image has PostgreSQL {}, and spec.engine.postgres.version asks for {}: name an image of that version",
+                "the image has {server} {}, and spec.engine.{word_of_it}.version asks for {}: name an image of that version",
                 value(0),
                 value(1)
             );
@@ -45,9 +47,15 @@ pub fn said(message: &str) -> Option<Said> {
         }
         "data-version" => {
             let sentence = format!(
-                "the claim holds the data of PostgreSQL {}, and spec.engine.postgres.version asks for {}: write {0} there, or move the data by dump and restore",
+                "the claim holds the data of {server} {}, and spec.engine.{word_of_it}.version asks for {}: write {0} there, or move the data by dump and restore",
                 value(0),
                 value(1)
+            );
+            ("WrongVersion", sentence, true)
+        }
+        "other-engine" => {
+            let sentence = format!(
+                "the claim holds data that no {server} wrote: give the Database another name, or remove the folder `current` from the volume"
             );
             ("WrongVersion", sentence, true)
         }

@@ -11,7 +11,7 @@ use super::ValidatedDatabase;
 /// The key of the connection Secret that holds the password.
 pub const PASSWORD: &str = "password";
 
-/// The longest password that is taken, in bytes: PostgreSQL's own limit is above that, and its clients' are not.
+/// The longest password that is taken, in bytes: the servers' own limits are above that, and their clients' are not.
 const LONGEST: usize = 1000;
 
 /// How to connect.
@@ -43,11 +43,12 @@ impl Connection {
 
     /// The keys and values of the Secret.
     pub fn data(&self, database: &ValidatedDatabase) -> BTreeMap<String, ByteString> {
-        let (host, port) = (database.app.object_name(), super::postgres::PORT);
+        let (host, port) = (database.app.object_name(), database.engine.own().port);
         // The name works from everywhere in the cluster.
         let host = format!("{host}.{}.svc", database.app.namespace);
         let url = format!(
-            "postgresql://{}:{}@{host}:{port}/{}",
+            "{}://{}:{}@{host}:{port}/{}",
+            database.engine.own().scheme,
             encoded(&database.user),
             encoded(&self.password),
             encoded(&database.database)

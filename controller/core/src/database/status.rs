@@ -9,9 +9,9 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::ValidatedDatabase;
 use super::said::said;
-use crate::backup::restore;
 use crate::health::{Patience, diagnose};
 use crate::news::News;
+use crate::restore;
 
 /// How often the server's pod is looked at while it is not ready: what keeps it from starting is no event of its StatefulSet's.
 const LOOK: Duration = Duration::from_secs(10);
@@ -61,11 +61,11 @@ pub fn conclude(
 ) -> (Outcome, Option<Duration>) {
     status.secret_name = Some(connection_secret(&database.app.name));
     if seen.serves() {
-        let message =
-            format!("PostgreSQL {} answers in database {} as {}", database.version, database.database, database.user);
+        let (name, version) = (database.engine.own().name, &database.version);
+        let message = format!("{name} {version} answers in database {} as {}", database.database, database.user);
         return (Outcome::Ready { reason: "Serving".into(), message }, None);
     }
-    if let Some(said) = seen.last_words().and_then(said) {
+    if let Some(said) = seen.last_words().and_then(|words| said(words, database.engine)) {
         let (reason, message) = (said.reason.to_owned(), format!("The server does not start: {}", said.sentence));
         let outcome =
             if said.is_final { Outcome::Stalled { reason, message } } else { Outcome::Failed { reason, message } };

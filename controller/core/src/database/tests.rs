@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::engine::Engine;
 use crate::sync::ErrandImage;
 use crate::workload::App;
 use crate::workload::pods::LiveClaim;
@@ -25,6 +26,13 @@ fn spec(more: Value) -> DatabaseSpec {
     serde_json::from_value(spec).expect("a spec")
 }
 
+fn mariadb(more: Value) -> DatabaseSpec {
+    let mut spec = spec(more);
+    spec.engine = serde_json::from_value(json!({"mariadb": {"version": "10.11"}})).expect("an engine");
+    spec.image = "example.org/mariadb:10.11".into();
+    spec
+}
+
 fn valid(more: Value) -> ValidatedDatabase {
     validate(&app(), &spec(more), &BTreeMap::new()).expect("valid")
 }
@@ -35,15 +43,24 @@ fn refused(more: Value) -> String {
 
 #[test]
 fn what_a_database_is_made_of() {
-    let database = valid(json!({"database": "gleamx", "user": "gleamer"}));
-    let all = children(&database, &Connection::with("p@ss"), "hash", &ErrandImage::of_this_version(), None).in_order();
+    let names = json!({"database": "gleamx", "user": "gleamer"});
+    for (database, golden) in [
+        (valid(names.clone()), include_str!("golden.json")),
+        (validate(&app(), &mariadb(names), &BTreeMap::new()).expect("valid"), include_str!("golden-mariadb.json")),
+    ] {
+        is_made_of(&database, golden);
+    }
+}
+
+fn is_made_of(database: &ValidatedDatabase, golden: &str) {
+    let all = children(database, &Connection::with("p@ss"), "hash", &ErrandImage::of_this_version(), None).in_order();
     let mut objects: Vec<Value> =
         all.into_iter().flatten().map(|object| Value::Object(object.json().clone())).collect();
     // The scripts are read where they are.
     let data = objects[1]["data"].as_object_mut().expect("settings");
-    data.retain(|name, _| postgres::SCRIPTS.iter().all(|(script, _)| name != script));
+    data.retain(|name, _| !name.ends_with(".sh"));
     let made = format!("{}\n", serde_json::to_string_pretty(&objects).expect("JSON"));
-    assert!(made == include_str!("golden.json"), "golden.json is not what is built, which is:\n{made}");
+    assert!(made == golden, "the golden file is not what is built, which is:\n{made}");
 }
 
 #[test]
@@ -59,6 +76,16 @@ fn names_are_made_of_the_object_s_where_the_spec_has_none() {
 fn what_cannot_be_is_refused_with_what_to_write() {
     assert!(refused(json!({"database": "postgres"})).contains("spec.database is \"postgres\""));
     assert!(refused(json!({"user": "Sky"})).contains("small letters"));
+    let of_mariadb = |more| validate(&app(), &mariadb(more), &BTreeMap::new()).map_err(|invalid| invalid.to_string());
+    assert!(of_mariadb(json!({"database": "pg_me", "user": "postgres"})).is_ok());
+    assert!(of_mariadb(json!({"database": "mysql"})).is_err_and(|why| why.contains("the server's own")));
+    assert!(of_mariadb(json!({"user": "root"})).is_err_and(|why| why.contains("the server's own")));
+    assert!(of_mariadb(json!({"runAs": {"user": 0}})).is_err_and(|why| why.contains("MariaDB refuses to run as root")));
+    let little = json!({"resources": {"limits": {"memory": "100Mi"}}});
+    assert!(of_mariadb(little).is_err_and(|why| why.contains("give it 128Mi or more")));
+    for engine in [json!({}), json!({"postgres": {"version": "15"}, "mariadb": {"version": "10.11"}})] {
+        assert!(refused(json!({"engine": engine})).contains("exactly one of postgres or mariadb"));
+    }
     assert!(refused(json!({"user": "pg_me"})).contains("the server's own"));
     assert!(refused(json!({"runAs": {"user": 0}})).contains("refuses to run as root"));
     assert!(refused(json!({"resources": {"limits": {"memory": "32Mi"}}})).contains("32Mi of memory"));
@@ -70,23 +97,6 @@ fn what_cannot_be_is_refused_with_what_to_write() {
     assert!(shrunk.contains("20Gi") && shrunk.contains("10Gi"), "{shrunk}");
     let unnamed = App { name: "2db".into(), ..app() };
     assert!(validate(&unnamed, &spec(json!({})), &BTreeMap::new()).is_err());
-}
-
-#[test]
-fn a_server_is_configured_for_its_memory_and_its_volume() {
-    let setting = |more: Value, name: &str| {
-        let text = postgres::configuration(&valid(more));
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} = ")).map(str::to_owned));
-        line.unwrap_or_else(|| panic!("no {name} in {text}"))
-    };
-    assert_eq!(setting(json!({}), "shared_buffers"), "128MB");
-    let large = json!({"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "4Gi"}}});
-    assert_eq!(setting(large.clone(), "shared_buffers"), "1024MB");
-    assert_eq!(setting(large, "work_mem"), "16MB");
-    assert_eq!(setting(json!({}), "max_wal_size"), "1024MB");
-    let small = json!({"claim": {"resources": {"requests": {"storage": "1Gi"}}}});
-    assert_eq!(setting(small.clone(), "max_wal_size"), "128MB");
-    assert_eq!(setting(small, "min_wal_size"), "32MB");
 }
 
 fn pod(container: &Value) -> Pod {
@@ -162,6 +172,7 @@ fn why_a_server_does_not_start_is_a_sentence_with_what_to_do() {
     for (said, part) in [
         ("drover:no-programs\n15\ninitdb\n", "initdb is not in it"),
         ("drover:version\n14\n15\n", "has PostgreSQL 14"),
+        ("drover:other-engine\n", "holds data that no PostgreSQL wrote"),
         ("drover:data-version\n14\n15\n", "write 14 there"),
         ("drover:owner\n70\n999\n", "runAs: {user: 70}"),
     ] {
@@ -173,4 +184,16 @@ fn why_a_server_does_not_start_is_a_sentence_with_what_to_do() {
     assert!(!message.contains("hunter2"), "{message}");
     let Outcome::Stalled { message, .. } = concluded(&ended("drover:version\n$(x)\n15\n")) else { panic!() };
     assert!(message.contains("PostgreSQL ?"), "{message}");
+}
+
+#[test]
+fn what_is_said_of_a_mariadb_names_it_and_its_fields() {
+    let said = said::said("drover:version\n11.4\n10.11\n", Engine::Mariadb).expect("it is known");
+    assert_eq!(
+        said.sentence,
+        "the image has MariaDB 11.4, and spec.engine.mariadb.version asks for 10.11: name an image of that version"
+    );
+    let database = validate(&app(), &mariadb(json!({})), &BTreeMap::new()).expect("valid");
+    let data = Connection::with("p@ss").data(&database);
+    assert_eq!(data["url"].0, b"mysql://db:p%40ss@db.sky.svc:3306/db");
 }

@@ -6,25 +6,26 @@ use drover_crds::{self as crds, DatabaseSpec, ImagePullPolicy, Resources};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Invalid;
-use crate::backup::restore::{Target, ValidatedInit};
 use crate::backup::{Server, ValidatedBackup};
+use crate::engine::Engine;
+use crate::restore::{Target, ValidatedInit};
 use crate::workload::App;
 use crate::workload::build::container;
 use crate::workload::pods::{LiveClaim, Shrinking, ValidatedClaim};
 
 /// The longest name: its pods' names get a number behind it, and the Jobs around it get more.
 const LONGEST_NAME: usize = 40;
-/// Who the server runs as where the spec does not say: the user `postgres` of most images.
+/// Who the server runs as where the spec does not say: the user `postgres`, or `mysql`, of most images.
 const USER: i64 = 999;
-/// The least memory that a server is configured for.
-const LEAST_MEMORY: i64 = 64 << 20;
 
 /// A Database in which nothing is missing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidatedDatabase {
     /// Whose objects are made.
     pub app: App,
-    /// The server's major version.
+    /// The kind of server.
+    pub engine: Engine,
+    /// Its major version.
     pub version: String,
     /// The extensions that are made.
     pub extensions: Vec<String>,
@@ -61,6 +62,7 @@ impl ValidatedDatabase {
     pub fn server<'a>(&'a self, connection: &'a str) -> Server<'a> {
         Server {
             app: &self.app,
+            engine: self.engine,
             image: &self.image,
             pull_policy: self.pull_policy,
             pull_secrets: &self.pull_secrets,
@@ -100,11 +102,12 @@ pub fn validate(
     if app.name.len() > LONGEST_NAME || !is_host(&app.name) {
         return Err(Invalid::Name(app.name.clone()));
     }
+    let (engine, version, extensions) = engine(&spec.engine)?;
+    let own = engine.own();
     let database = spec.database.clone().unwrap_or_else(|| app.name.replace('-', "_"));
-    identifier("database", &database, &["postgres", "template0", "template1"])?;
+    identifier("database", &database, own.databases, own.reserved)?;
     let user = spec.user.clone().unwrap_or_else(|| database.clone());
-    identifier("user", &user, &["postgres", "public", "none"])?;
-    let crds::Postgres { version, extensions } = &spec.engine.postgres;
+    identifier("user", &user, own.users, own.reserved)?;
     let is_extension = |name: &&String| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if let Some(bad) = extensions.iter().find(|name| name.is_empty() || !is_extension(name)) {
         return Err(Invalid::Extension(bad.clone()));
@@ -112,14 +115,14 @@ pub fn validate(
     let run_as = spec.run_as.unwrap_or_default();
     let number = run_as.user.unwrap_or(USER);
     if number == 0 {
-        return Err(Invalid::Root);
+        return Err(Invalid::Root(own.name));
     }
     let resources =
         spec.resources.clone().filter(|given| *given != Resources::default()).unwrap_or_else(|| Resources {
             requests: container::amounts("100m", "256Mi"),
             limits: [("memory".to_owned(), Quantity("512Mi".to_owned()))].into(),
         });
-    let memory = memory(&resources)?;
+    let memory = memory(&resources, own.least_memory)?;
     let claim = ValidatedClaim::new(crds::connection_secret(&app.name), &spec.claim, claims, Shrinking::Refuse)?;
     let alone = [crds::AccessMode::ReadWriteOnce, crds::AccessMode::ReadWriteOncePod];
     if !claim.access_modes.iter().all(|mode| alone.contains(mode)) {
@@ -128,8 +131,9 @@ pub fn validate(
     let storage = crds::milli_units(&claim.storage).unwrap_or_default() / 1000;
     Ok(ValidatedDatabase {
         app: app.clone(),
-        version: version.clone(),
-        extensions: extensions.clone(),
+        engine,
+        version: version.to_owned(),
+        extensions: extensions.to_vec(),
         image: spec.image.clone(),
         pull_policy: spec.image_pull_policy,
         pull_secrets: spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
@@ -140,35 +144,49 @@ pub fn validate(
         memory,
         claim,
         storage: storage.try_into().unwrap_or(i64::MAX),
-        backup: spec.backup.as_ref().map(|backup| ValidatedBackup::new(app, backup, claims)).transpose()?,
+        backup: spec.backup.as_ref().map(|backup| ValidatedBackup::new(app, engine, backup, claims)).transpose()?,
         init: spec.init.as_ref().map(|init| ValidatedInit::new(init, spec.backup.is_some())).transpose()?,
         restored: None,
     })
 }
 
+/// The kind of server that a spec asks for, its version, and what it is extended by.
+///
+/// # Errors
+/// It names none, or several.
+pub fn engine(spec: &crds::Engine) -> Result<(Engine, &str, &[String]), Invalid> {
+    match (&spec.postgres, &spec.mariadb) {
+        (Some(crds::Postgres { version, extensions }), None) => {
+            Ok((Engine::Postgres, version.as_str(), extensions.as_slice()))
+        }
+        (None, Some(crds::Mariadb { version })) => Ok((Engine::Mariadb, version.as_str(), &[])),
+        (postgres, mariadb) => Err(Invalid::Engines(usize::from(postgres.is_some()) + usize::from(mariadb.is_some()))),
+    }
+}
+
 /// A name that the server takes without quotes, and that is none of its own.
-fn identifier(field: &'static str, name: &str, taken: &[&str]) -> Result<(), Invalid> {
+fn identifier(field: &'static str, name: &str, taken: &[&str], reserved: Option<&str>) -> Result<(), Invalid> {
     let refused = |advice| Err(Invalid::Identifier { field, name: name.to_owned(), advice });
     let begins = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if name.len() > 63 || !begins || !plain {
         return refused("write small letters, digits and _, at most 63, without a digit in front");
     }
-    if name.starts_with("pg_") || taken.contains(&name) {
+    if reserved.is_some_and(|reserved| name.starts_with(reserved)) || taken.contains(&name) {
         return refused("that is one of the server's own: write another");
     }
     Ok(())
 }
 
 /// The memory that the server may use, in bytes: its limit, else what it is given at least.
-fn memory(resources: &Resources) -> Result<i64, Invalid> {
+fn memory(resources: &Resources, least: i64) -> Result<i64, Invalid> {
     let of = |amounts: &BTreeMap<String, Quantity>| {
         let written = amounts.get("memory")?;
         let bytes = crds::milli_units(&written.0)? / 1000;
         Some((written.0.clone(), i64::try_from(bytes).unwrap_or(i64::MAX)))
     };
     match of(&resources.limits).or_else(|| of(&resources.requests)) {
-        Some((written, bytes)) if bytes < LEAST_MEMORY => Err(Invalid::Memory(written)),
+        Some((written, bytes)) if bytes < least => Err(Invalid::Memory(written, least >> 20)),
         Some((_, bytes)) => Ok(bytes),
         None => Ok(512 << 20),
     }

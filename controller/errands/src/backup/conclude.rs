@@ -4,10 +4,8 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use drover_core::backup::{
-    BackupResult, Candidate, Check, DUMP_FILE, Ended, Entry, EntryFinder, FACTS_FILE, Findings, Kept, first_error,
-    to_forget,
-};
+use drover_core::backup::{BackupResult, Candidate, Check, Ended, Entry, EntryFinder, Findings, Kept, to_forget};
+use drover_core::engine::{DUMP_FILE, Engine, FACTS_FILE};
 use drover_core::errand::{Reason, Refusal};
 
 use super::store::LARGEST_FACTS;
@@ -25,7 +23,8 @@ pub fn conclude(errand: &Errand) -> Result<BackupResult, Refusal> {
     let note: Note = serde_json::from_str(&note)
         .map_err(|_| Refusal::new(Reason::NotProven, "nothing says what was stored: the next backup tries again"))?;
     let source = read_up_to(&errand.work.join("restored").join(FACTS_FILE), LARGEST_FACTS)?.unwrap_or_default();
-    let judged = findings(&errand.work, &errand.order.checks)?.judge(&source, &errand.order.checks);
+    let judged =
+        findings(&errand.work, errand.order.engine, &errand.order.checks)?.judge(&source, &errand.order.checks);
     let took_seconds = now_millis().saturating_sub(note.restoring_since).div_ceil(1000);
 
     let backups = errand.open(false)?;
@@ -82,12 +81,12 @@ fn tidy(backups: &Backups, errand: &Errand) -> Result<Option<Vec<Kept>>, Refusal
 }
 
 /// What the script left behind.
-pub(super) fn findings(work: &Path, checks: &[Check]) -> Result<Findings, Refusal> {
+pub(super) fn findings(work: &Path, engine: Engine, checks: &[Check]) -> Result<Findings, Refusal> {
     let proof = work.join("proof");
     let words = |name: &str| read_up_to(&proof.join(name), LARGEST_WORDS);
     let broken = if proof.join("broken").exists() {
-        let (line, said) = first_error(&words("load.err")?.unwrap_or_default());
-        let entry = line.map(|line| entry_at(&work.join("restored").join(DUMP_FILE), line)).transpose()?;
+        let (line, said) = engine.first_error(&words("load.err")?.unwrap_or_default());
+        let entry = line.map(|line| entry_at(&work.join("restored").join(DUMP_FILE), engine, line)).transpose()?;
         Some((said, entry.flatten()))
     } else {
         None
@@ -95,7 +94,7 @@ pub(super) fn findings(work: &Path, checks: &[Check]) -> Result<Findings, Refusa
     let check = |at: usize| {
         let name = format!("check-{at}");
         if proof.join(format!("{name}.failed")).exists() {
-            let (_, said) = first_error(&words(&format!("{name}.err"))?.unwrap_or_default());
+            let (_, said) = engine.first_error(&words(&format!("{name}.err"))?.unwrap_or_default());
             return Ok(Err(said));
         }
         Ok(words(&name)?.ok_or_else(|| "it was not asked".to_owned()))
@@ -110,10 +109,10 @@ pub(super) fn findings(work: &Path, checks: &[Check]) -> Result<Findings, Refusa
 }
 
 /// What that line of a dump is about.
-fn entry_at(dump: &Path, line: u64) -> Result<Option<Entry>, Refusal> {
+fn entry_at(dump: &Path, engine: Engine, line: u64) -> Result<Option<Entry>, Refusal> {
     let failed = "the restored dump cannot be read";
     let mut reader = BufReader::with_capacity(1 << 20, File::open(dump).or_final(Reason::ClaimFails, failed)?);
-    let (mut finder, mut text) = (EntryFinder::default(), Vec::new());
+    let (mut finder, mut text) = (EntryFinder::new(engine), Vec::new());
     for _ in 0..line {
         text.clear();
         if reader.read_until(b'\n', &mut text).or_final(Reason::ClaimFails, failed)? == 0 {

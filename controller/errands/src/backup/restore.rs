@@ -6,9 +6,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use drover_core::backup::restore::{Loaded, RestoreOrder, RestoreResult};
-use drover_core::backup::{FACTS_FILE, NotProven};
+use drover_core::backup::NotProven;
+use drover_core::engine::FACTS_FILE;
 use drover_core::errand::{Reason, Refusal};
+use drover_core::restore::{Loaded, RestoreOrder, RestoreResult};
 
 use super::conclude::{LARGEST_WORDS, findings};
 use super::read_up_to;
@@ -46,7 +47,7 @@ pub fn conclude(order: &Path, work: &Path, data: &Path) -> Result<RestoreResult,
     // Of a dump that somebody else made nothing says what was in it.
     let source = if order.dump.is_some() { proof.join("facts") } else { work.join("restored").join(FACTS_FILE) };
     let source = read_up_to(&source, LARGEST_FACTS)?.unwrap_or_default();
-    match findings(work, &order.checks)?.judge(&source, &order.checks) {
+    match findings(work, order.engine, &order.checks)?.judge(&source, &order.checks) {
         Ok(rows) => {
             place(data, &order.name).or_final(Reason::ClaimFails, "what was loaded cannot be put in its place")?;
             let message = format!("{from} was loaded and checked, {rows} rows among it");

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use drover_core::backup::{CLOSING_LINE, DUMP_FILE, FACTS_FILE, Facts};
+use drover_core::backup::Facts;
+use drover_core::engine::{DUMP_FILE, FACTS_FILE};
 use drover_core::errand::{Reason, Refusal};
 
 use super::{Errand, Note, make_empty, now_millis, read_up_to};
@@ -26,7 +27,7 @@ pub fn store(errand: &Errand) -> Result<(), Refusal> {
             .or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
             .or_final(Reason::ClaimFails, "the work folder cannot be written")?;
     }
-    refuse_cut(&dump.join(DUMP_FILE))?;
+    refuse_cut(&dump.join(DUMP_FILE), errand.order.engine.own().closing_line)?;
     let facts = read_up_to(&dump.join(FACTS_FILE), LARGEST_FACTS)?.unwrap_or_default();
     let facts = Facts::read(&facts).map_err(|why| {
         Refusal::new(Reason::DumpCut, format!("what was in the database when it was dumped cannot be read: {why}"))
@@ -53,7 +54,7 @@ pub fn store(errand: &Errand) -> Result<(), Refusal> {
 }
 
 /// Refuses a dump without its closing line.
-fn refuse_cut(dump: &Path) -> Result<(), Refusal> {
+fn refuse_cut(dump: &Path, closing_line: &str) -> Result<(), Refusal> {
     let end = || {
         let mut file = File::open(dump)?;
         let length = file.metadata()?.len();
@@ -63,7 +64,7 @@ fn refuse_cut(dump: &Path) -> Result<(), Refusal> {
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&end).into_owned())
     };
     let end = end().or_final(Reason::DumpCut, "there is no dump to store")?;
-    if end.lines().any(|line| line == CLOSING_LINE) {
+    if end.lines().any(|line| line == closing_line) {
         return Ok(());
     }
     Err(Refusal::new(

@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use drover_core::backup::{BackupName, DUMP_FILE, FACTS_FILE, Kept};
+use drover_core::backup::{BackupName, Kept};
+use drover_core::engine::{DUMP_FILE, FACTS_FILE};
 use drover_core::errand::{Reason, Refusal};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -14,12 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use drover_core::backup::{self, restore};
+use drover_core::backup;
 use drover_core::database::{
     self, Connection, DatabaseChildren, Invalid, PASSWORD, Seen, children, selector, validate,
 };
 use drover_core::news::News;
 use drover_core::render::{Object, ObjectKey};
+use drover_core::restore;
 use drover_core::sync::ErrandImage;
 use drover_core::trouble::Trouble;
 use drover_core::workload::App;

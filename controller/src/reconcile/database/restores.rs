@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use drover_core::backup::ValidatedBackup;
-use drover_core::backup::restore::{
-    self, InitSource, Restore, RestoreDue, RestoreRequest, RestoreRun, RestoreSource, Wish,
-};
-use drover_core::database::ValidatedDatabase;
+use drover_core::database::{self, ValidatedDatabase};
+use drover_core::engine::Engine;
 use drover_core::render::ObjectKey;
+use drover_core::restore::{self, InitSource, Restore, RestoreDue, RestoreRequest, RestoreRun, RestoreSource, Wish};
 use drover_core::sync::ErrandImage;
 use drover_core::workload::App;
 use drover_crds::{ANNOTATION_RESTORE, Database, DatabaseStatus, OwnerKind};
@@ -81,7 +80,7 @@ async fn source(
         InitSource::Backup { database, backup } => {
             let of = match database {
                 None => own(),
-                Some(name) => others(it, app, name).await?,
+                Some(name) => others(it, app, valid.engine, name).await?,
             };
             of.map(|of| RestoreSource::Backup { of: Box::new(of), backup: backup.clone() })
         }
@@ -97,7 +96,12 @@ fn nowhere(name: &str) -> Refused {
 }
 
 /// Where the backups of another Database of the namespace are.
-async fn others(it: &It<'_, Databases>, app: &App, name: &str) -> Result<Result<ValidatedBackup, Refused>, ApiError> {
+async fn others(
+    it: &It<'_, Databases>,
+    app: &App,
+    engine: Engine,
+    name: &str,
+) -> Result<Result<ValidatedBackup, Refused>, ApiError> {
     let databases: Api<Database> = Api::namespaced(it.acting.client(), &app.namespace);
     let key = ObjectKey::namespaced("drover.dev", "Database", &app.namespace, name);
     let found = databases.get_opt(name).await.map_err(|error| it.acting.error(error, "get", &key))?;
@@ -113,7 +117,17 @@ async fn others(it: &It<'_, Databases>, app: &App, name: &str) -> Result<Result<
     let whose = App { kind: OwnerKind::Database, namespace, name: other.name_any(), uid: other.uid() };
     let known = other.status.as_ref().and_then(|status| status.backup.as_ref());
     let (place, repository) = known.map_or((None, None), |known| (known.place.as_deref(), known.repository.as_deref()));
-    let of = ValidatedBackup::new(&whose, spec, &BTreeMap::new()).map(|of| of.expecting(place, repository));
+    let its = database::engine(&other.spec.engine).map(|(its, _, _)| its);
+    if let Ok(its) = its
+        && its != engine
+    {
+        let (its, own) = (its.own().name, engine.own().name);
+        let sentence = format!(
+            "Database {name}, which spec.init.fromBackup names, is a {its}, and this one is a {own}: neither loads the other's dumps"
+        );
+        return Ok(Err(("OtherEngine", sentence)));
+    }
+    let of = ValidatedBackup::new(&whose, engine, spec, &BTreeMap::new()).map(|of| of.expecting(place, repository));
     Ok(of.map_err(|invalid| ("InvalidSpec", format!("Database {name}: {invalid}"))))
 }
 

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use drover_core::backup::{BackupResult, DUMP, Ended, FACTS, LATER, PREPARE, PROVE};
+use drover_core::backup::{BackupResult, Ended};
+use drover_core::engine::Engine;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -73,14 +74,7 @@ impl Bench {
             fs::create_dir(bench.folder.path().join(name)).expect("a folder");
             chown(bench.folder.path().join(name), Some(user.0), Some(user.1)).expect("we are root");
         }
-        let scripts = [
-            ("dump.sh", DUMP),
-            ("prove.sh", PROVE),
-            ("facts.sql", FACTS),
-            ("later.sql", LATER),
-            ("prepare.sql", PREPARE),
-        ];
-        for (name, text) in scripts {
+        for (name, text) in Engine::Postgres.own().backs_up {
             fs::write(bench.folder.path().join("scripts").join(name), text).expect("a script");
         }
         let order = json!({"database": "bench/db", "repository": "claim", "keep": {"daily": 7}, "timeZone": "UTC", "timeoutSeconds": 3600});

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::*;
 use super::result;
+use crate::engine::Engine;
 use crate::sync::ErrandImage;
 use crate::workload::App;
 
@@ -21,6 +22,7 @@ fn app() -> App {
 fn server(app: &App) -> Server<'_> {
     Server {
         app,
+        engine: Engine::Postgres,
         image: "example.org/postgres:15",
         pull_policy: None,
         pull_secrets: &[],
@@ -32,10 +34,14 @@ fn server(app: &App) -> Server<'_> {
 }
 
 fn backup(change: impl FnOnce(&mut Value)) -> Result<ValidatedBackup, InvalidBackup> {
+    backup_of(Engine::Postgres, change)
+}
+
+fn backup_of(engine: Engine, change: impl FnOnce(&mut Value)) -> Result<ValidatedBackup, InvalidBackup> {
     let mut spec = json!({"schedule": "0 2 * * *", "to": {"claim": {"resources": {"requests": {"storage": "10Gi"}}}}});
     change(&mut spec);
     let spec: DatabaseBackup = serde_json::from_value(spec).expect("a spec");
-    ValidatedBackup::new(&app(), &spec, &BTreeMap::new())
+    ValidatedBackup::new(&app(), engine, &spec, &BTreeMap::new())
 }
 
 fn to_bucket(spec: &mut Value) {
@@ -49,13 +55,20 @@ fn to_bucket(spec: &mut Value) {
 fn what_backups_are_made_of() {
     let (app, image) = (app(), ErrandImage::of_this_version());
     let mut made = Vec::new();
-    for backup in [backup(|_| ()), backup(to_bucket)].map(|backup| backup.expect("valid")) {
-        let of = server(&app);
+    let mariadb =
+        Server { engine: Engine::Mariadb, image: "example.org/mariadb:10.11", version: "10.11", ..server(&app) };
+    let all = [
+        (server(&app), backup(|_| ())),
+        (server(&app), backup(to_bucket)),
+        (mariadb, backup_of(Engine::Mariadb, to_bucket)),
+    ];
+    for (of, backup) in all {
+        let backup = backup.expect("valid");
         let mut settings = Value::Object(settings(&of, &backup).json().clone());
         // The scripts are read where they are.
-        settings["data"].as_object_mut().expect("settings").retain(|name, _| {
-            !name.ends_with("sh") && !["facts.sql", "later.sql", "prepare.sql"].contains(&name.as_str())
-        });
+        let scripts = of.engine.own().backs_up;
+        let data = settings["data"].as_object_mut().expect("settings");
+        data.retain(|name, _| scripts.iter().all(|(script, _)| name != script));
         made.push(settings);
         made.extend(claim(&of, &backup).map(|claim| Value::Object(claim.json().clone())));
         made.push(Value::Object(cron_job(&of, &backup, &image).json().clone()));

@@ -6,10 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use drover_core::backup::{
-    BackupResult, CLOSING_LINE, Check, DUMP, Ended, FACTS, LATER, ONE, OWN, PREPARE, PROGRAMS as PROGRAMS_OF_IMAGES,
-    PROVE, RESTORE, SERVER, check_script, restrict_key,
-};
+use drover_core::backup::{BackupResult, Check, Ended};
+use drover_core::engine::Engine;
 use drover_core::errand::Reason;
 use serde_json::json;
 
@@ -67,19 +65,8 @@ impl Database {
                 chown(&folder, Some(user), Some(group)).expect("we are root");
             }
         }
-        let scripts = [
-            ("programs.sh", PROGRAMS_OF_IMAGES),
-            ("server.sh", SERVER),
-            ("dump.sh", DUMP),
-            ("prove.sh", PROVE),
-            ("restore.sh", RESTORE),
-            ("one.awk", ONE),
-            ("own.sql", OWN),
-            ("facts.sql", FACTS),
-            ("later.sql", LATER),
-            ("prepare.sql", PREPARE),
-        ];
-        for (name, script) in scripts {
+        let own = Engine::Postgres.own();
+        for (name, script) in own.backs_up.iter().chain(own.restores) {
             fs::write(folder.join("scripts").join(name), script).expect("a script");
         }
         let data = database.path("server/data");
@@ -148,7 +135,7 @@ impl Database {
     fn script(&self, name: &str) -> Command {
         let mut command = self.program("sh", &[&self.path(&format!("scripts/{name}"))]);
         command.env("VERSION", "15").env("WORK", self.path("work")).env("SCRIPTS", self.path("scripts"));
-        command.env("RESULT", self.path("work/told")).env("RESTRICT_KEY", restrict_key("uid"));
+        command.env("RESULT", self.path("work/told")).envs(Engine::Postgres.dumps_with("uid"));
         command
     }
 
@@ -173,7 +160,8 @@ impl Database {
             panic!("not stored: {}", result.message);
         }
         for (at, check) in self.checks.iter().enumerate() {
-            fs::write(self.path(&format!("scripts/check-{at}.sql")), check_script(check)).expect("a check");
+            fs::write(self.path(&format!("scripts/check-{at}.sql")), Engine::Postgres.check_script(&check.query))
+                .expect("a check");
         }
         let output = self.script("prove.sh").output().expect("a shell");
         assert!(output.status.success(), "{}", said(&output));
@@ -205,16 +193,16 @@ fn postgres() -> (u32, u32) {
     (number(2), number(3))
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn check(name: &str, query: &str, min: i64) -> Check {
+pub(super) fn check(name: &str, query: &str, min: i64) -> Check {
     Check { name: name.into(), query: query.into(), min }
 }
 
 #[track_caller]
-fn assert_unproven(result: &BackupResult, sentences: &[&str]) {
+pub(super) fn assert_unproven(result: &BackupResult, sentences: &[&str]) {
     assert_eq!((result.ended, result.reason.as_str()), (Ended::Unproven, "NotProven"), "{}", result.message);
     for sentence in sentences {
         assert!(result.message.contains(sentence), "{} has not: {sentence}", result.message);
@@ -269,7 +257,7 @@ fn a_dump_that_is_cut_before_its_indexes_is_never_proven() {
     database.dump();
     let text = fs::read_to_string(database.dumped()).expect("a dump");
     let (rows, _) = text.split_once("-- Name: t_id_seq; Type: SEQUENCE SET").expect("rows come before sequences");
-    fs::write(database.dumped(), format!("{rows}\n{CLOSING_LINE}\n--\n")).expect("a dump");
+    fs::write(database.dumped(), format!("{rows}\n{}\n--\n", Engine::Postgres.own().closing_line)).expect("a dump");
     let result = database.store_and_prove();
     assert_unproven(
         &result,

@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use drover_core::backup::{BackupResult, CLOSING_LINE, Ended};
+use drover_core::backup::{BackupResult, Ended};
+use drover_core::engine::Engine;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 mod bucket;
 mod claim;
 mod database;
+mod mariadb;
 
 /// The password that the tests' Secrets hold.
 const KEY: &str = "a key that a person keeps";
@@ -75,7 +77,8 @@ impl Backup {
     fn dump(&self, rows: &str) {
         let dump = self.path("work/dump");
         fs::create_dir_all(&dump).expect("a folder");
-        fs::write(dump.join("dump.sql"), format!("{rows}\n--\n{CLOSING_LINE}\n--\n\n")).expect("a dump");
+        fs::write(dump.join("dump.sql"), format!("{rows}\n--\n{}\n--\n\n", Engine::Postgres.own().closing_line))
+            .expect("a dump");
         fs::write(dump.join("facts"), facts(rows.lines().count())).expect("facts");
     }
 

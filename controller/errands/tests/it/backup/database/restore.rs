@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use drover_core::backup::restore::{Loaded, RestoreResult};
+use drover_core::restore::{Loaded, RestoreResult};
 use serde_json::json;
 
 use super::super::super::errand::until;

@@ -1,6 +1,5 @@
 # Runs PostgreSQL on the claim at /var/lib/drover, in any image that has its programs. Each start sets up what the Database asks for, so that
-# a password that was changed, or a folder that was restored, ends up as the Secret and the spec say. What cannot be mended by itself is
-# said in the container's last words, in a form that drover knows: a word, and its values in lines of their own.
+# a password that was changed, or a folder that was restored, ends up as the Secret and the spec say.
 set -u
 umask 077
 
@@ -8,15 +7,8 @@ root=/var/lib/drover
 data=$root/current
 run=/run/drover
 
-stop_with() {
-  {
-    printf 'drover:%s\n' "$1"
-    shift
-    printf '%s\n' "$@"
-  } | tee /dev/termination-log >&2
-  exit 1
-}
-
+mark=PG_VERSION
+. /etc/drover/claim.sh
 . /etc/drover/programs.sh
 find_program postgres
 for program in postgres initdb pg_ctl psql; do
@@ -25,48 +17,19 @@ done
 found=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
 [ "$found" = "$VERSION" ] || stop_with version "$found" "$VERSION"
 
-# Two servers on one folder destroy it. The lock is this process', and the server's that it becomes.
-if command -v flock >/dev/null; then
-  exec 9>"$root/lock"
-  flock -n 9 || stop_with in-use
-fi
-
-# A server that cannot write its log of changes ends in a panic at each start: room for two files of that is asked for first.
-# shellcheck disable=SC2046 # two numbers
-set -- $(df -Pk "$root" | awk 'NR == 2 { print $4, $2 }')
-[ "${1:-0}" -ge 33000 ] || stop_with full "${1:-?}" "${2:-?}"
-
-# What spec.init asks for is loaded beside, and checked, before there is a server.
-if [ -e /etc/drover/init ] && [ ! -e "$data" ] && [ ! -e "$root/next/PG_VERSION" ]; then
-  printf 'waiting for what spec.init loads\n' >&2
-  trap 'exit 0' TERM INT
-  while [ -e /etc/drover/init ] && [ ! -e "$root/next/PG_VERSION" ]; do sleep 1; done
-  trap - TERM INT
-fi
-# What a restore left, whole and checked, takes the place of what is there: from one moment to the next, whoever is killed meanwhile. What was
-# there stays beside it, until another takes its place.
-if [ -e "$root/next/PG_VERSION" ]; then
-  old=$(readlink "$data" || :)
-  new=$(readlink "$root/next")
-  mv -T "$root/next" "$data" || stop_with setting-up
-  if [ -n "$old" ] && [ "$old" != "$new" ]; then
-    rm -rf "$root/before"
-    mv "$root/$old" "$root/before"
-  fi
-  sync "$root" 2>/dev/null || sync
-fi
-
+lock_claim
+refuse_full
+await_init
+follow_next
 if [ ! -e "$data" ]; then
   rm -rf "$root/first"
   initdb --pgdata="$root/first" --username=postgres --encoding=UTF8 --locale=C.UTF-8 --data-checksums \
     --auth-local=trust --auth-host=scram-sha-256 >&2 || stop_with setting-up
-  # From here on it is there, whole.
-  ln -s first "$data"
-  sync "$root" 2>/dev/null || sync
+  begin_with first
 fi
-version=$(cat "$data/PG_VERSION")
+refuse_others
+version=$(cat "$data/$mark")
 [ "$version" = "$VERSION" ] || stop_with data-version "$version" "$VERSION"
-[ -O "$data/PG_VERSION" ] || stop_with owner "$(stat -L -c %u "$data/PG_VERSION")" "$(id -u)"
 chmod 0700 "$data/"
 
 options="-c config_file=/etc/drover/postgresql.conf"

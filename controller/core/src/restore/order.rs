@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::backup::Check;
+use crate::engine::Engine;
 use crate::errand::{Reason, Refusal};
 
 /// An order, as the JSON file that the errand reads.
@@ -11,6 +12,9 @@ use crate::errand::{Reason, Refusal};
 pub struct RestoreOrder {
     /// What the folder is called after: eight hexadecimal digits.
     pub name: String,
+    /// What kind of server it is loaded into.
+    #[serde(default, skip_serializing_if = "Engine::is_first")]
+    pub engine: Engine,
     /// How a sentence names what is loaded. Without it, it is the backup that was taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dump: Option<String>,

@@ -4,7 +4,8 @@
 # that it found nothing good: judging it is left to whoever reads that.
 set -u
 umask 077
-proof=$WORK/proof data=$WORK/server
+proof=$WORK/proof restored=$WORK/restored data=$WORK/server
+. "$SCRIPTS/proof.sh"
 . "$SCRIPTS/server.sh"
 
 over() {
@@ -20,9 +21,6 @@ trap 'stop_server immediate' EXIT
 rm -rf "$proof"
 mkdir -p "$proof" || exit 1
 make_server
-ask --dbname=postgres --file="$SCRIPTS/prepare.sql" <"$WORK/restored/facts" >/dev/null 2>"$proof/prepare.err" ||
-  fail "the database cannot be made for the proof: $(tail -n 1 "$proof/prepare.err")"
-name=$(ask --dbname=postgres --command="select datname from pg_database where datname <> 'postgres' and not datistemplate")
-load "$name" "$WORK/restored/dump.sql"
+load_as_it_was
 look_at "$name"
 over

@@ -11,9 +11,8 @@ use super::order::RestoreOrder;
 use super::plan::{DumpSource, FETCHED, Restore, RestoreSource};
 use crate::backup::build::{
     ORDER_FILE, RESULT, SETTINGS, STAYS, Server, as_server, claim_volume, empty, errand, job_spec, json, mount, owned,
-    passwd, pull_secrets, script, secret_volume, settings_volume, variable, work_mounts,
+    pull_secrets, script, scripts, secret_volume, settings_volume, variable, work_mounts,
 };
-use crate::backup::scripts::{FACTS, ONE, OWN, PREPARE, PROGRAMS, RESTORE, SERVER, check_script};
 use crate::render::Object;
 use crate::sync::ErrandImage;
 use crate::workload::build::metadata::{self, Labels};
@@ -60,22 +59,11 @@ pub fn settings(target: &Target<'_>, restore: &Restore) -> Object {
         RestoreSource::Backup { .. } => None,
         RestoreSource::Dump(dump) => Some(dump.shown()),
     };
-    let own = RestoreOrder { name: restore.request.id.clone(), dump, checks: restore.checks().to_vec() };
-    let fixed = [
-        ("programs.sh", PROGRAMS.to_owned()),
-        ("server.sh", SERVER.to_owned()),
-        ("restore.sh", RESTORE.to_owned()),
-        ("facts.sql", FACTS.to_owned()),
-        ("prepare.sql", PREPARE.to_owned()),
-        ("own.sql", OWN.to_owned()),
-        ("one.awk", ONE.to_owned()),
-        ("passwd", passwd(&target.server)),
-        (RESTORE_FILE, json(&own)),
-    ];
-    let mut data: BTreeMap<String, String> = fixed.map(|(name, text)| (name.to_owned(), text)).into();
+    let (engine, checks) = (target.server.engine, restore.checks());
+    let own = RestoreOrder { name: restore.request.id.clone(), engine, dump, checks: checks.to_vec() };
+    let mut data = scripts(&target.server, engine.own().restores, checks);
+    data.insert(RESTORE_FILE.to_owned(), json(&own));
     data.extend(order.map(|order| (ORDER_FILE.to_owned(), order)));
-    let checks = restore.checks().iter().enumerate();
-    data.extend(checks.map(|(at, check)| (format!("check-{at}.sql"), check_script(check))));
     let metadata = metadata::child(target.server.app, name(target));
     Object::built(&ConfigMap { metadata, data: Some(data), ..Default::default() })
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::backup::{Server, ValidatedBackup};
+use crate::engine::Engine;
 use crate::sync::ErrandImage;
 use crate::workload::App;
 use crate::workload::build::metadata::Labels;
@@ -24,6 +25,7 @@ fn app() -> App {
 fn target<'a>(app: &'a App, pod: &'a Labels) -> Target<'a> {
     let server = Server {
         app,
+        engine: Engine::Postgres,
         image: "example.org/postgres:15",
         pull_policy: None,
         pull_secrets: &[],
@@ -46,7 +48,7 @@ fn in_bucket() -> ValidatedBackup {
         "to": {"s3": {"endpoint": "https://minio.example.org", "bucket": "safe", "secretRef": {"name": "bucket"}}},
     });
     let spec: DatabaseBackup = serde_json::from_value(spec).expect("a spec");
-    ValidatedBackup::new(&app(), &spec, &BTreeMap::new()).expect("valid")
+    ValidatedBackup::new(&app(), Engine::Postgres, &spec, &BTreeMap::new()).expect("valid")
 }
 
 fn request() -> RestoreRequest {

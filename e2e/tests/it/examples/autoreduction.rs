@@ -1,0 +1,229 @@
+//! `manifests/examples/autoreduction`, used as its people do: an instrument writes runs, and they look at the results.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use drover_crds::condition::get as condition;
+use drover_crds::{Database, QueueProcessor, ReleaseStep};
+use drover_e2e::{
+    Answer, Namespace, System, activemq_image, ask, eventually, finish, front_image, mariadb_image, run,
+};
+use k8s_openapi::api::core::v1::Secret;
+
+const SOON: Duration = Duration::from_secs(120);
+/// How many runs are submitted at once; `make soak ONLY=autoreduction` has more.
+fn many() -> u32 {
+    let runs = std::env::var("AUTOREDUCTION_RUNS");
+    runs.map_or(60, |text| text.parse().expect("AUTOREDUCTION_RUNS is a number"))
+}
+
+/// The two folders of the instruments, as the cluster's people give them to a namespace.
+struct Folders<'a> {
+    namespace: &'a Namespace,
+    root: PathBuf,
+}
+
+impl<'a> Folders<'a> {
+    fn make(namespace: &'a Namespace) -> Self {
+        let root = namespace.bed().state().join(namespace.name());
+        let folders = Self { namespace, root };
+        for name in ["isis-archive", "instrument"] {
+            let folder = folders.root.join(name);
+            fs::create_dir_all(&folder).expect("the testbed's folder is ours");
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("ours");
+            namespace.apply(&format!(
+                "apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {}}}
+spec:
+  capacity: {{storage: 1Gi}}
+  accessModes: [ReadWriteMany]
+  storageClassName: \"\"
+  hostPath: {{path: {}}}
+",
+                folders.volume(name),
+                folder.display()
+            ));
+        }
+        folders
+    }
+
+    fn volume(&self, name: &str) -> String {
+        format!("{}-{name}", self.namespace.name())
+    }
+
+    /// The instrument has written a run, and says that it is its last.
+    fn run(&self, number: u32, is_last: bool) {
+        let folder = self.root.join("isis-archive/NDXWISH");
+        fs::create_dir_all(&folder).expect("ours");
+        fs::write(folder.join(format!("WISH{number:05}.txt")), "1\n2\n3\n4\n").expect("ours");
+        if is_last {
+            fs::write(folder.join("lastrun.txt"), format!("WISH {number:05} 0\n")).expect("ours");
+        }
+    }
+}
+
+impl Drop for Folders<'_> {
+    fn drop(&mut self) {
+        for name in ["isis-archive", "instrument"] {
+            let volume = self.volume(name);
+            let _ = finish(self.namespace.bed().program("kubectl").args(["delete", "pv", &volume, "--wait=false"]), "");
+        }
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// Submits a run, and returns the status of the answer.
+fn submit(namespace: &Namespace, path: &str) -> String {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--request", "POST"]);
+    curl.args(["--header", &format!("Host: {}", namespace.host()), &format!("http://{}{path}", namespace.ingress())]);
+    run(&mut curl)
+}
+
+async fn page(namespace: &Namespace, path: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    ask(&namespace.ingress(), &namespace.host(), path, headers).await
+}
+
+/// What the list of runs says: the number, the state and how often somebody began with it.
+async fn runs(namespace: &Namespace) -> Result<Vec<(u32, String, u32)>, String> {
+    let answer = page(namespace, "/", &[]).await?;
+    let line = |line: &str| {
+        let (_, rest) = line.split_once("\">run ")?;
+        let (number, rest) = rest.split_once("</a> ")?;
+        let (state, attempts) = rest.split_once(", attempts ")?;
+        Some((number.parse().ok()?, state.to_owned(), attempts.strip_suffix("</li>")?.parse().ok()?))
+    };
+    if answer.status == 200 { Ok(answer.body.lines().filter_map(line).collect()) } else { Err(format!("{answer:?}")) }
+}
+
+/// Waits until these runs are completed, each begun once.
+async fn are_reduced(namespace: &Namespace, wanted: &BTreeSet<u32>, within: Duration) {
+    eventually("all runs are reduced", within, async || {
+        let runs = runs(namespace).await?;
+        let left: Vec<_> =
+            runs.iter().filter(|(number, state, _)| wanted.contains(number) && state != "completed").collect();
+        let there = runs.iter().filter(|(number, ..)| wanted.contains(number)).count();
+        if there == wanted.len() && left.is_empty() { Ok(()) } else { Err(format!("{there} are there; left: {left:?}")) }
+    })
+    .await;
+    let again: Vec<_> = runs(namespace).await.expect("a list").into_iter().filter(|(.., begun)| *begun != 1).collect();
+    assert!(again.is_empty(), "begun more than once, or never: {again:?}");
+}
+
+async fn workers(namespace: &Namespace) -> Option<(i32, i32)> {
+    let replicas = namespace.get::<QueueProcessor>("queue-processor").await?.status?.rollout.replicas?;
+    Some((replicas.desired, replicas.ready))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
+    let namespace = Namespace::new("reduce").await;
+    let bed = namespace.bed();
+    front_image(bed);
+    let (mariadb, activemq) = (mariadb_image(bed), activemq_image(bed));
+    let folders = Folders::make(&namespace);
+    let image = format!("{}/{}", bed.registry(), namespace.name());
+    for version in ["1", "2"] {
+        let label = format!("version={version}");
+        bed.push_python(&format!("{image}:{version}"), "autoreduction", |_| (), &["--workdir", "/app", "--label", &label]);
+    }
+    let settled = |system: System| {
+        ["autoreduce-frontend", "autoreduce-rest-api", "autoreduce-run-detection", "autoreduce"]
+            .into_iter()
+            .fold(system, |system, name| system.with(&format!("registry.example.org/{name}:"), &format!("{image}:")))
+            .with("registry.example.org/mariadb:10.11", &mariadb)
+            .with("registry.example.org/activemq:5.18.3", &activemq)
+            .with("reduce.example.org", &namespace.host())
+            .with("volumeName: isis-archive", &format!("volumeName: {}", folders.volume("isis-archive")))
+            .with("volumeName: instrument", &format!("volumeName: {}", folders.volume("instrument")))
+            .with("allowFrom: [10.0.0.0/8]", "allowFrom: [203.0.113.0/24]")
+            .with("storage: 20Gi", "storage: 300Mi")
+            .with("storage: 5Gi", "storage: 500Mi")
+            // Minutes of the real program are seconds here.
+            .with("value: \"60\"", "value: \"1\"")
+            .with("maxReplicas: 8, messagesPerReplica: 1, cooldown: 45m", "maxReplicas: 3, messagesPerReplica: 5, pollingInterval: 2s, cooldown: 10s")
+            .with("drain: {timeout: 45m", "drain: {timeout: 1m")
+    };
+
+    // One push, and all of it comes, in the order in which it waits for each other.
+    let repo = namespace.repository("reduce");
+    let first = settled(System::first("autoreduction")).push(&repo, "Reduce");
+    let environment = namespace.follow(&repo).await;
+    for app in ["rest-api", "webapp"] {
+        namespace.app(app).is_live_at(&first).await;
+    }
+    environment.is_ready_at(&first).await;
+
+    // A run appears in the folder that is watched, and its plot on the page.
+    folders.run(42, true);
+    are_reduced(&namespace, &[42].into(), SOON).await;
+    let answer = page(&namespace, "/runs/42/", &[]).await.expect("an answer");
+    assert!(answer.body.contains("[3, 7]") && answer.body.contains("src=\"/static/graphs/42.svg\""), "{answer:?}");
+    let plot = page(&namespace, "/static/graphs/42.svg", &[]).await.expect("an answer");
+    assert!(plot.status == 200 && plot.body.starts_with("<svg"), "{plot:?}");
+
+    // The broker's own console, at its own login, for those who may come.
+    let refused = page(&namespace, "/amq/", &[]).await.expect("an answer");
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let keys = namespace.get::<Secret>("keys").await.and_then(|keys| keys.data).expect("the Secret");
+    let password = String::from_utf8(keys["AMQ_ADMIN_PASSWORD"].0.clone()).expect("text");
+    let login = format!("Basic {}", base64(&format!("admin:{password}")));
+    let console = page(&namespace, "/amq/", &[("Authorization", &login)]).await.expect("an answer");
+    assert!(console.status == 200 && console.body.contains("ActiveMQ Console"), "{console:?}");
+
+    // Many at once, over the API: more workers come, a rollout in the middle and their going lose none.
+    let numbers: BTreeSet<u32> = (100..100 + many()).collect();
+    for number in &numbers {
+        folders.run(*number, false);
+        let path = format!("/api/runs/{number}");
+        assert_eq!(submit(&namespace, &path), "202", "run {number}");
+    }
+    eventually("more workers come", SOON, async || match workers(&namespace).await {
+        Some((3, _)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    let second = settled(System::second("autoreduction")).push(&repo, "Reduce better");
+    environment.is_ready_at(&second).await;
+    eventually("the second release of the workers is live", SOON, async || {
+        let status = namespace.get::<QueueProcessor>("queue-processor").await.and_then(|found| found.status);
+        match status.and_then(|status| status.rollout.release) {
+            Some(release) if release.number == 2 && release.step == ReleaseStep::Live => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    are_reduced(&namespace, &numbers, SOON + Duration::from_secs(u64::from(many()))).await;
+    eventually("the workers go", SOON, async || match workers(&namespace).await {
+        Some((1, 1)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+
+    // All of it at a glance, and the backup that was restored.
+    let told = namespace.drover(&["status", "--namespace", namespace.name()]);
+    for part in ["Database", "WebApp", "QueueProcessor", "rest-api"] {
+        assert!(told.stdout.contains(part), "{}", told.said());
+    }
+    let backup = namespace.drover(&["backup", "db", "--namespace", namespace.name()]);
+    assert_eq!(backup.code, 0, "{}", backup.said());
+    eventually("a backup is verified, with the rows of all runs", 2 * SOON, async || {
+        let status = namespace.get::<Database>("db").await.and_then(|db| db.status).unwrap_or_default();
+        let rows = status.backups.first().and_then(|backup| backup.verified.as_ref()).map(|verified| verified.rows);
+        match condition(&status.conditions, "BackupVerified") {
+            Some(verified) if verified.status == "True" && rows > Some(i64::from(many())) => Ok(()),
+            other => Err(format!("{other:?}, {rows:?}")),
+        }
+    })
+    .await;
+}
+
+fn base64(text: &str) -> String {
+    use ::base64::Engine as _;
+    ::base64::engine::general_purpose::STANDARD.encode(text)
+}
