@@ -164,7 +164,7 @@ impl Drop for Broker<'_> {
 }
 
 /// The image of ActiveMQ, pushed to the registry of that testbed at the first call.
-fn image(bed: &Testbed) -> String {
+pub fn image(bed: &Testbed) -> String {
     static PUSHED: Pushed = Pushed::nowhere();
     let name = format!("{}/activemq:5.18.3", bed.registry());
     PUSHED.to(bed, || {
