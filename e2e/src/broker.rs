@@ -15,10 +15,40 @@ use crate::testbed::{Testbed, repository};
 /// How long it takes to start, on a machine that is busy with other tests.
 const STARTED: Duration = Duration::from_secs(150);
 
+/// An address of a Service that drover reaches: it runs beside the cluster, and this machine knows no way to Services, of which all clusters
+/// have the same addresses. So each testbed's have some of their own. The way ends with this.
+pub struct ServiceAddress(String);
+
+impl ServiceAddress {
+    /// One of that testbed, that hardly anybody has.
+    pub fn of(bed: &Testbed) -> Self {
+        let address = format!("10.96.{}.{}", 100 + bed.number(), rand::random_range(1..255));
+        if bed.node_ip() != "127.0.0.1" {
+            run(Command::new("ip").args(["route", "replace", &format!("{address}/32"), "via", bed.node_ip()]));
+        }
+        Self(address)
+    }
+}
+
+impl std::ops::Deref for ServiceAddress {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Leaves no way behind.
+impl Drop for ServiceAddress {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["route", "del", &format!("{}/32", self.0)]).status();
+    }
+}
+
 /// The broker `activemq` of a namespace: a Deployment with a claim, and a Service with the ports of the console and of STOMP.
 pub struct Broker<'a> {
     namespace: &'a Namespace,
-    address: String,
+    address: ServiceAddress,
 }
 
 impl<'a> Broker<'a> {
@@ -28,13 +58,8 @@ impl<'a> Broker<'a> {
     /// Starts one, and waits until its console answers.
     pub async fn start(namespace: &'a Namespace) -> Self {
         let bed = namespace.bed();
-        // drover runs beside the cluster, and this machine knows no way to Services, of which all clusters have the same addresses. So each
-        // testbed's brokers have their own.
-        let address = format!("10.96.{}.{}", 100 + bed.number(), rand::random_range(1..255));
-        if bed.node_ip() != "127.0.0.1" {
-            run(Command::new("ip").args(["route", "replace", &format!("{address}/32"), "via", bed.node_ip()]));
-        }
-        let (password, image) = (Self::PASSWORD, image(bed));
+        let address = ServiceAddress::of(bed);
+        let (password, image, service) = (Self::PASSWORD, image(bed), &*address);
         namespace.apply(&format!(
             "apiVersion: v1
 kind: Secret
@@ -45,7 +70,7 @@ apiVersion: v1
 kind: Service
 metadata: {{name: activemq}}
 spec:
-  clusterIP: {address}
+  clusterIP: {service}
   selector: {{app: activemq}}
   ports: [{{name: console, port: 8161}}, {{name: stomp, port: 61613}}]
 ---
@@ -85,7 +110,7 @@ spec:
     /// Waits until its console answers.
     pub async fn answers(&self) {
         eventually("the broker's console answers", STARTED, async || {
-            let page = Self::curl(&["--output", "/dev/null", &format!("http://{}:8161/admin/", self.address)]);
+            let page = Self::curl(&["--output", "/dev/null", &format!("http://{}:8161/admin/", &*self.address)]);
             page.map(drop)
         })
         .await;
@@ -112,7 +137,7 @@ spec:
 
     /// Puts a message into a queue, to stay until somebody takes it.
     pub fn put(&self, queue: &str, message: &str) {
-        let url = format!("http://{}:8161/api/message/{queue}?type=queue&JMSDeliveryMode=persistent", self.address);
+        let url = format!("http://{}:8161/api/message/{queue}?type=queue&JMSDeliveryMode=persistent", &*self.address);
         let body = format!("body={message}");
         Self::curl(&["--data-urlencode", &body, &url])
             .unwrap_or_else(|error| panic!("{message} is not taken: {error}"));
@@ -121,7 +146,8 @@ spec:
     /// Takes all messages that are in a queue: until the broker says that it holds none, since one that comes too late for the page that
     /// asks for it goes back.
     pub async fn take_all(&self, queue: &str) -> Vec<String> {
-        let url = format!("http://{}:8161/api/message/{queue}?type=queue&oneShot=true&readTimeout=1500", self.address);
+        let url =
+            format!("http://{}:8161/api/message/{queue}?type=queue&oneShot=true&readTimeout=1500", &*self.address);
         let all = RefCell::new(Vec::new());
         eventually(&format!("the queue {queue} is empty"), STARTED, async || {
             // Without a message it answers 204, or 500 when it is late to find that out.
@@ -142,7 +168,7 @@ spec:
         let bean = format!(
             "org.apache.activemq:type=Broker,brokerName=localhost,destinationType=Queue,destinationName={queue}"
         );
-        let said = Self::curl(&[&format!("http://{}:8161/api/jolokia/read/{bean}/QueueSize", self.address)])?;
+        let said = Self::curl(&[&format!("http://{}:8161/api/jolokia/read/{bean}/QueueSize", &*self.address)])?;
         let said: Value = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
         said["value"].as_u64().ok_or_else(|| said.to_string())
     }
@@ -153,13 +179,6 @@ spec:
         curl.args(["--user", &format!("admin:{}", Self::PASSWORD), "--header", "Origin: http://localhost"]);
         let finished = finish(curl.args(arguments), "");
         if finished.code == 0 { Ok(finished.stdout) } else { Err(finished.said()) }
-    }
-}
-
-/// Leaves no way behind.
-impl Drop for Broker<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["route", "del", &format!("{}/32", self.address)]).status();
     }
 }
 

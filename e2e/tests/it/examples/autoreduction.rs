@@ -10,7 +10,7 @@ use std::time::Duration;
 use drover_crds::condition::get as condition;
 use drover_crds::{Database, QueueProcessor, ReleaseStep};
 use drover_e2e::{
-    Answer, Namespace, System, activemq_image, ask, eventually, finish, front_image, mariadb_image, run,
+    Answer, Namespace, ServiceAddress, System, activemq_image, ask, eventually, finish, front_image, mariadb_image, run,
 };
 use k8s_openapi::api::core::v1::Secret;
 
@@ -108,7 +108,11 @@ async fn are_reduced(namespace: &Namespace, wanted: &BTreeSet<u32>, within: Dura
         let left: Vec<_> =
             runs.iter().filter(|(number, state, _)| wanted.contains(number) && state != "completed").collect();
         let there = runs.iter().filter(|(number, ..)| wanted.contains(number)).count();
-        if there == wanted.len() && left.is_empty() { Ok(()) } else { Err(format!("{there} are there; left: {left:?}")) }
+        if there == wanted.len() && left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{there} are there; left: {left:?}"))
+        }
     })
     .await;
     let again: Vec<_> = runs(namespace).await.expect("a list").into_iter().filter(|(.., begun)| *begun != 1).collect();
@@ -127,10 +131,16 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
     front_image(bed);
     let (mariadb, activemq) = (mariadb_image(bed), activemq_image(bed));
     let folders = Folders::make(&namespace);
+    let broker = ServiceAddress::of(bed);
     let image = format!("{}/{}", bed.registry(), namespace.name());
     for version in ["1", "2"] {
         let label = format!("version={version}");
-        bed.push_python(&format!("{image}:{version}"), "autoreduction", |_| (), &["--workdir", "/app", "--label", &label]);
+        bed.push_python(
+            &format!("{image}:{version}"),
+            "autoreduction",
+            |_| (),
+            &["--workdir", "/app", "--label", &label],
+        );
     }
     let settled = |system: System| {
         ["autoreduce-frontend", "autoreduce-rest-api", "autoreduce-run-detection", "autoreduce"]
@@ -139,6 +149,10 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
             .with("registry.example.org/mariadb:10.11", &mariadb)
             .with("registry.example.org/activemq:5.18.3", &activemq)
             .with("reduce.example.org", &namespace.host())
+            .with(
+                "  selector: {app: activemq}\n",
+                &format!("  clusterIP: {}\n  selector: {{app: activemq}}\n", &*broker),
+            )
             .with("volumeName: isis-archive", &format!("volumeName: {}", folders.volume("isis-archive")))
             .with("volumeName: instrument", &format!("volumeName: {}", folders.volume("instrument")))
             .with("allowFrom: [10.0.0.0/8]", "allowFrom: [203.0.113.0/24]")
@@ -146,7 +160,10 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
             .with("storage: 5Gi", "storage: 500Mi")
             // Minutes of the real program are seconds here.
             .with("value: \"60\"", "value: \"1\"")
-            .with("maxReplicas: 8, messagesPerReplica: 1, cooldown: 45m", "maxReplicas: 3, messagesPerReplica: 5, pollingInterval: 2s, cooldown: 10s")
+            .with(
+                "maxReplicas: 8, messagesPerReplica: 1, cooldown: 45m",
+                "maxReplicas: 3, messagesPerReplica: 5, pollingInterval: 2s, cooldown: 10s",
+            )
             .with("drain: {timeout: 45m", "drain: {timeout: 1m")
     };
 
