@@ -8,6 +8,7 @@ mod chart;
 mod clock;
 mod data_sync;
 mod database;
+mod decryption;
 mod docs;
 mod examples;
 mod front;
