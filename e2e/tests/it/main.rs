@@ -4,6 +4,7 @@ mod api_faults;
 mod apply;
 mod backups;
 mod bad_input;
+mod certificates;
 mod chart;
 mod clock;
 mod data_sync;
