@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod confined;
 pub mod driver;
 pub mod git;
 pub mod interest;
@@ -18,6 +19,7 @@ pub mod registry;
 pub mod rollout;
 pub mod run;
 pub mod settings;
+pub mod tools;
 pub mod turn;
 mod unpoisoned;
 pub mod web;

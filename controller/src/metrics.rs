@@ -1,15 +1,20 @@
 //! What drover counts, in the text format of Prometheus. No label has unbounded values: kinds, verbs and outcomes only.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
+use drover_crds::Owner;
 use http::{Method, StatusCode};
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::unpoisoned;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -38,6 +43,10 @@ struct DirectionLabels {
     direction: String,
 }
 
+/// Of what may be absent as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoLabels {}
+
 struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -52,7 +61,11 @@ struct Metrics {
     polls: Family<AnswerLabels, Counter>,
     scalings: Family<DirectionLabels, Counter>,
     unavailable: Gauge,
+    first_end: Family<NoLabels, Gauge>,
 }
+
+/// When the first certificate of each WebApp ends that has some.
+static ENDS: Mutex<BTreeMap<Owner, Timestamp>> = Mutex::new(BTreeMap::new());
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     let mut registry = Registry::with_prefix("drover");
@@ -85,6 +98,13 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     registry.register("scalings", "Changes of a number of workers because of a queue", scalings.clone());
     let unavailable = Gauge::default();
     registry.register("queues_unavailable", "Queues that cannot be asked now", unavailable.clone());
+    let first_end = Family::default();
+    registry.register_with_unit(
+        "certificate_first_end_timestamp",
+        "When the first of all WebApps' certificates ends, in seconds since 1970; absent where there are none",
+        Unit::Seconds,
+        first_end.clone(),
+    );
     Metrics {
         registry,
         requests,
@@ -99,6 +119,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         polls,
         scalings,
         unavailable,
+        first_end,
     }
 });
 
@@ -149,6 +170,23 @@ pub fn scaled(more: bool) {
 /// Notes how many queues cannot be asked.
 pub fn queues_unavailable(count: usize) {
     METRICS.unavailable.set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+/// Notes when the first certificate of a WebApp ends; `None` where it has none.
+pub fn certificate_ends(owner: &Owner, ends: Option<Timestamp>) {
+    let mut all = unpoisoned::lock(&ENDS);
+    let changed = match ends {
+        Some(ends) => all.insert(owner.clone(), ends) != Some(ends),
+        None => all.remove(owner).is_some(),
+    };
+    if changed {
+        match all.values().min() {
+            Some(first) => {
+                METRICS.first_end.get_or_create(&NoLabels {}).set(first.as_second());
+            }
+            None => METRICS.first_end.clear(),
+        }
+    }
 }
 
 /// Notes how many objects of a kind wait.

@@ -9,7 +9,7 @@ use drover_core::sync::ErrandImage;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{self, Cli, Command, Controller, Global, LogFormat, Work};
-use crate::{clock, git, run};
+use crate::{clock, confined, git, run};
 
 /// Runs what the command line asks for. `connect` makes the controller's client, and `read` tells the time.
 pub fn main(connect: run::Connect, read: clock::Read) -> ExitCode {
@@ -18,8 +18,9 @@ pub fn main(connect: run::Connect, read: clock::Read) -> ExitCode {
     global.choose_colors();
     // Before anything that starts a thread: the child confines itself.
     if let Command::Child(child) = &command {
-        return match child.work {
+        return match &child.work {
             Work::Git => git::child_main(clock::now),
+            Work::Tool { program, arguments } => confined::become_tool(program, arguments),
         };
     }
     if rustls::crypto::ring::default_provider().install_default().is_err() {
@@ -72,6 +73,7 @@ async fn controller(options: Controller, global: &Global, connect: run::Connect)
         webhook_addr: options.webhook_addr,
         advertise: options.advertise,
         allow_http_git: options.allow_http_git,
+        sops: options.sops,
         insecure_registries: options.insecure_registries,
         registry_mirrors: options.registry_mirrors,
         front: Terms {

@@ -29,6 +29,7 @@ use crate::reconcile::queue_processor::QueueProcessors;
 use crate::reconcile::web_app::WebApps;
 use crate::registry::{self, Registry};
 use crate::settings::Settings;
+use crate::tools::Sops;
 use crate::web::{self, Readiness};
 
 use self::kinds::Kinds;
@@ -55,6 +56,8 @@ pub struct Options {
     pub advertise: Option<String>,
     /// Take plain `http://` repositories: for tests on loopback.
     pub allow_http_git: bool,
+    /// What decrypts files: a path, or a name.
+    pub sops: PathBuf,
     /// Registries that are spoken to without TLS.
     pub insecure_registries: Vec<String>,
     /// What is asked in place of a registry.
@@ -108,7 +111,7 @@ pub enum Error {
     #[error("the election ended by a defect in drover, so this process ends too: {0}")]
     Election(tokio::task::JoinError),
     /// The path of this very program is not known.
-    #[error("cannot find this program's own file, which runs git as a child: {0}")]
+    #[error("cannot find this program's own file, which it runs as a child: {0}")]
     OwnPath(std::io::Error),
 }
 
@@ -232,7 +235,14 @@ async fn lead(
     let queues = Queues::new(refused, answered)?;
     let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
     let settings = Settings::new(interest.clone(), Restarts::new(leadership.clone(), options.resync));
-    kinds.register(Environments::new(cluster.clone(), repositories.clone(), inventories.clone(), settings.clone()));
+    let sops = Sops::new(options.sops.clone(), std::env::current_exe().map_err(Error::OwnPath)?);
+    kinds.register(Environments::new(
+        cluster.clone(),
+        repositories.clone(),
+        inventories.clone(),
+        settings.clone(),
+        sops,
+    ));
     let allowances = options.ingress_controllers.clone();
     kinds.register(WebApps::new(
         registry.clone(),

@@ -31,6 +31,12 @@ pub const ROUTES_UNAVAILABLE: &str = "RoutesUnavailable";
 /// A front sees nobody's address but its proxies', so that routes with `allowFrom` let nobody in; absent where it sees others.
 pub const ADDRESSES_HIDDEN: &str = "AddressesHidden";
 
+/// A certificate that a WebApp's hosts are served with ends within 30 days, or has ended, or one that signs it; absent otherwise.
+pub const CERTIFICATE_EXPIRING: &str = "CertificateExpiring";
+
+/// A Secret that `spec.tls` of a WebApp names has no certificate that its hosts can be served with; absent otherwise.
+pub const CERTIFICATE_INVALID: &str = "CertificateInvalid";
+
 /// A clock change of today or tomorrow takes runs of a schedule away, or adds some; absent where none does.
 pub const CLOCK_CHANGE: &str = "ClockChange";
 

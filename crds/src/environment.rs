@@ -54,6 +54,11 @@ pub struct EnvironmentSpec {
     #[schemars(length(max = 16))]
     pub substitute_from: Vec<SubstituteFrom>,
 
+    /// How files that were encrypted with SOPS are decrypted: whole ones, and ones of which only some fields are encrypted. Without it a
+    /// commit that has such a file is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decryption: Option<Decryption>,
+
     /// The service account of this namespace that drover acts as: it can read and change only what this account can. Default
     /// `drover`, which `drover allow NAMESPACE` creates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +107,15 @@ pub enum SubstituteKind {
     ConfigMap,
     /// A Secret. No sentence of drover's shows its values.
     Secret,
+}
+
+/// How encrypted files are decrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decryption {
+    /// Secret with age keys, as `age-keygen` writes them: each of its keys whose name ends in `.agekey` holds one or several. What other
+    /// keys than those of age can decrypt, such as PGP's or those of a cloud, is refused.
+    pub secret_ref: LocalObjectReference,
 }
 
 /// A folder of a git repository, at a branch, tag or commit.

@@ -53,7 +53,7 @@ push_images() { # TAG
     port=$((port + 1))
     forward "$pod" "$port" "$([[ $(kubectl --namespace drover-demo get "$pod" -o jsonpath='{.metadata.labels.app}') = node-registry ]] && echo 35000 || echo 5000)"
     local there=127.0.0.1:$port hello=(--entrypoint /hello "$bin/hello:/hello") make=(e2e/testbed/image --push --registry "127.0.0.1:$port")
-    packaging/image --binary "$CARGO_TARGET_DIR/debug/drover" --without-errands --strip --name "$there/drover:$1" --push "$there" >/dev/null
+    packaging/image --binary "$CARGO_TARGET_DIR/debug/drover" --without-errands --without-sops --strip --name "$there/drover:$1" --push "$there" >/dev/null
     "${make[@]}" "$there/hello:1" --user 65532:65532 --env VERSION=1 "${hello[@]}" >/dev/null
     "${make[@]}" "$there/hello:broken" --user 65532:65532 --env VERSION=3 --env EXIT_CODE=1 "${hello[@]}" >/dev/null
     "${make[@]}" "$there/gitd:1" --user 65532:65532 --rootfs "$work/git" --entrypoint /usr/bin/gitd >/dev/null

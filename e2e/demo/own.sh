@@ -14,7 +14,7 @@ building drover          |                                     | 240     | 275  
 starting the cluster     | building Kubernetes                 | 7       |       | $bed/cluster up --node
 DNS, volumes and Ingress | starting the cluster                | 15      |       | $bed/cluster addons
 starting the git server  | starting the cluster                | 2       |       | eval "\$($bed/cluster env)" && GITSERVER_ADDR=\$TESTBED_HOST_IP $bed/gitserver up
-making drover's image    | building drover, starting the cluster | 8     |       | $bed/cluster load "\$(packaging/image --binary "$CARGO_TARGET_DIR/debug/drover" --without-errands --strip)"
+making drover's image    | building drover, starting the cluster | 8     |       | $bed/cluster load "\$(packaging/image --binary "$CARGO_TARGET_DIR/debug/drover" --without-errands --without-sops --strip)"
 PLAN
   eval "$($bed/cluster env)"
   eval "$($bed/gitserver env)"

@@ -258,6 +258,8 @@ impl Start<'_> {
             .arg("--cache-dir")
             .arg(folder.join("cache"))
             .args(["--insecure-registry", self.bed.registry()])
+            .arg("--sops")
+            .arg(self.bed.sops())
             // The proxy that tests put before the git server has no certificate.
             .arg("--allow-http-git")
             .args(self.arguments)

@@ -72,6 +72,7 @@ impl<'a> Environment<'a> {
             },
             substitute: None,
             substitute_from: Vec::new(),
+            decryption: None,
             service_account_name: None,
             prune: None,
             deletion_policy: None,

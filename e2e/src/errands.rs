@@ -14,6 +14,7 @@ pub fn image(bed: &Testbed) -> String {
     PUSHED.to(bed, || {
         let tool = repository().join("packaging/image");
         run(Command::new(tool).arg("--binary").arg(binary()).args([
+            "--without-sops",
             "--strip",
             "--push",
             bed.registry(),

@@ -176,6 +176,16 @@ impl Testbed {
         )
     }
 
+    /// Where SOPS is, once [`Self::encrypts`] has seen to it.
+    pub fn sops(&self) -> PathBuf {
+        Path::new(self.variable("TESTBED_BIN")).join("sops")
+    }
+
+    /// Sees to it that SOPS is there.
+    pub fn encrypts(&self) {
+        cluster(self.number(), &["build", "sops"]);
+    }
+
     /// Runs kubectl, which must succeed, and returns what it printed.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         run(self.program("kubectl").args(arguments))

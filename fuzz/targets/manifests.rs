@@ -47,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
         .collect();
     // With variables, whatever their values, there are as many objects as without, or a sentence.
     let variables = Variables::new([("A", "x: y\n- *z"), ("N", "6")].map(|(k, v)| (k.to_owned(), v.to_owned())));
-    match (render(&files, &limits()), render_with(&files, &limits(), Some(&variables))) {
+    match (render(&files, &limits()), render_with(&files, &limits(), Some(&variables), None)) {
         (Ok(plain), Ok(filled)) => assert_eq!(plain.len(), filled.len()),
         (_, Err(errors)) => assert_sentence(&errors[0].to_string()),
         (Err(_), Ok(_)) => {}

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod backup;
 pub mod branch;
+pub mod certificate;
 pub mod database;
 pub mod engine;
 pub mod errand;

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod checkout;
+pub mod confine;
 
 mod address;
 mod child;

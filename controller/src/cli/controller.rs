@@ -50,6 +50,9 @@ pub struct Controller {
     /// Accept repositories over plain http. Everyone on the way can then change what is deployed: for tests only.
     #[arg(long)]
     pub allow_http_git: bool,
+    /// The program that decrypts files of Environments with spec.decryption: a path, or a name that is looked for in PATH.
+    #[arg(long, value_name = "PROGRAM", default_value = "sops")]
+    pub sops: PathBuf,
     /// A registry (host:port) that is spoken to without TLS; may be given several times.
     #[arg(long = "insecure-registry", value_name = "HOST")]
     pub insecure_registries: Vec<String>,

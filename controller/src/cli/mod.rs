@@ -38,6 +38,8 @@ mod wake;
 mod watch;
 mod yaml;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -119,10 +121,18 @@ pub struct Child {
 }
 
 /// What a confined process does.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Work {
     /// Talks to a git server.
     Git,
+    /// Becomes another program, without files and network.
+    Tool {
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 /// What a command concluded.
@@ -154,7 +164,7 @@ pub async fn run(command: Command, global: &Global) -> ExitCode {
         Command::Backup(command) => backup::run(command, global).await,
         Command::Restore(command) => restore::run(command, global).await,
         Command::Rotate(command) => rotate::run(command, global).await,
-        Command::Render(command) => render::run(&command, global),
+        Command::Render(command) => render::run(&command, global).await,
         Command::Crds(command) => crds::run(&command, global),
         Command::Completions(command) => completions::run(&command),
         Command::Controller(_) | Command::Child(_) => Err(Error::Usage {

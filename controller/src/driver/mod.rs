@@ -4,6 +4,7 @@
 
 mod primaries;
 mod queue;
+mod turns;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -20,6 +21,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub use queue::{Next, Now, Queue};
+pub use turns::Turns;
 
 use crate::clock;
 use crate::cluster::Restarts;

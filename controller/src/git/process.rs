@@ -1,21 +1,19 @@
 //! Starts the child, waits for it no longer than it may take, and reads its answer. One that needs more memory than usual is
 //! started again with more, when it is its turn.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::Stdio;
 
 use drover_fetch::protocol::{self, MAX_MESSAGE, Operation, Request, Response};
 use drover_fetch::references::Meaning;
 use drover_fetch::{Error, Tree};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
 use tokio::sync::SemaphorePermit;
 
 use super::cache::Cache;
 use super::failed::Failed;
 use super::shared::Shared;
+use crate::confined::{Broken, Ended, Input, Task, exchange};
 
 /// What a child answered: the message, and the files of each tree in it.
 pub(super) struct Answer {
@@ -78,7 +76,7 @@ async fn in_time(program: &Path, cache: &Cache, trust: Trust, request: &Request)
     };
     let url = &request.url;
     let mut output = Vec::new();
-    let end = tokio::time::timeout(timeout, exchange(program, cache, trust, request, &mut output))
+    let end = tokio::time::timeout(timeout, speak(program, cache, trust, request, &mut output))
         .await
         .unwrap_or_else(|_| Err(Error::TimedOut { url: url.clone(), seconds: timeout.as_secs() }));
     // Also of a child that did not end well: what it said before still holds.
@@ -102,7 +100,7 @@ async fn in_time(program: &Path, cache: &Cache, trust: Trust, request: &Request)
 }
 
 /// Runs a child to its end; what it says goes to `output`.
-async fn exchange(
+async fn speak(
     program: &Path,
     cache: &Cache,
     trust: Trust,
@@ -114,30 +112,17 @@ async fn exchange(
         detail: format!("{what}: {error}"),
     };
     let message = protocol::encode(request).map_err(|error| failed("its request", error))?;
-    let mut child = Command::new(program)
-        .args(["child", "git"])
-        .env_clear()
-        .envs(environment(cache, trust))
-        .current_dir(cache.home())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed("it could not be started", error))?;
-    let (Some(mut stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
-    else {
-        return Err(failed("its pipes", std::io::ErrorKind::BrokenPipe.into()));
+    let task = Task {
+        program,
+        arguments: ["child", "git"].map(OsStr::new).to_vec(),
+        environment: environment(cache, trust),
+        folder: &cache.home(),
+        // The child ends when this pipe does.
+        input: Input::Open(&message),
+        most: u64::from(MAX_MESSAGE) + bytes_at_most(request),
     };
-    // A child that died already says more by its status than by the broken pipe.
-    let _ = stdin.write_all(&message).await;
-    let most = u64::from(MAX_MESSAGE) + bytes_at_most(request);
-    let (mut stdout, mut stderr) = (stdout.take(most), stderr.take(4096));
-    let mut complaint = Vec::new();
-    let (read, _) = tokio::join!(stdout.read_to_end(output), stderr.read_to_end(&mut complaint));
-    read.map_err(|error| failed("its answer", error))?;
-    let status = child.wait().await.map_err(|error| failed("its end", error))?;
-    drop(stdin); // not before: the child ends when this pipe does
+    let Ended { status, complaint } =
+        exchange(task, output).await.map_err(|Broken { what, error }| failed(what, error))?;
     if status.success() { Ok(()) } else { Err(ended(request, status, &complaint)) }
 }
 

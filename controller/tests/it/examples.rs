@@ -30,7 +30,7 @@ fn an_example_has_two_versions_of_the_same_objects_without_a_finding() {
                 .iter()
                 .map(|path| SourceFile { path: path.display().to_string(), bytes: fs::read(path).expect("readable") })
                 .collect();
-            let rendered = render_with(&files, &Limits::default(), variables(&files).as_ref());
+            let rendered = render_with(&files, &Limits::default(), variables(&files).as_ref(), None);
             rendered.unwrap_or_else(|errors| panic!("{}", errors[0]))
         });
         let keys = |objects: &[Object]| objects.iter().map(Object::key).collect::<BTreeSet<_>>();

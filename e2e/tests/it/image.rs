@@ -38,7 +38,7 @@ fn the_image_holds_what_drover_needs_and_nothing_to_break_in_with() {
     }
     let mut programs: Vec<_> = files.iter().filter(|file| file.contains("bin/")).collect();
     programs.sort();
-    assert_eq!(programs, [&"usr/bin/drover", &"usr/bin/drover-errands"]);
+    assert_eq!(programs, [&"usr/bin/drover", &"usr/bin/drover-errands", &"usr/bin/sops"]);
 }
 
 #[test]

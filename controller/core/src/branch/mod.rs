@@ -1,13 +1,17 @@
 //! A branch that is followed: what Environments want of each other's objects, and what a person reads and is told of them.
 
 mod commit;
+mod decryption;
 mod news;
 mod peers;
+mod refused;
 mod status;
 mod variables;
 
 pub use commit::{CommitId, CommitInfo, TreeId};
+pub use decryption::{AgeKeys, Keys, Secrets};
 pub use news::{applied, news, put_back};
 pub use peers::Peers;
+pub use refused::{not_applied, several};
 pub use status::{AppliedNow, BLIND_POLL, Findings, Reached, conclude, listed, note, show};
-pub use variables::Brought;
+pub use variables::{Brought, hide, hide_in};

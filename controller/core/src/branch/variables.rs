@@ -85,25 +85,36 @@ impl Brought {
         has_some.then(|| Variables::new(brought.into_iter().chain(own.clone().unwrap_or_default())))
     }
 
-    /// Hides what Secrets brought in all that a turn says, which may quote objects.
-    pub fn hide(&self, result: &mut Result<Reached, Trouble>, findings: &mut Findings) {
-        if self.secrets.is_empty() {
-            return;
-        }
-        let hide = |sentence: &mut String| *sentence = mask(sentence, &self.secrets);
-        let failures = findings.failures.iter_mut().chain(&mut findings.contested);
-        failures.for_each(|failure| hide(&mut failure.message));
-        match result {
-            Ok(Reached::Applied { unhealthy: Some((_, health)), .. }) => {
-                health.message_mut().into_iter().for_each(hide);
-            }
-            Ok(_) => {}
-            Err(trouble) => {
-                hide(&mut trouble.sentence);
-                trouble.each.iter_mut().for_each(|failure| hide(&mut failure.message));
-            }
-        }
+    /// What Secrets brought, which no sentence may hold.
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
+}
+
+/// Hides `secrets` in all that a turn says, which may quote objects.
+pub fn hide(secrets: &[String], result: &mut Result<Reached, Trouble>, findings: &mut Findings) {
+    if secrets.is_empty() {
+        return;
+    }
+    let hide = |sentence: &mut String| *sentence = mask(sentence, secrets);
+    let failures = findings.failures.iter_mut().chain(&mut findings.contested);
+    failures.for_each(|failure| hide(&mut failure.message));
+    match result {
+        Ok(Reached::Applied { unhealthy: Some((_, health)), .. }) => {
+            health.message_mut().into_iter().for_each(hide);
+        }
+        Ok(_) => {}
+        Err(trouble) => hide_in(secrets, trouble),
+    }
+}
+
+/// Hides `secrets` in what a trouble says.
+pub fn hide_in(secrets: &[String], trouble: &mut Trouble) {
+    if secrets.is_empty() {
+        return;
+    }
+    trouble.sentence = mask(&trouble.sentence, secrets);
+    trouble.each.iter_mut().for_each(|failure| failure.message = mask(&failure.message, secrets));
 }
 
 #[cfg(test)]
@@ -132,13 +143,13 @@ mod tests {
 
         let quotes = || "Invalid value: \"hunter2\"".to_owned();
         let mut failed = Err(Trouble::new("Invalid", quotes(), Mend::Spec));
-        brought.hide(&mut failed, &mut Findings::default());
+        hide(brought.secrets(), &mut failed, &mut Findings::default());
         assert_eq!(failed.err().map(|trouble| trouble.sentence).as_deref(), Some("Invalid value: \"***\""));
         let unhealthy = Some(("WebApp shop/web".to_owned(), Health::InProgress { message: quotes() }));
         let mut applied = Ok(Reached::Applied { unhealthy, drifted: Vec::new(), held: Vec::new() });
         let wrong = ObjectFailure { message: quotes(), ..ObjectFailure::default() };
         let mut findings = Findings { failures: vec![wrong.clone()], contested: vec![wrong], ..Findings::default() };
-        brought.hide(&mut applied, &mut findings);
+        hide(brought.secrets(), &mut applied, &mut findings);
         let said: Vec<&String> = findings.failures.iter().chain(&findings.contested).map(|f| &f.message).collect();
         assert!(said.iter().all(|message| !message.contains("hunter2")), "{said:?}");
         let Ok(Reached::Applied { unhealthy: Some((_, health)), .. }) = applied else { panic!("it is applied") };

@@ -246,7 +246,9 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let tag = tag.as_deref().map(short);
-                if plain && text == "<<" && tag.is_none() && self.merge_begins(line)? {
+                // go-yaml writes it with its tag.
+                let may_merge = tag.as_deref().is_none_or(|tag| tag == "!!merge");
+                if plain && text == "<<" && may_merge && self.merge_begins(line)? {
                     return Ok(());
                 }
                 let text = match self.variables.filter(|_| !self.is_key_due()) {

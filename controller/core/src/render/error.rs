@@ -212,12 +212,38 @@ pub enum Problem {
          a folder of plain manifests"
     )]
     Chart,
-    /// An encrypted file.
+    /// An encrypted file, and nothing to decrypt it with.
     #[error(
-        "this file is encrypted with SOPS, which is not decrypted here: applying it would store the encrypted text, so \
-         nothing is applied; create the Secret in the cluster and remove the file"
+        "this file is encrypted with SOPS, and there is no key for it: applying it would store the encrypted text, so nothing \
+         is applied; put an age key into a Secret and name that in the Environment's spec.decryption.secretRef"
     )]
     Encrypted,
+    /// A file that something else than an age key may decrypt.
+    #[error(
+        "this file is encrypted for {service}, and drover decrypts with age keys alone: leave only age recipients in .sops.yaml, and run `sops updatekeys` on the file"
+    )]
+    ForeignKeys {
+        /// The key service.
+        service: String,
+    },
+    /// An encrypted file that was not decrypted.
+    #[error("this file cannot be decrypted: {what}")]
+    Undecrypted {
+        /// Why, and what to do.
+        what: String,
+    },
+    /// What SOPS encrypted where nothing tells how to decrypt it.
+    #[error(
+        "{} of {} is what SOPS encrypted, and its file has no `sops` block at the top of this document to decrypt it by: write the value anew, and encrypt the whole file",
+        short(.field),
+        short(&.object.to_string())
+    )]
+    LeftEncrypted {
+        /// The path of the field.
+        field: String,
+        /// Which object.
+        object: Box<ObjectKey>,
+    },
     /// The same object twice.
     #[error("{} is already defined in {first}: remove one of the two", short(&.object.to_string()))]
     Twice {

@@ -12,6 +12,7 @@ use super::left::leave_to_others;
 use super::limits::{Limits, MAX_ERRORS};
 use super::own::misfits;
 use super::secret::text_becomes_data;
+use super::sops::{Opened, is_sealed, left_encrypted};
 use super::substitute::Variables;
 use super::{Object, ObjectKey, Origin, SourceFile};
 
@@ -31,14 +32,16 @@ pub fn is_manifest(path: &str) -> bool {
 /// give to others. Everything that
 /// is wrong in any file is collected, up to [`MAX_ERRORS`]; with one error nothing is rendered.
 pub fn render(files: &[SourceFile], limits: &Limits) -> Result<Vec<Object>, Vec<RenderError>> {
-    render_with(files, limits, None)
+    render_with(files, limits, None, None)
 }
 
-/// The same, with these variables filled in; `None` leaves `${…}` as it is.
+/// The same, with these variables filled in, and with the values of encrypted files as they were decrypted. `None` leaves `${…}` as it
+/// is, and refuses encrypted files.
 pub fn render_with(
     files: &[SourceFile],
     limits: &Limits,
     variables: Option<&Variables>,
+    opened: Option<&Opened>,
 ) -> Result<Vec<Object>, Vec<RenderError>> {
     let mut objects = Vec::new();
     let mut errors = Vec::new();
@@ -46,9 +49,14 @@ pub fn render_with(
     'files: for file in files {
         let (found, mut wrong) = documents(&file.path, &file.bytes, limits, &mut budget, variables);
         let enough = wrong.len() + MAX_ERRORS;
-        for document in found {
+        let mut plain = opened.and_then(|opened| opened.of(&file.path));
+        for mut document in found {
+            if let Some(plain) = &mut plain {
+                let Some(value) = Opened::reveal(document.value, plain) else { continue };
+                document.value = value;
+            }
             for (line, item) in flatten(document) {
-                match object(&file.path, line, item) {
+                match object(&file.path, line, item, opened.is_some()) {
                     Ok(object) => {
                         let misfits = misfits(&object).into_iter().take(enough.saturating_sub(wrong.len()));
                         wrong.extend(misfits.map(|problem| RenderError::new(&file.path, line, problem)));
@@ -143,7 +151,8 @@ fn into_items(value: Value) -> Result<Vec<Value>, Value> {
     Ok(items.into_iter().map(complete).collect())
 }
 
-fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
+/// `decrypts` says whether a file that is encrypted as a whole was decrypted.
+fn object(file: &str, line: usize, value: Value, decrypts: bool) -> Result<Object, Problem> {
     let fields = value.as_object();
     let text = |field: &str| fields.and_then(|f| f.get(field)).and_then(Value::as_str).unwrap_or_default();
     let metadata = fields.and_then(|f| f.get("metadata")).and_then(Value::as_object);
@@ -155,7 +164,7 @@ fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
     if matches!(file_name, "Chart.yaml" | "Chart.yml") && text("kind").is_empty() {
         return Err(Problem::Chart);
     }
-    if fields.and_then(|f| f.get("sops")).and_then(|sops| sops.get("mac")).is_some() {
+    if !decrypts && fields.is_some_and(is_sealed) {
         return Err(Problem::Encrypted);
     }
     if let Some(metadata) = metadata
@@ -168,6 +177,10 @@ fn object(file: &str, line: usize, value: Value) -> Result<Object, Problem> {
     let mut object = Object::new(value, Some(Origin { file: file.to_owned(), line }))?;
     if let Some((map, key, found)) = object.json().get("metadata").and_then(Value::as_object).and_then(not_text) {
         return Err(Problem::NotText { map, key, object: Box::new(object.key()), found });
+    }
+    // Before a Secret's text becomes Base64.
+    if let Some(field) = left_encrypted(&object) {
+        return Err(Problem::LeftEncrypted { field, object: Box::new(object.key()) });
     }
     leave_to_others(&mut object);
     if let Err((key, found)) = text_becomes_data(&mut object) {

@@ -389,7 +389,8 @@ proptest::proptest! {
 
 fn with_variables(text: &str, variables: &[(&str, &str)]) -> Result<Vec<Object>, Vec<String>> {
     let variables = Variables::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    render_with(&[file("web.yaml", text)], &Limits::default(), Some(&variables)).map_err(|errors| sentences(&errors))
+    render_with(&[file("web.yaml", text)], &Limits::default(), Some(&variables), None)
+        .map_err(|errors| sentences(&errors))
 }
 
 fn holding(data: &str) -> String {

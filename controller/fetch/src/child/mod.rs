@@ -11,7 +11,6 @@ use std::process::ExitCode;
 
 use git2::{ErrorClass, Repository, RepositoryInitOptions, RepositoryOpenFlags};
 use jiff::Timestamp;
-use rustix::process::{Resource, Rlimit, setrlimit};
 
 pub(crate) use remote::Connection;
 pub(crate) use sync::sync;
@@ -20,6 +19,7 @@ use super::error::Error;
 use super::limits::Limits;
 use super::protocol::{self, Operation, Request, Response};
 use super::references::Meaning;
+use crate::confine;
 
 /// The main function of `drover child git`: one request from stdin, one response to stdout. `now` says what time it is.
 pub fn child_main(now: fn() -> Timestamp) -> ExitCode {
@@ -79,15 +79,11 @@ fn confine(request: &Request) -> io::Result<()> {
         Operation::Sync { .. } => sync_timeout.as_secs(),
         Operation::Read { .. } => read_timeout.as_secs(),
     };
-    for (resource, limit) in [
-        (Resource::Core, 0), // a core dump would hold the credential
-        (Resource::Data, *memory),
-        (Resource::Fsize, download.saturating_mul(2)), // a pack and, for thin packs, what is added to it
-        (Resource::Cpu, seconds + 2),
-    ] {
-        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
-    }
-    Ok(())
+    confine::limit(&confine::Limits {
+        memory: *memory,
+        file: download.saturating_mul(2), // a pack and, for thin packs, what is added to it
+        processor: seconds + 2,
+    })
 }
 
 /// Opens the cache, or makes it. `FROM_ENV` is what makes libgit2 honour `GIT_CONFIG_NOSYSTEM`, so that no setting of the

@@ -87,6 +87,7 @@ impl Request<'_> {
             },
             substitute: None,
             substitute_from: Vec::new(),
+            decryption: None,
             service_account_name: None,
             prune: None,
             deletion_policy: None,

@@ -1,5 +1,6 @@
 //! `drover render`: what the controller would apply, without a cluster.
 
+mod encrypted;
 mod files;
 mod kinds;
 
@@ -7,7 +8,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Args;
-use drover_core::render::{Limits, Object, ScopeError, SourceFile, Stage, Variables, is_name, render_with, scope};
+use drover_core::render::{
+    Limits, Object, Opened, ScopeError, SourceFile, Stage, Variables, is_name, render_with, scope,
+};
 use drover_core::sync::ErrandImage;
 use drover_core::workload::pods::DataSet;
 use drover_crds::{DataSync, Owner, OwnerKind, Publish};
@@ -38,6 +41,9 @@ pub struct Render {
     /// A value for `${NAME}`, as the Environment's spec.substitute has it; may be repeated. Without any `${NAME}` is text.
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     substitute: Vec<(String, String)>,
+    /// Decrypt what is encrypted with SOPS with the age keys of this file, by the program sops. Without it such files are left out.
+    #[arg(long = "age-key", value_name = "FILE")]
+    age_file: Option<PathBuf>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
@@ -50,8 +56,8 @@ fn variable(text: &str) -> Result<(String, String), String> {
 }
 
 /// Runs the command.
-pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
-    let files = files::read(&command.path, &Limits::default())?;
+pub async fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
+    let mut files = files::read(&command.path, &Limits::default())?;
     if files.is_empty() {
         return Err(Error::BadInput {
             what: command.path.display().to_string(),
@@ -61,7 +67,18 @@ pub fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
     }
     let namespace = global.target.namespace.as_deref().unwrap_or("default");
     let variables = (!command.substitute.is_empty()).then(|| Variables::new(command.substitute.clone()));
-    let rendered = rendered(&files, namespace, command.environment.as_deref(), variables.as_ref())?;
+    let opened = match &command.age_file {
+        Some(path) => Some(encrypted::open(&files, path).await?),
+        None => {
+            for path in encrypted::leave_out(&mut files)? {
+                output::warn(&format!(
+                    "{path} is encrypted with SOPS: it is left out, and its objects are not checked; --age-key FILE decrypts it, as an Environment does with spec.decryption"
+                ));
+            }
+            None
+        }
+    };
+    let rendered = rendered(&files, namespace, command.environment.as_deref(), variables.as_ref(), opened.as_ref())?;
     // What a WebApp asks for that cannot be built is a finding, also where nobody wants to see its children.
     let with_children = with_children(rendered.clone())?;
     let objects = if command.children { with_children } else { rendered };
@@ -79,8 +96,9 @@ fn rendered(
     namespace: &str,
     environment: Option<&str>,
     variables: Option<&Variables>,
+    opened: Option<&Opened>,
 ) -> Result<Vec<Object>, Error> {
-    let mut objects = render_with(files, &Limits::default(), variables).map_err(|errors| findings(&errors))?;
+    let mut objects = render_with(files, &Limits::default(), variables, opened).map_err(|errors| findings(&errors))?;
     settle(&mut objects, namespace).map_err(|errors| findings(&errors))?;
     if let Some(environment) = environment {
         let label = Owner::new(OwnerKind::Environment, namespace, environment).label();
@@ -211,14 +229,14 @@ mod tests {
                 "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: site}\ndata: {on: \"yes\"}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
             ),
         ];
-        let objects = rendered(&files, "shop", Some("prod"), None).expect("no findings");
+        let objects = rendered(&files, "shop", Some("prod"), None, None).expect("no findings");
         insta::assert_snapshot!(objects.iter().map(document).collect::<String>());
     }
 
     #[test]
     fn an_app_is_followed_by_its_children() {
         let text = "apiVersion: drover.dev/v1alpha1\nkind: WebApp\nmetadata: {name: hello}\nspec:\n  image: example/hello:1\n  ports: [{name: http, port: 8080}]\n";
-        let objects = rendered(&[file("a.yaml", text)], "shop", None, None).expect("no findings");
+        let objects = rendered(&[file("a.yaml", text)], "shop", None, None, None).expect("no findings");
         let all = with_children(objects).expect("the app can be built");
         let keys: Vec<String> = all.iter().map(|object| object.key().to_string()).collect();
         assert_eq!(keys[0], "WebApp shop/hello");
@@ -229,9 +247,14 @@ mod tests {
                 .all(|child| child.json()["metadata"]["labels"][drover_crds::LABEL_OWNER] == "app.shop.hello")
         );
 
-        let broken =
-            rendered(&[file("b.yaml", &text.replace("8080", "8080}, {name: http, port: 8081"))], "shop", None, None)
-                .expect("valid YAML");
+        let broken = rendered(
+            &[file("b.yaml", &text.replace("8080", "8080}, {name: http, port: 8081"))],
+            "shop",
+            None,
+            None,
+            None,
+        )
+        .expect("valid YAML");
         let error = with_children(broken).expect_err("two ports of a name");
         assert!(error.to_string().starts_with("b.yaml:1: WebApp shop/hello cannot be built: "), "{error}");
     }
@@ -242,7 +265,7 @@ mod tests {
             format!("apiVersion: example.org/v1\nkind: Ring\nmetadata: {{name: {name}{namespace}}}\n---\n")
         };
         let namespaces = |text: &str| -> Vec<Option<String>> {
-            let objects = rendered(&[file("a.yaml", text)], "shop", None, None).expect("no findings");
+            let objects = rendered(&[file("a.yaml", text)], "shop", None, None, None).expect("no findings");
             objects.iter().map(|object| object.namespace().map(str::to_owned)).collect()
         };
         assert_eq!(namespaces(&ring("a", "")), [None]);
@@ -252,8 +275,8 @@ mod tests {
 
     #[test]
     fn a_finding_names_file_and_line() {
-        let error =
-            rendered(&[file("deploy/web.yaml", "a: 1\nb: c: d\n")], "shop", None, None).expect_err("a syntax error");
+        let error = rendered(&[file("deploy/web.yaml", "a: 1\nb: c: d\n")], "shop", None, None, None)
+            .expect_err("a syntax error");
         assert!(error.to_string().starts_with("deploy/web.yaml:2: "), "{error}");
         assert_eq!(error.exit_code(), crate::cli::error::EXIT_NOT_READY);
     }

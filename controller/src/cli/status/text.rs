@@ -163,6 +163,8 @@ fn of_app(
         (condition::ROUTES_UNAVAILABLE, &app.unavailable),
         (condition::SETTINGS_MISSING, &app.missing),
         (condition::ADDRESSES_HIDDEN, &app.hidden),
+        (condition::CERTIFICATE_EXPIRING, &app.expiring),
+        (condition::CERTIFICATE_INVALID, &app.unfit),
         (condition::CLOCK_CHANGE, &app.clock_change),
     ] {
         if let Some(said) = said {

@@ -180,6 +180,12 @@ pub struct WebAppView {
     /// Why its front lets nobody in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<String>,
+    /// Which of its certificates end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiring: Option<String>,
+    /// Which of its certificates cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfit: Option<String>,
     /// What the next clock change does to its jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_change: Option<String>,
@@ -431,7 +437,7 @@ fn queue_processor(object: &DynamicObject, now: Timestamp) -> QueueProcessorView
     let unreadable = status.as_ref().err().map(unreadable);
     let QueueProcessorStatus { observed_generation, conditions, rollout, queue, source } = status.unwrap_or_default();
     let held = condition::get(&conditions, condition::MESSAGES_HELD).map(|condition| condition.message.clone());
-    let status = WebAppStatus { observed_generation, conditions, rollout, url: None };
+    let status = WebAppStatus { observed_generation, conditions, rollout, url: None, tls: None };
     QueueProcessorView { app: app(object, status, unreadable, now), queue, source, held }
 }
 
@@ -446,6 +452,8 @@ fn app(object: &DynamicObject, status: WebAppStatus, unreadable: Option<Health>,
         unavailable: said(condition::ROUTES_UNAVAILABLE),
         missing: said(condition::SETTINGS_MISSING),
         hidden: said(condition::ADDRESSES_HIDDEN),
+        expiring: said(condition::CERTIFICATE_EXPIRING),
+        unfit: said(condition::CERTIFICATE_INVALID),
         clock_change: said(condition::CLOCK_CHANGE),
         scheduled: scheduled(object, now),
         release: status.rollout.release,

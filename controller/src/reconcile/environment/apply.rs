@@ -230,7 +230,8 @@ async fn bodies(work: &Work<'_>) -> Result<Arc<Bodies>, Trouble> {
         return Ok(bodies.clone());
     }
     let &Work { acting, environment, key, commit, occasion, .. } = work;
-    let wish = Wish { acting, environment, brought: &work.desired.brought, key, commit, occasion };
+    let Desired { brought, keys, .. } = work.desired;
+    let wish = Wish { acting, environment, brought, keys: keys.as_ref(), key, commit, occasion };
     let again = work.renderer.desired(wish, None).await?;
     Ok(again.bodies.expect("what is not known is rendered"))
 }

@@ -6,20 +6,21 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use drover_core::branch::{Brought, CommitId, CommitInfo, TreeId};
+use drover_core::branch::{Brought, CommitId, CommitInfo, Keys, Secrets, TreeId, hide_in, not_applied, several};
 use drover_core::plan::{self, Occasion};
-use drover_core::render::{self, Object, ObjectKey, SourceFile, Stage, render_with};
+use drover_core::render::{self, Object, ObjectKey, Opened, SourceFile, Stage, render_with};
 use drover_core::trouble::{Mend, Trouble};
-use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, ObjectFailure, Owner, OwnerKind};
+use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, Owner, OwnerKind};
 use kube::ResourceExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
-use super::turns::Turns;
 use crate::cluster::discovery::Known;
 use crate::cluster::{Acting, Cluster};
+use crate::driver::Turns;
 use crate::git::{self, Repositories};
+use crate::tools::Sops;
 
 /// Bytes of manifests from which on a tree is large. What it takes in memory is bounded by [`render::Limits::values`] alone: a
 /// mapping of three bytes takes half a kilobyte while it is read.
@@ -39,6 +40,10 @@ pub(super) struct Desired {
     generation: Option<i64>,
     /// The variables that other objects brought.
     pub(super) brought: Arc<Brought>,
+    /// What its encrypted files were decrypted with.
+    pub(super) keys: Option<Arc<Keys>>,
+    /// What was encrypted in them, which no sentence may hold.
+    pub(super) decrypted: Secrets,
     /// What the plan needs of each object.
     pub(super) objects: Arc<[plan::Desired]>,
     /// The kinds, as apiVersion and kind.
@@ -81,6 +86,7 @@ pub(super) struct Wish<'a> {
     pub(super) acting: &'a Acting,
     pub(super) environment: &'a Environment,
     pub(super) brought: &'a Arc<Brought>,
+    pub(super) keys: Option<&'a Arc<Keys>>,
     pub(super) key: &'a Key,
     pub(super) commit: &'a CommitInfo,
     /// A commit that is still to be applied is asked whether all of it can be. Of one that was, the rest goes on being looked
@@ -92,13 +98,14 @@ pub(super) struct Wish<'a> {
 pub(super) struct Renderer {
     cluster: Cluster,
     repositories: Repositories,
+    sops: Sops,
     turns: Turns,
 }
 
 impl Renderer {
     /// With no objects in memory.
-    pub(super) fn new(cluster: Cluster, repositories: Repositories) -> Self {
-        Self { cluster, repositories, turns: Turns::new(LARGE_AT_ONCE) }
+    pub(super) fn new(cluster: Cluster, repositories: Repositories, sops: Sops) -> Self {
+        Self { cluster, repositories, sops, turns: Turns::new(LARGE_AT_ONCE) }
     }
 
     /// Forgets an Environment that is gone.
@@ -112,8 +119,15 @@ impl Renderer {
     ///
     /// Besides what is wrong with the commit, that it is not this Environment's turn.
     pub(super) async fn desired(&self, wish: Wish<'_>, known: Option<&Desired>) -> Result<Desired, Trouble> {
-        let Wish { environment, brought, key, commit, .. } = wish;
-        let known = known.filter(|known| known.is_of(environment) && known.brought.hash == brought.hash);
+        let Wish { environment, brought, keys, key, commit, .. } = wish;
+        let with_the_same = |known: &&Desired| {
+            let same_keys = match (&known.keys, keys) {
+                (Some(known), Some(keys)) => known.age() == keys.age(),
+                (known, keys) => known.is_none() && keys.is_none(),
+            };
+            known.brought.hash == brought.hash && same_keys
+        };
+        let known = known.filter(|known| known.is_of(environment)).filter(with_the_same);
         if let Some(known) = known.filter(|known| known.commit == commit.id) {
             return Ok(known.without_objects());
         }
@@ -153,11 +167,35 @@ impl Renderer {
         files: Vec<SourceFile>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Desired, Trouble> {
-        let Wish { acting, environment, brought, commit, occasion, .. } = wish;
+        let at = wish.commit.id.short();
+        let opened = match wish.keys {
+            Some(keys) => {
+                let opened = self.sops.open(&files, keys.age(), &render::Limits::default()).await;
+                Some(opened.map_err(|unopened| unopened.trouble(at))?)
+            }
+            None => None,
+        };
+        let secrets = opened.as_ref().map(Opened::secrets).unwrap_or_default();
+        self.read(wish, tree, files, opened.as_ref(), place).await.map_err(|mut trouble| {
+            hide_in(secrets, &mut trouble);
+            trouble
+        })
+    }
+
+    /// Reads files as objects, with what was encrypted of them.
+    async fn read(
+        &self,
+        wish: Wish<'_>,
+        tree: TreeId,
+        files: Vec<SourceFile>,
+        opened: Option<&Opened>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Desired, Trouble> {
+        let Wish { acting, environment, brought, keys, commit, occasion, .. } = wish;
         let at = commit.id.short();
         // The largest tree takes seconds, in which this thread serves nobody else.
         let variables = brought.variables(environment);
-        let rendered = block_in_place(|| render_with(&files, &render::Limits::default(), variables.as_ref()));
+        let rendered = block_in_place(|| render_with(&files, &render::Limits::default(), variables.as_ref(), opened));
         let mut objects = rendered.map_err(|errors| {
             several("RenderFailed", Mend::Spec, at, errors.iter().map(|e| (e.origin.to_string(), e.to_string())))
         })?;
@@ -189,6 +227,8 @@ impl Renderer {
             tree,
             generation: environment.metadata.generation,
             brought: brought.clone(),
+            keys: keys.cloned(),
+            decrypted: Secrets::of(opened),
             objects: wanted,
             kinds: kinds.into(),
             counted: Arc::new(counted),
@@ -231,19 +271,4 @@ fn settle(
 pub(super) fn unavailable(error: &kube::Error) -> Trouble {
     let sentence = format!("the API server did not say which kinds it serves: {error}; drover tries again");
     Trouble::new("ApiUnavailable", sentence, Mend::Time)
-}
-
-/// One trouble that says the first of several things and keeps all.
-fn several(reason: &str, mended_by: Mend, commit: &str, errors: impl Iterator<Item = (String, String)>) -> Trouble {
-    let each: Vec<ObjectFailure> =
-        errors.map(|(object, message)| ObjectFailure { object, reason: reason.to_owned(), message }).collect();
-    let first = each.first().map(|f| f.message.clone()).unwrap_or_default();
-    let more = each.len().saturating_sub(1);
-    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-    let sentence = not_applied(commit, format_args!("{first}{more}"));
-    Trouble { each, ..Trouble::new(reason, sentence, mended_by) }
-}
-
-fn not_applied(commit: &str, why: impl std::fmt::Display) -> String {
-    format!("Commit {commit} is not applied: {why}")
 }

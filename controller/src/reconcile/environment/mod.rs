@@ -1,7 +1,8 @@
 //! `Environment`: a branch that a namespace follows.
 //!
-//! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account, and the [`variables`] that others bring;
-//! 2. [`desired`]: the objects of the commit, of a large one when it is its turn ([`turns`]);
+//! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account, the [`variables`] that others bring, and the keys
+//!    that [`decryption`] takes;
+//! 2. [`desired`]: the objects of the commit, of a large one when it is its turn ([`Turns`](crate::driver::Turns));
 //! 3. [`mod@plan`](drover_core::plan): what to send, what to prune, what to refuse (pure); [`Peers`] say what moved to or from another;
 //! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
 //! 5. [`branch`](drover_core::branch): what a person reads, and what a person is told (pure).
@@ -11,19 +12,19 @@
 //! again by the event that changes something.
 
 mod apply;
+mod decryption;
 mod deletion;
 mod dereference;
 mod desired;
 mod entrusted;
-mod turns;
 mod variables;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use drover_core::branch::{
-    self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Peers, Reached, applied, conclude, listed, note,
-    put_back,
+    self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Keys, Peers, Reached, applied, conclude, hide,
+    hide_in, listed, note, put_back,
 };
 use drover_core::health::Health;
 use drover_core::news::News;
@@ -35,6 +36,7 @@ use drover_crds::{AppliedStatus, DeletionPolicy, Environment, EnvironmentStatus,
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::apply::{Done, apply};
+use self::decryption::keys;
 pub use self::dereference::refresh;
 use self::dereference::{account, wish};
 use self::desired::{Desired, Renderer, Wish};
@@ -46,6 +48,7 @@ use crate::driver::Next;
 use crate::git::webhook::webhook_id;
 use crate::git::{Head, Repositories, outlook};
 use crate::settings::Settings;
+use crate::tools::Sops;
 use crate::turn::{Draft, Ended, Gone, It, Kind, TURN, UNREADABLE};
 use crate::unpoisoned;
 
@@ -57,9 +60,19 @@ const NO_SUCH_PATH: &str = "NoSuchPath";
 pub struct Memory {
     dereferenced: Option<Dereferenced>,
     brought: Option<Arc<Brought>>,
+    keys: Option<Arc<Keys>>,
     desired: Option<Arc<Desired>>,
     /// The commit that is applied in full, and what it wants.
     applied: Option<(CommitInfo, Arc<Desired>)>,
+}
+
+impl Memory {
+    /// What no sentence may hold: what Secrets brought, and what was encrypted.
+    fn secrets(&self) -> Vec<String> {
+        let brought = self.brought.iter().flat_map(|brought| brought.secrets());
+        let wanted = self.desired.iter().chain(self.applied.iter().map(|(_, desired)| desired));
+        brought.chain(wanted.flat_map(|desired| desired.decrypted.values())).cloned().collect()
+    }
 }
 
 /// Makes the turns of Environments.
@@ -72,14 +85,15 @@ pub struct Environments {
 }
 
 impl Environments {
-    /// Whose commits are in `repositories`, what they applied in `inventories`, and who are told by `settings`.
+    /// Whose commits are in `repositories` and decrypted by `sops`, what they applied in `inventories`, and who are told by `settings`.
     pub fn new(
         cluster: Cluster,
         repositories: Repositories,
         inventories: Arc<Inventories>,
         settings: Settings,
+        sops: Sops,
     ) -> Self {
-        let renderer = Renderer::new(cluster, repositories.clone());
+        let renderer = Renderer::new(cluster, repositories.clone(), sops);
         Self { repositories, renderer, inventories, settings, peers: Mutex::default() }
     }
 }
@@ -113,9 +127,7 @@ impl Kind for Environments {
     ) -> Result<Ended, Trouble> {
         let mut findings = Findings::default();
         let mut result = self.work(it, &draft.status, memory, &mut findings).await;
-        if let Some(brought) = &memory.brought {
-            brought.hide(&mut result, &mut findings);
-        }
+        hide(&memory.secrets(), &mut result, &mut findings);
         if let Some(AppliedNow { commit, .. }) = &findings.applied {
             let repository = it.object.spec.source.url.clone();
             it.has_applied(Applied { repository, commit: commit.id.as_str().to_owned() });
@@ -228,12 +240,12 @@ impl Environments {
                 }
             }
         };
-        let found = brought(&it.acting, &self.settings, it.owner, environment, memory.brought.as_ref()).await;
-        let rendered = match found {
+        let rendered = match self.given(it, memory).await {
             Ok(brought) => {
-                memory.brought = Some(brought.clone());
                 let occasion = occasion(environment, status, &commit, &brought);
-                let wish = Wish { acting: &it.acting, environment, brought: &brought, key, commit: &commit, occasion };
+                let keys = memory.keys.as_ref();
+                let wish =
+                    Wish { acting: &it.acting, environment, brought: &brought, keys, key, commit: &commit, occasion };
                 let desired = self.renderer.desired(wish, memory.desired.as_deref()).await;
                 desired.map(|desired| (Arc::new(desired), brought, occasion))
             }
@@ -271,7 +283,8 @@ impl Environments {
         };
         memory.applied = memory.desired.clone().map(|desired| (commit.clone(), desired));
         (findings.blind, findings.corrected) = (blind, corrected);
-        (findings.contested, findings.again) = (contested, again.into_iter().chain(brought.again).min());
+        let unseen = brought.again.or(memory.keys.as_ref().and_then(|keys| keys.again));
+        (findings.contested, findings.again) = (contested, again.into_iter().chain(unseen).min());
         // Not for what waits for this one: neither would ever be ready, and each would quote the other.
         let above = it.above();
         let mut unhealthy = None;
@@ -293,6 +306,14 @@ impl Environments {
             Some(trouble) => Err(Trouble { again: findings.look(BLIND_POLL), ..trouble }),
             None => Ok(Reached::Applied { unhealthy, drifted, held }),
         }
+    }
+
+    /// What others than the commit bring: variables, and the keys that files are decrypted with.
+    async fn given(&self, it: &It<'_, Self>, memory: &mut Memory) -> Result<Arc<Brought>, Trouble> {
+        let brought = brought(&it.acting, &self.settings, it.owner, it.object, memory.brought.as_ref()).await?;
+        memory.brought = Some(brought.clone());
+        memory.keys = keys(&it.acting, &self.settings, it.owner, it.object, memory.keys.as_ref()).await?;
+        Ok(brought)
     }
 
     /// Applies a commit, as long as it is the `newest`.
@@ -335,7 +356,8 @@ impl Environments {
             Ok(Some(done)) => (findings.corrected, findings.again) = (done.corrected, done.again),
             Ok(None) => {}
             Err(trouble) if trouble.mended_by == Mend::Sight => findings.again = Some(TURN),
-            Err(trouble) => {
+            Err(mut trouble) => {
+                hide_in(&memory.secrets(), &mut trouble);
                 tracing::warn!(owner = %it.owner, reason = %trouble.reason, message = %trouble.sentence, "cannot put back what others changed");
             }
         }

@@ -11,12 +11,14 @@
 //! the event that changes something, or after a time that it names.
 
 mod apply;
+mod certificates;
 mod front;
 mod web_server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use drover_core::certificate;
 use drover_core::front::Terms;
 use drover_core::news::News;
 use drover_core::release::{Uptime, Wanted, news, status};
@@ -42,6 +44,7 @@ use self::web_server::{Way, WebServer};
 use crate::cluster::inventory::Inventories;
 use crate::cluster::{AUTOSCALER, Cluster};
 use crate::driver::Next;
+use crate::metrics;
 use crate::owned::{self, Owned, Parent};
 use crate::registry::Registry;
 use crate::rollout::{self, Rolling, Since};
@@ -179,7 +182,15 @@ impl Kind for WebApps {
         front.note(&mut draft.status, it.generation(), &now);
         let told = pods::clock_change(&it.object.spec.pod.jobs, now.0);
         told.note(&mut draft.status.conditions, it.generation(), &now);
+        let certificates =
+            certificates::look(&it.acting, &self.settings, it.owner, &app, &it.object.spec.tls, now.0).await;
+        let ends = certificates.told.as_ref().and_then(|told| told.again);
+        if let Some(told) = &certificates.told {
+            told.note(&mut draft.status, it.generation(), &now);
+            metrics::certificate_ends(it.owner, told.ends());
+        }
         let rollout::Ended { outcome, applied, next } = ended?;
+        let next = certificates.again.map_or(next, |pause| next.sooner(pause)).by(ends, now.0);
         let (outcome, next) = front.judge(outcome, next);
         let release = draft.status.rollout.release.as_ref();
         let has_origin = release.is_some_and(|release| release.built_from.is_some());
@@ -198,11 +209,13 @@ impl Kind for WebApps {
     }
 
     fn news(before: &WebAppStatus, after: &WebAppStatus) -> Vec<News> {
-        news(before, after)
+        let certificates = certificate::news(&before.conditions, &after.conditions);
+        news(before, after).into_iter().chain(certificates).collect()
     }
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
         self.registry.forget(gone.owner);
+        metrics::certificate_ends(gone.owner, None);
         owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, Children::rank).await
     }
 

@@ -14,7 +14,7 @@ use crate::unpoisoned;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Places for large trees, and who waits for one.
-pub(super) struct Turns {
+pub struct Turns {
     places: Arc<Semaphore>,
     queue: Mutex<Vec<Waiting>>,
 }
@@ -27,17 +27,17 @@ struct Waiting {
 
 impl Turns {
     /// With that many places.
-    pub(super) fn new(places: usize) -> Self {
+    pub fn new(places: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(places)), queue: Mutex::default() }
     }
 
     /// Whether it was told to wait with that commit.
-    pub(super) fn waits(&self, key: &Key, commit: &CommitId) -> bool {
+    pub fn waits(&self, key: &Key, commit: &CommitId) -> bool {
         self.queue().iter().any(|waiting| waiting.key == *key && waiting.commit == *commit)
     }
 
     /// A place, free again when it is dropped; `None` when others come first, who are asked to ask again within a few seconds.
-    pub(super) fn take(&self, key: &Key, commit: &CommitId, now: Instant) -> Option<OwnedSemaphorePermit> {
+    pub fn take(&self, key: &Key, commit: &CommitId, now: Instant) -> Option<OwnedSemaphorePermit> {
         let mut queue = self.queue();
         queue.retain(|waiting| waiting.key == *key || now.duration_since(waiting.asked) < PATIENCE);
         let before = queue.iter().position(|waiting| waiting.key == *key).unwrap_or(queue.len());
@@ -55,7 +55,7 @@ impl Turns {
     }
 
     /// It does not wait any more.
-    pub(super) fn forget(&self, key: &Key) {
+    pub fn forget(&self, key: &Key) {
         self.queue().retain(|waiting| waiting.key != *key);
     }
 
