@@ -114,12 +114,15 @@ async fn killed_at_any_write_viewbovis_comes_to_the_same_end() {
 async fn killed_at_any_write_mwa_transients_comes_to_the_same_end() {
     let bed = node();
     let postgres = postgres_image(bed);
-    let image = push(bed, "gleamxgp:1", "mwa");
-    bed.push_python(&format!("{}/gleamxgp:2", bed.registry()), "mwa", |_| (), &["--label", "version=2"]);
+    let image = format!("{}/gleamxgp:", bed.registry());
+    for version in ["1", "2"] {
+        let label = format!("version={version}");
+        bed.push_python(&format!("{image}{version}"), "mwa", |_| (), &["--workdir", "/app", "--label", &label]);
+    }
     let settled = |system: System| {
         system
             .with("registry.example.org/postgres-q3c:15", &postgres)
-            .with("registry.example.org/gleamxgp:", image.trim_end_matches('1'))
+            .with("registry.example.org/gleamxgp:", &image)
             .with("mwa.example.org", Versions::HOST)
             .with("storage: 10Gi", "storage: 500Mi")
             .with("storage: 11Gi", "storage: 200Mi")
