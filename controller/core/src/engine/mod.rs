@@ -36,6 +36,7 @@ impl Engine {
     }
 
     /// Whether an order need not name it.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // as serde asks
     pub(crate) fn is_first(&self) -> bool {
         *self == Self::default()
     }

@@ -121,7 +121,7 @@ spec:
     let before = (controller.processor_time(), answers.asked.load(Relaxed), answers.connections.load(Relaxed));
     tokio::time::sleep(Duration::from_secs(SECONDS)).await;
     let after = (controller.processor_time(), answers.asked.load(Relaxed), answers.connections.load(Relaxed));
-    let core = (after.0 - before.0).as_secs_f64() / Duration::from_secs(SECONDS).as_secs_f64();
+    let core = after.0.saturating_sub(before.0).as_secs_f64() / Duration::from_secs(SECONDS).as_secs_f64();
     let polls = PROCESSORS * usize::try_from(SECONDS / POLL).expect("a few");
     let each =
         f64::from(u32::try_from(after.1 - before.1).expect("few")) / f64::from(u32::try_from(polls).expect("few"));

@@ -165,7 +165,8 @@ end//
 fn a_dump_that_is_cut_before_its_views_is_never_proven() {
     let mut maria = Maria::new(SCHEMA);
     assert_eq!(maria.back_up().ended, Ended::Proven);
-    let cuts: [(fn(&str) -> String, &str); 2] = [
+    type Cut = fn(&str) -> String;
+    let cuts: [(Cut, &str); 2] = [
         (
             |text| {
                 let (before, rest) = text.split_once("--\n-- Dumping events for").expect("events");

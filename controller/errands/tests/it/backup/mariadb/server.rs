@@ -66,9 +66,8 @@ impl Maria {
             ("/etc/drover", "etc"),
             ("/dev/termination-log", "work/told"),
         ];
-        let placed = places.iter().fold(text.to_owned(), |text, (there, here)| text.replace(there, &self.path(here)));
-        placed
-            .replace("port = 3306", &format!("port = {}", self.port))
+        let here = places.iter().fold(text.to_owned(), |text, (there, place)| text.replace(there, &self.path(place)));
+        here.replace("port = 3306", &format!("port = {}", self.port))
             .replace("= *", "= 127.0.0.1")
             .replace("tmpdir = /tmp\n", &format!("tmpdir = {}\n", self.path("run")))
     }
