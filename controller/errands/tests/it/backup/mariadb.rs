@@ -160,12 +160,14 @@ end//
     let _ = busy.wait();
 }
 
+/// What is left of a dump.
+type Cut = fn(&str) -> String;
+
 /// It loads without an error, and all rows are there.
 #[test]
 fn a_dump_that_is_cut_before_its_views_is_never_proven() {
     let mut maria = Maria::new(SCHEMA);
     assert_eq!(maria.back_up().ended, Ended::Proven);
-    type Cut = fn(&str) -> String;
     let cuts: [(Cut, &str); 2] = [
         (
             |text| {
