@@ -1,6 +1,5 @@
 //! A broker of ActiveMQ in a namespace, and what a person asks it.
 
-use std::cell::RefCell;
 use std::process::Command;
 use std::time::Duration;
 
@@ -143,34 +142,31 @@ spec:
             .unwrap_or_else(|error| panic!("{message} is not taken: {error}"));
     }
 
-    /// Takes all messages that are in a queue: until the broker says that it holds none, since one that comes too late for the page that
-    /// asks for it goes back.
-    pub async fn take_all(&self, queue: &str) -> Vec<String> {
-        let url =
-            format!("http://{}:8161/api/message/{queue}?type=queue&oneShot=true&readTimeout=1500", &*self.address);
-        let all = RefCell::new(Vec::new());
-        eventually(&format!("the queue {queue} is empty"), STARTED, async || {
-            // Without a message it answers 204, or 500 when it is late to find that out.
-            while let Some(message) = Self::curl(&[&url]).ok().filter(|message| !message.trim().is_empty()) {
-                all.borrow_mut().push(message.trim().to_owned());
-            }
-            match self.size(queue)? {
-                0 => Ok(()),
-                size => Err(format!("it holds {size}")),
+    /// All messages that are in a queue, as many as it says that it holds. They stay there: who takes them over the broker's pages takes some
+    /// ahead, and holds them for longer than it asks.
+    pub async fn messages(&self, queue: &str) -> Vec<String> {
+        eventually(&format!("the messages of the queue {queue} are read"), STARTED, async || {
+            let bean = format!(
+                "org.apache.activemq:type=Broker,brokerName=localhost,destinationType=Queue,destinationName={queue}"
+            );
+            let ask = |what: &str| -> Result<Value, String> {
+                let said = Self::curl(&["--globoff", &format!("http://{}:8161/api/jolokia/{what}", &*self.address)])?;
+                let said: Value = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
+                if said["status"] == 200 { Ok(said["value"].clone()) } else { Err(said.to_string()) }
+            };
+            let texts = ask(&format!("exec/{bean}/browse()"))?;
+            let texts: Vec<String> = texts
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|one| Some(one["Text"].as_str()?.to_owned()))
+                .collect();
+            match ask(&format!("read/{bean}/QueueSize"))?.as_u64() {
+                Some(size) if usize::try_from(size) == Ok(texts.len()) => Ok(texts),
+                other => Err(format!("{} of {other:?}", texts.len())),
             }
         })
-        .await;
-        all.into_inner()
-    }
-
-    /// How many messages the broker holds in a queue, those included that somebody works on.
-    fn size(&self, queue: &str) -> Result<u64, String> {
-        let bean = format!(
-            "org.apache.activemq:type=Broker,brokerName=localhost,destinationType=Queue,destinationName={queue}"
-        );
-        let said = Self::curl(&[&format!("http://{}:8161/api/jolokia/read/{bean}/QueueSize", &*self.address)])?;
-        let said: Value = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
-        said["value"].as_u64().ok_or_else(|| said.to_string())
+        .await
     }
 
     fn curl(arguments: &[&str]) -> Result<String, String> {

@@ -106,16 +106,16 @@ impl Testbed {
     /// Makes an image of a Python program of `e2e/testbed/apps/`, whose files may be changed first, with these options of the tool
     /// `image`, and pushes it as `name`. Its digest.
     pub fn push_python(&self, name: &str, program: &str, change: impl Fn(&Path), options: &[&str]) -> String {
-        let folder = self.state().join(format!("python-{program}-{}", std::process::id()));
+        // Tests that run at once may make images of one program.
+        let own = tempfile::tempdir_in(self.state()).expect("the testbed's folder is ours");
+        let folder = own.path().join(program);
         let from = repository().join("e2e/testbed/apps").join(program);
-        let _ = std::fs::remove_dir_all(&folder);
         run(Command::new("cp").arg("-r").arg(from).arg(&folder));
         change(&folder);
         let tool = repository().join("e2e/testbed/python-app");
         let mut make = Command::new(tool);
         make.arg(name).arg(&folder).arg("--push").args(options).env("TESTBED", self.number().to_string());
         let told = run(&mut make);
-        let _ = std::fs::remove_dir_all(&folder);
         told.trim().rsplit(' ').next().expect("name and digest").to_owned()
     }
 

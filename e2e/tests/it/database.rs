@@ -146,9 +146,9 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
         .apply(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "second"}, "spec": spec}).to_string());
     eventually("the second server is refused", SOON, async || {
         let pod = namespace.get::<Pod>("second").await.and_then(|pod| pod.status).unwrap_or_default();
-        let states =
+        let ended =
             pod.container_statuses.iter().flatten().filter_map(|status| status.state.as_ref()?.terminated.clone());
-        match states.filter_map(|ended| ended.message).find(|message| message.contains("drover:in-use")) {
+        match ended.filter_map(|one| one.message).find(|message| message.contains("drover:in-use")) {
             Some(_) => Ok(()),
             None => Err(format!("{pod:?}")),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use drover_crds::{Decryption, LocalObjectReference};
 use drover_e2e::{Controller, Environment, Hello, Namespace, commands_of, eventually, repository, run, steadily};
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
 use serde_json::json;
 
 /// Who encrypts: a folder with the rules and the files of the how-to, and a key.
@@ -59,11 +60,17 @@ fn example(index: usize) -> String {
     commands_of(&page, "yaml")[index].clone() + "\n"
 }
 
-fn give(namespace: &Namespace, entries: &[(&str, &str)]) {
+/// Makes the Secret, or puts these keys in the place of what is in it: it is there all the time.
+async fn give(namespace: &Namespace, entries: &[(&str, &str)]) {
     let data: serde_json::Map<_, _> = entries.iter().map(|(name, key)| ((*name).to_owned(), json!(key))).collect();
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "age-key"}, "stringData": data});
-    namespace.kubectl(&["delete", "secret", "age-key", "--ignore-not-found"]);
-    namespace.apply(&secret.to_string());
+    let secret: Secret = serde_json::from_value(secret).expect("a Secret");
+    let (api, params) = (namespace.api::<Secret>(), PostParams::default());
+    let given = match namespace.get::<Secret>("age-key").await {
+        Some(_) => api.replace("age-key", &params, &secret).await,
+        None => api.create(&params, &secret).await,
+    };
+    given.expect("the Secret is taken");
 }
 
 async fn broker(namespace: &Namespace) -> Option<(String, String)> {
@@ -102,10 +109,10 @@ async fn an_encrypted_secret_reaches_the_app_when_its_key_is_there() {
 
     // No key, then a wrong one, then the right one: nothing is pushed in between.
     environment.complains_of(&["age-key, which spec.decryption.secretRef names, is not there", "kubectl create"]).await;
-    give(&namespace, &[("prod.agekey", &other)]);
+    give(&namespace, &[("prod.agekey", &other)]).await;
     environment.complains_of(&["deploy/broker.yaml:", "none of the age keys", &recipient, "sops updatekeys"]).await;
     assert!(environment.status().await.applied.is_none() && broker(&namespace).await.is_none(), "it was applied");
-    give(&namespace, &[("prod.agekey", &key), ("note", "no key")]);
+    give(&namespace, &[("prod.agekey", &key), ("note", "no key")]).await;
     environment.is_ready_at(&first).await;
     let app = namespace.app("web");
     app.answers("/", PASSWORD).await;
@@ -113,7 +120,7 @@ async fn an_encrypted_secret_reaches_the_app_when_its_key_is_there() {
     // Another key beside it changes nothing, and writes nothing.
     let before = (broker(&namespace).await, environment.resource().await.metadata.resource_version);
     assert_eq!(before.0.as_ref().map(|(value, _)| value.as_str()), Some(PASSWORD));
-    give(&namespace, &[("prod.agekey", &key), ("next.agekey", &other)]);
+    give(&namespace, &[("prod.agekey", &key), ("next.agekey", &other)]).await;
     steadily("nothing is written", Duration::from_secs(8), async || {
         let now = (broker(&namespace).await, environment.resource().await.metadata.resource_version);
         if now == before { Ok(()) } else { Err(format!("{:?}", now.1)) }
@@ -127,7 +134,7 @@ async fn an_encrypted_secret_reaches_the_app_when_its_key_is_there() {
     person.sops(&key, &["updatekeys", "--yes", "deploy/broker.yaml"]);
     person
         .sops(&other, &["set", "deploy/broker.yaml", r#"["stringData"]["CONSUMER_PASSWORD"]"#, r#""another staple""#]);
-    give(&namespace, &[("next.agekey", &other)]);
+    give(&namespace, &[("next.agekey", &other)]).await;
     let second = push(&person.read("deploy/broker.yaml"), "A new key");
     environment.is_ready_at(&second).await;
     app.answers("/", "another staple").await;
@@ -147,7 +154,7 @@ async fn what_is_not_as_it_was_encrypted_is_refused_and_what_runs_stays() {
     let person = Person::new(&namespace, &recipient);
     person.sops(&key, &["encrypt", "--in-place", "deploy/broker.yaml"]);
     let encrypted = person.read("deploy/broker.yaml");
-    give(&namespace, &[("age.agekey", &key)]);
+    give(&namespace, &[("age.agekey", &key)]).await;
     let repo = namespace.repository("shop");
     let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
     let push = |broker: &str, other: &str, message: &str| {

@@ -118,7 +118,7 @@ async fn a_mariadb_is_there_before_its_app_and_its_rows_outlive_it() {
     let said = says(&namespace, READY, "False", "VolumeFull").await;
     assert!(said.contains("raise spec.claim.resources.requests.storage"), "{said}");
     std::fs::remove_file(&ballast).expect("it can be removed");
-    comes_to_answer(&namespace, "select count(*) from run", "2").await;
+    comes_to_answer(&namespace, "select count(*) from run", "3").await;
     says(&namespace, READY, "True", "answers").await;
 
     // Another password is the server's, and the app's.
@@ -180,7 +180,6 @@ async fn a_mariadb_begins_with_a_dump_and_its_backups_are_proven_and_restored() 
     says(&namespace, READY, "True", "answers").await;
     says(&namespace, BACKUP_VERIFIED, "True", "2 rows").await;
     assert_eq!(answer(&namespace, "select group_concat(name order by id) from run").await, "MUSR 1,GEM 2");
-    let backup = status(&namespace).await.backups[0].name.clone();
 
     // What does not come back is named: this table takes no part in any snapshot, and a view's table is gone.
     answer(&namespace, "insert into run (name) values ('WISH 3'); create view v as select * from run; create table gone (id int); create view w as select * from gone; drop table gone").await;
@@ -194,19 +193,22 @@ async fn a_mariadb_begins_with_a_dump_and_its_backups_are_proven_and_restored() 
     answer(&namespace, "drop view w").await;
     back_up();
     says(&namespace, BACKUP_VERIFIED, "True", "3 rows").await;
+    // Of one day the last is kept.
+    let newest = status(&namespace).await.backups[0].name.clone();
+    answer(&namespace, "insert into run (name) values ('after it')").await;
 
     // In place of what is there, with the password of now.
     let rotated = namespace.drover(&["rotate", "db", "--namespace", namespace.name()]);
     assert_eq!(rotated.code, 0, "{}", rotated.said());
-    let arguments = ["restore", "db", "--namespace", namespace.name(), "--backup", &backup];
+    let arguments = ["restore", "db", "--namespace", namespace.name(), "--backup", &newest];
     let restore =
         |more: &[&str]| namespace.drover(&arguments.into_iter().chain(more.iter().copied()).collect::<Vec<_>>());
     let asked = restore(&["--in-place", "--confirm", "db"]);
     assert_eq!(asked.code, 0, "{}", asked.said());
-    says(&namespace, RESTORED, "True", &backup).await;
+    says(&namespace, RESTORED, "True", &newest).await;
     comes_to_answer(&namespace, "select count(*) from run", "2").await;
     says(&namespace, READY, "True", "answers").await;
-    assert_eq!(answer(&namespace, "insert into run (name) values ('x'); select last_insert_id()").await, "3");
+    assert_eq!(answer(&namespace, "insert into run (name) values ('x'); select last_insert_id()").await, "4");
 
     // Into a new one.
     assert_eq!(restore(&["--into", "copy"]).code, 0);

@@ -123,7 +123,7 @@ async fn workers_come_with_messages_and_go_when_there_are_none_and_stay_while_no
     })
     .await;
     has_workers(&namespace, 0).await;
-    let done = broker.take_all("runs.done").await;
+    let done = broker.messages("runs.done").await;
     let done: BTreeSet<String> = done.iter().filter_map(|done| done.split(' ').next()).map(str::to_owned).collect();
     assert_eq!(done, (0..8).map(|number| format!("run{number}")).collect());
 
@@ -217,7 +217,7 @@ async fn a_rollout_a_scale_in_and_a_killed_worker_lose_no_message() {
     namespace.kubectl(&["delete", "pod", &killed, "--grace-period=0", "--force"]);
     has_workers(&namespace, 0).await;
     let mut times = BTreeMap::<String, (usize, usize)>::new();
-    for done in broker.take_all("runs.done").await {
+    for done in broker.messages("runs.done").await {
         let (name, redelivered) = done.split_once(' ').expect("a name and whether it was redelivered");
         let seen = times.entry(name.to_owned()).or_default();
         seen.0 += 1;
@@ -360,7 +360,7 @@ async fn asleep_no_worker_runs_whatever_waits_and_awake_they_come() {
     })
     .await;
     has_workers(&namespace, 0).await;
-    let done = broker.take_all("runs.done").await;
+    let done = broker.messages("runs.done").await;
     assert!(matches!(&done[..], [done] if done.starts_with("run0 ")), "{done:?}");
     broker.put("runs", "run1 600");
     has_workers(&namespace, 1).await;

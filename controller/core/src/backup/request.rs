@@ -111,9 +111,9 @@ pub enum Due {
     In(Duration),
 }
 
-/// Whether a Job is to be made for `request`. `any` says whether there is any backup; `now` is in seconds since 1970.
+/// Whether a Job is to be made for `request`. `any` says whether any backup is proven; `now` is in seconds since 1970.
 ///
-/// One that could not be made is tried again, ever later, at most every hour. Where there are some already, the schedule is waited for
+/// One that could not be made is tried again, ever later, at most every hour. Where one is proven already, the schedule is waited for
 /// after what only a person mends: one that was made and is not proven is what the database is, and the same would come of it.
 pub fn due(request: Request, status: &BackupStatus, any: bool, now: i64) -> Due {
     if status.running.is_some() {

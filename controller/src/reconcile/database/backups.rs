@@ -41,7 +41,7 @@ pub(super) async fn turn(
     }
     let uid = server.app.uid.as_deref().unwrap_or_default();
     let request = Request::of(wanted, uid, it.annotation(ANNOTATION_BACKUP_AT));
-    let any = !status.backups.is_empty();
+    let any = status.backups.iter().any(|kept| kept.verified.is_some());
     let state = status.backup.clone().unwrap_or_default();
     let due = if is_up { backup::due(request, &state, any, now.0.as_second()) } else { Due::No };
     let (mut again, mut look_at_the_clock) = (None, None);

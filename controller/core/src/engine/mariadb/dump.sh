@@ -101,13 +101,18 @@ done
 IFS= read -r begun <&4 || { wait $session; fail "the database cannot be asked what is in it: $(why session.err)"; }
 let_go
 cat <&5 >>dump.err 3>&- 4<&- &
+hearing=$!
 exec 5<&-
 
 cat <&4 >facts 3>&- &
 listening=$!
 exec 4<&-
 cat "$SCRIPTS/facts.sql" >&3
-if ! wait $dump; then
+wait $dump
+ended=$?
+# All that it said, too.
+wait $hearing
+if [ $ended != 0 ]; then
   # Where the other session ended first, it says what is wrong, and this one that it is gone.
   [ ! -s session.err ] || fail "the database cannot be asked what is in it: $(why session.err)"
   fail "the database cannot be dumped: $(why dump.err)"
