@@ -140,10 +140,10 @@ pub struct Postgres {
 /// A MariaDB server.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mariadb {
-    /// The series, such as `"10.11"`: one of those that are maintained for years, 10.11, 11.4 and 11.8. It cannot change.
+    /// The series: `"10.11"`, which is maintained until 2028. It cannot change.
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
-        validation = Rule::new("self in ['10.11', '11.4', '11.8']").message("version must be the series alone, \"10.11\", \"11.4\" or \"11.8\": the image has the rest of it"),
+        validation = Rule::new("self == '10.11'").message("version must be the series \"10.11\", the one that is known so far: the image has the rest of it"),
         validation = Rule::new("self == oldSelf").message("the series cannot change: make a new Database of the new one, and move the data by dump and restore")
     )]
     pub version: String,
