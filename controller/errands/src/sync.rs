@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,12 +180,7 @@ impl Sync<'_> {
         if let Some(done) = self.judge_and_find(&entries, &mut manifest, None, seen)? {
             return Ok(done);
         }
-        let staging = self.claim.staging();
-        s3::make_folders(&manifest, &staging)?;
-        let places = self.link_unchanged(&manifest, &staging).await?;
-        let bytes = places.iter().fold(0_u64, |sum, at| sum.saturating_add(manifest.files()[*at].size));
-        self.claim.refuse_without_room(bytes, places.len() as u64)?;
-        self.progress.begin(places.len() as u64, bytes);
+        let (staging, places) = self.prepare(&manifest).await?;
         let types = s3::fetch(bucket, &self.order.guard, &manifest, &places, &staging, self.progress).await?;
         manifest.set_content_types(types);
         self.claim.keep(&manifest).await?;
@@ -201,15 +196,21 @@ impl Sync<'_> {
         {
             return Ok(done);
         }
-        let staging = self.claim.staging();
-        s3::make_folders(&manifest, &staging)?;
-        let places = self.link_unchanged(&manifest, &staging).await?;
-        let bytes = places.iter().fold(0_u64, |sum, at| sum.saturating_add(manifest.files()[*at].size));
-        self.claim.refuse_without_room(bytes, places.len() as u64)?;
-        self.progress.begin(places.len() as u64, bytes);
+        let (staging, places) = self.prepare(&manifest).await?;
         tree.write(&manifest, &places, staging, Arc::clone(self.progress)).await?;
         self.claim.keep(&manifest).await?;
         self.publish(manifest, Outcome::Published, commit, seen)
+    }
+
+    /// Makes the folders of the new set and links into them what did not change: where the set is, and which of its files are to be fetched.
+    async fn prepare(&self, manifest: &Manifest) -> Result<(PathBuf, Vec<usize>), Refusal> {
+        let staging = self.claim.staging();
+        s3::make_folders(manifest, &staging)?;
+        let places = self.link_unchanged(manifest, &staging).await?;
+        let bytes = places.iter().fold(0_u64, |sum, at| sum.saturating_add(manifest.files()[*at].size));
+        self.claim.refuse_without_room(bytes, places.len() as u64)?;
+        self.progress.begin(places.len() as u64, bytes);
+        Ok((staging, places))
     }
 
     async fn sync_page(&self, source: &HttpSource) -> Result<Done, Refusal> {

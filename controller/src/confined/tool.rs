@@ -8,12 +8,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use drover_fetch::confine::{Limits, limit};
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
-
-use drover_fetch::confine::{Limits, limit};
 
 /// How much a tool may use: it reads one file of a repository.
 const LIMITS: Limits = Limits { memory: 256 << 20, file: 0, processor: 10 };

@@ -38,7 +38,7 @@ pub(super) struct Dereferenced {
     asked: Option<String>,
     /// When it was read; `None` when it is to be read again.
     at: Option<Instant>,
-    pub(super) subscription: Arc<Subscription>,
+    subscription: Arc<Subscription>,
 }
 
 impl Dereferenced {
@@ -76,8 +76,21 @@ pub(super) async fn follow(
     Ok(())
 }
 
+/// Reads the Secrets again, whatever is remembered, and follows the repository with what they say now.
+pub(super) async fn refresh(
+    repositories: &Repositories,
+    acting: &Acting,
+    (owner, meta): (&Owner, &ObjectMeta),
+    wish: &Wish<'_>,
+) {
+    match dereference(acting, meta, wish).await {
+        Ok(found) => repositories.subscribe(owner, found.subscription.as_ref().clone()),
+        Err(trouble) => tracing::debug!(%owner, reason = %trouble.reason, "cannot read a webhook's token again"),
+    }
+}
+
 /// Reads the Secrets.
-pub(super) async fn dereference(acting: &Acting, meta: &ObjectMeta, wish: &Wish<'_>) -> Result<Dereferenced, Trouble> {
+async fn dereference(acting: &Acting, meta: &ObjectMeta, wish: &Wish<'_>) -> Result<Dereferenced, Trouble> {
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let field = wish.field;
     let credential = match wish.secret_ref {

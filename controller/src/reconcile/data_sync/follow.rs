@@ -7,7 +7,7 @@ use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, DataSync, Owner};
 use kube::Api;
 
-use super::super::repository::{self, Dereferenced, Wish, dereference};
+use super::super::repository::{self, Dereferenced, Wish};
 use super::DataSyncs;
 use crate::cluster::Cluster;
 use crate::git::{Head, Repositories};
@@ -73,8 +73,5 @@ pub async fn refresh(cluster: &Cluster, repositories: &Repositories, owner: &Own
     let Ok(Some(sync)) = api.get_opt(&owner.key.name).await else { return };
     let Some(wish) = wish(&sync) else { return };
     let acting = cluster.acting_as(&owner.key.namespace, DEFAULT_SERVICE_ACCOUNT);
-    match dereference(&acting, &sync.metadata, &wish).await {
-        Ok(found) => repositories.subscribe(owner, found.subscription.as_ref().clone()),
-        Err(trouble) => tracing::debug!(%owner, reason = %trouble.reason, "cannot read a webhook's token again"),
-    }
+    repository::refresh(repositories, &acting, (owner, &sync.metadata), &wish).await;
 }

@@ -3,7 +3,7 @@
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Environment, Owner};
 use kube::Api;
 
-use super::super::repository::{Wish, dereference};
+use super::super::repository::{self, Wish};
 use crate::cluster::Cluster;
 use crate::git::Repositories;
 
@@ -34,8 +34,5 @@ pub async fn refresh(cluster: &Cluster, repositories: &Repositories, owner: &Own
         return;
     }
     let acting = cluster.acting_as(&owner.key.namespace, account(&environment));
-    match dereference(&acting, &environment.metadata, &wish(&environment)).await {
-        Ok(found) => repositories.subscribe(owner, found.subscription.as_ref().clone()),
-        Err(trouble) => tracing::debug!(%owner, reason = %trouble.reason, "cannot read a webhook's token again"),
-    }
+    repository::refresh(repositories, &acting, (owner, &environment.metadata), &wish(&environment)).await;
 }
