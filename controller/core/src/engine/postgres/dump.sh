@@ -31,6 +31,11 @@ why() {
   printf '%.600s' "${said:-nothing}"
 }
 
+session_failed() {
+  wait $session
+  fail "the database cannot be asked what is in it: $(why session.err)"
+}
+
 rm -rf "$WORK/dump" "$WORK/restored" "$WORK/proof" "$WORK/server" "$WORK/stored.json" || fail "what an earlier run left in the work folder cannot be removed"
 mkdir -p "$WORK/dump/part" && cd "$WORK/dump/part" && mkfifo ask told || fail "the work folder cannot be written"
 
@@ -53,6 +58,9 @@ session=$!
 exec 3<>ask 4<told
 printf '%s\n' 'begin isolation level repeatable read read only;' 'select pg_export_snapshot();' >&3
 IFS= read -r snapshot <&4 || { wait $session; fail "the database cannot be asked: $(why session.err)"; }
+# Sequences go on meanwhile: where they are before and after it says where they may be in it.
+printf '%s\n' '\set kind sequence' '\o before' "\\i $SCRIPTS/sequences.sql" '\o' '\echo told' >&3
+IFS= read -r told <&4 || session_failed
 printf '%s\n' '\o facts' "\\i $SCRIPTS/facts.sql" '\o' '\echo told' >&3
 
 restrict=
@@ -66,8 +74,8 @@ if ! wait $dump; then
 fi
 dump=
 
-IFS= read -r told <&4 || { wait $session; fail "the database cannot be asked what is in it: $(why session.err)"; }
-printf '%s\n' '\o later' "\\i $SCRIPTS/later.sql" '\o' '\q' >&3
+IFS= read -r told <&4 || session_failed
+printf '%s\n' '\set kind sequenceLater' '\o later' "\\i $SCRIPTS/sequences.sql" "select json_build_object('kind', 'end');" '\o' '\q' >&3
 wait $session || fail "the database cannot be asked where its sequences are: $(why session.err)"
 session=
 
@@ -75,5 +83,5 @@ case $(tail -c 300 dump.sql) in
   *'-- PostgreSQL database dump complete'*) ;;
   *) fail "the dump ends before its last line: is the node's disk full?" ;;
 esac
-cat facts later >both && mv both ../facts && mv dump.sql ../dump.sql || fail "the dump cannot be kept: is the node's disk full?"
+cat before facts later >both && mv both ../facts && mv dump.sql ../dump.sql || fail "the dump cannot be kept: is the node's disk full?"
 cd .. && rm -rf part

@@ -46,6 +46,3 @@ where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
   and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i'));
 
 select json_build_object('kind', 'largeObjects', 'value', count(*)::text) from pg_largeobject_metadata;
-
-:class select format('select json_build_object(''kind'', ''sequence'', ''name'', %L, ''value'', last_value || case when is_called then '''' else '' unused'' end) from %s', whole, whole)
-from class where relkind = 'S' \gexec

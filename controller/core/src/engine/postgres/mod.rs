@@ -13,6 +13,7 @@ const PORT: i32 = 5432;
 const PROGRAMS: Script = ("programs.sh", include_str!("programs.sh"));
 const SERVER: Script = ("server.sh", include_str!("server.sh"));
 const FACTS: Script = ("facts.sql", include_str!("facts.sql"));
+const SEQUENCES: Script = ("sequences.sql", include_str!("sequences.sql"));
 const PREPARE: Script = ("prepare.sql", include_str!("prepare.sql"));
 
 pub(super) static OWN: Own = Own {
@@ -40,7 +41,7 @@ pub(super) static OWN: Own = Own {
         ("dump.sh", include_str!("dump.sh")),
         PROVE,
         FACTS,
-        ("later.sql", include_str!("later.sql")),
+        SEQUENCES,
         PREPARE,
     ],
     restores: &[
@@ -49,6 +50,7 @@ pub(super) static OWN: Own = Own {
         SERVER,
         RESTORE,
         FACTS,
+        SEQUENCES,
         PREPARE,
         ("own.sql", include_str!("own.sql")),
         ("one.awk", include_str!("one.awk")),

@@ -66,7 +66,7 @@ load() { # DATABASE FILE
 }
 
 say_facts() { # DATABASE
-  ask --dbname="$1" --file="$SCRIPTS/facts.sql" --command="select json_build_object('kind', 'end')"
+  ask --dbname="$1" --set=kind=sequence --file="$SCRIPTS/sequences.sql" --file="$SCRIPTS/facts.sql" --command="select json_build_object('kind', 'end')"
 }
 ask_check() { ask --dbname="$1" --file="$2"; } # DATABASE FILE
 
