@@ -1,6 +1,7 @@
 //! Waiting for what a person would see, with a deadline instead of a sleep.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -44,13 +45,14 @@ where
 {
     let start = Instant::now();
     let mut end = start + patience;
-    let mut sights = HashSet::new();
+    // Their hashes: a log that grows would be kept again and again.
+    let (mut sights, hasher) = (HashSet::new(), RandomState::new());
     let mut last = "nothing: the first look did not come back".to_owned();
     while Instant::now() < end {
         match timeout(end - Instant::now(), look()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(seen)) => {
-                if sights.insert(seen.clone()) {
+                if sights.insert(hasher.hash_one(&seen)) {
                     end = (Instant::now() + patience).min(start + longest);
                 }
                 last = seen;

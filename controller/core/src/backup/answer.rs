@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::name::BackupName;
-use crate::errand::{LARGEST_RESULT, Refusal, cut};
+use crate::errand::{Refusal, Unbelievable, check_reason, cut, is_hex, read, to_line};
 
 /// The longest message, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
@@ -76,23 +76,6 @@ pub struct BackupResult {
     pub backups: Option<Vec<Kept>>,
 }
 
-/// Why a text is not taken for a result.
-#[derive(Debug, thiserror::Error)]
-pub enum Unbelievable {
-    /// It ended without a word, as a container does that was killed.
-    #[error("the backup ended without a result")]
-    Nothing,
-    /// It is longer than a termination message.
-    #[error("the backup's result is longer than {LARGEST_RESULT} bytes")]
-    TooLong,
-    /// It is no result.
-    #[error("the backup's result cannot be read")]
-    Unreadable(#[source] serde_json::Error),
-    /// A field holds what no errand writes.
-    #[error("the backup's result has a {0} that no errand writes")]
-    Field(&'static str),
-}
-
 impl BackupResult {
     /// A result of what did not come to its end.
     pub fn failed(refusal: &Refusal) -> Self {
@@ -112,26 +95,14 @@ impl BackupResult {
     /// # Errors
     /// Why it is none.
     pub fn read(text: &str) -> Result<Self, Unbelievable> {
-        if text.trim().is_empty() {
-            return Err(Unbelievable::Nothing);
-        }
-        if text.len() > LARGEST_RESULT {
-            return Err(Unbelievable::TooLong);
-        }
-        let mut result: Self = serde_json::from_str(text).map_err(Unbelievable::Unreadable)?;
+        let mut result: Self = read(text)?;
         if result.ended != Ended::Failed && (result.name.is_none() || result.repository.is_none()) {
             return Err(Unbelievable::Field("name"));
         }
-        let is_id = |id: &String| id.len() == 64 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if result.repository.as_ref().is_some_and(|id| !is_id(id)) {
+        if result.repository.as_ref().is_some_and(|id| !is_hex(id, 64)) {
             return Err(Unbelievable::Field("repository"));
         }
-        if result.reason.len() > 64
-            || !result.reason.starts_with(|c: char| c.is_ascii_uppercase())
-            || !result.reason.chars().all(|c| c.is_ascii_alphanumeric())
-        {
-            return Err(Unbelievable::Field("reason"));
-        }
+        check_reason(&result.reason)?;
         let backups = result.backups.as_deref().unwrap_or_default();
         if backups.len() > MOST_BACKUPS || !backups.is_sorted_by(|one, other| one.name > other.name) {
             return Err(Unbelievable::Field("list of backups"));
@@ -161,15 +132,10 @@ impl BackupResult {
         if let Some(backups) = &mut result.backups {
             while backups.len() > MOST_BACKUPS && shorten(backups) {}
         }
-        // Escapes may make a text six times as long.
-        loop {
-            let text = serde_json::to_string(&result).expect("strings and numbers are JSON");
-            if text.len() <= LARGEST_RESULT {
-                return text;
-            }
+        to_line(result, |result| {
             if !result.backups.as_mut().is_some_and(shorten) {
                 result.message = cut(&result.message, result.message.len() / 2);
             }
-        }
+        })
     }
 }

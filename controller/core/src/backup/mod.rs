@@ -19,7 +19,7 @@ mod status;
 mod tests;
 mod validate;
 
-pub use answer::{BackupResult, Ended, Kept, Unbelievable};
+pub use answer::{BackupResult, Ended, Kept};
 pub use build::{Server, claim, cron_job, job, made_up_job, selector, settings};
 pub use facts::{Difference, Fact, FactKind, Facts, UnreadableFacts};
 pub use keep::{Candidate, Keep, to_forget};

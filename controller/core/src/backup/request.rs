@@ -122,6 +122,8 @@ pub fn due(request: Request, status: &BackupStatus, any: bool, now: i64) -> Due 
     if status.asked.as_deref() != Some(&request.id) {
         return Due::Now(request);
     }
+    // A reason that is none of an errand's is Kubernetes': the Job did not run.
+    let may_pass = |failure: &JobFailure| Reason::from_word(&failure.reason).is_none_or(Reason::may_pass);
     let Some(failure) = status.failure.as_ref().filter(|failure| !any || may_pass(failure)) else { return Due::No };
     let failed_at = failure.at.as_ref().map_or(now, |at| at.0.as_second());
     let doubled = u32::try_from(failure.times.clamp(1, 10) - 1).unwrap_or_default();
@@ -130,10 +132,4 @@ pub fn due(request: Request, status: &BackupStatus, any: bool, now: i64) -> Due 
         left @ 1.. => Due::In(Duration::from_secs(left.unsigned_abs())),
         _ => Due::Now(Request { after: Some(failed_at), ..request }),
     }
-}
-
-/// Whether the next one may go well although nobody does anything.
-fn may_pass(failure: &JobFailure) -> bool {
-    let lasting = [Reason::NotProven, Reason::WrongKey, Reason::RepositoryGone, Reason::RepositoryDamaged];
-    !lasting.iter().any(|reason| reason.to_string() == failure.reason)
 }

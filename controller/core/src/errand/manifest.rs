@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::result::is_hex;
+
 /// How many hexadecimal digits name a set.
 const ID_LENGTH: usize = 20;
 
@@ -122,7 +124,7 @@ impl Manifest {
 
 /// Whether it is what [`Manifest::id`] gives.
 pub fn is_set_id(name: &str) -> bool {
-    name.len() == ID_LENGTH && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    is_hex(name, ID_LENGTH)
 }
 
 /// The last result that was good, as it stands in the claim.

@@ -4,14 +4,15 @@
 //! The errand `sync` keeps a folder equal to data that lives elsewhere. Its checks are here, so that the controller and
 //! `drover render` refuse by the same rules what the errand would.
 
-pub(crate) use answer::cut;
-pub use answer::{LARGEST_RESULT, Outcome, SyncResult, Unbelievable};
+pub use answer::{Outcome, SyncResult};
 pub use guard::{judge, judge_content_type, settles_in};
 pub use manifest::{File, Last, Manifest, is_set_id};
 pub use order::{GitSource, Guard, HttpSource, PathPair, Publish, S3Source, Source, SyncOrder, region};
 pub use place::{LARGEST_SET, Object, Selection, place};
 pub use progress::Progress;
 pub use reason::{Reason, Refusal};
+pub use result::{LARGEST_RESULT, Unbelievable};
+pub(crate) use result::{check_reason, cut, is_hex, read, to_line};
 pub use sets::{Kept, to_remove};
 pub use slot::slot;
 pub use tree::{Leaf, LeafKind, place_tree, refuse_pointer};
@@ -24,6 +25,7 @@ mod path;
 mod place;
 mod progress;
 mod reason;
+mod result;
 mod sets;
 mod slot;
 mod tree;

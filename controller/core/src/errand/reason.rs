@@ -117,6 +117,16 @@ impl Reason {
                 | Self::Redirected
         )
     }
+
+    /// The reason that is written so.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.to_string() == word)
+    }
+
+    /// Whether a backup that ended for it may go well the next time although nobody does anything.
+    pub const fn may_pass(self) -> bool {
+        !matches!(self, Self::NotProven | Self::WrongKey | Self::RepositoryGone | Self::RepositoryDamaged)
+    }
 }
 
 impl fmt::Display for Reason {

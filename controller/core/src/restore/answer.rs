@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::Unbelievable;
-use crate::errand::{LARGEST_RESULT, Refusal, cut};
+use crate::errand::{Refusal, Unbelievable, check_reason, cut, read, to_line};
 
 /// The longest message, and the longest name of what was loaded, in bytes.
 const LONGEST_MESSAGE: usize = 1500;
@@ -53,21 +52,8 @@ impl RestoreResult {
     /// # Errors
     /// Why it is none.
     pub fn read(text: &str) -> Result<Self, Unbelievable> {
-        if text.trim().is_empty() {
-            return Err(Unbelievable::Nothing);
-        }
-        if text.len() > LARGEST_RESULT {
-            return Err(Unbelievable::TooLong);
-        }
-        let mut result: Self = serde_json::from_str(text).map_err(Unbelievable::Unreadable)?;
-        let is_word = |text: &str| {
-            text.len() <= 64
-                && text.starts_with(|c: char| c.is_ascii_uppercase())
-                && text.chars().all(|c| c.is_ascii_alphanumeric())
-        };
-        if !is_word(&result.reason) {
-            return Err(Unbelievable::Field("reason"));
-        }
+        let mut result: Self = read(text)?;
+        check_reason(&result.reason)?;
         if result.ended == Loaded::Restored && result.from.is_empty() {
             return Err(Unbelievable::Field("from"));
         }
@@ -83,14 +69,7 @@ impl RestoreResult {
     pub fn to_text(&self) -> String {
         let mut result = self.clone();
         result.bound();
-        // Escapes may make a text six times as long.
-        loop {
-            let text = serde_json::to_string(&result).expect("strings and numbers are JSON");
-            if text.len() <= LARGEST_RESULT {
-                return text;
-            }
-            result.message = cut(&result.message, result.message.len() / 2);
-        }
+        to_line(result, |result| result.message = cut(&result.message, result.message.len() / 2))
     }
 
     fn bound(&mut self) {

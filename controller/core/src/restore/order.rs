@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::Check;
 use crate::engine::Engine;
-use crate::errand::{Reason, Refusal};
+use crate::errand::{Reason, Refusal, is_hex};
 
 /// An order, as the JSON file that the errand reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl RestoreOrder {
             Refusal::new(Reason::BadOrder, format!("the order cannot be read ({why}): it is not one of this version's"))
         };
         let order: Self = serde_json::from_slice(json).map_err(|error| bad(error.to_string()))?;
-        if order.name.len() != 8 || !order.name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        if !is_hex(&order.name, 8) {
             return Err(bad("its name is not eight hexadecimal digits".to_owned()));
         }
         Ok(order)

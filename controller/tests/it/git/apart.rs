@@ -80,7 +80,6 @@ async fn a_branch_that_is_too_large_fails_alone_and_is_not_fetched_at_every_look
     pool.follow("good", &url, branch("prod"), server.password());
     pool.until_at("good", &first).await;
     assert_eq!(pool.until_failed("large").await.label(), "RepositoryTooLarge");
-    // The server writes a request down when it has ended: what came before a look is written when the look is.
     let mut fetches = Vec::new();
     for _ in 0..2 {
         let looks = server.requests("GET");

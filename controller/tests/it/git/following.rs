@@ -167,8 +167,6 @@ async fn finds_a_commit_that_no_name_points_to() {
     let mut pool = Pool::new();
     pool.follow("old", &server.https("willing"), commit(&old), credential);
     pool.until_at("old", &old).await;
-    // The server writes a request down when it has ended, which can be after its answer was read.
-    eventually("both requests are logged", || server.requests("POST /willing.git/git-upload-pack") >= 2).await;
     assert_eq!(server.requests("POST /willing.git/git-upload-pack"), 2);
 }
 

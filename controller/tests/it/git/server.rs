@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use drover_fetch::Credential;
 use tempfile::TempDir;
@@ -120,10 +124,32 @@ impl GitServer {
         String::from_utf8(self.file("GIT_KNOWN_HOSTS")).expect("text")
     }
 
-    /// Lines of the access log with `part` in them.
+    /// Lines of the access log with `part` in them. A request is written down after its answer has gone out, so whoever has the answer
+    /// may be here first: it is waited for.
     pub fn requests(&self, part: &str) -> usize {
-        let log = fs::read_to_string(self.setting("GIT_ACCESS_LOG")).expect("log");
-        log.lines().filter(|line| line.contains(part)).count()
+        let log = |setting| fs::read_to_string(self.setting(setting)).unwrap_or_default();
+        let patience = Instant::now() + Duration::from_secs(2);
+        loop {
+            let begun = self.requests_begun();
+            let (written, own) = (log("GIT_ACCESS_LOG"), log("GIT_STATUS_LOG"));
+            // What asks how many there are is one of them.
+            if written.lines().count() + own.lines().count() + 1 >= begun || Instant::now() > patience {
+                return written.lines().filter(|line| line.contains(part)).count();
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// How many requests the server has begun to answer, this one among them.
+    fn requests_begun(&self) -> usize {
+        let mut status = UnixStream::connect(self.setting("GIT_STATUS")).expect("the server listens");
+        status.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("it reads");
+        let mut answer = String::new();
+        status.read_to_string(&mut answer).expect("it answers");
+        // `server accepts handled requests`, and a line with these three numbers.
+        let numbers = answer.lines().skip_while(|line| !line.starts_with("server accepts")).nth(1);
+        let begun = numbers.and_then(|numbers| numbers.split_whitespace().nth(2)?.parse().ok());
+        begun.unwrap_or_else(|| panic!("no number of requests: {answer}"))
     }
 }
 

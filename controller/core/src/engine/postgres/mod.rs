@@ -34,16 +34,7 @@ pub(super) static OWN: Own = Own {
         ("ready.sh", include_str!("ready.sh")),
         ("pg_hba.conf", ACCESS),
     ],
-    backs_up: &[
-        PROGRAMS,
-        PROOF,
-        SERVER,
-        ("dump.sh", include_str!("dump.sh")),
-        PROVE,
-        FACTS,
-        SEQUENCES,
-        PREPARE,
-    ],
+    backs_up: &[PROGRAMS, PROOF, SERVER, ("dump.sh", include_str!("dump.sh")), PROVE, FACTS, SEQUENCES, PREPARE],
     restores: &[
         PROGRAMS,
         PROOF,
