@@ -11,6 +11,7 @@ use std::time::Duration;
 use drover_core::front::Terms;
 use drover_core::sync::ErrandImage;
 use drover_core::workload::exposure::Allowance;
+use drover_core::workload::pods::Errands;
 use drover_crds::{Owner, OwnerKind};
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -251,7 +252,8 @@ async fn lead(
         allowances,
         options.front.clone(),
     ));
-    kinds.register(QueueProcessors::new(registry, inventories.clone(), settings.clone(), queues));
+    let errands = Errands::of(&options.errands.reference, &options.errands.pull_secrets);
+    kinds.register(QueueProcessors::new(registry, inventories.clone(), settings.clone(), queues, errands));
     kinds.register(DataSyncs::new(options.errands.clone(), repositories, inventories.clone(), interest));
     kinds.register(Databases::new(options.errands.clone(), inventories, settings));
     let mut running = kinds.run();

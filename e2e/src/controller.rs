@@ -1,5 +1,6 @@
 //! The controller that tests share: the real binary, outside the cluster, with the rights that the chart gives it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -236,6 +237,7 @@ impl Start<'_> {
 
     /// Starts it; its log goes on where that of an earlier one of this name ended.
     pub fn start(self) -> Controller {
+        refuse_other_runs(self.bed);
         let folder = self.bed.state().join(&self.name);
         fs::create_dir_all(&folder).expect("the testbed's folder is ours to write");
         let log = folder.join("log");
@@ -276,6 +278,25 @@ impl Start<'_> {
             .expect("bash is there");
         Controller { keeper: Mutex::new(keeper), pid_file, kubeconfig, log, http, webhook }
     }
+}
+
+/// Two runs of tests on one testbed would take the lease from each other's controllers, and the second one's fail far from here.
+fn refuse_other_runs(bed: &Testbed) {
+    static HELD: Mutex<BTreeMap<PathBuf, fs::File>> = Mutex::new(BTreeMap::new());
+    let state = bed.state();
+    let mut held = HELD.lock().expect("no holder of this lock panics");
+    if held.contains_key(&state) {
+        return;
+    }
+    let file = fs::File::create(state.join("in-use")).expect("the testbed's folder is ours to write");
+    if let Err(error) = file.try_lock() {
+        drop(held);
+        let state = state.display();
+        panic!(
+            "another run of tests uses the testbed in {state} ({error}): wait for its end, or choose another one with TESTBED=NUMBER"
+        );
+    }
+    held.insert(state, file);
 }
 
 impl Drop for Controller {

@@ -7,6 +7,7 @@ mod assets;
 mod backup;
 mod claim;
 mod clock;
+mod databases;
 mod failure;
 mod git;
 mod logs;

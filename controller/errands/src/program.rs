@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use drover_core::backup::{BackupName, BackupResult, Ended};
@@ -12,9 +13,10 @@ use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::databases::Server;
 use crate::failure::Final as _;
 use crate::secret::Secret;
-use crate::{assets, backup, clock, git, logs, sync};
+use crate::{assets, backup, clock, databases, git, logs, sync};
 
 #[derive(Parser)]
 #[command(version, about = "What drover does inside a Job")]
@@ -45,6 +47,18 @@ enum Errand {
     },
     /// Judge what was loaded into a database, and put it in its place
     RestoreConclude(Restored),
+    /// Wait until databases can be connected to
+    AwaitDatabases(AwaitDatabases),
+}
+
+#[derive(Args)]
+struct AwaitDatabases {
+    /// For how long at most
+    #[arg(long, value_name = "SECONDS")]
+    within_seconds: u64,
+    /// The databases: what each is called, and where it is
+    #[arg(required = true, value_name = "NAME=HOST:PORT")]
+    servers: Vec<Server>,
 }
 
 #[derive(Args)]
@@ -191,6 +205,42 @@ pub fn main() -> ExitCode {
             arguments.done(backup::run(arguments.given(), move |errand| backup::take(errand, name.as_ref())))
         }
         Errand::RestoreConclude(arguments) => restored(&arguments),
+        Errand::AwaitDatabases(arguments) => await_databases(&arguments),
+    }
+}
+
+fn await_databases(AwaitDatabases { within_seconds, servers }: &AwaitDatabases) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the wait for a database cannot be begun: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = databases::reached(servers, Duration::from_secs(*within_seconds)) => ended,
+            () = told_to_stop() => Err("the wait for a database was told to stop".to_owned()),
+        }
+    });
+    // A name that is being looked up is not waited for.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            // In words, since people read it in a status.
+            eprintln!("error: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn told_to_stop() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut asked) => {
+            asked.recv().await;
+        }
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -268,16 +318,10 @@ fn errand(arguments: &Sync) -> SyncResult {
     match prepared {
         Ok((order, secret, runtime)) => {
             let result = runtime.block_on(async {
-                let stop = async {
-                    match signal(SignalKind::terminate()) {
-                        Ok(mut asked) => asked.recv().await,
-                        Err(_) => std::future::pending().await,
-                    };
-                };
                 let (job, zone) = (arguments.scheduled.as_deref(), arguments.time_zone.as_deref());
                 let slot = job.zip(zone).and_then(|(job, zone)| slot(job, zone));
                 let secret = (&secret, arguments.secret.as_deref());
-                sync::run(&order, slot, secret, &arguments.claim, arguments.allow_loopback, stop).await
+                sync::run(&order, slot, secret, &arguments.claim, arguments.allow_loopback, told_to_stop()).await
             });
             // The disk may be slow to take what was not published after all: nobody waits for it.
             runtime.shutdown_background();

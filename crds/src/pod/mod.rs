@@ -125,7 +125,7 @@ pub struct PodSpec {
     #[schemars(length(max = 32))]
     pub env_from: Vec<EnvFrom>,
 
-    /// Databases that the app connects to. Its first pods and jobs wait until these answer.
+    /// Databases that the app connects to. Its first pods wait until these answer, and each job until it can connect to them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

@@ -60,8 +60,13 @@ fn ask(namespace: &Namespace, password: &str, statement: &str) -> Finished {
     finish(&mut kubectl, statement)
 }
 
-fn answer(namespace: &Namespace, password: &str, statement: &str) -> String {
-    let finished = ask(namespace, password, statement);
+/// What the statement comes to. A server that is ready may for a moment not be led to by the address of its Service.
+async fn answer(namespace: &Namespace, password: &str, statement: &str) -> String {
+    let finished = eventually("the Service leads to the server", SOON, async || {
+        let finished = ask(namespace, password, statement);
+        if finished.said().contains("Connection refused") { Err(finished.said()) } else { Ok(finished) }
+    })
+    .await;
     assert_eq!(finished.code, 0, "{statement}: {}", finished.said());
     finished.stdout.trim().to_owned()
 }
@@ -104,7 +109,8 @@ async fn a_database_is_there_before_its_app_and_its_rows_outlive_it() {
          create index on stars (q3c_ang2ipix(ra, dec));
          insert into stars values ('vela', 128.8, -45.2), ('crab', 83.6, 22.0);
          select name from stars where q3c_radial_query(ra, dec, 83.5, 22.1, 1);",
-    );
+    )
+    .await;
     assert_eq!(found, "crab");
     let status = namespace.drover(&["status", "--namespace", name]);
     assert!(status.stdout.contains("Database") && status.stdout.contains("Secret db-database"), "{}", status.said());
@@ -280,7 +286,7 @@ async fn a_full_volume_is_told_and_the_server_comes_back_when_there_is_room() {
     namespace.apply(&database("Retain", "").replace("retentionPolicy: Retain", &class));
     says(&namespace, "True", "answers").await;
     let password = connection(&namespace).await["password"].clone();
-    answer(&namespace, &password, "create table stars(name text); insert into stars values ('vela')");
+    answer(&namespace, &password, "create table stars(name text); insert into stars values ('vela')").await;
 
     let ballast = small.fill();
     namespace.kubectl(&["delete", "pod", "db-0", "--grace-period=0", "--force"]);
@@ -289,5 +295,5 @@ async fn a_full_volume_is_told_and_the_server_comes_back_when_there_is_room() {
 
     std::fs::remove_file(&ballast).expect("it can be removed");
     says(&namespace, "True", "answers").await;
-    assert_eq!(answer(&namespace, &password, "select name from stars"), "vela");
+    assert_eq!(answer(&namespace, &password, "select name from stars").await, "vela");
 }

@@ -68,8 +68,14 @@ fn ask(namespace: &Namespace, password: &str, statements: &str) -> Finished {
     finish(&mut kubectl, statements)
 }
 
+/// What the statements come to. A server that is ready may for a moment not be led to by the address of its Service: the client names the
+/// number of ECONNREFUSED.
 async fn answer(namespace: &Namespace, statements: &str) -> String {
-    let finished = ask(namespace, &of_secret(namespace, "password").await, statements);
+    let finished = eventually("the Service leads to the server", SOON, async || {
+        let finished = ask(namespace, &of_secret(namespace, "password").await, statements);
+        if finished.said().contains("(111)") { Err(finished.said()) } else { Ok(finished) }
+    })
+    .await;
     assert_eq!(finished.code, 0, "{statements}: {}", finished.said());
     finished.stdout.trim().to_owned()
 }

@@ -5,7 +5,7 @@
 
 use drover_crds::{self as crds, AppSpec as _};
 
-use crate::workload::pods::{Facts, Pods, seconds};
+use crate::workload::pods::{Errands, Facts, Pods, seconds};
 use crate::workload::validate::{Probes, Strategy, by_command, strategy};
 use crate::workload::{App, Invalid};
 
@@ -42,6 +42,12 @@ pub enum Count {
 }
 
 impl ValidatedWorkers {
+    /// The same, whose jobs wait for their databases with the image of `errands`.
+    #[must_use]
+    pub fn awaiting(self, errands: Option<Errands>) -> Self {
+        Self { pods: Pods { errands, ..self.pods }, ..self }
+    }
+
     /// The same, without pods. All else stays as it is.
     #[must_use]
     pub fn asleep(self) -> Self {

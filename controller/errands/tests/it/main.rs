@@ -3,6 +3,7 @@
 mod backup;
 mod bucket;
 mod claim;
+mod databases;
 mod errand;
 mod git;
 mod http;

@@ -19,7 +19,7 @@ use drover_core::render::Object;
 use drover_core::trouble::Trouble;
 use drover_core::uptime::{Windows, Word};
 use drover_core::worker::{self, WorkerChildren};
-use drover_core::workload::pods::{self, AssetSets, DataSet, Facts, Image, ImageUser, PodRelease, Shrinking};
+use drover_core::workload::pods::{self, AssetSets, DataSet, Errands, Facts, Image, ImageUser, PodRelease, Shrinking};
 use drover_core::workload::{App, Invalid};
 use drover_crds::{
     ANNOTATION_ASLEEP_UNTIL, ANNOTATION_AWAKE_UNTIL, ANNOTATION_COMMIT, ANNOTATION_HOLD_IMAGE, ANNOTATION_RECONCILE_AT,
@@ -84,13 +84,20 @@ pub struct QueueProcessors {
     inventories: Arc<Inventories>,
     settings: Settings,
     queues: Queues,
+    errands: Option<Errands>,
 }
 
 impl QueueProcessors {
-    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, who are told by `settings`, and whose
-    /// queues are asked by `queues`.
-    pub fn new(registry: Registry, inventories: Arc<Inventories>, settings: Settings, queues: Queues) -> Self {
-        Self { registry, inventories, settings, queues }
+    /// Whose images are looked up in `registry`, whose children are written down in `inventories`, who are told by `settings`, whose queues
+    /// are asked by `queues`, and whose jobs wait for their databases with the image of `errands`.
+    pub fn new(
+        registry: Registry,
+        inventories: Arc<Inventories>,
+        settings: Settings,
+        queues: Queues,
+        errands: Option<Errands>,
+    ) -> Self {
+        Self { registry, inventories, settings, queues, errands }
     }
 }
 
@@ -146,7 +153,14 @@ impl Kind for QueueProcessors {
         let owned = Owned { cluster: it.cluster, inventories: &self.inventories, acting: &it.acting, owner: it.owner };
         let parent = Parent { owned, definition };
         let mut rolling = Rolling {
-            workload: Workers { parent, app: &app, deployment, scaled: queue::idle(asked), proven: false },
+            workload: Workers {
+                parent,
+                app: &app,
+                errands: self.errands.as_ref(),
+                deployment,
+                scaled: queue::idle(asked),
+                proven: false,
+            },
             cluster: it.cluster,
             registry: &self.registry,
             acting: &it.acting,

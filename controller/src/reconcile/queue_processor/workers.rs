@@ -8,7 +8,7 @@ use drover_core::trouble::{Mend, Trouble};
 use drover_core::worker::{self, Count, ValidatedWorkers};
 use drover_core::workload::App;
 use drover_core::workload::build::MakeAssets;
-use drover_core::workload::pods::{Facts, Pods, ValidatedJob};
+use drover_core::workload::pods::{Errands, Facts, Pods, ValidatedJob};
 use drover_crds::{ObjectFailure, Owner, QueueProcessor, QueueProcessorSpec};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -27,6 +27,8 @@ pub struct Workers<'a> {
     pub parent: Parent<'a>,
     /// The same.
     pub app: &'a App,
+    /// The image that has jobs wait for their databases.
+    pub errands: Option<&'a Errands>,
     /// The Deployment as it was seen last.
     pub deployment: Option<Deployment>,
     /// Why none of them runs where none does.
@@ -128,7 +130,7 @@ impl Workload for Workers<'_> {
     }
 
     fn validate(&self, spec: &QueueProcessorSpec, facts: &Facts<'_>) -> Result<ValidatedWorkers, Trouble> {
-        Ok(worker::validate(self.app, spec, facts)?)
+        Ok(worker::validate(self.app, spec, facts)?.awaiting(self.errands.cloned()))
     }
 
     /// Nobody asks for them.

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 
+use super::awaited::awaiting_databases;
 use super::metadata::{self, Labels};
 use super::{container, pod, volume};
 use crate::schedule::STARTING_DEADLINE;
@@ -154,7 +155,7 @@ fn template(pods: &Pods, job: &ValidatedJob, app: &LabelSelector) -> PodTemplate
     if let Some(log) = &pods.log {
         spec.volumes.get_or_insert_default().push(volume::log(log));
     }
-    pod::completed(joined, labels, BTreeMap::new(), spec)
+    pod::completed(joined, labels, BTreeMap::new(), awaiting_databases(pods, job.deadline_seconds, spec))
 }
 
 /// On the node of the app's pods, where their volumes are attached; on any while there are none.

@@ -2,6 +2,7 @@
 //! what is in the cluster.
 
 mod assets;
+mod awaited;
 pub(crate) mod container;
 pub(crate) mod deployment;
 mod front;

@@ -101,6 +101,8 @@ pub struct Pods {
     pub env_from: Vec<crds::EnvFrom>,
     /// The databases that they connect to.
     pub databases: Vec<crds::DatabaseRef>,
+    /// What has the pods of jobs wait for these, where it is known.
+    pub errands: Option<Errands>,
     /// CPU and memory.
     pub resources: crds::Resources,
     /// Seconds that work under way may take when a pod stops.
@@ -147,6 +149,7 @@ impl Pods {
             env: spec.env.clone(),
             env_from: spec.env_from.clone(),
             databases: spec.database_refs.clone(),
+            errands: None,
             resources: spec.resources.clone().unwrap_or_default(),
             drain_seconds: DRAIN_SECONDS,
             jobs: jobs::jobs(spec, &volumes)?,
@@ -173,6 +176,22 @@ impl Pods {
             VolumeSource::Claim(claim) => Some(claim),
             _ => None,
         })
+    }
+}
+
+/// The image with the program drover-errands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errands {
+    /// As pods name it.
+    pub image: String,
+    /// The Secrets of the namespace that it is pulled with.
+    pub pull_secrets: Vec<String>,
+}
+
+impl Errands {
+    /// That image; `None` where it is not known, since there is no cluster.
+    pub fn of(image: &str, pull_secrets: &[String]) -> Option<Self> {
+        (!image.is_empty()).then(|| Self { image: image.to_owned(), pull_secrets: pull_secrets.to_owned() })
     }
 }
 

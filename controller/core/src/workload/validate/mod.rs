@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use drover_crds as crds;
 
 use super::exposure::{Class, Limits};
-use super::pods::{Access, Facts, Pods, ValidatedVolume, seconds, unique};
+use super::pods::{Access, Errands, Facts, Pods, ValidatedVolume, seconds, unique};
 use super::takeover::Kept;
 use super::{App, Invalid};
 use crate::front::Terms;
@@ -116,7 +116,13 @@ pub fn validate(
     let health = spec.health.as_ref();
     let expose = spec.expose.clone().unwrap_or_default();
     Ok(ValidatedWebApp {
-        pods: Pods { command, env, drain_seconds: seconds(drain(spec), 30), ..pods },
+        pods: Pods {
+            command,
+            env,
+            drain_seconds: seconds(drain(spec), 30),
+            errands: Errands::of(&terms.errands.0, &terms.errands.1),
+            ..pods
+        },
         metrics_port: spec.ports.iter().find(|p| p.is_metrics()).map(|p| p.port),
         ports: spec.ports.clone(),
         replicas,
