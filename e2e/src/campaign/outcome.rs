@@ -18,7 +18,7 @@ const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,
 /// What the counts of Jobs, and of their pods, begin with.
 const JOBS: &str = "Jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
-const CHANGING: [&str; 30] = [
+const CHANGING: [&str; 31] = [
     "fields",
     "tree",
     "uid",
@@ -36,6 +36,8 @@ const CHANGING: [&str; 30] = [
     "at",
     "since",
     "wokeAt",
+    // Pods of before that are still ending.
+    "terminatingReplicas",
     // Which sets pods mount at the moment, and a configuration that names Services by the order of their addresses.
     "inUse",
     "nginx.conf",
@@ -83,6 +85,9 @@ impl Outcome {
                     continue;
                 }
                 if left.contains(&text_of(object, "/metadata/uid")) {
+                    continue;
+                }
+                if kind == "Pod" && object.pointer("/metadata/deletionTimestamp").is_some() {
                     continue;
                 }
                 if ["Pod", "ReplicaSet", "Job"].contains(&kind.as_str()) {
