@@ -51,6 +51,9 @@ pub const UNHEALTHY: &str = "Unhealthy";
 /// The reason of an Environment that is applied, where it waits for the first object of `status.waitingFor`.
 pub const PROGRESSING: &str = "Progressing";
 
+/// The reason of an object whose spec the version of drover that looked at it cannot read.
+pub const UNREADABLE: &str = "Unreadable";
+
 /// The reason of an app that is asleep, as its spec asks, and whose newest release has served.
 pub const SCHEDULED_DOWN: &str = "ScheduledDown";
 /// The reason of an app that is asleep, and whose newest release has not served yet: nothing is known of it before it wakes.

@@ -57,6 +57,13 @@ pub enum Operation {
         /// Of these commits.
         reads: Vec<ReadRequest>,
     },
+    /// Say what is at these paths of a commit in the cache, without reading it.
+    Folders {
+        /// The commit.
+        commit: CommitId,
+        /// Folders, or files.
+        paths: Vec<String>,
+    },
 }
 
 /// The manifests of one folder of one commit.
@@ -93,6 +100,8 @@ pub enum Response {
     },
     /// One answer per reading, in the order of the request; the bytes of all files follow.
     Read(Vec<Result<TreeListing, Error>>),
+    /// The id of what is at each path, in the order of the request; `None` where nothing can be read there.
+    Folders(Vec<Option<TreeId>>),
     /// Nothing could be done.
     Failed(Error),
 }

@@ -6,7 +6,9 @@
 mod apart;
 mod cache;
 mod failed;
+mod folders;
 mod head;
+mod leisure;
 mod poller;
 mod pools;
 mod process;

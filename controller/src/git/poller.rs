@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::apart::{Apart, Outcome};
 use super::cache::{Cache, CacheId};
 use super::failed::Failed;
+use super::leisure;
 use super::process::{self, Trust};
 use super::registry::Task;
 use super::schedule;
@@ -65,7 +66,7 @@ pub(super) async fn run(shared: Weak<Shared>, id: CacheId, wake: Arc<Notify>, re
             _ => {}
         }
         told = failed.cloned();
-        shared.tell(news);
+        leisure::tell(&shared, &id, news).await;
         drop(shared);
         // Who asks for a look meanwhile is kept in mind, and served right after.
         let ended = Instant::now();

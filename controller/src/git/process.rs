@@ -65,14 +65,14 @@ fn lacks_memory(answer: &Result<Answer, Failed>) -> bool {
         Err(failed) => failed.error == Error::OutOfMemory,
         Ok(Answer { response: Response::Synced { answers, .. }, .. }) => answers.iter().flatten().any(lacks),
         Ok(Answer { response: Response::Read(answers), .. }) => answers.iter().any(lacks),
-        Ok(Answer { response: Response::Failed(_) | Response::Listed(_), .. }) => false,
+        Ok(Answer { response: Response::Failed(_) | Response::Listed(_) | Response::Folders(_), .. }) => false,
     }
 }
 
 async fn in_time(program: &Path, cache: &Cache, trust: Trust, request: &Request) -> Result<Answer, Failed> {
     let timeout = match request.operation {
         Operation::Sync { .. } => request.limits.sync_timeout,
-        Operation::Read { .. } => request.limits.read_timeout,
+        Operation::Read { .. } | Operation::Folders { .. } => request.limits.read_timeout,
     };
     let url = &request.url;
     let mut output = Vec::new();
@@ -128,7 +128,7 @@ async fn speak(
 
 fn bytes_at_most(request: &Request) -> u64 {
     match &request.operation {
-        Operation::Sync { .. } => 0,
+        Operation::Sync { .. } | Operation::Folders { .. } => 0,
         Operation::Read { reads } => request.limits.manifests.total_bytes.saturating_mul(reads.len() as u64),
     }
 }

@@ -38,7 +38,8 @@ impl Repositories {
     pub fn new(config: Config, notify: UnboundedSender<Owner>) -> Self {
         let runtime = Handle::current();
         let pools = Pools::new(config.max_children, GRACE);
-        let shared = Arc::new(Shared { config, pools, notify, registry: Mutex::default(), runtime });
+        let shared =
+            Arc::new(Shared { config, pools, notify, registry: Mutex::default(), folders: Mutex::default(), runtime });
         let watched = Arc::downgrade(&shared);
         shared.runtime.spawn(async move {
             tokio::time::sleep(LEFTOVERS_AFTER).await;
@@ -70,6 +71,7 @@ impl Repositories {
 
     /// Follows nothing under this name any more. The cache goes with its last subscriber.
     pub fn unsubscribe(&self, key: &Owner) {
+        self.shared.folders().forget(key);
         let mut registry = self.shared.registry();
         registry.unsubscribe(key);
         retire(&self.shared, &mut registry);
@@ -88,6 +90,28 @@ impl Repositories {
         }
     }
 
+    /// Who follows under this name has done all that there is to do with the tree at that path of a commit, until something else than a
+    /// commit calls it; `None` where it has not. Of a commit at which many are settled and the tree is the same it is told at leisure:
+    /// some seconds later, a few at a time, and only of the newest.
+    pub fn settle(&self, key: &Owner, settled: Option<(&CommitId, &str, &TreeId)>) {
+        if self.shared.folders().settle(key, settled) {
+            self.shared.tell([key.clone()]);
+        }
+    }
+
+    /// Those whose tree is known to be at that commit the one with which they are settled, each with its tree, whether they were told of the
+    /// commit or not.
+    pub fn settled_at(&self, commit: &CommitId) -> Vec<(Owner, TreeId)> {
+        self.shared.folders().at(commit)
+    }
+
+    /// Tells at once who follows under this name, where it would be told at leisure.
+    pub fn hurry(&self, key: &Owner) {
+        if self.shared.folders().hurry(key) {
+            self.shared.tell([key.clone()]);
+        }
+    }
+
     /// The manifests below `path` of a commit, from the cache; without files where its content is `known_tree`. After
     /// `Error::DamagedCache`, and after `Error::MissingCommit` for a commit that is still at the head, the cache is fetched
     /// again, and then the subscriber is notified.
@@ -98,6 +122,9 @@ impl Repositories {
         path: &str,
         known_tree: Option<&TreeId>,
     ) -> Result<Tree, Error> {
+        if let Some(tree) = known_tree.filter(|tree| self.shared.folders().has(key, commit, path, tree)) {
+            return Ok(Tree { id: tree.clone(), files: None, skipped: Vec::new() });
+        }
         let (reply, answer) = oneshot::channel();
         let gone = || Error::NotSubscribed { name: key.to_string() };
         let request = ReadRequest { commit: commit.clone(), path: path.to_owned(), known_tree: known_tree.cloned() };

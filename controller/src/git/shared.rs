@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 use super::cache::{Cache, CacheId};
+use super::folders::Folders;
 use super::pools::Pools;
 use super::registry::Registry;
 use crate::unpoisoned;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub pools: Pools,
     pub notify: UnboundedSender<Owner>,
     pub registry: Mutex<Registry<Running>>,
+    pub folders: Mutex<Folders>,
     pub runtime: Handle,
 }
 
@@ -92,6 +94,11 @@ impl Shared {
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry<Running>> {
         // Nothing that panics while it holds the lock leaves half a change behind.
         unpoisoned::lock(&self.registry)
+    }
+
+    pub(super) fn folders(&self) -> MutexGuard<'_, Folders> {
+        // As above.
+        unpoisoned::lock(&self.folders)
     }
 
     pub(super) fn cache(&self, id: &CacheId) -> Cache {

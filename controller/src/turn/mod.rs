@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use drover_core::news::News;
 use drover_core::trouble::{Mend, Trouble};
-use drover_crds::condition::{HasHead, Outcome};
+use drover_crds::condition::{self, HasHead, Outcome};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Key, Owner, OwnerKind};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -36,9 +36,6 @@ use crate::clock;
 use crate::cluster::{Cluster, is_gone};
 use crate::driver::{Next, Reconciler};
 use crate::unpoisoned;
-
-/// The reason of an object whose spec this version cannot read.
-pub const UNREADABLE: &str = "Unreadable";
 
 /// What is a kind's own. A turn never waits: it looks at what is known, does what is to be done, and ends.
 pub trait Kind: Send + Sync + Sized + 'static {
@@ -212,7 +209,7 @@ impl<K: Kind> Reconciler for Turn<K> {
         self.kind.unreadable(key);
         let owner = Owner::of(K::OWNER, key);
         let message = format!("{owner} cannot be read by this version of drover: {error}");
-        let outcome = Outcome::Stalled { reason: UNREADABLE.into(), message };
+        let outcome = Outcome::Stalled { reason: condition::UNREADABLE.into(), message };
         // What else is known of it stays.
         let change = |mut status: K::Status, generation| {
             K::show(&mut status, &owner, None);

@@ -245,6 +245,6 @@ async fn of_what_cannot_be_read_only_the_conditions_change() {
     let stalled = &status["conditions"][1];
     assert_eq!(
         (&stalled["type"], &stalled["reason"], &stalled["message"]),
-        (&json!("Stalled"), &json!(UNREADABLE), &json!(said))
+        (&json!("Stalled"), &json!(condition::UNREADABLE), &json!(said))
     );
 }

@@ -2,6 +2,7 @@
 
 mod apart;
 mod caching;
+mod folders;
 mod followed;
 mod following;
 mod hostile;

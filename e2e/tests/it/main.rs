@@ -12,6 +12,7 @@ mod database;
 mod decryption;
 mod docs;
 mod examples;
+mod folders;
 mod front;
 mod git;
 mod git_faults;

@@ -2,6 +2,7 @@
 
 mod commit;
 mod decryption;
+mod judged;
 mod news;
 mod peers;
 mod refused;
@@ -10,6 +11,7 @@ mod variables;
 
 pub use commit::{CommitId, CommitInfo, TreeId};
 pub use decryption::{AgeKeys, Keys, Secrets};
+pub use judged::{judged_before, occasion, speaks_of};
 pub use news::{applied, news, put_back};
 pub use peers::Peers;
 pub use refused::{not_applied, several};

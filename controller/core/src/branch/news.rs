@@ -5,7 +5,7 @@ use drover_crds::condition::{READY, get};
 use drover_crds::{EnvironmentStatus, ObjectFailure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::status::{Findings, listed};
+use super::status::{AppliedNow, Findings, listed};
 
 /// What is told although no status shows it: others had changed objects, which were put back.
 pub fn put_back(findings: &Findings) -> Vec<News> {
@@ -15,10 +15,14 @@ pub fn put_back(findings: &Findings) -> Vec<News> {
     vec![News::normal("DriftCorrected", format!("Put back what others had changed: {}", listed(&findings.corrected)))]
 }
 
-/// A commit that is applied in full now, and was not before.
+/// A commit that is applied in full now, and was not before. One that changed nothing, neither in the folder nor in the cluster, is no news:
+/// where many follow one repository nearly all of its commits are such.
 pub fn applied(before: &EnvironmentStatus, findings: &Findings) -> Vec<News> {
-    let known = before.applied.as_ref().map(|applied| applied.commit.as_str());
-    let applied = findings.applied.as_ref().filter(|now| known != Some(now.commit.id.as_str())).map(|now| {
+    let is_news = |now: &&AppliedNow| {
+        let Some(known) = &before.applied else { return true };
+        known.commit != now.commit.id.as_str() && (known.tree != now.tree || now.changed > 0)
+    };
+    let applied = findings.applied.as_ref().filter(is_news).map(|now| {
         let note = format!("Applied {}: {} of {} objects changed", now.commit.id.short(), now.changed, now.objects);
         News::normal("Applied", note)
     });
@@ -51,7 +55,6 @@ mod tests {
     use drover_crds::{AppliedStatus, SourceStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-    use super::super::status::AppliedNow;
     use super::*;
     use crate::branch::{CommitId, CommitInfo, TreeId};
 
@@ -131,7 +134,14 @@ mod tests {
         assert_eq!(put_back(&Findings::default()), []);
         let told = applied(&EnvironmentStatus::default(), &findings);
         assert_eq!(told, [News::normal("Applied", "Applied aaaaaaaaaaaa: 2 of 4 objects changed")]);
-        let known = Some(AppliedStatus { commit: id, ..AppliedStatus::default() });
-        assert_eq!(applied(&EnvironmentStatus { applied: known, ..EnvironmentStatus::default() }, &findings), []);
+        let told = |commit: &str, tree: &str, changed: usize| {
+            let known = AppliedStatus { commit: commit.into(), tree: tree.into(), ..AppliedStatus::default() };
+            let before = EnvironmentStatus { applied: Some(known), ..EnvironmentStatus::default() };
+            let now = findings.applied.clone().map(|now| AppliedNow { changed, ..now });
+            applied(&before, &Findings { applied: now, ..Findings::default() }).len()
+        };
+        assert_eq!(told(&id, &id, 2), 0, "it was told");
+        assert_eq!(told("b", &id, 0), 0, "another commit that changes nothing for it");
+        assert_eq!([told("b", &id, 1), told("b", "b", 0)], [1, 1], "what others changed is put back; another folder");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use drover_crds::{Environment, Key, Owner, OwnerKind, Reference};
 
-use super::CommitId;
+use super::{CommitId, TreeId};
 use crate::plan::{Desired, Elsewhere};
 use crate::render::ObjectKey;
 
@@ -44,6 +44,8 @@ type Source = (Option<String>, Reference);
 #[derive(Debug)]
 struct Read {
     commit: CommitId,
+    /// The tree that this was read from; `None` for a folder that is not there.
+    tree: Option<TreeId>,
     wants: Arc<[Desired]>,
 }
 
@@ -146,11 +148,25 @@ impl Peers {
         self.gone.remove(key);
     }
 
-    /// What an Environment wants at a commit.
-    pub fn read(&mut self, key: &Key, commit: &CommitId, wants: &Arc<[Desired]>, current: bool) {
-        if let Some(peer) = self.known.get_mut(key) {
-            peer.read = Some(Read { commit: commit.clone(), wants: wants.clone() });
-            peer.failed = if current { None } else { Some(Failed::Fetch) };
+    /// What an Environment wants at a commit, where its folder has that tree. Whether that is another commit than the one before.
+    pub fn read(
+        &mut self,
+        key: &Key,
+        (commit, tree): (&CommitId, Option<&TreeId>),
+        wants: &Arc<[Desired]>,
+        current: bool,
+    ) -> bool {
+        let Some(peer) = self.known.get_mut(key) else { return false };
+        let before = peer.read.replace(Read { commit: commit.clone(), tree: tree.cloned(), wants: wants.clone() });
+        peer.failed = if current { None } else { Some(Failed::Fetch) };
+        before.is_none_or(|before| before.commit != *commit)
+    }
+
+    /// An Environment whose folder has that tree at a commit wants there what it wanted of the same tree: it need not have been its turn.
+    pub fn wants_the_same(&mut self, key: &Key, commit: &CommitId, tree: &TreeId) {
+        let peer = self.known.get_mut(key).filter(|peer| peer.failed.is_none());
+        if let Some(read) = peer.and_then(|peer| peer.read.as_mut()).filter(|read| read.tree.as_ref() == Some(tree)) {
+            read.commit.clone_from(commit);
         }
     }
 

@@ -101,6 +101,14 @@ pub enum Reached {
     },
 }
 
+impl Reached {
+    /// Whether all of the commit is done: nothing is on its way, nothing failed, and nothing waits for the next commit or a person.
+    pub fn is_done(&self, findings: &Findings) -> bool {
+        let Self::Applied { unhealthy: None, drifted, held } = self else { return false };
+        drifted.is_empty() && held.is_empty() && findings.contested.is_empty() && findings.failures.is_empty()
+    }
+}
+
 /// What a turn that met no trouble came to, and after which time to look again although no event comes.
 pub fn conclude(environment: &Environment, reached: &Reached, findings: &Findings) -> (Outcome, Option<Duration>) {
     match reached {
@@ -185,11 +193,13 @@ pub fn note(status: &mut EnvironmentStatus, findings: &Findings, generation: Opt
         );
     }
     if let Some((commit, fetched_at)) = &findings.head {
+        // A new process fetches it once more, and that is no news.
+        let before = status.source.take().filter(|before| before.commit == commit.id.as_str());
         status.source = Some(SourceStatus {
             commit: commit.id.to_string(),
             message: commit.message.clone(),
             author: commit.author.clone(),
-            fetched_at: Some(fetched_at.clone()),
+            fetched_at: before.and_then(|before| before.fetched_at).or_else(|| Some(fetched_at.clone())),
         });
     }
     status.webhook_path.clone_from(&findings.webhook_path);
@@ -295,6 +305,8 @@ mod tests {
         let first = noted(&EnvironmentStatus::default(), &findings('a', true), 10);
         let second = noted(&first, &findings('a', true), 99);
         assert_eq!(first, second, "nothing is written while nothing changes");
+        let again = Findings { head: Some((commit('a'), at(77))), ..findings('a', true) };
+        assert_eq!(first, noted(&first, &again, 99), "a new process fetched it again");
     }
 
     #[test]

@@ -38,6 +38,19 @@ pub(super) fn read(
     Ok((Response::Read(answers), bytes))
 }
 
+/// What is at each of `paths` of a commit; `url` is for messages.
+pub(super) fn folders(path: &Path, url: &str, commit: &CommitId, paths: &[String]) -> Result<Response, Error> {
+    if !path.join("HEAD").exists() {
+        return Err(Error::MissingCommit { commit: commit.to_string() });
+    }
+    let repository = open(path)?;
+    let odb = repository.odb().map_err(|error| damaged(&error))?;
+    let objects = Objects { repository: &repository, odb: &odb, url };
+    // Why one cannot be read is said to who reads it.
+    let found = paths.iter().map(|path| objects.locate(commit, path).ok().map(|(_, _, id)| tree_id(id)));
+    Ok(Response::Folders(found.collect()))
+}
+
 struct Objects<'a> {
     repository: &'a Repository,
     odb: &'a Odb<'a>,

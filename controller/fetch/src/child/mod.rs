@@ -70,6 +70,9 @@ fn answer(
             Ok((sync(&request.repository, &connection, references, left_out, listed)?, Vec::new()))
         }
         Operation::Read { reads } => files::read(&request.repository, &request.url, reads, &request.limits),
+        Operation::Folders { commit, paths } => {
+            Ok((files::folders(&request.repository, &request.url, commit, paths)?, Vec::new()))
+        }
     }
 }
 
@@ -77,7 +80,7 @@ fn confine(request: &Request) -> io::Result<()> {
     let Limits { sync_timeout, read_timeout, memory, download, .. } = &request.limits;
     let seconds = match request.operation {
         Operation::Sync { .. } => sync_timeout.as_secs(),
-        Operation::Read { .. } => read_timeout.as_secs(),
+        Operation::Read { .. } | Operation::Folders { .. } => read_timeout.as_secs(),
     };
     confine::limit(&confine::Limits {
         memory: *memory,

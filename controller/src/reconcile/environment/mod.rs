@@ -24,15 +24,14 @@ use std::time::Duration;
 
 use drover_core::branch::{
     self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Keys, Peers, Reached, applied, conclude, hide,
-    hide_in, listed, note, put_back,
+    hide_in, judged_before, listed, note, occasion, put_back, speaks_of,
 };
 use drover_core::health::Health;
 use drover_core::news::News;
 use drover_core::plan::Occasion;
 use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::pods::Applied;
-use drover_crds::condition;
-use drover_crds::{AppliedStatus, DeletionPolicy, Environment, EnvironmentStatus, Key, Owner, OwnerKind};
+use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::apply::{Done, apply};
@@ -49,7 +48,7 @@ use crate::git::webhook::webhook_id;
 use crate::git::{Head, Repositories, outlook};
 use crate::settings::Settings;
 use crate::tools::Sops;
-use crate::turn::{Draft, Ended, Gone, It, Kind, TURN, UNREADABLE};
+use crate::turn::{Draft, Ended, Gone, It, Kind, TURN};
 use crate::unpoisoned;
 
 /// How the git child's error is called for a folder that the commit does not have.
@@ -128,6 +127,9 @@ impl Kind for Environments {
         let mut findings = Findings::default();
         let mut result = self.work(it, &draft.status, memory, &mut findings).await;
         hide(&memory.secrets(), &mut result, &mut findings);
+        let done = memory.applied.as_ref().filter(|_| result.as_ref().is_ok_and(|reached| reached.is_done(&findings)));
+        let path = it.object.spec.source.path.as_deref().unwrap_or_default();
+        self.repositories.settle(it.owner, done.map(|(commit, desired)| (&commit.id, path, &desired.tree)));
         if let Some(AppliedNow { commit, .. }) = &findings.applied {
             let repository = it.object.spec.source.url.clone();
             it.has_applied(Applied { repository, commit: commit.id.as_str().to_owned() });
@@ -137,6 +139,10 @@ impl Kind for Environments {
         if waits && judged_before(it.object, &draft.status, &findings) {
             // A new process reads all large commits once more, and a commit that failed is tried again: that is no news.
             return Ok(Ended::Unsaid(Next::Later(TURN)));
+        }
+        if matches!(result, Ok(Reached::Fetching)) && speaks_of(&draft.status, it.object) {
+            // A new process has not asked yet: what the last one knew goes on holding.
+            return Ok(Ended::Unsaid(Next::Await));
         }
         note(&mut draft.status, &findings, it.generation(), &it.now());
         let (outcome, again) = conclude(it.object, &result?, &findings);
@@ -169,24 +175,6 @@ impl Kind for Environments {
         self.peers().complete();
         self.inventories.keys(OwnerKind::Environment)
     }
-}
-
-/// Whether the status says already what became of the commit at the head.
-fn judged_before(environment: &Environment, status: &EnvironmentStatus, findings: &Findings) -> bool {
-    let Some((head, _)) = &findings.head else { return false };
-    status.observed_generation == environment.metadata.generation
-        && status.source.as_ref().is_some_and(|source| source.commit == head.id.as_str())
-}
-
-/// Whether the commit was applied in full before, with these variables: then whatever differs now was changed by others, and the drift
-/// policy decides.
-fn occasion(environment: &Environment, status: &EnvironmentStatus, commit: &CommitInfo, brought: &Brought) -> Occasion {
-    let same_variables = |applied: &&AppliedStatus| applied.variables == brought.hash;
-    let applied = status.applied.as_ref().filter(same_variables).map(|applied| applied.commit.as_str());
-    // A spec that an older version could not read was seen, and never acted upon.
-    let was_read = condition::get(&status.conditions, condition::READY).is_none_or(|ready| ready.reason != UNREADABLE);
-    let same_spec = status.observed_generation == environment.metadata.generation && was_read;
-    if applied == Some(commit.id.as_str()) && same_spec { Occasion::Watch } else { Occasion::Commit }
 }
 
 impl Environments {
@@ -257,7 +245,9 @@ impl Environments {
             Err(trouble) => {
                 // A folder that is not there has no objects; what is in a file that cannot be read nobody knows.
                 match trouble.reason.as_str() {
-                    NO_SUCH_PATH => self.peers().read(key, &commit.id, &Arc::default(), unreachable.is_none()),
+                    NO_SUCH_PATH => {
+                        self.peers().read(key, (&commit.id, None), &Arc::default(), unreachable.is_none());
+                    }
                     _ => self.peers().unreadable(key, Some(&commit.id)),
                 }
                 self.hold(it, memory, findings).await;
@@ -265,7 +255,15 @@ impl Environments {
             }
         };
         memory.desired = Some(Arc::new(desired.without_objects()));
-        self.peers().read(key, &commit.id, &desired.objects, unreachable.is_none());
+        let is_new = self.peers().read(key, (&commit.id, Some(&desired.tree)), &desired.objects, unreachable.is_none());
+        if is_new && desired.bodies.is_some() {
+            // Something may leave it, or come to it. Those whose folders are the same have their turns later.
+            let same = self.repositories.settled_at(&commit.id);
+            let mut peers = self.peers();
+            for (twin, tree) in &same {
+                peers.wants_the_same(&twin.key, &commit.id, tree);
+            }
+        }
         let newest = || match self.repositories.head(it.owner) {
             Head::At { commit: newest, .. } => newest.id == commit.id,
             Head::Pending | Head::Failed { .. } => true,
@@ -273,8 +271,9 @@ impl Environments {
         let done = self.apply(it, &commit, &desired, occasion, &newest).await.inspect_err(|trouble| {
             if trouble.mended_by == Mend::Turn {
                 let behind = self.peers().behind(key, &commit.id);
-                for behind in behind {
-                    self.repositories.sync_now(&Owner::of(OwnerKind::Environment, &behind));
+                for behind in behind.iter().map(|behind| Owner::of(OwnerKind::Environment, behind)) {
+                    self.repositories.hurry(&behind);
+                    self.repositories.sync_now(&behind);
                 }
             }
         })?;

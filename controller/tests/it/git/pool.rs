@@ -23,15 +23,14 @@ impl Pool {
     }
 
     pub fn with(limits: Limits) -> Self {
+        Self::of(limits, PathBuf::from(env!("CARGO_BIN_EXE_drover")))
+    }
+
+    /// The same with another program as the child.
+    pub fn of(limits: Limits, child: PathBuf) -> Self {
         let cache = tempfile::tempdir().expect("folder");
         let (notify, news) = unbounded_channel();
-        let config = Config {
-            cache_dir: cache.path().to_owned(),
-            child: PathBuf::from(env!("CARGO_BIN_EXE_drover")),
-            limits,
-            allow_http: true,
-            max_children: 4,
-        };
+        let config = Config { cache_dir: cache.path().to_owned(), child, limits, allow_http: true, max_children: 4 };
         Self { repositories: Repositories::new(config, notify), news, cache }
     }
 

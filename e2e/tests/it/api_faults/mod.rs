@@ -131,7 +131,7 @@ impl Site {
 }
 
 /// Waits until that controller asks nothing of the API server any more but for the lease, and returns what it asked since `place`.
-async fn until_quiet(stage: &Stage, credential: &str, place: usize) -> Vec<Asked> {
+pub(crate) async fn until_quiet(stage: &Stage, credential: &str, place: usize) -> Vec<Asked> {
     let asked = || -> Vec<Asked> {
         let audit = stage.audit();
         let all = audit.since(place).iter().filter(|asked| asked.credential == credential);
@@ -150,7 +150,7 @@ async fn until_quiet(stage: &Stage, credential: &str, place: usize) -> Vec<Asked
 }
 
 /// How many there are of each verb and resource.
-fn counted(asked: &[Asked]) -> String {
+pub(crate) fn counted(asked: &[Asked]) -> String {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for Asked { call, code, .. } in asked {
         *counts.entry(format!("{} {} {code}", call.verb, call.resource)).or_default() += 1;

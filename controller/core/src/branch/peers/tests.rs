@@ -42,8 +42,8 @@ fn two() -> (Peers, Key, Key) {
         peers.note(&environment(each, "prod", 1, false), Some(repository()));
     }
     peers.complete();
-    peers.read(&a, &commit('1'), &wants(&["web"]), true);
-    peers.read(&b, &commit('1'), &wants(&[]), true);
+    peers.read(&a, (&commit('1'), None), &wants(&["web"]), true);
+    peers.read(&b, (&commit('1'), None), &wants(&[]), true);
     (peers, a, b)
 }
 
@@ -51,20 +51,20 @@ fn two() -> (Peers, Key, Key) {
 fn a_move_in_one_push_is_handed_over_whoever_is_first() {
     // The one that had it is first.
     let (mut peers, a, b) = two();
-    peers.read(&a, &commit('2'), &wants(&[]), true);
+    peers.read(&a, (&commit('2'), None), &wants(&[]), true);
     let claim = |peers: &Peers| peers.claim(&a, Some(&commit('2')), &object("web"));
     assert_eq!(claim(&peers), Elsewhere::NotYetKnown("Environment shop/b".into()), "it was not read at this commit");
-    peers.read(&b, &commit('2'), &wants(&["web"]), true);
+    peers.read(&b, (&commit('2'), None), &wants(&["web"]), true);
     assert_eq!(claim(&peers), Elsewhere::Wanted("Environment shop/b".into()));
     assert_eq!(peers.claim(&a, Some(&commit('2')), &object("other")), Elsewhere::Nothing);
     // The one that wants it is first.
     let (mut peers, a, b) = two();
-    peers.read(&b, &commit('2'), &wants(&["web"]), true);
+    peers.read(&b, (&commit('2'), None), &wants(&["web"]), true);
     let holder = |peers: &Peers| peers.holder(&b, &commit('2'), "env.shop.a", &object("web"));
     assert_eq!(holder(&peers), Some(Elsewhere::NotYetKnown("Environment shop/a".into())));
-    peers.read(&a, &commit('2'), &wants(&[]), true);
+    peers.read(&a, (&commit('2'), None), &wants(&[]), true);
     assert_eq!(holder(&peers), Some(Elsewhere::LetGo));
-    peers.read(&a, &commit('2'), &wants(&["web"]), true);
+    peers.read(&a, (&commit('2'), None), &wants(&["web"]), true);
     assert_eq!(holder(&peers), Some(Elsewhere::Nothing), "both want it");
 }
 
@@ -75,7 +75,7 @@ fn turn(peers: &mut Peers, me: &Key, has_it: bool, live: &mut (String, String), 
     // Something besides, so that no folder is empty.
     let desired = wants(if has_it { &["web"] } else { &[] });
     let own = [Desired { key: object(&me.name), hash: "h".into(), stage: Stage::Config }];
-    peers.read(me, &commit('2'), &desired, true);
+    peers.read(me, (&commit('2'), None), &desired, true);
     let all: Vec<Desired> = desired.iter().chain(&own).cloned().collect();
     let guards = Guards {
         kind: OwnerKind::Environment,
@@ -142,7 +142,7 @@ fn in_any_order_of_turns_the_object_stays_what_it_is() {
 fn before_all_are_known_nobody_judges() {
     let (mut peers, a) = (Peers::default(), key("shop", "a"));
     peers.note(&environment(&a, "prod", 1, false), Some(repository()));
-    peers.read(&a, &commit('1'), &wants(&[]), true);
+    peers.read(&a, (&commit('1'), None), &wants(&[]), true);
     assert!(matches!(peers.claim(&a, Some(&commit('1')), &object("web")), Elsewhere::NotYetKnown(_)));
     let holder = |peers: &Peers, label| peers.holder(&a, &commit('1'), label, &object("web"));
     assert!(matches!(holder(&peers, "env.shop.b"), Some(Elsewhere::NotYetKnown(_))));
@@ -160,7 +160,7 @@ fn who_cannot_be_read_holds_up_its_own_namespace_only() {
     let stranger = key("other", "c");
     peers.note(&environment(&stranger, "prod", 1, false), Some(repository()));
     let claim = |peers: &Peers| peers.claim(&a, Some(&commit('2')), &object("web"));
-    peers.read(&b, &commit('2'), &wants(&[]), true);
+    peers.read(&b, (&commit('2'), None), &wants(&[]), true);
     assert_eq!(claim(&peers), Elsewhere::NotYetKnown("Environment other/c".into()));
     peers.unreadable(&stranger, None);
     assert_eq!(claim(&peers), Elsewhere::Nothing);
@@ -179,9 +179,9 @@ fn strangers_neither_keep_an_object_nor_get_it() {
     let (mut peers, a, _) = two();
     let stranger = key("other", "c");
     peers.note(&environment(&stranger, "theirs", 1, false), Some(repository()));
-    peers.read(&stranger, &commit('9'), &wants(&["web"]), true);
-    peers.read(&key("shop", "b"), &commit('1'), &wants(&[]), true);
-    peers.read(&a, &commit('1'), &wants(&[]), true);
+    peers.read(&stranger, (&commit('9'), None), &wants(&["web"]), true);
+    peers.read(&key("shop", "b"), (&commit('1'), None), &wants(&[]), true);
+    peers.read(&a, (&commit('1'), None), &wants(&[]), true);
     assert_eq!(peers.claim(&a, Some(&commit('1')), &object("web")), Elsewhere::Nothing);
     assert_eq!(peers.holder(&stranger, &commit('9'), "env.shop.a", &object("web")), Some(Elsewhere::Nothing));
 }
@@ -193,7 +193,7 @@ fn what_a_deleted_one_leaves_is_asked_for_too() {
     peers.gone(&a);
     let claim = |peers: &Peers| peers.claim(&a, None, &object("web"));
     assert_eq!(claim(&peers), Elsewhere::NotYetKnown("Environment shop/b".into()), "its spec is new");
-    peers.read(&b, &commit('2'), &wants(&["web"]), true);
+    peers.read(&b, (&commit('2'), None), &wants(&["web"]), true);
     assert_eq!(claim(&peers), Elsewhere::Wanted("Environment shop/b".into()));
     assert_eq!(peers.holder(&b, &commit('2'), "env.shop.a", &object("web")), None);
     peers.forget(&a);
@@ -204,11 +204,11 @@ fn between_branches_of_one_namespace_what_is_known_counts() {
     let (mut peers, a, _) = two();
     let next = key("shop", "next");
     peers.note(&environment(&next, "next", 1, false), Some(repository()));
-    peers.read(&key("shop", "b"), &commit('2'), &wants(&[]), true);
-    peers.read(&a, &commit('2'), &wants(&[]), true);
+    peers.read(&key("shop", "b"), (&commit('2'), None), &wants(&[]), true);
+    peers.read(&a, (&commit('2'), None), &wants(&[]), true);
     let claim = |peers: &Peers| peers.claim(&a, Some(&commit('2')), &object("web"));
     assert_eq!(claim(&peers), Elsewhere::Nothing, "nobody waits for another branch");
-    peers.read(&next, &commit('7'), &wants(&["web"]), true);
+    peers.read(&next, (&commit('7'), None), &wants(&["web"]), true);
     assert_eq!(claim(&peers), Elsewhere::Wanted("Environment shop/next".into()));
     assert_eq!(peers.holder(&next, &commit('7'), "env.shop.a", &object("web")), Some(Elsewhere::LetGo));
 }
@@ -216,7 +216,28 @@ fn between_branches_of_one_namespace_what_is_known_counts() {
 #[test]
 fn who_is_behind_is_asked_once_per_commit() {
     let (mut peers, a, b) = two();
-    peers.read(&a, &commit('2'), &wants(&[]), true);
+    peers.read(&a, (&commit('2'), None), &wants(&[]), true);
     assert_eq!(peers.behind(&a, &commit('2')), [a.clone(), b]);
     assert!(peers.behind(&a, &commit('2')).is_empty());
+}
+
+#[test]
+fn whose_folder_is_the_same_wants_the_same_before_its_turn() {
+    let tree = |digit: char| TreeId::parse(&digit.to_string().repeat(40)).expect("40 digits");
+    let (mut peers, a, b) = two();
+    peers.read(&b, (&commit('1'), Some(&tree('b'))), &wants(&["web"]), true);
+    peers.read(&a, (&commit('2'), None), &wants(&[]), true);
+    let claim = |peers: &Peers| peers.claim(&a, Some(&commit('2')), &object("web"));
+    let not_yet = Elsewhere::NotYetKnown("Environment shop/b".into());
+    peers.wants_the_same(&b, &commit('2'), &tree('c'));
+    assert_eq!(claim(&peers), not_yet, "it was read at another tree since");
+    peers.unreadable(&b, Some(&commit('1')));
+    peers.wants_the_same(&b, &commit('2'), &tree('b'));
+    assert_eq!(claim(&peers), not_yet, "it could not be read");
+    peers.read(&b, (&commit('1'), Some(&tree('b'))), &wants(&["web"]), true);
+    peers.wants_the_same(&b, &commit('2'), &tree('b'));
+    assert_eq!(claim(&peers), Elsewhere::Wanted("Environment shop/b".into()));
+    peers.note(&environment(&b, "prod", 2, false), Some(repository()));
+    peers.wants_the_same(&b, &commit('2'), &tree('b'));
+    assert_eq!(claim(&peers), not_yet, "its spec is another");
 }

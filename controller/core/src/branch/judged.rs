@@ -1,0 +1,93 @@
+//! What the status says already, so that a new process neither says it again nor takes it for news.
+
+use drover_crds::{AppliedStatus, Environment, EnvironmentStatus, condition};
+
+use super::{Brought, CommitInfo, Findings};
+use crate::plan::Occasion;
+
+/// Whether the status says what became of the spec as it is now: a spec that an older version could not read was seen, and never acted upon.
+pub fn speaks_of(status: &EnvironmentStatus, environment: &Environment) -> bool {
+    let ready = condition::get(&status.conditions, condition::READY);
+    status.observed_generation == environment.metadata.generation
+        && ready.is_none_or(|ready| ready.reason != condition::UNREADABLE)
+}
+
+/// Whether the status says already what became of the commit at the head.
+pub fn judged_before(environment: &Environment, status: &EnvironmentStatus, findings: &Findings) -> bool {
+    let Some((head, _)) = &findings.head else { return false };
+    status.observed_generation == environment.metadata.generation
+        && status.source.as_ref().is_some_and(|source| source.commit == head.id.as_str())
+}
+
+/// Whether the commit was applied in full before, with these variables: then whatever differs now was changed by others, and the drift
+/// policy decides.
+pub fn occasion(
+    environment: &Environment,
+    status: &EnvironmentStatus,
+    commit: &CommitInfo,
+    brought: &Brought,
+) -> Occasion {
+    let same_variables = |applied: &&AppliedStatus| applied.variables == brought.hash;
+    let applied = status.applied.as_ref().filter(same_variables).map(|applied| applied.commit.as_str());
+    if applied == Some(commit.id.as_str()) && speaks_of(status, environment) {
+        Occasion::Watch
+    } else {
+        Occasion::Commit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drover_crds::condition::{HasHead as _, Outcome};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::branch::{CommitId, TreeId};
+
+    fn environment(generation: i64) -> Environment {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "drover.dev/v1alpha1", "kind": "Environment",
+            "metadata": {"namespace": "shop", "name": "prod", "generation": generation},
+            "spec": {"source": {"url": "https://h/a.git", "ref": {"branch": "prod"}}},
+        }))
+        .expect("an Environment")
+    }
+
+    fn commit(digit: char) -> CommitInfo {
+        let id = digit.to_string().repeat(40);
+        CommitInfo {
+            id: CommitId::parse(&id).expect("40 digits"),
+            tree: TreeId::parse(&id).expect("40 digits"),
+            message: String::new(),
+            author: String::new(),
+            time: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// What was said of generation 1, where commit `a` is applied.
+    fn said(reason: &str) -> EnvironmentStatus {
+        let applied = AppliedStatus { commit: "a".repeat(40), ..AppliedStatus::default() };
+        let mut status = EnvironmentStatus { applied: Some(applied), ..EnvironmentStatus::default() };
+        let outcome = Outcome::Failed { reason: reason.into(), message: String::new() };
+        status.conclude(&outcome, Some(1), &Time(jiff::Timestamp::UNIX_EPOCH));
+        status
+    }
+
+    #[test]
+    fn a_status_speaks_of_the_spec_that_was_read() {
+        assert!(speaks_of(&said("Conflict"), &environment(1)));
+        assert!(!speaks_of(&said("Conflict"), &environment(2)), "the spec is another");
+        assert!(!speaks_of(&said(condition::UNREADABLE), &environment(1)), "nobody acted upon it");
+        assert!(!speaks_of(&EnvironmentStatus::default(), &environment(1)), "nobody looked at it");
+    }
+
+    #[test]
+    fn only_a_commit_that_was_applied_with_these_variables_and_this_spec_is_merely_watched() {
+        let (status, brought) = (said("Applied"), Brought::new(Some(1)));
+        let of = |generation, id, brought: &Brought| occasion(&environment(generation), &status, &commit(id), brought);
+        assert_eq!(of(1, 'a', &brought), Occasion::Watch);
+        let mut other = Brought::new(Some(1));
+        other.hash = Some("h".into());
+        assert_eq!([of(1, 'b', &brought), of(2, 'a', &brought), of(1, 'a', &other)], [Occasion::Commit; 3]);
+    }
+}
