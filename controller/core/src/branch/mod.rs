@@ -2,6 +2,7 @@
 
 mod commit;
 mod decryption;
+mod depends;
 mod news;
 mod peers;
 mod refused;
@@ -10,6 +11,9 @@ mod variables;
 
 pub use commit::{CommitId, CommitInfo, TreeId};
 pub use decryption::{AgeKeys, Keys, Secrets};
+pub use depends::{
+    Waiters, awaited, circular, in_a_circle, is_held_back, own_object, unmet, unreadable, unserved, waiting,
+};
 pub use news::{applied, news, put_back};
 pub use peers::Peers;
 pub use refused::{not_applied, several};
