@@ -1,10 +1,10 @@
-//! Commits that wait for what they need.
+//! Commits that wait for what they need; and four repositories of one system in one namespace.
 
 use std::time::Duration;
 
-use drover_crds::{Dependency, Environment as Resource};
-use drover_e2e::{Environment, Namespace, Ready, ready, steadily};
-use k8s_openapi::api::core::v1::ConfigMap;
+use drover_crds::{DeletionPolicy, Dependency, Environment as Resource};
+use drover_e2e::{Environment, GitRepo, Namespace, Ready, eventually, ready, steadily};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -107,4 +107,110 @@ async fn a_commit_waits_for_what_it_depends_on_and_what_is_applied_stays() {
     assert!(said.contains("would wait for itself for ever"), "{said}");
     environment.patch(json!({"spec": {"dependsOn": null}})).await;
     environment.is_ready_at(&second).await;
+}
+
+/// A part of the system, in a repository of its own.
+struct Part<'a> {
+    repo: GitRepo,
+    environment: Environment<'a>,
+}
+
+/// Makes an Environment of that name, which follows a repository of its own and waits for the Environments `needs`.
+async fn part<'a>(namespace: &'a Namespace, name: &str, yaml: &str, needs: &[&str]) -> Part<'a> {
+    let repo = namespace.repository(name);
+    repo.push(&[("part.yaml", yaml)], name);
+    let environment = Environment::create(namespace, name, &repo, |spec| {
+        spec.deletion_policy = Some(DeletionPolicy::Delete);
+        let of = |name: &&str| dependency("drover.dev/v1alpha1", "Environment", name, None);
+        spec.depends_on = needs.iter().map(of).collect();
+    })
+    .await;
+    Part { repo, environment }
+}
+
+impl Part<'_> {
+    fn push(&self, yaml: &str) -> String {
+        self.repo.push(&[("part.yaml", yaml)], "Another")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_repositories_of_one_system_share_a_namespace() {
+    let namespace = Namespace::new("four").await;
+    let secret =
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {name: keys, annotations: {drover.dev/generate: PASSWORD}}\n";
+    let data = config_maps(&["database"], "one") + secret;
+    let both = ["data", "broker"];
+    // The last comes first: each waits, and says for what.
+    let frontend = part(&namespace, "frontend", &config_maps(&["pages", "routes"], "one"), &["rest-api"]).await;
+    waits(&frontend.environment, &["Environment", "/rest-api is not there"]).await;
+    let rest_api = part(&namespace, "rest-api", &config_maps(&["api", "jobs", "settings"], "one"), &both).await;
+    waits(&rest_api.environment, &["/data is not there", "(and 1 more)"]).await;
+    let broker = part(&namespace, "broker", &config_maps(&["broker"], "one"), &[]).await;
+    broker.environment.is_ready_at(&broker.repo.head()).await;
+    waits(&rest_api.environment, &["/data is not there"]).await;
+    assert!(!exists(&namespace, "api").await && !exists(&namespace, "pages").await);
+    let data = part(&namespace, "data", &data, &[]).await;
+    for part in [&data, &rest_api, &frontend] {
+        part.environment.is_ready_at(&part.repo.head()).await;
+    }
+    let password = async || {
+        let keys = namespace.get::<Secret>("keys").await.expect("the keys are there");
+        keys.data.expect("it has some")["PASSWORD"].0.clone()
+    };
+    let made = password().await;
+
+    // Nobody takes what another has, however it is written, and the other parts go on.
+    let stolen = broker.push(&(config_maps(&["broker"], "two") + &config_maps(&["database"], "mine")));
+    broker.environment.complains_of(&["ConfigMap", "/database", "Environment", "data"]).await;
+    assert_ne!(broker.environment.status().await.applied.map(|applied| applied.commit), Some(stolen));
+    text_becomes(&namespace, "database", Some("one")).await;
+    let given_back = broker.push(&config_maps(&["broker"], "two"));
+    broker.environment.is_ready_at(&given_back).await;
+
+    // One that is broken stops those that wait for it, with their new commits alone, and no other.
+    frontend.push("kind: [");
+    frontend.environment.complains_of(&["part.yaml"]).await;
+    let fewer = rest_api.push(&config_maps(&["api", "jobs"], "two"));
+    rest_api.environment.is_ready_at(&fewer).await;
+    eventually("what left its repository is gone", Duration::from_secs(30), async || {
+        if exists(&namespace, "settings").await { Err("it is there".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    broker.push("kind: [");
+    broker.environment.complains_of(&["part.yaml"]).await;
+    let waiting = rest_api.push(&config_maps(&["api", "jobs"], "three"));
+    waits(&rest_api.environment, &[&waiting[..12], "/broker is not Ready yet", "part.yaml"]).await;
+    text_becomes(&namespace, "api", Some("two")).await;
+    let more = data.push(&(config_maps(&["database", "schema"], "two") + secret));
+    data.environment.is_ready_at(&more).await;
+    broker.environment.is_ready_at(&broker.push(&config_maps(&["broker"], "three"))).await;
+    rest_api.environment.is_ready_at(&waiting).await;
+
+    // Where they wait for each other, that is named whole.
+    let around = json!([{"apiVersion": "drover.dev/v1alpha1", "kind": "Environment", "name": "frontend"}]);
+    data.environment.patch(json!({"spec": {"dependsOn": around}})).await;
+    let circle = data.environment.fails_with("DependencyCycle", Duration::from_secs(30)).await;
+    let name = namespace.name();
+    let line = format!(
+        "Environment {name}/data waits for Environment {name}/frontend, which waits for Environment {name}/rest-api, which waits for Environment {name}/data"
+    );
+    assert!(circle.stalled && circle.message.contains(&line), "{circle:?}");
+    data.environment.patch(json!({"spec": {"dependsOn": null}})).await;
+    data.environment.is_ready_at(&more).await;
+    frontend.environment.is_ready_at(&frontend.push(&config_maps(&["pages", "routes"], "two"))).await;
+
+    // One that goes takes its own along, and what is not made twice stays as it was made.
+    frontend.environment.delete().await;
+    eventually("its objects go", Duration::from_secs(30), async || {
+        let left = [exists(&namespace, "pages").await, exists(&namespace, "routes").await];
+        if left == [false, false] { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+    for (name, text) in
+        [("database", "two"), ("schema", "two"), ("broker", "three"), ("api", "three"), ("jobs", "three")]
+    {
+        text_becomes(&namespace, name, Some(text)).await;
+    }
+    assert_eq!(password().await, made);
 }
