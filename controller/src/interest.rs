@@ -39,11 +39,10 @@ impl Interest {
         }
     }
 
-    /// What of a kind somebody waits for in that namespace, whether it is there or not.
-    pub fn awaited(&self, group: &str, kind: &str, namespace: &str) -> Vec<ObjectKey> {
-        let is_it = |what: &&ObjectKey| {
-            what.group == group && what.kind == kind && what.namespace.as_deref() == Some(namespace)
-        };
+    /// What of a kind somebody waits for in that namespace, or outside of all, whether it is there or not.
+    pub fn awaited(&self, group: &str, kind: &str, namespace: Option<&str>) -> Vec<ObjectKey> {
+        let is_it =
+            |what: &&ObjectKey| what.group == group && what.kind == kind && what.namespace.as_deref() == namespace;
         unpoisoned::lock(&self.waiting).keys().filter(is_it).cloned().collect()
     }
 }
@@ -71,15 +70,16 @@ mod tests {
         interest.wait(&app, &key("login"));
         interest.changed(&key("other"));
         assert!(told.try_recv().is_err());
-        assert_eq!(interest.awaited("", "Secret", "shop"), [key("login")]);
+        assert_eq!(interest.awaited("", "Secret", Some("shop")), [key("login")]);
         assert!(interest.is_awaited_by(&app, &key("login")) && !interest.is_awaited_by(&app, &key("other")));
         assert!(
-            interest.awaited("", "Secret", "other").is_empty() && interest.awaited("", "ConfigMap", "shop").is_empty()
+            interest.awaited("", "Secret", Some("other")).is_empty()
+                && interest.awaited("", "ConfigMap", Some("shop")).is_empty()
         );
         interest.changed(&key("login"));
         interest.changed(&key("login"));
         assert_eq!(told.try_recv(), Ok(app.label()));
-        assert!(told.try_recv().is_err() && interest.awaited("", "Secret", "shop").is_empty());
+        assert!(told.try_recv().is_err() && interest.awaited("", "Secret", Some("shop")).is_empty());
         assert!(!interest.is_awaited_by(&app, &key("login")));
     }
 }

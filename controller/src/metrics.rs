@@ -61,6 +61,7 @@ struct Metrics {
     polls: Family<AnswerLabels, Counter>,
     scalings: Family<DirectionLabels, Counter>,
     unavailable: Gauge,
+    short_of_consumers: Gauge,
     first_end: Family<NoLabels, Gauge>,
 }
 
@@ -98,6 +99,12 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
     registry.register("scalings", "Changes of a number of workers because of a queue", scalings.clone());
     let unavailable = Gauge::default();
     registry.register("queues_unavailable", "Queues that cannot be asked now", unavailable.clone());
+    let short_of_consumers = Gauge::default();
+    registry.register(
+        "queues_short_of_consumers",
+        "Queues of which the broker counts fewer consumers than workers are ready",
+        short_of_consumers.clone(),
+    );
     let first_end = Family::default();
     registry.register_with_unit(
         "certificate_first_end_timestamp",
@@ -119,6 +126,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| {
         polls,
         scalings,
         unavailable,
+        short_of_consumers,
         first_end,
     }
 });
@@ -170,6 +178,11 @@ pub fn scaled(more: bool) {
 /// Notes how many queues cannot be asked.
 pub fn queues_unavailable(count: usize) {
     METRICS.unavailable.set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+/// Notes of how many queues the broker counts fewer consumers than workers are ready.
+pub fn queues_short_of_consumers(count: usize) {
+    METRICS.short_of_consumers.set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 /// Notes when the first certificate of a WebApp ends; `None` where it has none.

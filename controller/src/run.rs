@@ -234,8 +234,8 @@ async fn lead(
     let (answered, mut answers) = mpsc::unbounded_channel();
     let registry = Registry::new(registries, answered.clone())?;
     let queues = Queues::new(refused, answered)?;
-    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner);
-    let settings = Settings::new(interest.clone(), Restarts::new(leadership.clone(), options.resync));
+    let mut kinds = Kinds::new(options, cluster.clone(), leadership.clone(), stopped, tell_owner, interest.clone());
+    let settings = Settings::new(interest, Restarts::new(leadership.clone(), options.resync));
     let sops = Sops::new(options.sops.clone(), std::env::current_exe().map_err(Error::OwnPath)?);
     kinds.register(Environments::new(
         cluster.clone(),
@@ -254,7 +254,7 @@ async fn lead(
     ));
     let errands = Errands::of(&options.errands.reference, &options.errands.pull_secrets);
     kinds.register(QueueProcessors::new(registry, inventories.clone(), settings.clone(), queues, errands));
-    kinds.register(DataSyncs::new(options.errands.clone(), repositories, inventories.clone(), interest));
+    kinds.register(DataSyncs::new(options.errands.clone(), repositories, inventories.clone()));
     kinds.register(Databases::new(options.errands.clone(), inventories, settings));
     let mut running = kinds.run();
     loop {

@@ -1,9 +1,8 @@
-//! Sees when a ConfigMap or a Secret changes that somebody reads, or a Service that routes lead to. Of each kind there is one watch in each
-//! namespace where one is read, made as the namespace's account: drover itself has no right to see Secrets. It asks for metadata alone and
-//! keeps nothing; who waits is told by [`Interest`], and reads for itself.
+//! Sees when a ConfigMap or a Secret changes that somebody reads, a Service that routes lead to, or an object of any kind that a commit waits
+//! for. Of each kind there is one watch in each namespace where one is read, made as the namespace's account: drover itself has no right to
+//! see Secrets. It asks for metadata alone and keeps nothing; who waits is told by [`Interest`], and reads for itself.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,10 +11,10 @@ use drover_core::render::ObjectKey;
 use drover_core::workload::pods::settings::SettingKind;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use kube::Api;
 use kube::core::PartialObjectMeta;
+use kube::core::discovery::ApiResource;
 use kube::runtime::watcher;
-use kube::{Api, Resource};
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::cluster::{Acting, Refusal, Restarts, Sight, refusal};
@@ -38,8 +37,16 @@ pub struct Settings {
     running: Arc<Mutex<Running>>,
 }
 
-/// The watches that run, by namespace and kind, each with what it sees.
-type Running = HashMap<(String, Watched), watch::Receiver<Sight>>;
+/// The watches that run, each with what it sees.
+type Running = HashMap<Place, watch::Receiver<Sight>>;
+
+/// The objects of one kind in one namespace, or outside of all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    group: String,
+    kind: String,
+    namespace: Option<String>,
+}
 
 /// What is watched where apps go by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,26 +85,32 @@ impl Settings {
     /// Makes sure that changes of this kind are told to those who wait for them, which is to be said before. `Blind` where the account may
     /// not watch: then nobody is told.
     pub fn ensure(&self, acting: &Acting, namespace: &str, kind: Watched) -> Sight {
+        let resource = match kind {
+            Watched::Setting(SettingKind::ConfigMap) => ApiResource::erase::<ConfigMap>(&()),
+            Watched::Setting(SettingKind::Secret) => ApiResource::erase::<Secret>(&()),
+            Watched::Service => ApiResource::erase::<Service>(&()),
+        };
+        self.ensure_any(acting, Some(namespace), &resource)
+    }
+
+    /// The same for any kind; without a `namespace` for one whose objects are in none.
+    pub fn ensure_any(&self, acting: &Acting, namespace: Option<&str>, resource: &ApiResource) -> Sight {
+        let place = Place {
+            group: resource.group.clone(),
+            kind: resource.kind.clone(),
+            namespace: namespace.map(str::to_owned),
+        };
         let mut running = unpoisoned::lock(&self.running);
-        let slot = (namespace.to_owned(), kind);
-        if let Some(sight) = running.get(&slot) {
+        if let Some(sight) = running.get(&place) {
             return *sight.borrow();
         }
         let (sees, sight) = watch::channel(Sight::Starting);
-        running.insert(slot, sight);
-        let watch = Watch { settings: self.clone(), namespace: namespace.to_owned(), kind, sees };
-        let client = acting.client();
-        match kind {
-            Watched::Setting(SettingKind::ConfigMap) => {
-                tokio::spawn(watch.run(Api::<PartialObjectMeta<ConfigMap>>::namespaced(client, namespace)));
-            }
-            Watched::Setting(SettingKind::Secret) => {
-                tokio::spawn(watch.run(Api::<PartialObjectMeta<Secret>>::namespaced(client, namespace)));
-            }
-            Watched::Service => {
-                tokio::spawn(watch.run(Api::<PartialObjectMeta<Service>>::namespaced(client, namespace)));
-            }
-        }
+        running.insert(place.clone(), sight);
+        let api: Api<PartialObjectMeta> = match namespace {
+            Some(namespace) => Api::namespaced_with(acting.client(), namespace, resource),
+            None => Api::all_with(acting.client(), resource),
+        };
+        tokio::spawn(Watch { settings: self.clone(), place, sees }.run(api));
         Sight::Starting
     }
 }
@@ -105,17 +118,13 @@ impl Settings {
 /// The watch on one kind in one namespace.
 struct Watch {
     settings: Settings,
-    namespace: String,
-    kind: Watched,
+    place: Place,
     sees: watch::Sender<Sight>,
 }
 
 impl Watch {
     /// Watches until nobody waits any more.
-    async fn run<O>(self, api: Api<O>)
-    where
-        O: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    {
+    async fn run(self, api: Api<PartialObjectMeta>) {
         let mut restarts = self.settings.restarts.clone();
         while self.is_needed() {
             let events = pin!(watcher(api.clone(), watcher::Config::default().page_size(PAGE)));
@@ -125,7 +134,7 @@ impl Watch {
                 watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => refusal(error),
                 _ => None,
             };
-            let (kind, namespace) = (self.kind.as_str(), &self.namespace);
+            let (kind, namespace) = (self.place.kind.as_str(), self.place.namespace.as_deref());
             metrics::watch_restarted(kind);
             if refused == Some(Refusal::Forbidden) {
                 tracing::warn!(kind, namespace, %error, "changes of what is read are looked for once a minute");
@@ -144,13 +153,14 @@ impl Watch {
         let mut running = unpoisoned::lock(&self.settings.running);
         let is_awaited = !self.awaited().is_empty();
         if !is_awaited {
-            running.remove(&(self.namespace.clone(), self.kind));
+            running.remove(&self.place);
         }
         is_awaited
     }
 
     fn awaited(&self) -> Vec<ObjectKey> {
-        self.settings.interest.awaited("", self.kind.as_str(), &self.namespace)
+        let Place { group, kind, namespace } = &self.place;
+        self.settings.interest.awaited(group, kind, namespace.as_deref())
     }
 
     /// All look for themselves, and wait anew: who is gone does not.
@@ -160,9 +170,9 @@ impl Watch {
         }
     }
 
-    async fn follow<O: Resource>(
+    async fn follow(
         &self,
-        mut events: impl futures::Stream<Item = watcher::Result<watcher::Event<O>>> + Unpin,
+        mut events: impl futures::Stream<Item = watcher::Result<watcher::Event<PartialObjectMeta>>> + Unpin,
     ) -> watcher::Error {
         loop {
             match events.next().await {
@@ -173,8 +183,9 @@ impl Watch {
                     self.tell_all();
                 }
                 Some(Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object))) => {
-                    let name = object.meta().name.as_deref().unwrap_or_default();
-                    self.settings.interest.changed(&key(self.kind, &self.namespace, name));
+                    let Place { group, kind, namespace } = self.place.clone();
+                    let name = object.metadata.name.unwrap_or_default();
+                    self.settings.interest.changed(&ObjectKey { group, kind, namespace, name });
                 }
                 Some(Err(error)) => return error,
                 None => return watcher::Error::NoResourceVersion,

@@ -46,6 +46,12 @@ pub const SOURCE_UNAVAILABLE: &str = "SourceUnavailable";
 /// Consumers of a queue hold more messages than they can work on at a time; absent while none do.
 pub const MESSAGES_HELD: &str = "MessagesHeld";
 
+/// A broker counts fewer consumers of a queue than workers are ready; absent while it counts as many.
+pub const WORKERS_NOT_CONNECTED: &str = "WorkersNotConnected";
+
+/// Messages lie in the queue of those that the broker gave up on; absent while none do.
+pub const DEAD_LETTERS: &str = "DeadLetters";
+
 /// The reason of an Environment that is applied, where the first object of `status.failures` keeps it from being ready.
 pub const UNHEALTHY: &str = "Unhealthy";
 /// The reason of an Environment that is applied, where it waits for the first object of `status.waitingFor`.

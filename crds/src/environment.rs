@@ -23,6 +23,8 @@ use crate::{Duration, LocalObjectReference};
     namespaced,
     status = "EnvironmentStatus",
     derive = "PartialEq",
+    validation = Rule::new("!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(d, d.kind == 'Environment' && d.apiVersion.startsWith('drover.dev/') && d.name == self.metadata.name && !has(d.namespace))")
+        .message("dependsOn names this very Environment, which would wait for itself for ever: take it out"),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
     printcolumn(name = "Commit", type_ = "string", json_path = ".status.applied.short"),
     printcolumn(name = "Objects", type_ = "integer", json_path = ".status.applied.objects"),
@@ -59,6 +61,12 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decryption: Option<Decryption>,
 
+    /// Objects that a new commit waits for: it is applied when each of them has its condition `True`. What is applied already stays, and is
+    /// looked after, whatever becomes of them. They are read as the service account that drover acts as.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub depends_on: Vec<Dependency>,
+
     /// The service account of this namespace that drover acts as: it can read and change only what this account can. Default
     /// `drover`, which `drover allow NAMESPACE` creates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +93,33 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub suspend_reason: Option<String>,
+}
+
+/// An object that new commits wait for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dependency {
+    /// API group and version of its kind, such as `drover.dev/v1alpha1` or `apps/v1`.
+    #[schemars(length(max = 300), regex(pattern = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9][a-z0-9]*$"))]
+    pub api_version: String,
+    /// Its kind, such as `Database` or `Environment`.
+    #[schemars(length(max = 63), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))]
+    pub kind: String,
+    /// Its name.
+    #[schemars(length(max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.:]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Its namespace. Default: the Environment's own. In another one the service account must be allowed to get such objects; where it may
+    /// watch them too, it is seen at once that they are as they should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
+    /// The condition of its status that must be `True`. Default `Ready`, which all of drover's kinds have; a Deployment has `Available`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 316),
+        regex(pattern = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+    )]
+    pub condition: Option<String>,
 }
 
 /// A ConfigMap or Secret whose keys are variables.

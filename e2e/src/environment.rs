@@ -73,6 +73,7 @@ impl<'a> Environment<'a> {
             substitute: None,
             substitute_from: Vec::new(),
             decryption: None,
+            depends_on: Vec::new(),
             service_account_name: None,
             prune: None,
             deletion_policy: None,

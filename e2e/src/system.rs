@@ -59,6 +59,13 @@ impl System {
         self
     }
 
+    /// With one file more.
+    #[must_use]
+    pub fn and(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// The text of its only file.
     pub fn text(&self) -> &str {
         let [(_, text)] = &*self.files else { panic!("not one file: {:?}", self.files) };

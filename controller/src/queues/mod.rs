@@ -11,13 +11,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use drover_core::queue::{Reading, Unasked};
+use drover_core::queue::{Lasting, Reading, Unasked};
 use drover_crds::Owner;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use self::known::Known;
+use self::known::{DeadLetters, Known};
 pub use self::known::{Sight, Waits};
 use self::transport::Transport;
 pub use self::transport::{Login, NoClient, Question};
@@ -43,7 +43,7 @@ struct Entry {
     asked: Result<Question, Unasked>,
     every: Duration,
     /// What its owner waits for.
-    waits: Option<Waits>,
+    waits: Waits,
     known: Known,
     /// Something else is to be asked now, or nothing any more.
     changed: Arc<Notify>,
@@ -64,12 +64,12 @@ impl Queues {
 
     /// What is known of the queue that `who` watches from now on, asked `every` so often; where it cannot be asked, why. Must be called
     /// within a tokio runtime.
-    pub fn watch(&self, who: &Owner, asked: Result<Question, Unasked>, every: Duration, waits: Option<Waits>) -> Sight {
+    pub fn watch(&self, who: &Owner, asked: Result<Question, Unasked>, every: Duration, waits: Waits) -> Sight {
         let mut watched = self.shared.watched();
         let entry = watched.entry(who.clone()).or_insert_with(|| {
             let changed = Arc::new(Notify::new());
             tokio::spawn(ask_again_and_again(Arc::downgrade(&self.shared), who.clone(), changed.clone()));
-            Entry { asked: asked.clone(), every, waits: None, known: Known::default(), changed }
+            Entry { asked: asked.clone(), every, waits, known: Known::default(), changed }
         });
         if entry.asked != asked {
             if !is_of_the_same_queue(&entry.asked, &asked) {
@@ -83,6 +83,7 @@ impl Queues {
             entry.changed.notify_one();
         }
         entry.waits = waits;
+        entry.known.attend(waits.ready);
         if let Err(why) = &entry.asked {
             entry.known.hear(Err(why.clone()), Instant::now(), clock::now());
         }
@@ -110,21 +111,35 @@ impl Shared {
         unpoisoned::lock(&self.watched)
     }
 
-    /// Takes in the answer to `question`, unless `who` asks something else by now, and tells who has to do something about it.
-    fn hear(&self, who: &Owner, question: &Question, answer: Result<Reading, Unasked>) {
+    /// Takes in the answer to `question`, unless `who` asks something else by now, and tells who has to do something about it. Which dead
+    /// letters there are that nobody has looked at yet.
+    fn hear(&self, who: &Owner, question: &Question, answer: Result<Reading, Unasked>) -> Option<DeadLetters> {
         metrics::polled(answer.as_ref().map_or_else(Unasked::label, |_| "ok"));
-        let mut watched = self.watched();
-        let Some(entry) = watched.get_mut(who).filter(|entry| entry.asked.as_ref() == Ok(question)) else { return };
         if let Err(why) = &answer {
             tracing::debug!(owner = %who, %why, "cannot ask a queue");
         }
+        let learnt = self.learn(who, question, |known, now| {
+            known.hear(answer, now, clock::now());
+            known.unseen_dead_letters()
+        });
+        let (watched, now) = (self.watched(), Instant::now());
+        metrics::queues_unavailable(watched.values().filter(|entry| entry.known.is_unknown()).count());
+        let is_short = |entry: &&Entry| entry.known.short(now) == Lasting::Long;
+        metrics::queues_short_of_consumers(watched.values().filter(is_short).count());
+        learnt.flatten()
+    }
+
+    /// Has `who` learn something of what it asks, where that is still `question`, and tells it where there is something to do about that.
+    fn learn<T>(&self, who: &Owner, question: &Question, learn: impl FnOnce(&mut Known, Instant) -> T) -> Option<T> {
+        let mut watched = self.watched();
+        let entry = watched.get_mut(who).filter(|entry| entry.asked.as_ref() == Ok(question))?;
         let now = Instant::now();
-        entry.known.hear(answer, now, clock::now());
+        let learnt = learn(&mut entry.known, now);
         if entry.known.is_to_be_told(entry.waits, now) {
             // The receiver ends with the process.
             let _ = self.tell.send(who.clone());
         }
-        metrics::queues_unavailable(watched.values().filter(|entry| entry.known.is_unknown()).count());
+        Some(learnt)
     }
 }
 
@@ -138,7 +153,10 @@ async fn ask_again_and_again(shared: Weak<Shared>, who: Owner, changed: Arc<Noti
         };
         if let Ok(question) = asked {
             let answer = shared.transport.ask(&question).await;
-            shared.hear(&who, &question, answer);
+            if let Some(unseen) = shared.hear(&who, &question, answer) {
+                let first = shared.transport.first_dead(&question).await;
+                shared.learn(&who, &question, |known, _| known.find_first_dead(unseen, first));
+            }
         }
         drop(shared);
         // Spread, so that many queues of a broker are not asked as one burst; and never later than was said.

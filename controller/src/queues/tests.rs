@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use drover_core::queue::{Broker, Numbers, Seen, Terms, Told};
+use drover_core::queue::{Attendance, Broker, Counters, Numbers, Seen, Stuck, Terms, Told};
 use drover_crds::OwnerKind;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -59,7 +59,7 @@ async fn a_broker_is_asked_as_its_user_with_an_origin_and_in_json() {
     })
     .await;
     let numbers = Numbers { ready: 7, in_flight: 0, consumers: 0, dead: None };
-    assert_eq!(transport().ask(&question(&url)).await, Ok(Reading::Numbers(numbers)));
+    assert_eq!(transport().ask(&question(&url)).await, Ok(Reading::Numbers(numbers, Counters::default())));
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn who_watches_is_told_of_the_first_answer_and_then_only_of_what_asks_for_
     .await;
     let (queues, mut told) = queues();
     let often = Duration::from_millis(20);
-    let watch = |current| queues.watch(&who(), Ok(question(&url)), often, Some(Waits { terms: TERMS, current }));
+    let watch = |current| queues.watch(&who(), Ok(question(&url)), often, waits(current));
     assert_eq!(watch(Some(0)).seen, Seen::NotYet);
     assert_eq!(is_told(&mut told).await, who());
     let Seen::Numbers(Numbers { ready: 3, .. }) = watch(Some(3)).seen else { panic!("numbers") };
@@ -172,7 +172,7 @@ async fn many_queues_of_one_broker_are_asked_once_each_over_few_connections() {
     let (queues, mut told) = queues();
     let owner = |number: usize| Owner::new(OwnerKind::QueueProcessor, "shop", format!("reduce{number}"));
     for number in 0..200 {
-        queues.watch(&owner(number), Ok(question(&url)), Duration::from_hours(1), None);
+        queues.watch(&owner(number), Ok(question(&url)), Duration::from_hours(1), Waits::default());
     }
     let mut answered = std::collections::HashSet::new();
     while answered.len() < 200 {
@@ -189,25 +189,32 @@ async fn what_keeps_a_queue_from_being_asked_is_known_at_once_and_ends() {
     let (queues, mut told) = queues();
     let missing = Unasked::Password { secret: "keys".into(), key: "AMQ".into() };
     let hour = Duration::from_hours(1);
-    let sight = queues.watch(&who(), Err(missing.clone()), hour, None);
+    let sight = queues.watch(&who(), Err(missing.clone()), hour, Waits::default());
     assert!(matches!(sight.told, Told::Unknown { why, .. } if why == missing));
-    queues.watch(&who(), Ok(question(&url)), hour, None);
+    queues.watch(&who(), Ok(question(&url)), hour, Waits::default());
     is_told(&mut told).await;
-    assert!(matches!(queues.watch(&who(), Ok(question(&url)), hour, None).seen, Seen::Numbers(_)));
+    assert!(matches!(queues.watch(&who(), Ok(question(&url)), hour, Waits::default()).seen, Seen::Numbers(_)));
+}
+
+/// So many workers run, and as many as the queue asks for are wanted.
+fn waits(current: impl Into<Option<i32>>) -> Waits {
+    Waits { terms: Some(TERMS), current: current.into(), ready: 0 }
 }
 
 #[test]
 fn time_without_messages_counts_from_the_first_answer_that_says_so() {
     let (start, time) = (Instant::now(), clock::now());
-    let numbers = |ready, in_flight| Ok(Reading::Numbers(Numbers { ready, in_flight, consumers: 1, dead: None }));
+    let numbers = |ready, in_flight| {
+        Ok(Reading::Numbers(Numbers { ready, in_flight, consumers: 1, dead: None }, Counters::default()))
+    };
+    let nothing = Waits::default();
     let mut known = Known::default();
     let after = |seconds| start + Duration::from_secs(seconds);
     known.hear(numbers(0, 0), after(0), time);
     known.hear(numbers(0, 0), after(50), time);
     assert_eq!(known.look(after(50)).idle_seconds, Some(50));
-    let waits = |current| Some(Waits { terms: TERMS, current: Some(current) });
     assert!(!known.is_to_be_told(waits(4), after(59)) && known.is_to_be_told(waits(4), after(60)));
-    assert!(!known.is_to_be_told(waits(0), after(600)) && !known.is_to_be_told(None, after(600)));
+    assert!(!known.is_to_be_told(waits(0), after(600)) && !known.is_to_be_told(nothing, after(600)));
     known.hear(Err(Unasked::NoBroker { at: "x".into() }), after(70), time);
     assert!(known.is_unknown() && known.is_to_be_told(waits(4), after(70)));
     known.hear(numbers(0, 0), after(80), time);
@@ -220,15 +227,20 @@ fn time_without_messages_counts_from_the_first_answer_that_says_so() {
     known.hear(numbers(0, 1), after(100), time);
     assert_eq!(known.look(after(100)).idle_seconds, None);
     known.hear(numbers(1, 1), after(110), time);
-    assert!(!known.is_to_be_told(None, after(129)) && known.is_to_be_told(None, after(130)), "numbers alone wait");
+    assert!(
+        !known.is_to_be_told(nothing, after(129)) && known.is_to_be_told(nothing, after(130)),
+        "numbers alone wait"
+    );
 }
 
 #[test]
 fn messages_are_held_ahead_when_that_is_no_moment_s_matter() {
     let (now, time) = (Instant::now(), clock::now());
-    let held = |in_flight| Ok(Reading::Numbers(Numbers { ready: 0, in_flight, consumers: 1, dead: None }));
+    let held = |in_flight| {
+        Ok(Reading::Numbers(Numbers { ready: 0, in_flight, consumers: 1, dead: None }, Counters::default()))
+    };
     let mut known = Known::default();
-    let is_held = |known: &mut Known| matches!(known.look(now).told, Told::Numbers { is_held: true, .. });
+    let is_held = |known: &mut Known| matches!(known.look(now).told, Told::Numbers { held: Lasting::Long, .. });
     for _ in 0..2 {
         known.hear(held(20), now, time);
         assert!(!is_held(&mut known));
@@ -237,4 +249,106 @@ fn messages_are_held_ahead_when_that_is_no_moment_s_matter() {
     assert!(is_held(&mut known));
     known.hear(held(1), now, time);
     assert!(!is_held(&mut known));
+}
+
+/// One worker of a queue with a message, as the broker counts.
+fn counted(consumers: i64, in_flight: i64, handed_out: i64, done: i64) -> Reading {
+    let numbers = Numbers { ready: 1 - in_flight, in_flight, consumers, dead: None };
+    Reading::Numbers(numbers, Counters { handed_out: Some(handed_out), done: Some(done), dead: None })
+}
+
+#[test]
+fn workers_that_are_not_counted_have_a_minute_to_connect() {
+    let (start, time) = (Instant::now(), clock::now());
+    let after = |seconds| start + Duration::from_secs(seconds);
+    let short = |known: &mut Known, seconds: u64| match known.look(after(seconds)).told {
+        Told::Numbers { workers, .. } | Told::Undeclared { workers, .. } => workers,
+        other => panic!("{other:?}"),
+    };
+    let of = |ready, short| Attendance { ready, short };
+    let mut known = Known::default();
+    known.attend(1);
+    // The first of them declares its queue: a worker that cannot connect declares none.
+    known.hear(Ok(Reading::Undeclared), after(0), time);
+    for seconds in [10, 20, 59] {
+        known.hear(Ok(counted(0, 0, 0, 0)), after(seconds), time);
+        assert_eq!(short(&mut known, seconds), of(1, Lasting::Briefly));
+    }
+    known.hear(Ok(counted(0, 0, 0, 0)), after(60), time);
+    assert!(known.is_to_be_told(Waits::default(), after(60)));
+    assert_eq!(short(&mut known, 60), of(1, Lasting::Long));
+    known.attend(2);
+    assert_eq!(short(&mut known, 61), of(2, Lasting::Briefly), "the second has its minute");
+    for seconds in [70, 80, 130] {
+        known.hear(Ok(counted(1, 0, 0, 0)), after(seconds), time);
+    }
+    assert_eq!(short(&mut known, 130), of(2, Lasting::Long));
+    known.attend(1);
+    assert_eq!(short(&mut known, 131), of(1, Lasting::No), "as many are counted as are ready");
+    known.hear(Ok(counted(0, 0, 0, 0)), after(140), time);
+    assert_eq!(short(&mut known, 140), of(1, Lasting::Briefly), "it begins anew");
+    known.hear(Err(Unasked::NoBroker { at: "x".into() }), after(150), time);
+    known.hear(Ok(counted(0, 0, 0, 0)), after(300), time);
+    assert_eq!(short(&mut known, 300), of(1, Lasting::Briefly), "nobody knows what was meanwhile");
+}
+
+#[test]
+fn messages_that_come_back_undone_are_counted() {
+    let (now, time) = (Instant::now(), clock::now());
+    let stuck = |known: &mut Known| match known.look(now).told {
+        Told::Numbers { stuck, .. } => stuck.map(|Stuck { came_back, .. }| came_back),
+        other => panic!("{other:?}"),
+    };
+    let mut known = Known::default();
+    for (in_flight, handed_out, expected) in [(0, 7, None), (1, 8, None), (0, 8, None), (1, 9, None), (0, 9, Some(2))] {
+        known.hear(Ok(counted(1, in_flight, handed_out, 7)), now, time);
+        assert_eq!(stuck(&mut known), expected, "{in_flight} of {handed_out}");
+    }
+    known.hear(Ok(counted(1, 1, 11, 7)), now, time);
+    assert_eq!(stuck(&mut known), Some(3), "one is being worked on");
+    known.hear(Ok(counted(1, 0, 11, 8)), now, time);
+    assert_eq!(stuck(&mut known), None, "one was done");
+    known.hear(Ok(counted(1, 0, 2, 8)), now, time);
+    assert_eq!(stuck(&mut known), None, "the broker began anew");
+}
+
+#[tokio::test]
+async fn the_first_dead_letter_is_looked_up_when_there_are_others_and_not_at_each_look() {
+    static DEAD: AtomicUsize = AtomicUsize::new(1);
+    static LOOKED: AtomicUsize = AtomicUsize::new(0);
+    let url = broker(|request| {
+        let length = request.headers()[header::CONTENT_LENGTH].to_str().expect("a number").parse::<usize>();
+        // A search is the shortest question, and a look into the queue the next.
+        let name = "org.apache.activemq:brokerName=b,destinationName=d,destinationType=Queue,type=Broker";
+        let search = drover_core::queue::search("d").to_string().len();
+        let look = drover_core::queue::first_of(name).to_string().len();
+        match length.expect("a number") {
+            length if length == search => json!({"status": 200, "value": [name]}).to_string().into_response(),
+            length if length == look => {
+                let count = LOOKED.fetch_add(1, Ordering::SeqCst) + 1;
+                json!([{"status": 200, "value": format!("ID:{count}")}, {"status": 404}]).to_string().into_response()
+            }
+            _ => {
+                let dead = DEAD.load(Ordering::SeqCst);
+                let mut all: Value = serde_json::from_str(&of_size(&json!(0))).expect("JSON");
+                all[2] = json!({"status": 200, "value": {"d": {"QueueSize": dead, "EnqueueCount": dead}}});
+                all.to_string().into_response()
+            }
+        }
+    })
+    .await;
+    let (queues, mut told) = queues();
+    let watch = || match queues.watch(&who(), Ok(question(&url)), Duration::from_millis(20), Waits::default()).told {
+        Told::Numbers { first_dead, .. } => first_dead.map(|first| first.id),
+        _ => None,
+    };
+    for expected in ["ID:1", "ID:2"] {
+        while watch().as_deref() != Some(expected) {
+            is_told(&mut told).await;
+        }
+        // Several more looks at the numbers, none at the messages.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(format!("ID:{}", LOOKED.load(Ordering::SeqCst)), expected);
+        DEAD.fetch_add(1, Ordering::SeqCst);
+    }
 }

@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use drover_core::address;
-use drover_core::queue::{Broker, Host, Reading, Unasked, answer, question};
+use drover_core::queue::{
+    Broker, DeadLetter, Host, Reading, Unasked, answer, first, first_of, found, question, search,
+};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, ORIGIN};
 use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::registry::cause;
@@ -129,6 +132,18 @@ impl Transport {
 
     /// What the broker says.
     pub(super) async fn ask(&self, asked: &Question) -> Result<Reading, Unasked> {
+        let body = self.post(asked, &question(&asked.queue, &asked.dead)).await?;
+        answer(&body, &asked.queue, &asked.broker.origin())
+    }
+
+    /// The first of the dead letters. The broker may well not tell: to look into a queue takes more than to count it.
+    pub(super) async fn first_dead(&self, asked: &Question) -> Option<DeadLetter> {
+        let mbean = found(&self.post(asked, &search(&asked.dead)).await.ok()?)?;
+        first(&self.post(asked, &first_of(&mbean)).await.ok()?, &asked.queue)
+    }
+
+    /// What comes back for a question.
+    async fn post(&self, asked: &Question, question: &Value) -> Result<Vec<u8>, Unasked> {
         let at = asked.broker.origin();
         let place = unpoisoned::lock(&self.places)
             .entry(at.clone())
@@ -139,14 +154,13 @@ impl Transport {
         let _place =
             waited.map_err(|_| unreachable("it answers the questions for other queues too slowly".to_owned()))?;
         self.is_allowed(asked, &at).await?;
-        let body = question(&asked.queue, &asked.dead).to_string();
         let request = self
             .client
             .post(asked.broker.jolokia())
             // Without one Jolokia answers nobody; it guards against pages of others in a browser.
             .header(ORIGIN, &at)
             .header(CONTENT_TYPE, "application/json")
-            .body(body);
+            .body(question.to_string());
         let request = match &asked.login {
             Some(Login { user, password }) => request.basic_auth(user, Some(password)),
             None => request,
@@ -160,8 +174,7 @@ impl Transport {
         };
         let response = request.send().await.map_err(failed)?;
         check(&response, asked, &at)?;
-        let body = whole(response, &at, failed).await?;
-        answer(&body, &asked.queue, &at)
+        whole(response, &at, failed).await
     }
 
     /// Refuses addresses where no broker is, as its name resolves now.

@@ -3,6 +3,7 @@
 
 pub mod data_sync;
 pub mod database;
+mod depends;
 pub mod environment;
 pub mod queue_processor;
 mod repository;

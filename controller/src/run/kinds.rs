@@ -12,6 +12,7 @@ use super::{GRACE, Options};
 use crate::cluster::lease::Leadership;
 use crate::cluster::{Cluster, Restarts};
 use crate::driver::{Controller, Trigger};
+use crate::interest::Interest;
 use crate::turn::{Kind, Owners, Turn};
 
 /// The kinds that are registered.
@@ -22,18 +23,21 @@ pub(super) struct Kinds {
     concurrency: usize,
     stopped: watch::Receiver<bool>,
     owners: Arc<Owners>,
+    interest: Arc<Interest>,
     triggers: HashMap<OwnerKind, Trigger>,
     controllers: Vec<BoxFuture<'static, ()>>,
 }
 
 impl Kinds {
-    /// None yet. Their controllers run until `stopped` becomes true. `tell` brings a label back to [`Self::tell`].
+    /// None yet. Their controllers run until `stopped` becomes true. `tell` brings a label back to [`Self::tell`], and `interest` the labels of
+    /// those who wait for an object of theirs.
     pub(super) fn new(
         options: &Options,
         cluster: Cluster,
         leadership: Leadership,
         stopped: watch::Receiver<bool>,
         tell: mpsc::UnboundedSender<String>,
+        interest: Arc<Interest>,
     ) -> Self {
         Self {
             cluster,
@@ -42,6 +46,7 @@ impl Kinds {
             concurrency: options.concurrency,
             stopped,
             owners: Arc::new(Owners::telling(tell)),
+            interest,
             triggers: HashMap::new(),
             controllers: Vec::new(),
         }
@@ -49,7 +54,7 @@ impl Kinds {
 
     /// Adds a kind. How its controller is asked to look at an object.
     pub(super) fn register<K: Kind>(&mut self, kind: K) {
-        let turn = Turn::new(kind, self.cluster.clone(), self.owners.clone());
+        let turn = Turn::new(kind, self.cluster.clone(), self.owners.clone(), self.interest.clone());
         let controller = Controller::new(turn, self.concurrency);
         self.triggers.insert(K::OWNER, controller.trigger());
         let (client, leadership) = (self.cluster.client(), self.leadership.clone());

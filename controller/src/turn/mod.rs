@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use drover_core::news::News;
+use drover_core::render::ObjectKey;
 use drover_core::trouble::{Mend, Trouble};
 use drover_crds::condition::{self, HasHead, Outcome};
 use drover_crds::{DEFAULT_SERVICE_ACCOUNT, Key, Owner, OwnerKind};
@@ -35,6 +36,7 @@ use self::verdict::verdict;
 use crate::clock;
 use crate::cluster::{Cluster, is_gone};
 use crate::driver::{Next, Reconciler};
+use crate::interest::Interest;
 use crate::unpoisoned;
 
 /// What is a kind's own. A turn never waits: it looks at what is known, does what is to be done, and ends.
@@ -108,17 +110,18 @@ pub struct Turn<K: Kind> {
     kind: K,
     cluster: Cluster,
     owners: Arc<Owners>,
+    interest: Arc<Interest>,
     announcer: Announcer,
     statuses: Statuses<K::Object>,
     remembered: Mutex<HashMap<Key, Remembered<K::Memory>>>,
 }
 
 impl<K: Kind> Turn<K> {
-    /// Nothing is remembered yet.
-    pub fn new(kind: K, cluster: Cluster, owners: Arc<Owners>) -> Self {
+    /// Nothing is remembered yet. Who waits for one of the objects is told by `interest`.
+    pub fn new(kind: K, cluster: Cluster, owners: Arc<Owners>, interest: Arc<Interest>) -> Self {
         let announcer = Announcer::new(cluster.client(), K::ACTION);
         let statuses = Statuses::new(cluster.client());
-        Self { kind, cluster, owners, announcer, statuses, remembered: Mutex::default() }
+        Self { kind, cluster, owners, interest, announcer, statuses, remembered: Mutex::default() }
     }
 
     fn remembered(&self) -> MutexGuard<'_, HashMap<Key, Remembered<K::Memory>>> {
@@ -137,6 +140,7 @@ impl<K: Kind> Reconciler for Turn<K> {
 
     fn appeared(&self, object: &K::Object) {
         self.kind.appeared(object);
+        self.interest.changed(&ObjectKey::from(&Owner::of(K::OWNER, &Key::of(object.meta()))));
     }
 
     async fn reconcile(&self, object: Arc<K::Object>) -> Next {
@@ -184,6 +188,7 @@ impl<K: Kind> Reconciler for Turn<K> {
             ..ObjectMeta::default()
         };
         self.statuses.forget(key);
+        self.interest.changed(&ObjectKey::from(&owner));
         let gone = Gone::<K>::new(&owner, &self.cluster, &self.announcer, meta.into_response_partial());
         match self.kind.clean_up(&gone).await {
             Ok(()) => {

@@ -90,7 +90,7 @@ fn turns(ends: Vec<Result<Ended, Trouble>>, status: u16, found: Value) -> (Turn<
     let resync = Duration::from_secs(3600);
     let cluster = Cluster::new(client, Leadership::sole(), resync, [0; 32], mpsc::unbounded_channel().0);
     let kind = Told { ends: Mutex::new(ends.into()) };
-    (Turn::new(kind, cluster, Arc::default()), asked)
+    (Turn::new(kind, cluster, Arc::default(), Interest::new(mpsc::unbounded_channel().0)), asked)
 }
 
 fn refusal(code: u16) -> Value {

@@ -17,8 +17,9 @@ pub struct QueueProcessorStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `Ready`, `Reconciling` and `Stalled`; `SourceUnavailable` while the queue cannot be asked, so that the number of workers stays as it
-    /// is; `MessagesHeld` where consumers hold more messages than they work on; `ClockChange` from the day before a clock change that takes
-    /// runs of a job's schedule away, or adds some.
+    /// is; `MessagesHeld` where consumers hold more messages than they work on; `WorkersNotConnected` where the broker counts fewer
+    /// consumers than workers are ready; `DeadLetters` while the broker has messages that it gave up on; `ClockChange` from the day before
+    /// a clock change that takes runs of a job's schedule away, or adds some.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -48,6 +49,9 @@ pub struct QueueStatus {
     /// among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<i64>,
+    /// When there were last more of these than before, as far as drover has seen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters_grew_at: Option<Time>,
     /// Since when these are the numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Time>,

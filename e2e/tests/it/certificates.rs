@@ -17,7 +17,7 @@ const NUMBER: u32 = 51;
 const SOON: Duration = Duration::from_secs(50);
 
 /// A certificate for that host, which signs itself and is good for so many days, and its key.
-fn certificate(host: &str, days: u32) -> (String, String) {
+pub fn certificate(host: &str, days: u32) -> (String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let (key, certificate) = (folder.path().join("key"), folder.path().join("certificate"));
     let name = format!("subjectAltName=DNS:{host}");

@@ -11,20 +11,21 @@ use kube::api::PostParams;
 use serde_json::json;
 
 /// Who encrypts: a folder with the rules and the files of the how-to, and a key.
-struct Person {
+pub struct Person {
     folder: tempfile::TempDir,
     sops: std::path::PathBuf,
 }
 
 /// An age key: what `age-keygen` wrote, and the recipient.
-fn age_key() -> (String, String) {
+pub fn age_key() -> (String, String) {
     let text = run(&mut Command::new("age-keygen"));
     let recipient = text.lines().find_map(|line| line.strip_prefix("# public key: ")).expect("a recipient").to_owned();
     (text, recipient)
 }
 
 impl Person {
-    fn new(namespace: &Namespace, recipients: &str) -> Self {
+    /// With the how-to's rules for these recipients, and its Secret, which is not encrypted yet.
+    pub fn new(namespace: &Namespace, recipients: &str) -> Self {
         namespace.bed().encrypts();
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir(folder.path().join("deploy")).expect("made");
@@ -44,12 +45,12 @@ impl Person {
         fs::write(self.folder.path().join(path), text).expect("written");
     }
 
-    fn read(&self, path: &str) -> String {
+    pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.folder.path().join(path)).expect("a file")
     }
 
     /// Runs SOPS with that key.
-    fn sops(&self, key: &str, arguments: &[&str]) {
+    pub fn sops(&self, key: &str, arguments: &[&str]) {
         run(Command::new(&self.sops).args(arguments).current_dir(self.folder.path()).env("SOPS_AGE_KEY", key));
     }
 }
@@ -61,7 +62,7 @@ fn example(index: usize) -> String {
 }
 
 /// Makes the Secret, or puts these keys in the place of what is in it: it is there all the time.
-async fn give(namespace: &Namespace, entries: &[(&str, &str)]) {
+pub async fn give(namespace: &Namespace, entries: &[(&str, &str)]) {
     let data: serde_json::Map<_, _> = entries.iter().map(|(name, key)| ((*name).to_owned(), json!(key))).collect();
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "age-key"}, "stringData": data});
     let secret: Secret = serde_json::from_value(secret).expect("a Secret");
@@ -73,13 +74,13 @@ async fn give(namespace: &Namespace, entries: &[(&str, &str)]) {
     given.expect("the Secret is taken");
 }
 
-async fn broker(namespace: &Namespace) -> Option<(String, String)> {
+pub async fn broker(namespace: &Namespace) -> Option<(String, String)> {
     let secret = namespace.get::<Secret>("broker").await?;
     let value = secret.data?.remove("CONSUMER_PASSWORD")?.0;
     Some((String::from_utf8(value).expect("text"), secret.metadata.resource_version?))
 }
 
-const PASSWORD: &str = "correct horse ${battery} staple";
+pub const PASSWORD: &str = "correct horse ${battery} staple";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_secret_reaches_the_app_when_its_key_is_there() {

@@ -10,6 +10,7 @@ mod clock;
 mod data_sync;
 mod database;
 mod decryption;
+mod depends;
 mod docs;
 mod examples;
 mod folders;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use drover_crds::condition::{SOURCE_UNAVAILABLE, get};
+use drover_crds::condition::{DEAD_LETTERS, SOURCE_UNAVAILABLE, WORKERS_NOT_CONNECTED, get};
 use drover_crds::{LABEL_INSTANCE, QueueProcessor, QueueProcessorStatus, ReleaseStep};
 use drover_e2e::{Broker, Namespace, Testbed, eventually, ready, steadily, worker_image};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -230,6 +230,65 @@ async fn a_rollout_a_scale_in_and_a_killed_worker_lose_no_message() {
     let redelivered: usize = times.values().map(|(_, redelivered)| redelivered).sum();
     println!("{} messages; done twice: {repeated:?}; redelivered: {redelivered}", wanted.len());
     assert!(repeated.len() <= 1, "only the worker that was killed leaves a message to another: {repeated:?}");
+}
+
+/// Waits until a condition says all of `words`, or, without any, until it is gone.
+async fn says(namespace: &Namespace, kind: &str, words: &[&str]) {
+    comes_to(namespace, &format!("says {words:?} by {kind}"), |status| match get(&status.conditions, kind) {
+        Some(said) if !words.is_empty() && words.iter().all(|word| said.message.contains(word)) => Ok(()),
+        None if words.is_empty() => Ok(()),
+        other => Err(format!("{:?}, {:?}", other.map(|said| &said.message), status.queue)),
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_take_nothing_and_messages_that_end_them_are_named() {
+    let namespace = Namespace::new("poison").await;
+    let broker = Broker::start(&namespace).await;
+    broker.put("runs", "run0 1");
+    let right = scaled(2, "1h");
+    namespace.apply(&right.replace("name: AMQ_QUEUE, value: runs", "name: AMQ_QUEUE, value: other"));
+    // Its worker is ready, and takes from another queue.
+    says(
+        &namespace,
+        WORKERS_NOT_CONNECTED,
+        &["1 worker is ready, but the broker counts no consumer of the queue runs"],
+    )
+    .await;
+    // One message was given up on, by whoever.
+    broker.put("ActiveMQ.DLQ", "lost");
+    says(&namespace, DEAD_LETTERS, &["1 message lies in the dead letter queue ActiveMQ.DLQ", "the first is ID:"]).await;
+    let told = namespace.drover(&["status", "--namespace", namespace.name()]);
+    assert!(told.stdout.contains("counts no consumer") && told.stdout.contains("the first is ID:"), "{}", told.said());
+    let version =
+        async || namespace.get::<QueueProcessor>("reduce").await.and_then(|found| found.metadata.resource_version);
+    let before = version().await;
+    steadily("it rests", Duration::from_secs(12), async || match version().await {
+        same if same == before => Ok(()),
+        other => Err(format!("{before:?} became {other:?}: {:?}", status(&namespace).await)),
+    })
+    .await;
+
+    namespace.apply(&right);
+    says(&namespace, WORKERS_NOT_CONNECTED, &[]).await;
+    eventually("the message is done", SOON, async || match broker.messages("runs.done").await.len() {
+        1 => Ok(()),
+        other => Err(format!("{other} are done")),
+    })
+    .await;
+    // A message that ends each worker that takes it: the broker gives it out again and again.
+    broker.put("runs", "poison");
+    comes_to(&namespace, "says that a message may end its workers", |status| {
+        let said = ready(&status.conditions)?;
+        let log =
+            status.rollout.release.as_ref().and_then(|release| release.problem.as_ref()).map(|problem| &problem.log);
+        let is_told = said.message.contains("messages of the queue runs have come back from workers")
+            && said.message.contains("none was done, so one of them may end each worker");
+        let is_logged = log.is_some_and(|log| log.iter().any(|line| line.contains("ValueError")));
+        if is_told && is_logged { Ok(()) } else { Err(format!("{said:?}, {log:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

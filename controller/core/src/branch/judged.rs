@@ -2,7 +2,8 @@
 
 use drover_crds::{AppliedStatus, Environment, EnvironmentStatus, condition};
 
-use super::{Brought, CommitInfo, Findings};
+use super::depends::is_held_back;
+use super::{Brought, CommitInfo, Findings, TreeId};
 use crate::plan::Occasion;
 
 /// Whether the status says what became of the spec as it is now: a spec that an older version could not read was seen, and never acted upon.
@@ -29,11 +30,24 @@ pub fn occasion(
 ) -> Occasion {
     let same_variables = |applied: &&AppliedStatus| applied.variables == brought.hash;
     let applied = status.applied.as_ref().filter(same_variables).map(|applied| applied.commit.as_str());
-    if applied == Some(commit.id.as_str()) && speaks_of(status, environment) {
+    if applied == Some(commit.id.as_str()) && was_acted_upon(status, environment) {
         Occasion::Watch
     } else {
         Occasion::Commit
     }
+}
+
+/// Whether what is to be applied was applied in full before, at whatever commit: the same files, variables and spec. Where many follow one
+/// repository most commits are such, and wait for nothing.
+pub fn in_force(environment: &Environment, status: &EnvironmentStatus, tree: &TreeId, brought: &Brought) -> bool {
+    let is_same = |applied: &AppliedStatus| applied.tree == tree.as_str() && applied.variables == brought.hash;
+    status.applied.as_ref().is_some_and(is_same) && was_acted_upon(status, environment)
+}
+
+/// Whether what the spec is now was acted upon: one that waits for others was seen, and was not.
+fn was_acted_upon(status: &EnvironmentStatus, environment: &Environment) -> bool {
+    let ready = condition::get(&status.conditions, condition::READY);
+    speaks_of(status, environment) && ready.is_none_or(|ready| !is_held_back(&ready.reason))
 }
 
 #[cfg(test)]
@@ -42,7 +56,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
-    use crate::branch::{CommitId, TreeId};
+    use crate::branch::CommitId;
 
     fn environment(generation: i64) -> Environment {
         serde_json::from_value(serde_json::json!({
@@ -89,5 +103,27 @@ mod tests {
         let mut other = Brought::new(Some(1));
         other.hash = Some("h".into());
         assert_eq!([of(1, 'b', &brought), of(2, 'a', &brought), of(1, 'a', &other)], [Occasion::Commit; 3]);
+        let held = said("AwaitingDependency");
+        assert_eq!(
+            occasion(&environment(1), &held, &commit('a'), &brought),
+            Occasion::Commit,
+            "the spec was not acted upon"
+        );
+    }
+
+    #[test]
+    fn files_that_are_applied_wait_for_nothing_at_whatever_commit_they_are() {
+        let tree = |digit| commit(digit).tree;
+        let mut status = said("Applied");
+        status.applied.as_mut().expect("it is applied").tree = tree('a').to_string();
+        let (brought, mut other) = (Brought::new(Some(1)), Brought::new(Some(1)));
+        other.hash = Some("h".into());
+        assert!(in_force(&environment(1), &status, &tree('a'), &brought));
+        assert!(!in_force(&environment(1), &status, &tree('b'), &brought), "other files");
+        assert!(!in_force(&environment(2), &status, &tree('a'), &brought), "another spec");
+        assert!(!in_force(&environment(1), &status, &tree('a'), &other), "other variables");
+        let applied = status.applied.take();
+        let held = EnvironmentStatus { applied, ..said("AwaitingDependency") };
+        assert!(!in_force(&environment(1), &held, &tree('a'), &brought), "a spec that was not acted upon");
     }
 }

@@ -2,6 +2,7 @@
 
 mod commit;
 mod decryption;
+mod depends;
 mod judged;
 mod news;
 mod peers;
@@ -11,7 +12,10 @@ mod variables;
 
 pub use commit::{CommitId, CommitInfo, TreeId};
 pub use decryption::{AgeKeys, Keys, Secrets};
-pub use judged::{judged_before, occasion, speaks_of};
+pub use depends::{
+    Waiters, awaited, circular, in_a_circle, is_held_back, own_object, unmet, unreadable, unserved, waiting,
+};
+pub use judged::{in_force, judged_before, occasion, speaks_of};
 pub use news::{applied, news, put_back};
 pub use peers::Peers;
 pub use refused::{not_applied, several};

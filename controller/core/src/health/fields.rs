@@ -14,7 +14,7 @@ pub(super) fn number(object: &Value, pointer: &str) -> Option<i64> {
 const LONGEST: usize = 800;
 
 /// The beginning of what others wrote.
-pub(super) fn bounded(said: &str) -> String {
+pub(crate) fn bounded(said: &str) -> String {
     match said.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &said[..end]),
         None => said.to_owned(),

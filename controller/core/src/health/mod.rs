@@ -14,6 +14,7 @@ mod tests;
 mod verdict;
 
 pub use assess::assess;
+pub(crate) use fields::bounded;
 pub use finding::{Finding, Patience, has_served};
 pub use finished::{Finished, finished};
 pub use pods::{diagnose, replica_failure};

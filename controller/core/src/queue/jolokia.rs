@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use super::unasked::Unasked;
 
 /// What is read of a queue.
-const ATTRIBUTES: [&str; 4] = ["Name", "QueueSize", "InFlightCount", "ConsumerCount"];
+const ATTRIBUTES: [&str; 6] = ["Name", "QueueSize", "InFlightCount", "ConsumerCount", "DispatchCount", "DequeueCount"];
+/// What is read of the queue of dead letters.
+const OF_DEAD: [&str; 2] = ["QueueSize", "EnqueueCount"];
 /// The status of a queue, or a broker, that is not there.
 const NOT_THERE: i64 = 404;
 
@@ -31,11 +33,22 @@ impl Numbers {
     }
 }
 
+/// What a broker has counted since it started: these only grow, and are no part of what a queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// How often a message was handed to a consumer, the same one again counted again.
+    pub handed_out: Option<i64>,
+    /// Messages that are done: acknowledged, or taken away otherwise.
+    pub done: Option<i64>,
+    /// Messages that the broker gave up on, all that ever were.
+    pub dead: Option<i64>,
+}
+
 /// What a broker says of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// It has these numbers.
-    Numbers(Numbers),
+    Numbers(Numbers, Counters),
     /// Nobody has declared it yet.
     Undeclared,
 }
@@ -47,7 +60,49 @@ pub fn question(queue: &str, dead: &str) -> Value {
         json!({"type": "read", "mbean": mbean, "attribute": attributes})
     };
     let of = |queue: &str| format!(",destinationType=Queue,destinationName={}", encoded(queue));
-    json!([read("", &["BrokerName"]), read(&of(queue), &ATTRIBUTES), read(&of(dead), &["QueueSize"])])
+    json!([read("", &["BrokerName"]), read(&of(queue), &ATTRIBUTES), read(&of(dead), &OF_DEAD)])
+}
+
+/// The body of a question for how the broker's management calls that queue: only of what is called by its whole name can more be asked.
+pub fn search(queue: &str) -> Value {
+    let queue = encoded(queue);
+    let mbean = format!("org.apache.activemq:type=Broker,brokerName=*,destinationType=Queue,destinationName={queue}");
+    json!({"type": "search", "mbean": mbean})
+}
+
+/// What came back for [`search`], where it is one queue.
+pub fn found(body: &[u8]) -> Option<String> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    match answer.value.as_array().map(Vec::as_slice) {
+        Some([Value::String(mbean)]) if answer.status == 200 => Some(mbean.clone()),
+        _ => None,
+    }
+}
+
+/// The body of a question for the first message of the queue that the management calls so: no more of it than its id and whence it came.
+pub fn first_of(mbean: &str) -> Value {
+    let exec =
+        |field: &str| json!({"type": "exec", "mbean": mbean, "operation": "browse()", "path": format!("0/{field}")});
+    json!([exec("JMSMessageID"), exec("OriginalDestination")])
+}
+
+/// A message that the broker gave up on, as a person finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its id.
+    pub id: String,
+    /// Whether it came from the queue that is looked at; `None` where the broker does not say.
+    pub is_own: Option<bool>,
+}
+
+/// What came back for [`first_of`] for the dead letters of `queue`; `None` for whatever is no id of a message.
+pub fn first(body: &[u8], queue: &str) -> Option<DeadLetter> {
+    let answers: Vec<Answer> = serde_json::from_slice(body).ok()?;
+    let [id, origin] = &answers[..] else { return None };
+    let text = |answer: &Answer| answer.value.as_str().filter(|_| answer.status == 200).map(str::to_owned);
+    let is_of_an_id = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '-' | '_' | '/');
+    let id = text(id).filter(|id| (1..=200).contains(&id.len()) && id.chars().all(is_of_an_id))?;
+    Some(DeadLetter { id, is_own: text(origin).map(|origin| origin.strip_prefix("queue://") == Some(queue)) })
 }
 
 /// A queue's name as ActiveMQ writes it into the names of its management.
@@ -136,12 +191,20 @@ pub fn answer(body: &[u8], queue: &str, at: &str) -> Result<Reading, Unasked> {
         return Err(Unasked::OtherQueue { at: at.to_owned(), queue: queue.to_owned() });
     }
     let (size, in_flight) = (number(found, "QueueSize")?, number(found, "InFlightCount")?);
-    Ok(Reading::Numbers(Numbers {
+    let counted = |of: Option<&Map<String, Value>>, field: &str| of.and_then(|of| count(of.get(field)).ok());
+    let dead = dead.only().filter(|_| dead.status == 200);
+    let numbers = Numbers {
         ready: (size - in_flight).max(0),
         in_flight,
         consumers: number(found, "ConsumerCount")?,
-        dead: dead.only().filter(|_| dead.status == 200).and_then(|dead| count(dead.get("QueueSize")).ok()),
-    }))
+        dead: counted(dead, "QueueSize"),
+    };
+    let counters = Counters {
+        handed_out: counted(Some(found), "DispatchCount"),
+        done: counted(Some(found), "DequeueCount"),
+        dead: counted(dead, "EnqueueCount"),
+    };
+    Ok(Reading::Numbers(numbers, counters))
 }
 
 /// A number of things, which is whole and not below 0; else what it is.

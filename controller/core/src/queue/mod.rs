@@ -9,7 +9,7 @@ mod tests;
 mod unasked;
 
 pub use broker::{Broker, Host};
-pub use jolokia::{Numbers, Reading, answer, question};
+pub use jolokia::{Counters, DeadLetter, Numbers, Reading, answer, first, first_of, found, question, search};
 pub use scale::{Seen, Terms, is_idle, wanted};
-pub use status::{Told, idle, news, note};
+pub use status::{Attendance, Lasting, Stuck, Told, idle, news, note, suspect};
 pub use unasked::Unasked;

@@ -1,4 +1,4 @@
-use drover_crds::condition::{self, MESSAGES_HELD, SOURCE_UNAVAILABLE};
+use drover_crds::condition::{self, DEAD_LETTERS, MESSAGES_HELD, Outcome, SOURCE_UNAVAILABLE, WORKERS_NOT_CONNECTED};
 use drover_crds::{QueueProcessorSpec, QueueProcessorStatus, ReplicasStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
@@ -78,16 +78,19 @@ fn read(body: &Value) -> Result<Reading, Unasked> {
 #[test]
 fn the_numbers_of_a_queue_are_read() {
     let numbers = Numbers { ready: 8, in_flight: 4, consumers: 3, dead: None };
-    assert_eq!(read(&answer_with("DataReady", &attributes(&[]))), Ok(Reading::Numbers(numbers)));
-    let mut with_dead = answer_with("DataReady", &attributes(&[]));
-    with_dead[2] = json!({"value": {"dlq": {"QueueSize": 2}}, "status": 200});
-    assert_eq!(read(&with_dead), Ok(Reading::Numbers(Numbers { dead: Some(2), ..numbers })));
+    let none = Counters::default();
+    assert_eq!(read(&answer_with("DataReady", &attributes(&[]))), Ok(Reading::Numbers(numbers, none)));
+    let counted = attributes(&[("DispatchCount", json!(40)), ("DequeueCount", json!(36))]);
+    let mut with_dead = answer_with("DataReady", &counted);
+    with_dead[2] = json!({"value": {"dlq": {"QueueSize": 2, "EnqueueCount": 5}}, "status": 200});
+    let counters = Counters { handed_out: Some(40), done: Some(36), dead: Some(5) };
+    assert_eq!(read(&with_dead), Ok(Reading::Numbers(Numbers { dead: Some(2), ..numbers }, counters)));
     let largest = attributes(&[("QueueSize", json!(i64::MAX)), ("InFlightCount", json!(0))]);
-    let Ok(Reading::Numbers(numbers)) = read(&answer_with("DataReady", &largest)) else { panic!("numbers") };
+    let Ok(Reading::Numbers(numbers, _)) = read(&answer_with("DataReady", &largest)) else { panic!("numbers") };
     assert_eq!(numbers.messages(), i64::MAX);
     // For a moment one is older than the other.
     let odd = attributes(&[("QueueSize", json!(1)), ("InFlightCount", json!(2))]);
-    let Ok(Reading::Numbers(numbers)) = read(&answer_with("DataReady", &odd)) else { panic!("numbers") };
+    let Ok(Reading::Numbers(numbers, _)) = read(&answer_with("DataReady", &odd)) else { panic!("numbers") };
     assert_eq!((numbers.ready, numbers.in_flight), (0, 2));
 }
 
@@ -223,7 +226,9 @@ fn at(second: i64) -> Time {
 
 fn numbers(ready: i64, in_flight: i64, is_held: bool) -> Told {
     let numbers = Numbers { ready, in_flight, consumers: 1, dead: Some(0) };
-    Told::Numbers { numbers, as_of: at(5), idle_since: None, is_held }
+    let held = if is_held { Lasting::Long } else { Lasting::No };
+    let workers = Attendance::default();
+    Told::Numbers { numbers, as_of: at(5), idle_since: None, held, workers, stuck: None, first_dead: None }
 }
 
 fn told(status: &QueueProcessorStatus, told: &Told, second: i64) -> QueueProcessorStatus {
@@ -263,9 +268,13 @@ fn consumers_that_hold_messages_ahead_are_named_once() {
     assert!(told(&later, &numbers(0, 1, false), 40).conditions.is_empty());
 }
 
+fn undeclared(workers: Attendance) -> Told {
+    Told::Undeclared { since: at(5), workers }
+}
+
 #[test]
 fn a_queue_that_nobody_declared_is_said_to_be_one_and_has_no_numbers() {
-    let status = told(&QueueProcessorStatus::default(), &Told::Undeclared { since: at(5) }, 10);
+    let status = told(&QueueProcessorStatus::default(), &undeclared(Attendance::default()), 10);
     let source = status.source.expect("a source");
     assert!(source.reachable && status.queue.is_none());
     assert_eq!(
@@ -297,4 +306,140 @@ fn without_a_source_nothing_is_said_of_one() {
     note(&mut status, &fixed, &Told::NotYet, Some(2), &at(20));
     assert_eq!(status, QueueProcessorStatus::default());
     assert_eq!((idle(&fixed), idle(&spec()).is_some()), (None, true));
+}
+
+fn said<'a>(status: &'a QueueProcessorStatus, kind: &str) -> &'a str {
+    condition::get(&status.conditions, kind).map_or("", |condition| condition.message.as_str())
+}
+
+/// Numbers of a queue with so many consumers, where so many workers are ready.
+fn attended(consumers: i64, ready: i64, short: Lasting) -> Told {
+    let Told::Numbers { numbers, as_of, idle_since, held, stuck, first_dead, .. } = numbers(0, 1, false) else {
+        unreachable!("these are numbers")
+    };
+    let (numbers, workers) = (Numbers { consumers, ..numbers }, Attendance { ready, short });
+    Told::Numbers { numbers, as_of, idle_since, held, workers, stuck, first_dead }
+}
+
+#[rstest]
+#[case::one(
+    attended(0, 1, Lasting::Long),
+    "1 worker is ready, but the broker counts no consumer of the queue DataReady, so it takes nothing from it: "
+)]
+#[case::some(
+    attended(1, 3, Lasting::Long),
+    "3 workers are ready, but the broker counts 1 consumer of the queue DataReady, so at least 2 of them take nothing from it: "
+)]
+#[case::none(
+    attended(0, 3, Lasting::Long),
+    "3 workers are ready, but the broker counts no consumer of the queue DataReady, so none of them takes anything from it: "
+)]
+#[case::no_queue(undeclared(Attendance { ready: 1, short: Lasting::Long }), "1 worker is ready, but the broker has no queue DataReady, so it takes nothing from it: ")]
+fn workers_that_the_broker_does_not_count_are_told_with_numbers(#[case] now: Told, #[case] sentence: &str) {
+    let status = told(&QueueProcessorStatus::default(), &now, 10);
+    let message = said(&status, WORKERS_NOT_CONNECTED);
+    assert!(message.starts_with(sentence) && message.contains("user or password"), "{message}");
+    let news = news(&QueueProcessorStatus::default(), &status);
+    assert_eq!(news.into_iter().map(|news| news.reason).collect::<Vec<_>>(), ["FewerConsumers"]);
+}
+
+#[test]
+fn workers_that_are_not_counted_for_a_moment_change_nothing_of_what_was_told() {
+    let briefly = attended(0, 1, Lasting::Briefly);
+    assert_eq!(said(&told(&QueueProcessorStatus::default(), &briefly, 10), WORKERS_NOT_CONNECTED), "");
+    let told_once = told(&QueueProcessorStatus::default(), &attended(0, 1, Lasting::Long), 10);
+    // As after a new start of drover, which has not seen it for long yet.
+    assert_eq!(told(&told_once, &briefly, 20).conditions, told_once.conditions);
+    assert_eq!(told(&told_once, &attended(1, 1, Lasting::No), 30).conditions, []);
+}
+
+/// Numbers with so many dead letters, of which the first is that.
+fn dead(count: i64, first: Option<(&str, Option<bool>)>) -> Told {
+    let Told::Numbers { numbers, as_of, idle_since, held, workers, stuck, .. } = numbers(0, 0, false) else {
+        unreachable!("these are numbers")
+    };
+    let numbers = Numbers { dead: Some(count), ..numbers };
+    let first_dead = first.map(|(id, is_own)| DeadLetter { id: id.to_owned(), is_own });
+    Told::Numbers { numbers, as_of, idle_since, held, workers, stuck, first_dead }
+}
+
+#[test]
+fn dead_letters_are_told_with_their_number_the_first_and_since_when_there_are_more() {
+    let first = told(&QueueProcessorStatus::default(), &dead(1, None), 60);
+    let message = said(&first, DEAD_LETTERS);
+    assert!(
+        message.starts_with(
+            "1 message lies in the dead letter queue ActiveMQ.DLQ, which all queues of the broker share: look"
+        ),
+        "since when is not known: {message}"
+    );
+    let more = told(&first, &dead(3, Some(("ID:vm-1:2", Some(true)))), 120);
+    let message = said(&more, DEAD_LETTERS);
+    assert!(
+        message.starts_with("3 messages lie in the dead letter queue ActiveMQ.DLQ, which all queues of the broker share, the newest since 00:02 UTC on 1 January; the first is ID:vm-1:2, from the queue DataReady: look"),
+        "{message}"
+    );
+    assert_eq!(told(&more, &dead(3, Some(("ID:vm-1:2", Some(true)))), 900), more, "nothing has changed");
+    let fewer = told(&more, &dead(2, Some(("ID:vm-1:3", Some(false)))), 900);
+    let message = said(&fewer, DEAD_LETTERS);
+    assert!(
+        message.contains("since 00:02 UTC") && message.contains("the first is ID:vm-1:3, from another queue"),
+        "{message}"
+    );
+    let none = told(&fewer, &dead(0, None), 960);
+    assert_eq!(said(&none, DEAD_LETTERS), "");
+    assert_eq!(none.queue.and_then(|queue| queue.dead_letters_grew_at), None);
+}
+
+#[test]
+fn of_the_first_dead_letter_no_more_is_asked_and_believed_than_an_id() {
+    let bean = "org.apache.activemq:brokerName=b,destinationName=ActiveMQ.DLQ,destinationType=Queue,type=Broker";
+    let of = |value: Value| json!({"status": 200, "value": value}).to_string();
+    assert_eq!(found(of(json!([bean])).as_bytes()).as_deref(), Some(bean));
+    for other in [json!([]), json!([bean, bean]), json!("x"), json!([1])] {
+        assert_eq!(found(of(other).as_bytes()), None);
+    }
+    let asked = first_of(bean);
+    assert_eq!((&asked[0]["path"], &asked[1]["path"]), (&json!("0/JMSMessageID"), &json!("0/OriginalDestination")));
+    let read = |id: Value, origin: Value| {
+        let body = json!([{"status": 200, "value": id}, {"status": 200, "value": origin}]).to_string();
+        first(body.as_bytes(), "DataReady").map(|first| (first.id, first.is_own))
+    };
+    let id = "ID:vm-32797-1795854528941-4:1:1:1:1";
+    assert_eq!(read(json!(id), json!("queue://DataReady")), Some((id.to_owned(), Some(true))));
+    assert_eq!(read(json!(id), json!("queue://Other")), Some((id.to_owned(), Some(false))));
+    assert_eq!(read(json!(id), Value::Null), Some((id.to_owned(), None)));
+    for no_id in [Value::Null, json!(7), json!(""), json!("<b>"), json!("a\u{1b}[2J"), json!("x".repeat(201))] {
+        assert_eq!(read(no_id, Value::Null), None);
+    }
+    assert_eq!(first(br#"{"status":403,"error":"may not"}"#, "DataReady"), None);
+}
+
+#[test]
+fn a_message_is_suspected_only_where_workers_end_and_messages_come_back_undone() {
+    let failed = || Outcome::Failed { reason: "Unavailable".into(), message: "no pod is ready".into() };
+    let ends = |reason: &str| {
+        let problem = json!({"reason": reason, "message": "it ended"});
+        let release = json!({"number": 4, "image": "w:1", "step": "Live", "problem": problem});
+        serde_json::from_value::<QueueProcessorStatus>(json!({"release": release})).expect("a status")
+    };
+    let stuck = || {
+        let Told::Numbers { numbers, as_of, idle_since, held, workers, first_dead, .. } = numbers(1, 0, false) else {
+            unreachable!("these are numbers")
+        };
+        let stuck = Some(Stuck { since: at(60), came_back: 4 });
+        Told::Numbers { numbers, as_of, idle_since, held, workers, stuck, first_dead }
+    };
+    let Outcome::Failed { message, .. } = suspect(failed(), &ends("CrashLoopBackOff"), &spec(), &stuck()) else {
+        panic!("it stays a failure")
+    };
+    assert!(
+        message.starts_with("no pod is ready; since 00:01 UTC on 1 January messages of the queue DataReady have come back from workers 4 times and none was done, so one of them may end each worker that takes it: "),
+        "{message}"
+    );
+    assert_eq!(suspect(failed(), &ends("ImagePullBackOff"), &spec(), &stuck()), failed());
+    assert_eq!(suspect(failed(), &ends("CrashLoopBackOff"), &spec(), &numbers(1, 0, false)), failed());
+    assert_eq!(suspect(failed(), &QueueProcessorStatus::default(), &spec(), &stuck()), failed());
+    let ready = || Outcome::Ready { reason: "Live".into(), message: "live".into() };
+    assert_eq!(suspect(ready(), &ends("Error"), &spec(), &stuck()), ready());
 }

@@ -88,6 +88,7 @@ impl Request<'_> {
             substitute: None,
             substitute_from: Vec::new(),
             decryption: None,
+            depends_on: Vec::new(),
             service_account_name: None,
             prune: None,
             deletion_policy: None,

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use clap::Args;
+use drover_core::branch::{Waiters, circular};
 use drover_core::render::{
     Limits, Object, Opened, ScopeError, SourceFile, Stage, Variables, is_name, render_with, scope,
 };
 use drover_core::sync::ErrandImage;
 use drover_core::workload::pods::DataSet;
-use drover_crds::{DataSync, Owner, OwnerKind, Publish};
+use drover_crds::{DataSync, Environment, Key, Owner, OwnerKind, Publish};
 
 use super::global::{Format, Global};
 use super::{Error, Verdict, output, yaml};
@@ -79,6 +80,7 @@ pub async fn run(command: &Render, global: &Global) -> Result<Verdict, Error> {
         }
     };
     let rendered = rendered(&files, namespace, command.environment.as_deref(), variables.as_ref(), opened.as_ref())?;
+    refuse_circles(&rendered)?;
     // What a WebApp asks for that cannot be built is a finding, also where nobody wants to see its children.
     let with_children = with_children(rendered.clone())?;
     let objects = if command.children { with_children } else { rendered };
@@ -127,6 +129,24 @@ fn settle(objects: &mut [Object], namespace: &str) -> Result<(), Vec<ScopeError>
         kinds::namespaced(group, kind).or_else(|| unknown.get(&(group.to_owned(), kind.to_owned())).copied())
     };
     scope(objects, guess, namespace)
+}
+
+/// Refuses Environments that wait for each other, as far as they are all here.
+fn refuse_circles(objects: &[Object]) -> Result<(), Error> {
+    let is_one = |object: &&Object| OwnerKind::of(object.group(), object.kind()) == Some(OwnerKind::Environment);
+    let environments = || objects.iter().filter(is_one);
+    let mut waiters = Waiters::default();
+    for environment in environments().filter_map(|object| typed::<Environment>(object).ok()) {
+        waiters.note(&environment);
+    }
+    let circle = |object: &Object| {
+        let key = Key { namespace: object.namespace().unwrap_or_default().to_owned(), name: object.name().to_owned() };
+        // Each circle is told once, by the first of those in it.
+        let circle = waiters.circle(&key).filter(|circle| circle.iter().min() == Some(&key))?;
+        Some(format!("{}: {}", object.origin.clone().unwrap_or_default(), circular(&circle)))
+    };
+    let findings: Vec<String> = environments().filter_map(circle).collect();
+    if findings.is_empty() { Ok(()) } else { Err(Error::Findings { findings }) }
 }
 
 /// Every WebApp, QueueProcessor, DataSync and Database followed by what drover makes of it, labelled as its own.
@@ -257,6 +277,29 @@ mod tests {
         .expect("valid YAML");
         let error = with_children(broken).expect_err("two ports of a name");
         assert!(error.to_string().starts_with("b.yaml:1: WebApp shop/hello cannot be built: "), "{error}");
+    }
+
+    #[test]
+    fn environments_that_wait_for_each_other_are_a_finding() {
+        let environment = |name: &str, awaits: &str| {
+            let depends_on = format!("[{{apiVersion: drover.dev/v1alpha1, kind: Environment, name: {awaits}}}]");
+            format!(
+                "apiVersion: drover.dev/v1alpha1\nkind: Environment\nmetadata: {{name: {name}}}\nspec: {{source: {{url: 'https://git.test/a.git', ref: {{branch: main}}}}, dependsOn: {depends_on}}}\n---\n"
+            )
+        };
+        let refused = |text: &str| {
+            let objects = rendered(&[file("all.yaml", text)], "shop", None, None, None).expect("valid YAML");
+            refuse_circles(&objects).map_err(|error| error.to_string())
+        };
+        assert_eq!(refused(&(environment("a", "b") + &environment("b", "c"))), Ok(()));
+        let said = refused(&(environment("b", "a") + &environment("a", "b"))).expect_err("a circle");
+        let sentence =
+            "all.yaml:6: Environment shop/a waits for Environment shop/b, which waits for Environment shop/a; ";
+        assert!(said.starts_with(sentence) && said.matches("all.yaml").count() == 1, "{said}");
+        assert!(refused(&environment("a", "a")).expect_err("itself").contains("shop/a waits for Environment shop/a; "));
+        let misspelt = environment("a", "b").replace("kind: Environment, name", "kind: Environment, nam");
+        let findings = rendered(&[file("all.yaml", &misspelt)], "shop", None, None, None).expect_err("a finding");
+        assert!(findings.to_string().contains("spec.dependsOn[0].nam"), "{findings}");
     }
 
     #[test]

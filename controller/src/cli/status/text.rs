@@ -130,8 +130,15 @@ fn queue_processor(text: &mut String, each: &QueueProcessorView, indent: &str, w
             let _ = writeln!(text, "{indent}    {DIM}queue{DIM:#} {since}{}", printable(said));
         }
     }
-    if let Some(held) = &each.held {
-        let _ = writeln!(text, "{indent}    {}", reason(condition::MESSAGES_HELD, held));
+    let said = [
+        (condition::MESSAGES_HELD, &each.held),
+        (condition::WORKERS_NOT_CONNECTED, &each.not_connected),
+        (condition::DEAD_LETTERS, &each.given_up),
+    ];
+    for (kind, said) in said {
+        if let Some(said) = said {
+            let _ = writeln!(text, "{indent}    {}", reason(kind, said));
+        }
     }
 }
 

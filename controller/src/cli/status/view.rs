@@ -210,6 +210,12 @@ pub struct QueueProcessorView {
     /// Why its workers hold messages that others could work on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
+    /// Which of its workers take nothing from the queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_connected: Option<String>,
+    /// What the broker gave up on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
 }
 
 /// A job that runs by a schedule.
@@ -436,9 +442,11 @@ fn queue_processor(object: &DynamicObject, now: Timestamp) -> QueueProcessorView
     let status: Result<QueueProcessorStatus, _> = part(object, "status");
     let unreadable = status.as_ref().err().map(unreadable);
     let QueueProcessorStatus { observed_generation, conditions, rollout, queue, source } = status.unwrap_or_default();
-    let held = condition::get(&conditions, condition::MESSAGES_HELD).map(|condition| condition.message.clone());
+    let said = |name| condition::get(&conditions, name).map(|condition| condition.message.clone());
+    let held = said(condition::MESSAGES_HELD);
+    let (not_connected, given_up) = (said(condition::WORKERS_NOT_CONNECTED), said(condition::DEAD_LETTERS));
     let status = WebAppStatus { observed_generation, conditions, rollout, url: None, tls: None };
-    QueueProcessorView { app: app(object, status, unreadable, now), queue, source, held }
+    QueueProcessorView { app: app(object, status, unreadable, now), queue, source, held, not_connected, given_up }
 }
 
 /// What there is to see of any kind whose pods come in releases.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drover_core::news::News;
-use drover_core::render::{Object, ObjectKey};
+use drover_core::render::Object;
 use drover_core::sync::{
     self, Catch, Due, ErrandImage, Invalid, Rejection, Request, SyncChildren, children, due, validate,
 };
@@ -32,7 +32,6 @@ use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
 use crate::driver::Next;
 use crate::git::Repositories;
-use crate::interest::Interest;
 use crate::owned::{self, Owned, Parent};
 use crate::rollout::dereference;
 use crate::turn::{Draft, Ended, Gone, It, Kind, TURN};
@@ -50,7 +49,6 @@ pub struct DataSyncs {
     image: ErrandImage,
     repositories: Repositories,
     inventories: Arc<Inventories>,
-    interest: Arc<Interest>,
 }
 
 /// What is remembered of a DataSync between two turns.
@@ -60,15 +58,9 @@ pub struct Memory {
 }
 
 impl DataSyncs {
-    /// Whose errands run from `image`, whose commits are found by `repositories`, whose children are written down in `inventories`, and
-    /// whose apps are told by `interest`.
-    pub fn new(
-        image: ErrandImage,
-        repositories: Repositories,
-        inventories: Arc<Inventories>,
-        interest: Arc<Interest>,
-    ) -> Self {
-        Self { image, repositories, inventories, interest }
+    /// Whose errands run from `image`, whose commits are found by `repositories`, and whose children are written down in `inventories`.
+    pub fn new(image: ErrandImage, repositories: Repositories, inventories: Arc<Inventories>) -> Self {
+        Self { image, repositories, inventories }
     }
 }
 
@@ -79,10 +71,6 @@ impl Kind for DataSyncs {
 
     const OWNER: OwnerKind = OwnerKind::DataSync;
     const ACTION: &'static str = "Sync";
-
-    fn appeared(&self, sync: &DataSync) {
-        self.interest.changed(&ObjectKey::from(&Owner::of(OwnerKind::DataSync, &Key::of(&sync.metadata))));
-    }
 
     async fn turn(
         &self,
@@ -172,7 +160,6 @@ impl Kind for DataSyncs {
     }
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
-        self.interest.changed(&ObjectKey::from(gone.owner));
         self.repositories.unsubscribe(gone.owner);
         owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, SyncChildren::rank).await
     }

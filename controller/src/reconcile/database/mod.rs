@@ -64,7 +64,7 @@ pub struct Databases {
 }
 
 impl Databases {
-    /// Whose errands run from `errands`, whose children are written down in `inventories`, and whose Secrets `settings` sees change; its interest tells their apps.
+    /// Whose errands run from `errands`, whose children are written down in `inventories`, and whose Secrets `settings` sees change.
     pub fn new(errands: ErrandImage, inventories: Arc<Inventories>, settings: Settings) -> Self {
         Self { errands, inventories, settings }
     }
@@ -88,12 +88,6 @@ impl Kind for Databases {
 
     const OWNER: OwnerKind = OwnerKind::Database;
     const ACTION: &'static str = "Reconcile";
-
-    fn appeared(&self, database: &Database) {
-        self.settings
-            .interest()
-            .changed(&ObjectKey::from(&Owner::of(OwnerKind::Database, &Key::of(&database.metadata))));
-    }
 
     async fn turn(&self, it: &It<'_, Self>, (): &mut (), draft: &mut Draft<DatabaseStatus>) -> Result<Ended, Trouble> {
         let kinds = DatabaseChildren::KINDS.in_order().map(|child| (child.group, child.kind));
@@ -145,7 +139,6 @@ impl Kind for Databases {
     }
 
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
-        self.settings.interest().changed(&ObjectKey::from(gone.owner));
         owned::clean_up_children(gone.cluster, &self.inventories, gone.owner, DatabaseChildren::rank).await
     }
 

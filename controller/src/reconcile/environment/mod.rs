@@ -3,9 +3,10 @@
 //! 1. [`dereference`]: the Secrets that the spec names, read as the namespace's account, the [`variables`] that others bring, and the keys
 //!    that [`decryption`] takes;
 //! 2. [`desired`]: the objects of the commit, of a large one when it is its turn ([`Turns`](crate::driver::Turns));
-//! 3. [`mod@plan`](drover_core::plan): what to send, what to prune, what to refuse (pure); [`Peers`] say what moved to or from another;
-//! 4. [`apply`]: the inventory written ahead, the stages, the pruning;
-//! 5. [`branch`](drover_core::branch): what a person reads, and what a person is told (pure).
+//! 3. [`Gate`]: whether what a new commit waits for is there;
+//! 4. [`mod@plan`](drover_core::plan): what to send, what to prune, what to refuse (pure); [`Peers`] say what moved to or from another;
+//! 5. [`apply`]: the inventory written ahead, the stages, the pruning;
+//! 6. [`branch`](drover_core::branch): what a person reads, and what a person is told (pure).
 //!
 //! A [`Trouble`] ends such a turn before its time. A reconcile never waits: not for the network of a git host (that is
 //! [`Repositories`]' own work), not for pods to become healthy. It looks at what is known, does what is to be done, and is called
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use drover_core::branch::{
     self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Keys, Peers, Reached, applied, conclude, hide,
-    hide_in, judged_before, listed, note, occasion, put_back, speaks_of,
+    hide_in, in_force, judged_before, listed, note, occasion, put_back, speaks_of,
 };
 use drover_core::health::Health;
 use drover_core::news::News;
@@ -40,6 +41,7 @@ pub use self::dereference::refresh;
 use self::dereference::{account, wish};
 use self::desired::{Desired, Renderer, Wish};
 use self::variables::brought;
+use super::depends::Gate;
 use super::repository::{Dereferenced, follow};
 use crate::cluster::Cluster;
 use crate::cluster::inventory::Inventories;
@@ -80,6 +82,7 @@ pub struct Environments {
     renderer: Renderer,
     inventories: Arc<Inventories>,
     settings: Settings,
+    gate: Gate,
     peers: Mutex<Peers>,
 }
 
@@ -92,8 +95,9 @@ impl Environments {
         settings: Settings,
         sops: Sops,
     ) -> Self {
+        let gate = Gate::new(cluster.clone(), settings.clone());
         let renderer = Renderer::new(cluster, repositories.clone(), sops);
-        Self { repositories, renderer, inventories, settings, peers: Mutex::default() }
+        Self { repositories, renderer, inventories, settings, gate, peers: Mutex::default() }
     }
 }
 
@@ -112,6 +116,7 @@ impl Kind for Environments {
 
     fn appeared(&self, environment: &Environment) {
         self.peers().note(environment, webhook_id(&environment.spec.source.url));
+        self.gate.note(environment);
     }
 
     fn unreadable(&self, key: &Key) {
@@ -160,6 +165,7 @@ impl Kind for Environments {
     async fn clean_up(&self, gone: &Gone<'_, Self>) -> Result<(), Trouble> {
         let key = &gone.owner.key;
         self.peers().gone(key);
+        self.gate.forget(key);
         self.repositories.unsubscribe(gone.owner);
         self.renderer.forget(key);
         let left = deletion::clean_up(gone.cluster, &self.inventories, &self.peers, key).await?;
@@ -263,6 +269,14 @@ impl Environments {
             for (twin, tree) in &same {
                 peers.wants_the_same(&twin.key, &commit.id, tree);
             }
+        }
+        // What is applied stays in force, whatever becomes of what a new commit waits for.
+        if occasion == Occasion::Commit
+            && !in_force(environment, status, &desired.tree, &brought)
+            && let Err(wait) = self.gate.pass(&it.acting, (it.owner, environment), &commit, &desired.objects).await
+        {
+            self.hold(it, memory, findings).await;
+            return Err(Trouble { again: findings.again.into_iter().chain(wait.again).min(), ..wait });
         }
         let newest = || match self.repositories.head(it.owner) {
             Head::At { commit: newest, .. } => newest.id == commit.id,

@@ -136,8 +136,8 @@ impl Kind for QueueProcessors {
                 let (question, unseen) =
                     source::question(&it.acting, &self.settings, it.owner, &app, &named.activemq).await?;
                 let every = asked.scaling.as_ref().and_then(|scaling| scaling.polling_interval);
-                let waits = asked.scaling.as_ref().map(Terms::of).filter(|_| is_awake(asked, &word, now.0));
-                let waits = waits.map(|terms| Waits { terms, current });
+                let terms = asked.scaling.as_ref().map(Terms::of).filter(|_| is_awake(asked, &word, now.0));
+                let waits = Waits { terms, current, ready: ready(deployment.as_ref()) };
                 let sight = self.queues.watch(it.owner, question, every.map_or(POLLING, Into::into), waits);
                 queue::note(&mut draft.status, asked, &sight.told, it.generation(), &now);
                 (Some(sight), unseen)
@@ -196,6 +196,10 @@ impl Kind for QueueProcessors {
             status::compare(&mut draft.status.rollout, &applied);
         }
         let next = unseen.map_or(next, |unseen| next.sooner(unseen));
+        let outcome = match &sight {
+            Some(sight) => queue::suspect(outcome, &draft.status, asked, &sight.told),
+            None => outcome,
+        };
         Ok(turn::Ended::Said { outcome, next: next.by(told.again, now.0) })
     }
 
@@ -223,6 +227,11 @@ impl Kind for QueueProcessors {
 /// How many pods run by the Deployment, where there is one.
 fn replicas(deployment: Option<&Deployment>) -> Option<i32> {
     deployment.map(|deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1))
+}
+
+/// How many workers of the Deployment are ready; those that are about to end do not count.
+fn ready(deployment: Option<&Deployment>) -> i64 {
+    deployment.and_then(|deployment| deployment.status.as_ref()?.ready_replicas).unwrap_or(0).into()
 }
 
 /// Whether workers of that spec are to run now: who sleeps waits for no messages.

@@ -7,12 +7,16 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use drover_crds::condition::get as condition;
-use drover_crds::{Database, QueueProcessor, ReleaseStep};
+use drover_crds::condition::{CERTIFICATE_INVALID, get as condition};
+use drover_crds::{Database, QueueProcessor, ReleaseStep, WebApp};
 use drover_e2e::{
     Answer, Namespace, ServiceAddress, System, activemq_image, ask, eventually, finish, front_image, mariadb_image, run,
 };
 use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+
+use crate::certificates::certificate;
+use crate::decryption::{PASSWORD, Person, age_key, broker as decrypted, give};
 
 const SOON: Duration = Duration::from_secs(120);
 /// How many runs are submitted at once; `make soak ONLY=autoreduction` has more.
@@ -176,6 +180,12 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
             .with("drain: {timeout: 45m", "drain: {timeout: 1m")
     };
 
+    // The certificate of its host, which its people have.
+    let (certificate, key) = certificate(&namespace.host(), 90);
+    let certificate = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "reduce-tls"},
+        "type": "kubernetes.io/tls", "stringData": {"tls.crt": certificate, "tls.key": key}});
+    namespace.apply(&certificate.to_string());
+
     // One push, and all of it comes, in the order in which it waits for each other.
     let repo = namespace.repository("reduce");
     let first = settled(System::first("autoreduction")).push(&repo, "Reduce");
@@ -184,6 +194,14 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
         namespace.app(app).is_live_at(&first).await;
     }
     environment.is_ready_at(&first).await;
+    eventually("the certificate is seen, and fits", SOON, async || {
+        let status = namespace.get::<WebApp>("webapp").await.and_then(|app| app.status).unwrap_or_default();
+        match (&status.tls, condition(&status.conditions, CERTIFICATE_INVALID)) {
+            (Some(_), None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 
     // A run appears in the folder that is watched, and its plot on the page.
     folders.run(42, true);
@@ -214,8 +232,16 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
         other => Err(format!("{other:?}")),
     })
     .await;
-    let second = settled(System::second("autoreduction")).push(&repo, "Reduce better");
+    // With it comes a Secret that its people agreed on, and that stands encrypted in git.
+    let (key, recipient) = age_key();
+    let person = Person::new(&namespace, &recipient);
+    person.sops(&key, &["encrypt", "--in-place", "deploy/broker.yaml"]);
+    give(&namespace, &[("prod.agekey", &key)]).await;
+    environment.patch(json!({"spec": {"decryption": {"secretRef": {"name": "age-key"}}}})).await;
+    let second = settled(System::second("autoreduction")).and("agreed.yaml", &person.read("deploy/broker.yaml"));
+    let second = second.push(&repo, "Reduce better");
     environment.is_ready_at(&second).await;
+    assert_eq!(decrypted(&namespace).await.expect("the Secret is there").0, PASSWORD);
     eventually("the second release of the workers is live", SOON, async || {
         let status = namespace.get::<QueueProcessor>("queue-processor").await.and_then(|found| found.status);
         match status.and_then(|status| status.rollout.release) {
