@@ -20,14 +20,16 @@ fn name(number: usize) -> String {
     format!("part-{number}")
 }
 
-/// A folder with a page for each, of which one says `text` and the others nothing new.
-fn push(repo: &GitRepo, text: &str) -> Commit {
-    let page = |number| {
-        let text = if number == CHANGED { text } else { "the same" };
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: page-{number}}}\ndata: {{text: {text}}}\n")
-    };
-    let files: Vec<(String, String)> =
-        (0..FOLDERS).map(|number| (format!("{number}/page.yaml"), page(number))).collect();
+fn config_map(name: &str, text: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{text: {text}}}\n")
+}
+
+/// A folder with a page for each, of which one says `text` and the others nothing new; `extra` is in that folder too, where there is one.
+fn push(repo: &GitRepo, text: &str, extra: Option<usize>) -> Commit {
+    let text_of = |number| if number == CHANGED { text } else { "the same" };
+    let page = |number| (format!("{number}/page.yaml"), config_map(&format!("page-{number}"), text_of(number)));
+    let mut files: Vec<(String, String)> = (0..FOLDERS).map(page).collect();
+    files.extend(extra.map(|number| (format!("{number}/extra.yaml"), config_map("extra", "moves"))));
     let files: Vec<(&str, &str)> = files.iter().map(|(name, yaml)| (name.as_str(), yaml.as_str())).collect();
     repo.push(&files, text)
 }
@@ -64,7 +66,7 @@ async fn a_push_that_changes_one_folder_of_fifty_costs_one_and_a_new_process_not
     drover.leads_within(Duration::from_secs(40)).await;
     let namespace = Namespace::on(stage.bed(), "folders").await;
     let repo = namespace.repository("folders");
-    let first = push(&repo, "one");
+    let first = push(&repo, "one", Some(CHANGED));
     let webhook = Environment::webhook_spec(&namespace);
     for number in 0..FOLDERS {
         Environment::create(&namespace, &name(number), &repo, |spec| {
@@ -81,7 +83,7 @@ async fn a_push_that_changes_one_folder_of_fifty_costs_one_and_a_new_process_not
     let told = events(&namespace).await;
 
     let place = stage.audit().len();
-    let second = push(&repo, "two");
+    let second = push(&repo, "two", Some(CHANGED));
     let answer = Environment::named(&namespace, &name(0)).webhook_to(&drover, &repo).await;
     assert!((200..300).contains(&answer.status), "the webhook was answered with {answer:?}");
     Environment::named(&namespace, &name(CHANGED)).is_ready_at(&second).await;
@@ -101,6 +103,28 @@ async fn a_push_that_changes_one_folder_of_fifty_costs_one_and_a_new_process_not
     let mut news = events(&namespace).await;
     news.retain(|name, count| told.get(name) != Some(count));
     assert_eq!(news.into_keys().collect::<Vec<_>>(), [name(CHANGED)], "others had nothing to tell");
+
+    // What moves from folder to folder, and what leaves, waits for nobody whose folder is the same.
+    let extras = namespace.api::<ConfigMap>();
+    let uid = extras.get("extra").await.expect("it is applied").metadata.uid;
+    let third = push(&repo, "two", Some(CHANGED + 1));
+    Environment::named(&namespace, &name(0)).webhook_to(&drover, &repo).await;
+    for number in [CHANGED, CHANGED + 1] {
+        Environment::named(&namespace, &name(number)).is_ready_at(&third).await;
+    }
+    assert_eq!(extras.get("extra").await.expect("it is handed over").metadata.uid, uid);
+    are_ready_at(&namespace, &third).await;
+    let place = stage.audit().len();
+    let fourth = push(&repo, "two", None);
+    Environment::named(&namespace, &name(0)).webhook_to(&drover, &repo).await;
+    Environment::named(&namespace, &name(CHANGED + 1)).is_ready_at(&fourth).await;
+    assert!(extras.get_opt("extra").await.expect("it can be asked for").is_none());
+    are_ready_at(&namespace, &fourth).await;
+    let audit = stage.audit();
+    let removed = |asked: &Asked| asked.call.verb == "delete" && asked.call.name == "extra";
+    let before = audit.since(place).iter().take_while(|asked| !removed(asked)).filter(|asked| is_of_another(asked));
+    assert!(before.clone().count() < 20, "what left git waited for {} others", before.count());
+    until_quiet(&stage, &of_first, place).await;
 
     // A new process reads all of them, and finds all as it was said.
     drover.stop();

@@ -256,8 +256,8 @@ impl Environments {
         };
         memory.desired = Some(Arc::new(desired.without_objects()));
         let is_new = self.peers().read(key, (&commit.id, Some(&desired.tree)), &desired.objects, unreachable.is_none());
-        if is_new {
-            // Those whose folders are the same have their turns later.
+        if is_new && desired.bodies.is_some() {
+            // Something may leave it, or come to it. Those whose folders are the same have their turns later.
             let same = self.repositories.settled_at(&commit.id);
             let mut peers = self.peers();
             for (twin, tree) in &same {
