@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use drover_crds::{
-    ANNOTATION_APPLIED, ANNOTATION_CONFIGURATION, ANNOTATION_JOBS, ANNOTATION_RECONCILE_AT, LABEL_OWNER,
+    ANNOTATION_APPLIED, ANNOTATION_CONFIGURATION, ANNOTATION_JOBS, ANNOTATION_RECONCILE_AT, LABEL_OWNER, LABEL_RELEASE,
 };
 use serde_json::{Map, Value};
 
@@ -87,9 +87,6 @@ impl Outcome {
                 if left.contains(&text_of(object, "/metadata/uid")) {
                     continue;
                 }
-                if kind == "Pod" && object.pointer("/metadata/deletionTimestamp").is_some() {
-                    continue;
-                }
                 if ["Pod", "ReplicaSet", "Job"].contains(&kind.as_str()) {
                     let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
                     let of_a_job = object.pointer("/metadata/ownerReferences/0/kind").is_some_and(|kind| kind == "Job");
@@ -118,6 +115,7 @@ impl Outcome {
     #[must_use]
     pub fn without_history(mut self) -> Self {
         self.objects.retain(|key, _| !key.starts_with(JOBS));
+        self.objects = newest_records(self.objects);
         self.objects.values_mut().for_each(forget_history);
         self.changes.clear();
         self.unanswered.clear();
@@ -144,18 +142,51 @@ impl Outcome {
     }
 }
 
-/// An object that the cluster forgot is made anew as it is now: what counts its former states begins again.
+/// Of the records of an app's releases only the newest, under a name without its number.
+fn newest_records(objects: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let mut kept = BTreeMap::new();
+    let mut newest: BTreeMap<String, (u64, Value)> = BTreeMap::new();
+    for (key, value) in objects {
+        let record = key.strip_prefix("ControllerRevision ").and_then(|name| name.rsplit_once("-r"));
+        match record.and_then(|(app, number)| Some((app.to_owned(), number.parse::<u64>().ok()?))) {
+            Some((app, number)) if newest.get(&app).is_none_or(|(known, _)| *known < number) => {
+                newest.insert(app, (number, value));
+            }
+            Some(_) => {}
+            None => drop(kept.insert(key, value)),
+        }
+    }
+    kept.extend(newest.into_iter().map(|(app, (_, value))| (format!("ControllerRevision {app}"), value)));
+    kept
+}
+
+/// An object that the cluster forgot is made anew as it is now: what counts its former states begins again, such as the number of a release.
 fn forget_history(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for name in ["history", "deployment.kubernetes.io/revision", "generation", "observedGeneration"] {
+            for name in [
+                "history",
+                "deployment.kubernetes.io/revision",
+                "generation",
+                "observedGeneration",
+                "number",
+                LABEL_RELEASE,
+            ] {
                 fields.remove(name);
+            }
+            if fields.get("name").is_some_and(|name| name == "DROVER_RELEASE") {
+                fields.remove("value");
             }
             fields.values_mut().for_each(forget_history);
             fields
                 .retain(|name, value| name != "annotations" || value.as_object().is_none_or(|marks| !marks.is_empty()));
         }
         Value::Array(items) => items.iter_mut().for_each(forget_history),
+        Value::String(text) => {
+            if let Some(rest) = text.strip_prefix("Release ") {
+                *text = format!("Release{}", rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+            }
+        }
         _ => {}
     }
 }
@@ -265,5 +296,28 @@ mod tests {
         ];
         let left = left_to_kubernetes(&items);
         assert_eq!(left, ["old pod", "orphan", "orphan's pod"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn the_number_of_a_release_is_history_and_what_is_live_is_not() {
+        let end = |number: u64, image: &str| {
+            let app = json!({"status": {
+                "release": {"number": number, "image": image},
+                "conditions": [{"message": format!("Release {number} (COMMIT-1) is live")}],
+            }});
+            let deployment = json!({
+                "labels": {LABEL_RELEASE: number.to_string()},
+                "env": [{"name": "DROVER_RELEASE", "value": number.to_string()}],
+            });
+            let records = (1..=number).map(|n| {
+                let image = if n == number { image } else { "before" };
+                (format!("ControllerRevision web-r{n}"), json!({"data": {"image": image, "pods": {"number": n}}}))
+            });
+            let objects = records.chain([("WebApp web".into(), app), ("Deployment web".into(), deployment)]).collect();
+            Outcome { objects, changes: BTreeMap::new(), unanswered: BTreeSet::new() }.without_history()
+        };
+        assert_eq!(end(2, "hello:2").differences(&end(1, "hello:2")), "");
+        let other = end(2, "hello:2").differences(&end(2, "hello:1"));
+        assert_eq!(other.lines().count(), 2, "{other}");
     }
 }
