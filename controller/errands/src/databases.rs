@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Seconds between two tries.
+/// How long is waited between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long one try may take: a network that swallows packets answers nothing.
 const TRY: Duration = Duration::from_secs(5);

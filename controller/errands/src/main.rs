@@ -18,6 +18,7 @@ mod repository;
 mod retry;
 mod s3;
 mod secret;
+mod stop;
 mod sync;
 mod web;
 

@@ -10,12 +10,12 @@ use drover_core::backup::{BackupName, BackupResult, Ended};
 use drover_core::errand::{Outcome, Reason, Refusal, Source, SyncOrder, SyncResult, slot};
 use drover_core::restore::{Loaded, RestoreResult};
 use rustix::fs::Mode;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::databases::Server;
 use crate::failure::Final as _;
 use crate::secret::Secret;
+use crate::stop::told_to_stop;
 use crate::{assets, backup, clock, databases, git, logs, sync};
 
 #[derive(Parser)]
@@ -232,15 +232,6 @@ fn await_databases(AwaitDatabases { within_seconds, servers }: &AwaitDatabases) 
             eprintln!("error: {sentence}");
             ExitCode::FAILURE
         }
-    }
-}
-
-async fn told_to_stop() {
-    match signal(SignalKind::terminate()) {
-        Ok(mut asked) => {
-            asked.recv().await;
-        }
-        Err(_) => std::future::pending().await,
     }
 }
 

@@ -70,3 +70,18 @@ pub struct CommitInfo {
     /// When it was committed, by the committer's clock.
     pub time: Timestamp,
 }
+
+#[cfg(test)]
+impl CommitInfo {
+    /// A commit whose ids are that digit, again and again.
+    pub(super) fn of_digit(digit: char) -> Self {
+        let id = digit.to_string().repeat(40);
+        Self {
+            id: CommitId::parse(&id).expect("40 digits"),
+            tree: TreeId::parse(&id).expect("40 digits"),
+            message: "Ship it".into(),
+            author: "Ada".into(),
+            time: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+}

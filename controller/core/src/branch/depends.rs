@@ -205,18 +205,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::branch::{CommitId, TreeId};
-
-    fn commit() -> CommitInfo {
-        let id = "a".repeat(40);
-        CommitInfo {
-            id: CommitId::parse(&id).expect("40 digits"),
-            tree: TreeId::parse(&id).expect("40 digits"),
-            message: "Ship it".into(),
-            author: "Ada".into(),
-            time: jiff::Timestamp::UNIX_EPOCH,
-        }
-    }
 
     fn dependency(more: &Value) -> Dependency {
         let mut all = json!({"apiVersion": "drover.dev/v1alpha1", "kind": "Database", "name": "db"});
@@ -271,10 +259,14 @@ mod tests {
 
     #[test]
     fn of_several_the_first_is_told_and_how_many_more() {
-        let wait = waiting(&commit(), &["A is not Ready yet".into(), "B is not there".into(), "C is not there".into()]);
+        let wait = waiting(
+            &CommitInfo::of_digit('a'),
+            &["A is not Ready yet".into(), "B is not there".into(), "C is not there".into()],
+        );
         assert_eq!(wait.sentence, "Waiting with aaaaaaaaaaaa, as dependsOn says: A is not Ready yet (and 2 more)");
         assert_eq!((wait.reason.as_str(), wait.mended_by), ("AwaitingDependency", Mend::Others));
-        let refused = unreadable(&commit(), Trouble::new("Forbidden", "the account may not", Mend::Person));
+        let refused =
+            unreadable(&CommitInfo::of_digit('a'), Trouble::new("Forbidden", "the account may not", Mend::Person));
         let sentence = "aaaaaaaaaaaa waits, because what dependsOn names cannot be looked at: the account may not";
         assert_eq!((refused.sentence.as_str(), refused.mended_by), (sentence, Mend::Person));
         assert!(is_held_back(&wait.reason) && is_held_back(&refused.reason) && !is_held_back("Applied"));
@@ -328,10 +320,10 @@ mod tests {
     #[test]
     fn a_circle_is_named_whole() {
         let key = |name: &str| Key { namespace: "shop".into(), name: name.into() };
-        let told = in_a_circle(&commit(), &[key("a"), key("b"), key("c")]);
+        let told = in_a_circle(&CommitInfo::of_digit('a'), &[key("a"), key("b"), key("c")]);
         let chain = "Environment shop/a waits for Environment shop/b, which waits for Environment shop/c, which waits for Environment shop/a; ";
         assert!(told.sentence.contains(chain) && told.mended_by == Mend::Spec && is_held_back(&told.reason), "{told}");
-        let own = in_a_circle(&commit(), &[key("a")]);
+        let own = in_a_circle(&CommitInfo::of_digit('a'), &[key("a")]);
         assert!(own.sentence.contains("Environment shop/a waits for Environment shop/a; "), "{own}");
         let mut forgotten = waiters(&[("a", &["b"], None), ("b", &["a"], None)]);
         forgotten.forget(&key("b"));

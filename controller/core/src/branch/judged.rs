@@ -56,7 +56,6 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
-    use crate::branch::CommitId;
 
     fn environment(generation: i64) -> Environment {
         serde_json::from_value(serde_json::json!({
@@ -65,17 +64,6 @@ mod tests {
             "spec": {"source": {"url": "https://h/a.git", "ref": {"branch": "prod"}}},
         }))
         .expect("an Environment")
-    }
-
-    fn commit(digit: char) -> CommitInfo {
-        let id = digit.to_string().repeat(40);
-        CommitInfo {
-            id: CommitId::parse(&id).expect("40 digits"),
-            tree: TreeId::parse(&id).expect("40 digits"),
-            message: String::new(),
-            author: String::new(),
-            time: jiff::Timestamp::UNIX_EPOCH,
-        }
     }
 
     /// What was said of generation 1, where commit `a` is applied.
@@ -98,14 +86,16 @@ mod tests {
     #[test]
     fn only_a_commit_that_was_applied_with_these_variables_and_this_spec_is_merely_watched() {
         let (status, brought) = (said("Applied"), Brought::new(Some(1)));
-        let of = |generation, id, brought: &Brought| occasion(&environment(generation), &status, &commit(id), brought);
+        let of = |generation, id, brought: &Brought| {
+            occasion(&environment(generation), &status, &CommitInfo::of_digit(id), brought)
+        };
         assert_eq!(of(1, 'a', &brought), Occasion::Watch);
         let mut other = Brought::new(Some(1));
         other.hash = Some("h".into());
         assert_eq!([of(1, 'b', &brought), of(2, 'a', &brought), of(1, 'a', &other)], [Occasion::Commit; 3]);
         let held = said("AwaitingDependency");
         assert_eq!(
-            occasion(&environment(1), &held, &commit('a'), &brought),
+            occasion(&environment(1), &held, &CommitInfo::of_digit('a'), &brought),
             Occasion::Commit,
             "the spec was not acted upon"
         );
@@ -113,7 +103,7 @@ mod tests {
 
     #[test]
     fn files_that_are_applied_wait_for_nothing_at_whatever_commit_they_are() {
-        let tree = |digit| commit(digit).tree;
+        let tree = |digit| CommitInfo::of_digit(digit).tree;
         let mut status = said("Applied");
         status.applied.as_mut().expect("it is applied").tree = tree('a').to_string();
         let (brought, mut other) = (Brought::new(Some(1)), Brought::new(Some(1)));

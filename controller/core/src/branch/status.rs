@@ -262,28 +262,16 @@ mod tests {
     use drover_crds::OwnerKind;
 
     use super::*;
-    use crate::branch::{CommitId, TreeId};
 
     fn at(seconds: i64) -> Time {
         Time(jiff::Timestamp::from_second(seconds).expect("a time"))
     }
 
-    fn commit(id: char) -> CommitInfo {
-        let id = id.to_string().repeat(40);
-        CommitInfo {
-            id: CommitId::parse(&id).expect("40 digits"),
-            tree: TreeId::parse(&id).expect("40 digits"),
-            message: "Ship it".into(),
-            author: "Ada".into(),
-            time: jiff::Timestamp::UNIX_EPOCH,
-        }
-    }
-
     fn findings(id: char, healthy: bool) -> Findings {
         Findings {
-            head: Some((commit(id), at(1))),
+            head: Some((CommitInfo::of_digit(id), at(1))),
             applied: Some(AppliedNow {
-                commit: commit(id),
+                commit: CommitInfo::of_digit(id),
                 tree: format!("tree-{id}"),
                 objects: 4,
                 variables: None,
@@ -305,7 +293,7 @@ mod tests {
         let first = noted(&EnvironmentStatus::default(), &findings('a', true), 10);
         let second = noted(&first, &findings('a', true), 99);
         assert_eq!(first, second, "nothing is written while nothing changes");
-        let again = Findings { head: Some((commit('a'), at(77))), ..findings('a', true) };
+        let again = Findings { head: Some((CommitInfo::of_digit('a'), at(77))), ..findings('a', true) };
         assert_eq!(first, noted(&first, &again, 99), "a new process fetched it again");
     }
 

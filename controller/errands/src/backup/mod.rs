@@ -15,13 +15,13 @@ use drover_core::backup::{BackupName, BackupOrder, BackupResult, Repository};
 use drover_core::errand::{Reason, Refusal};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Handle, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock;
 use crate::failure::Final as _;
 use crate::repository::{Backups, Bucket, Folder, Key};
 use crate::s3;
 use crate::secret::Secret;
+use crate::stop::told_to_stop;
 use crate::web::Web;
 
 mod conclude;
@@ -110,15 +110,9 @@ pub fn run<T: Send + 'static>(
         deadline: Instant::now() + patience,
     };
     let done = runtime.block_on(async {
-        let stop = async {
-            match signal(SignalKind::terminate()) {
-                Ok(mut asked) => asked.recv().await,
-                Err(_) => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
-            _ = stop => Err(Refusal::new(Reason::Stopped, "the backup was told to stop, and what was there stays")),
+            () = told_to_stop() => Err(Refusal::new(Reason::Stopped, "the backup was told to stop, and what was there stays")),
             done = tokio::task::spawn_blocking(move || work(&errand)) => done.unwrap_or_else(|_| {
                 Err(Refusal::new(Reason::ClaimFails, "the backup ended by a defect in drover, which the log of its pod shows"))
             }),

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use drover_crds as crds;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    Container, EmptyDirVolumeSource, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec,
-    ResourceRequirements, SecurityContext, Volume, VolumeMount,
+    Container, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements,
+    SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
@@ -84,9 +84,7 @@ fn template(
         ..pod::spec(pods, keeper(pods, front, made, run))
     };
     let (_, pull_secrets) = &front.errands;
-    for name in pull_secrets.iter().filter(|name| !pods.pull_secrets.contains(name)) {
-        spec.image_pull_secrets.get_or_insert_default().push(LocalObjectReference { name: name.clone() });
-    }
+    pod::pull_with(&mut spec, pods, pull_secrets);
     let claim = PersistentVolumeClaimVolumeSource { claim_name: assets.claim.name.clone(), read_only: None };
     spec.volumes.get_or_insert_default().extend([
         Volume { name: MADE.to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Default::default() },

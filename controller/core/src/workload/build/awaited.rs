@@ -3,11 +3,10 @@
 
 use drover_crds as crds;
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, EnvVarSource, LocalObjectReference, PodSpec, ResourceRequirements, SecretKeySelector,
-    SecurityContext,
+    Container, EnvVar, EnvVarSource, PodSpec, ResourceRequirements, SecretKeySelector, SecurityContext,
 };
 
-use super::container;
+use super::{container, pod};
 use crate::workload::pods::Pods;
 
 /// Seconds that are waited at most, and which part of the time that the job may take.
@@ -17,9 +16,7 @@ const PART: i64 = 2;
 /// The same pod, whose first container ends when its databases can be connected to.
 pub fn awaiting_databases(pods: &Pods, deadline_seconds: i64, mut spec: PodSpec) -> PodSpec {
     let Some(errands) = pods.errands.as_ref().filter(|_| !pods.databases.is_empty()) else { return spec };
-    for name in errands.pull_secrets.iter().filter(|name| !pods.pull_secrets.contains(name)) {
-        spec.image_pull_secrets.get_or_insert_default().push(LocalObjectReference { name: name.clone() });
-    }
+    pod::pull_with(&mut spec, pods, &errands.pull_secrets);
     let within = (deadline_seconds / PART).clamp(1, LONGEST);
     let mut command = ["drover-errands", "await-databases", "--within-seconds"].map(str::to_owned).to_vec();
     command.push(within.to_string());

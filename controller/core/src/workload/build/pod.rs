@@ -104,6 +104,13 @@ pub fn pull_secrets(names: &[String]) -> Option<Vec<LocalObjectReference>> {
     (!names.is_empty()).then(|| names.iter().map(secret).collect())
 }
 
+/// Has the pod pull another image beside the app's, with these Secrets.
+pub fn pull_with(spec: &mut PodSpec, pods: &Pods, secrets: &[String]) {
+    for name in secrets.iter().filter(|name| !pods.pull_secrets.contains(name)) {
+        spec.image_pull_secrets.get_or_insert_default().push(LocalObjectReference { name: name.clone() });
+    }
+}
+
 /// Who the pod runs as.
 pub fn security(identity: &Identity, low_port: bool) -> PodSecurityContext {
     // A safe sysctl, allowed by every Pod Security level: without it only root could listen on ports below 1024.
