@@ -1,5 +1,6 @@
 //! A `WebApp`, what its status comes to say, and what it answers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use drover_crds::{ANNOTATION_RECONCILE_AT, LABEL_INSTANCE, Problem, ReleaseStep, WebApp, WebAppStatus};
@@ -105,6 +106,12 @@ impl<'a> App<'a> {
         let selector = format!("{LABEL_INSTANCE}={}", self.name);
         let listed = self.namespace.api::<Pod>().list(&ListParams::default().labels(&selector)).await;
         listed.expect("pods can be listed").items
+    }
+
+    /// The uids of its pods, but for those that are ending: the old ones of a rollout are still there when it is over.
+    pub async fn standing(&self) -> BTreeSet<String> {
+        let stands = |pod: Pod| pod.metadata.uid.filter(|_| pod.metadata.deletion_timestamp.is_none());
+        self.pods().await.into_iter().filter_map(stands).collect()
     }
 
     /// Its Deployment.

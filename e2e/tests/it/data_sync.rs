@@ -74,7 +74,7 @@ async fn new_data_is_seen_without_a_restart_and_what_is_wrong_with_the_source_ch
     let first = says(&namespace, "Published").await.published.expect("a set");
     assert_eq!((first.files, first.bytes), (1, 8));
     app.answers(FILE, "a,b").await;
-    let before = app.pods().await;
+    let before = app.standing().await;
     assert_eq!(app.page(FILE).await, "a,b\n1,2\n");
 
     // The same again is no news; another content is, at the same path, in the same pod.
@@ -114,10 +114,9 @@ async fn new_data_is_seen_without_a_restart_and_what_is_wrong_with_the_source_ch
     assert_eq!((refused.reason.as_str(), refused.times), ("TooSmall", 2));
     assert_eq!(app.page(FILE).await, "a,b\n1,2\n3,4\n");
 
-    let after = app.pods().await;
-    let uids = |pods: &[Pod]| pods.iter().map(|pod| pod.metadata.uid.clone()).collect::<Vec<_>>();
-    assert_eq!(uids(&after), uids(&before), "no pod was made anew");
-    let restarts = after[0].status.as_ref().and_then(|s| s.container_statuses.as_ref()).map(|c| c[0].restart_count);
+    assert_eq!(app.standing().await, before, "no pod was made anew");
+    let restarts =
+        app.pods().await[0].status.as_ref().and_then(|s| s.container_statuses.as_ref()).map(|c| c[0].restart_count);
     assert_eq!(restarts, Some(0));
 }
 
@@ -293,7 +292,7 @@ spec:
     assert_eq!((first.files, first.bytes), (3, 6), "what no path names is left out");
 
     // One object is another, one is new and one is gone: the app sees all of it, and no pod starts anew.
-    let before = app.pods().await;
+    let before = app.standing().await;
     server.put("lab", "layers/a.txt", "another");
     server.put("lab", "layers/d.txt", "d");
     server.remove("lab", "layers/deep/b.txt");
@@ -317,8 +316,7 @@ spec:
     let failure = says(&namespace, "LastSyncFailed").await.failure.expect("a failure");
     assert!(failure.message.contains("meta/table.csv"), "{failure:?}");
     app.answers("/files/layers/d.txt", "d").await;
-    let uids = |pods: &[Pod]| pods.iter().map(|pod| pod.metadata.uid.clone()).collect::<Vec<_>>();
-    assert_eq!(uids(&app.pods().await), uids(&before));
+    assert_eq!(app.standing().await, before, "no pod is new");
 }
 
 /// A cluster of two nodes that are only played: the scheduler is the real one.
@@ -428,7 +426,7 @@ spec:
     namespace.apply(&reader(&namespace, "1"));
     let app = namespace.app("web");
     app.answers(FILE, "one").await;
-    let before: Vec<_> = app.pods().await.into_iter().map(|pod| pod.metadata.uid).collect();
+    let before = app.standing().await;
 
     let began = Instant::now();
     let second = repo.push_to("dev", &[("web/references.csv", "two"), ("other", "x")], "Go on");
@@ -452,8 +450,7 @@ spec:
     assert_eq!(get(&gone.conditions, READY).map(|ready| ready.status.as_str()), Some("True"));
     assert_eq!((commit(&gone), app.page(FILE).await.as_str()), (Some(second), "two"));
     let version = namespace.get::<DataSync>("csv").await.and_then(|sync| sync.metadata.resource_version);
-    let after: Vec<_> = app.pods().await.into_iter().map(|pod| pod.metadata.uid).collect();
-    assert_eq!(after, before, "no pod is new");
+    assert_eq!(app.standing().await, before, "no pod is new");
     steadily("nothing is written while nothing changes", Duration::from_secs(12), async || {
         let now = namespace.get::<DataSync>("csv").await.and_then(|sync| sync.metadata.resource_version);
         if now == version { Ok(()) } else { Err(format!("{version:?} became {now:?}")) }

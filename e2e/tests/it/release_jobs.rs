@@ -134,8 +134,7 @@ async fn a_job_that_fails_keeps_the_old_pods_or_puts_them_back() {
     namespace.follow(&repo).await;
     let app = namespace.app("web");
     app.is_live_at(&first).await;
-    let uids = async || -> BTreeSet<String> { app.pods().await.into_iter().filter_map(|pod| pod.uid()).collect() };
-    let before = uids().await;
+    let before = app.standing().await;
     let prober = app.probe();
 
     // Another image and another setting in one push: the job has both, and its end is told with its log.
@@ -150,7 +149,7 @@ async fn a_job_that_fails_keeps_the_old_pods_or_puts_them_back() {
     let log = problem.log.join("\n");
     assert!(log.contains("once from version 2") && log.contains("greeting moin"), "{log}");
     assert!(message(&status).contains("release 1 goes on serving"), "{}", message(&status));
-    assert_eq!(uids().await, before, "the pods were touched");
+    assert_eq!(app.standing().await, before, "the pods were touched");
     let said = namespace.drover(&["status", "-n", namespace.name()]);
     assert!(said.stdout.contains("check failed") && said.stdout.contains("│ once from version 2"), "{}", said.said());
 

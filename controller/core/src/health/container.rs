@@ -211,13 +211,21 @@ impl Subject<'_> {
 
     /// A container that was ended, because it did not answer its startup probe for as long as that may take.
     fn ended_by_probe(&self, ended: &ContainerStateTerminated, restarts: &str) -> Option<Finding> {
-        let probe = probe::pending(self.spec?, self.status)?;
+        let spec = self.spec?;
+        let probe = probe::pending(spec, self.status)?;
         let ran = ended.finished_at.as_ref()?.0.as_second() - ended.started_at.as_ref()?.0.as_second();
         if !matches!(ended.exit_code, 0 | 137 | 143) || !probe.ends_after(ran) {
             return None;
         }
+        // Such a one has next to nothing of a processor that is wanted by any other: it is slow, and nothing is wrong with it.
+        let has_share = spec.resources.iter().flat_map(|r| &r.requests).any(|requests| requests.contains_key("cpu"));
+        let share = if has_share {
+            ""
+        } else {
+            "; or it only is slow: it asks for no CPU (resources.requests.cpu), so on a busy node it has what other pods leave"
+        };
         let message = format!(
-            "{self} ran for {ran} s, did not answer its {} and was ended{restarts}: {}",
+            "{self} ran for {ran} s, did not answer its {} and was ended{restarts}: {}{share}",
             probe.describe(),
             probe.advice()
         );

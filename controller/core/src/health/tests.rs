@@ -257,6 +257,12 @@ mod pods {
             "{}",
             finding.message
         );
+        // It may only have been slow, where nothing of the processor is its own.
+        assert!(finding.message.contains("it asks for no CPU (resources.requests.cpu)"), "{}", finding.message);
+        let mut with_share = ended(11);
+        with_share.spec.as_mut().expect("a spec").containers[0].resources =
+            serde_json::from_value(json!({"requests": {"cpu": "10m"}})).expect("resources");
+        assert!(found(&with_share, 14).message.ends_with("its log says more"));
         // It ended by itself, and may have waited for something that comes.
         assert!(!found(&ended(3), 14).definite);
     }

@@ -148,7 +148,7 @@ async fn the_validator_runs_from_git_and_is_used_as_its_people_do() {
     assert_eq!(restarts(&app.pods().await), 0, "nothing is restarted for its health");
 
     // The list of references: new bytes at the same path, without new pods; kept when the source fails.
-    let before: Vec<_> = app.pods().await.into_iter().map(|pod| pod.metadata.uid).collect();
+    let before = app.standing().await;
     let sync = || namespace.drover(&["sync", "csv", "--namespace", namespace.name()]);
     server.put("references.csv", &references(25));
     assert_eq!(sync().code, 0);
@@ -161,8 +161,7 @@ async fn the_validator_runs_from_git_and_is_used_as_its_people_do() {
     })
     .await;
     assert_eq!(page(&app).await["references"], 25, "what was published stays");
-    let after: Vec<_> = app.pods().await.into_iter().map(|pod| pod.metadata.uid).collect();
-    assert_eq!(after, before);
+    assert_eq!(app.standing().await, before, "no pod is new");
 
     // The image is pushed again under its tag; then one that does not start, which one command takes back.
     push(REVISIONS[1], &|_| ());

@@ -106,7 +106,7 @@ async fn two_hosts_stand_behind_one_front_that_judges_who_asks_and_logs_both() {
     assert_eq!((away.status, away.headers("Content-Type")), (503, vec!["text/plain"]), "{away:?}");
 
     // The Service is made: its routes are served, and no pod of the app is another.
-    let pods = app.pods().await;
+    let pods = app.standing().await;
     let service = |port: u16| {
         format!(
             "apiVersion: v1\nkind: Service\nmetadata: {{name: tree}}\nspec: {{selector: {{app.kubernetes.io/name: web, drover.dev/component: web}}, ports: [{{port: {port}, targetPort: 8080}}]}}\n"
@@ -134,18 +134,13 @@ async fn two_hosts_stand_behind_one_front_that_judges_who_asks_and_logs_both() {
     let second = repo.push(&[("web.yaml", &app_yaml("4001", "two"))], "Another header");
     app.is_live_at(&second).await;
     comes_to(&namespace, &host, "/", "has the other header", |answer| answer.headers("X-Served-By") == ["two"]).await;
-    let names = |pods: &[Pod]| -> Vec<_> { pods.iter().filter_map(|pod| pod.metadata.name.clone()).collect() };
-    assert_eq!(names(&pods), names(&app.pods().await), "a route restarted the app");
+    assert_eq!(app.standing().await, pods, "a route restarted the app");
     let fronts = front_pods(&namespace).await;
     let restarted = namespace.drover(&["restart", "web", "--namespace", namespace.name()]);
     assert_eq!(restarted.code, 0, "{}", restarted.said());
     eventually("the app's pods are others", SOON, async || {
-        let now = names(&app.pods().await);
-        if now.iter().all(|name| !names(&pods).contains(name)) && !now.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{now:?}"))
-        }
+        let now = app.standing().await;
+        if now.is_disjoint(&pods) && !now.is_empty() { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
     app.is_live_at(&second).await;
@@ -284,8 +279,7 @@ async fn files_of_a_data_sync_are_served_and_new_ones_replace_no_pod_of_the_app(
     .await;
     let missing = ask(&namespace.ingress(), &host, "/docs/", &[]).await.expect("it answers");
     assert_eq!(missing.status, 503, "{missing:?}");
-    let names = async || -> Vec<_> { app.pods().await.into_iter().filter_map(|pod| pod.metadata.name).collect() };
-    let before = names().await;
+    let before = app.standing().await;
 
     for publish in ["Rollout", "Live"] {
         namespace.apply(&format!(
@@ -306,5 +300,5 @@ async fn files_of_a_data_sync_are_served_and_new_ones_replace_no_pod_of_the_app(
     comes_to(&namespace, &host, "/docs/", "is new", |answer| answer.body.contains("second page")).await;
     let hidden = ask(&namespace.ingress(), &host, "/docs/.drover/", &[]).await.expect("it answers");
     assert_eq!(hidden.status, 404, "drover's own folder is served: {hidden:?}");
-    assert_eq!(names().await, before, "new files replaced the app's pods");
+    assert_eq!(app.standing().await, before, "new files replaced the app's pods");
 }
