@@ -40,7 +40,7 @@ soak: setup-tests ## run the long campaigns, which print their figures; ONLY=nam
 fuzz: setup ## throw made-up input at every parser, 10 minutes each; FUZZ_SECONDS=60 for less, ONLY=name for one
 	@fuzz/run $(ONLY)
 
-bench: setup-tests ## measure the release build on a control plane, and print a table; ONLY=install, apps, queues, failing, sync, front or backup for a part
+bench: setup-tests ## measure the release build on a control plane, and print a table; ONLY=folders, apps, queues, failing, sync, front or backup for a part
 	@cargo build --quiet --release --locked --workspace --bin drover --bin drover-errands --bin bench
 	@case "$(ONLY)" in '' | sync) $(cluster) build versitygw rclone || true ;; esac
 	@PATH="$${TESTBED_BIN:-$(HOME)/.cache/drover/testbed/bin}:$$PATH" DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover \

@@ -14,16 +14,21 @@ use crate::testbed::Testbed;
 /// How long the control plane may take to remove the namespaces of the test before.
 const CLEARED: Duration = Duration::from_mins(2);
 
-/// A control plane of its own, with drover installed and no controller running. Tests that ask for the same one take turns.
+/// A control plane of its own, with drover installed and no controller running. Tests that ask for the same one take turns. While nobody has
+/// it, it is frozen: a few that only idle take a good part of a small machine.
 pub struct Stage {
     bed: &'static Testbed,
-    _turn: MutexGuard<'static, ()>,
+    turn: MutexGuard<'static, Frozen>,
 }
 
 struct Place {
     bed: Testbed,
-    turn: tokio::sync::Mutex<()>,
+    /// Whether it is frozen.
+    turn: tokio::sync::Mutex<Frozen>,
 }
+
+#[derive(Default)]
+struct Frozen(bool);
 
 impl Stage {
     /// The cluster of that number, made anew when a run of the tests first asks for it.
@@ -35,8 +40,11 @@ impl Stage {
                 Box::leak(Box::new(Place { bed: Testbed::victim(number), turn: tokio::sync::Mutex::default() }))
             })
         };
-        let turn = place.turn.lock().await;
-        let stage = Self { bed: &place.bed, _turn: turn };
+        let mut turn = place.turn.lock().await;
+        if std::mem::take(&mut turn.0) {
+            place.bed.suffers(&["resume"]);
+        }
+        let stage = Self { bed: &place.bed, turn };
         stage.clear().await;
         stage
     }
@@ -57,6 +65,13 @@ impl Stage {
     /// The cluster.
     pub fn bed(&self) -> &'static Testbed {
         self.bed
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.turn.0 = true;
+        self.bed.suffers_if_it_can(&["pause"]);
     }
 }
 

@@ -84,6 +84,11 @@ impl Testbed {
         cluster(self.number(), what);
     }
 
+    /// The same for a test that may have failed, and left it as it was then.
+    pub(crate) fn suffers_if_it_can(&self, what: &[&str]) {
+        finish(&mut tool(self.number(), what), "");
+    }
+
     /// The audit log so far.
     pub fn audit(&self) -> Audit {
         Audit::read(&self.state().join("log/audit.log"))
@@ -215,5 +220,11 @@ fn number() -> u32 {
 }
 
 pub(crate) fn cluster(number: u32, arguments: &[&str]) -> String {
-    run(Command::new(repository().join("e2e/testbed/cluster")).args(arguments).env("TESTBED", number.to_string()))
+    run(&mut tool(number, arguments))
+}
+
+fn tool(number: u32, arguments: &[&str]) -> Command {
+    let mut tool = Command::new(repository().join("e2e/testbed/cluster"));
+    tool.args(arguments).env("TESTBED", number.to_string());
+    tool
 }

@@ -56,9 +56,9 @@ cgroup_up() {
       cat "$folder/../cpuset.cpus" >"$folder/cpuset.cpus"
       cat "$folder/../cpuset.mems" >"$folder/cpuset.mems"
     fi
-    # Of the processor all pods would have as much as one thread of any other process. A node's have most of it.
-    if [ -e "$folder/cpu.weight" ]; then echo 1000 >"$folder/cpu.weight"; fi
-    if [ -e "$folder/cpu.shares" ]; then echo 10240 >"$folder/cpu.shares"; fi
+    # Of the processor all pods would have as much as one thread of any other process: they have as much as four.
+    if [ -e "$folder/cpu.weight" ]; then echo 400 >"$folder/cpu.weight"; fi
+    if [ -e "$folder/cpu.shares" ]; then echo 4096 >"$folder/cpu.shares"; fi
   done
 }
 

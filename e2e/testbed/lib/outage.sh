@@ -24,9 +24,31 @@ part_start() {
   api_ready
 }
 
-# It does not run and does not end: connections stay open and nothing answers.
-part_pause() { part "$1"; signal STOP "$1"; }
-part_resume() { part "$1"; signal CONT "$1"; }
+# It does not run and does not end: connections stay open and nothing answers. Without a name, all of it.
+part_pause() {
+  local one
+  if [ -z "$1" ]; then
+    for one in controller-manager apiserver etcd; do
+      if running "$one"; then signal STOP "$one"; fi
+    done
+  else
+    part "$1"
+    signal STOP "$1"
+  fi
+}
+
+part_resume() {
+  local one
+  if [ -z "$1" ]; then
+    for one in etcd apiserver controller-manager; do
+      if running "$one"; then signal CONT "$one"; else start_again "$one"; fi
+    done
+    api_ready
+  else
+    part "$1"
+    signal CONT "$1"
+  fi
+}
 
 signal() { # SIGNAL NAME
   local pid

@@ -9,9 +9,27 @@ use kube::api::ListParams;
 
 const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 
+/// How long something may take beside others that are ill, where it takes `alone` without them on this machine at this time. Who waits for
+/// somebody that waits for a network takes half a minute more.
+fn beside_the_ill(alone: Duration) -> Duration {
+    4 * alone + Duration::from_secs(10)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_failing_environments_do_not_delay_a_good_one() {
     let namespace = Namespace::new("crowd").await;
+    let good = namespace.repository("good");
+    let becomes_ready = async |name: &str, map: &str| {
+        let path = format!("{name}/map.yaml");
+        let commit = good.push(&[(&path, map)], name);
+        let began = Instant::now();
+        Environment::create(&namespace, name, &good, |spec| spec.source.path = Some(name.to_owned()))
+            .await
+            .is_ready_at(&commit)
+            .await;
+        began.elapsed()
+    };
+    let alone = becomes_ready("alone", MAP).await;
     let repo = namespace.repository("bad");
     repo.push(&[("map.yaml", "kind: [")], "Bad");
     let mut failing = Vec::new();
@@ -28,11 +46,8 @@ async fn ten_failing_environments_do_not_delay_a_good_one() {
     failing[0].complains_of(&["map.yaml"]).await;
     failing[1].complains_of(&["no-such-branch"]).await;
 
-    let good = namespace.repository("good");
-    let commit = good.push(&[("map.yaml", MAP)], "Good");
-    let began = Instant::now();
-    Environment::create(&namespace, "good", &good, |_| ()).await.is_ready_at(&commit).await;
-    assert!(began.elapsed() < Duration::from_secs(15), "it took {:?} beside ten that fail", began.elapsed());
+    let beside = becomes_ready("beside", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n").await;
+    assert!(beside < beside_the_ill(alone), "it took {alone:?} alone, and {beside:?} beside ten that fail");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,6 +59,17 @@ async fn a_registry_that_says_nothing_holds_up_nobody() {
     shop.follow(&repo).await;
     let app = shop.app("web");
     app.is_live_at(&first).await;
+
+    let put_back = async |limit: Duration| {
+        let began = Instant::now();
+        shop.kubectl(&["delete", "service", "web"]);
+        within("the Service is back", limit, async || {
+            shop.get::<Service>("web").await.map(|_| ()).ok_or_else(|| format!("not after {:?}", began.elapsed()))
+        })
+        .await;
+        began.elapsed()
+    };
+    let alone = put_back(Duration::from_secs(60)).await;
 
     // An outage as firewalls and overloaded proxies make it: connections are taken, and that is all.
     let silent =
@@ -72,12 +98,7 @@ async fn a_registry_that_says_nothing_holds_up_nobody() {
     })
     .await;
 
-    let began = Instant::now();
-    shop.kubectl(&["delete", "service", "web"]);
-    within("the Service is back", Duration::from_secs(5), async || {
-        shop.get::<Service>("web").await.map(|_| ()).ok_or_else(|| format!("not after {:?}", began.elapsed()))
-    })
-    .await;
+    put_back(beside_the_ill(alone)).await;
     let second = repo.push(&[("web.yaml", &hello.tag("2").yaml())], "Version 2");
     app.is_live_at(&second).await;
     eventually("those that wait are told why", Duration::from_secs(30), async || {
@@ -127,6 +148,14 @@ async fn one_tenants_large_commits_neither_fill_the_memory_nor_delay_another() {
     let first = small.push(&[("map.yaml", MAP)], "One");
     let environment = Environment::with_webhook(&other, "prod", &small).await;
     environment.is_ready_at(&first).await;
+    let next = async |text: &str| {
+        let commit = small.push(&[("map.yaml", &format!("{MAP}data: {{text: {text}}}\n"))], "Next");
+        let began = Instant::now();
+        environment.webhook_to(&drover, &small).await;
+        environment.has_applied(&commit).await;
+        began.elapsed()
+    };
+    let alone = next("alone").await;
 
     // The most that a commit may ask for: 240,000 values, each of which costs hundreds of bytes in memory, in 15 MiB of text.
     let large = tenant.repository("large");
@@ -142,20 +171,16 @@ async fn one_tenants_large_commits_neither_fill_the_memory_nor_delay_another() {
     }
     let mut slowest = Duration::ZERO;
     for round in 0..10 {
-        let commit = small.push(&[("map.yaml", &format!("{MAP}data: {{round: '{round}'}}\n"))], "Next");
-        let began = Instant::now();
-        environment.webhook_to(&drover, &small).await;
-        environment.has_applied(&commit).await;
-        slowest = slowest.max(began.elapsed());
+        slowest = slowest.max(next(&format!("round-{round}")).await);
     }
     for one in &crowd {
         one.complains_of(&["ConfigMap"]).await;
     }
     println!(
-        "beside 20 large commits a small one takes {slowest:.1?} at most; drover used {} MiB",
+        "beside 20 large commits a small one takes {slowest:.1?} at most, and {alone:.1?} alone; drover used {} MiB",
         drover.peak_mebibytes()
     );
-    assert!(slowest < Duration::from_secs(15), "a small commit took {slowest:?}");
+    assert!(slowest < beside_the_ill(alone), "a small commit took {alone:?} alone, and {slowest:?} beside large ones");
     assert!(drover.peak_mebibytes() < MOST_MIB, "{} MiB", drover.peak_mebibytes());
     assert_eq!(led_since(&stage), leads_since, "it lost the lease meanwhile");
     assert!(!drover.has_ended());

@@ -3,7 +3,7 @@
 use drover_crds::{AppliedStatus, Environment, EnvironmentStatus, condition};
 
 use super::depends::is_held_back;
-use super::{Brought, CommitInfo, Findings, TreeId};
+use super::{AppliedNow, Brought, CommitInfo, Findings, TreeId};
 use crate::plan::Occasion;
 
 /// Whether the status says what became of the spec as it is now: a spec that an older version could not read was seen, and never acted upon.
@@ -41,6 +41,14 @@ pub fn occasion(
 /// repository most commits are such, and wait for nothing.
 pub fn in_force(environment: &Environment, status: &EnvironmentStatus, tree: &TreeId, brought: &Brought) -> bool {
     let is_same = |applied: &AppliedStatus| applied.tree == tree.as_str() && applied.variables == brought.hash;
+    status.applied.as_ref().is_some_and(is_same) && was_acted_upon(status, environment)
+}
+
+/// Whether the status says already that this is applied, healthy or not.
+pub fn is_told(environment: &Environment, status: &EnvironmentStatus, now: &AppliedNow) -> bool {
+    let is_same = |told: &AppliedStatus| {
+        told.commit == now.commit.id.as_str() && told.tree == now.tree && told.variables == now.variables
+    };
     status.applied.as_ref().is_some_and(is_same) && was_acted_upon(status, environment)
 }
 
@@ -99,6 +107,25 @@ mod tests {
             Occasion::Commit,
             "the spec was not acted upon"
         );
+    }
+
+    #[test]
+    fn what_is_applied_is_told_once_for_each_commit_and_spec() {
+        let mut status = said("Progressing");
+        let commit = CommitInfo::of_digit('a');
+        status.applied.as_mut().expect("it is applied").tree = commit.tree.to_string();
+        let now = AppliedNow {
+            tree: commit.tree.to_string(),
+            commit,
+            objects: 1,
+            variables: None,
+            changed: 1,
+            healthy: false,
+        };
+        assert!(is_told(&environment(1), &status, &now));
+        assert!(!is_told(&environment(2), &status, &now), "of a spec that nobody acted upon");
+        assert!(!is_told(&environment(1), &status, &AppliedNow { commit: CommitInfo::of_digit('b'), ..now.clone() }));
+        assert!(!is_told(&environment(1), &status, &AppliedNow { variables: Some("h".into()), ..now }));
     }
 
     #[test]

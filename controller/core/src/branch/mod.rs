@@ -15,7 +15,7 @@ pub use decryption::{AgeKeys, Keys, Secrets};
 pub use depends::{
     Waiters, awaited, circular, in_a_circle, is_held_back, own_object, unmet, unreadable, unserved, waiting,
 };
-pub use judged::{in_force, judged_before, occasion, speaks_of};
+pub use judged::{in_force, is_told, judged_before, occasion, speaks_of};
 pub use news::{applied, news, put_back};
 pub use peers::Peers;
 pub use refused::{not_applied, several};

@@ -107,6 +107,12 @@ impl Reached {
         let Self::Applied { unhealthy: None, drifted, held } = self else { return false };
         drifted.is_empty() && held.is_empty() && findings.contested.is_empty() && findings.failures.is_empty()
     }
+
+    /// Whether all of the commit is applied, and nothing is known but that objects are on their way.
+    pub fn is_on_its_way(&self, findings: &Findings) -> bool {
+        let under_way = matches!(self, Self::Applied { unhealthy: Some((_, Health::InProgress { .. })), .. });
+        under_way && findings.contested.is_empty() && findings.failures.is_empty()
+    }
 }
 
 /// What a turn that met no trouble came to, and after which time to look again although no event comes.
@@ -307,6 +313,23 @@ mod tests {
         let newer = noted(&healthy, &findings('b', false), 30);
         assert_eq!(newer.history.iter().map(|h| &h.commit[..1]).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(newer.applied.expect("applied").short.len(), 12);
+    }
+
+    #[test]
+    fn what_failed_is_not_merely_on_its_way() {
+        let reached = |health| Reached::Applied {
+            unhealthy: Some(("Deployment shop/web".to_owned(), health)),
+            drifted: Vec::new(),
+            held: Vec::new(),
+        };
+        let coming = || Health::InProgress { message: "it comes".into() };
+        let mut found = findings('a', false);
+        assert!(reached(coming()).is_on_its_way(&found));
+        let failed = Health::Failed { reason: "CrashLoopBackOff".into(), message: "it crashes".into() };
+        assert!(!reached(failed.clone()).is_on_its_way(&found));
+        found.note(&ObjectKey::namespaced("apps", "Deployment", "shop", "other"), &failed);
+        assert!(!reached(coming()).is_on_its_way(&found), "another one failed");
+        assert!(!Reached::Fetching.is_on_its_way(&Findings::default()));
     }
 
     #[test]

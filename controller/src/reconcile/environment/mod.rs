@@ -18,6 +18,7 @@ mod deletion;
 mod dereference;
 mod desired;
 mod entrusted;
+mod moment;
 mod variables;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use drover_core::branch::{
     self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Keys, Peers, Reached, applied, conclude, hide,
-    hide_in, in_force, judged_before, listed, note, occasion, put_back, speaks_of,
+    hide_in, in_force, is_told, judged_before, listed, note, occasion, put_back, speaks_of,
 };
 use drover_core::health::Health;
 use drover_core::news::News;
@@ -34,12 +35,14 @@ use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::pods::Applied;
 use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
 
 use self::apply::{Done, apply};
 use self::decryption::keys;
 pub use self::dereference::refresh;
 use self::dereference::{account, wish};
 use self::desired::{Desired, Renderer, Wish};
+use self::moment::Moment;
 use self::variables::brought;
 use super::depends::Gate;
 use super::repository::{Dereferenced, follow};
@@ -65,6 +68,7 @@ pub struct Memory {
     desired: Option<Arc<Desired>>,
     /// The commit that is applied in full, and what it wants.
     applied: Option<(CommitInfo, Arc<Desired>)>,
+    moment: Moment,
 }
 
 impl Memory {
@@ -139,6 +143,9 @@ impl Kind for Environments {
             let repository = it.object.spec.source.url.clone();
             it.has_applied(Applied { repository, commit: commit.id.as_str().to_owned() });
         }
+        if let Some(now) = &mut findings.applied {
+            now.changed += memory.moment.changed(&now.commit.id);
+        }
         (draft.done, draft.news) = (put_back(&findings), applied(&draft.status, &findings));
         let waits = result.as_ref().is_err_and(|trouble| trouble.mended_by == Mend::Turn);
         if waits && judged_before(it.object, &draft.status, &findings) {
@@ -149,6 +156,14 @@ impl Kind for Environments {
             // A new process has not asked yet: what the last one knew goes on holding.
             return Ok(Ended::Unsaid(Next::Await));
         }
+        if let (Some(now), Ok(reached)) = (&findings.applied, &result)
+            && reached.is_on_its_way(&findings)
+            && !is_told(it.object, &draft.status, now)
+            && let Some(left) = memory.moment.left(&now.commit.id, now.changed, Instant::now())
+        {
+            return Ok(Ended::Unsaid(Next::After(left)));
+        }
+        memory.moment.over();
         note(&mut draft.status, &findings, it.generation(), &it.now());
         let (outcome, again) = conclude(it.object, &result?, &findings);
         Ok(Ended::Said { outcome, next: again.map_or(Next::Await, Next::After) })

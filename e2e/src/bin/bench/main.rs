@@ -1,15 +1,15 @@
 //! Measures the release build against a real API server on the same machine, and prints a table.
 //!
 //! There is no node: what is measured is drover and the API server, not how fast containers start. `bench NAME` measures one
-//! part (`install`, `apps`, `failing`, `sync`, `front` or `backup`) without the others. `BENCH_TESTBED=N` chooses the cluster that is started for it and
-//! removed afterwards.
+//! part (`folders`, `apps`, `queues`, `failing`, `sync`, `front` or `backup`) without the others. `BENCH_TESTBED=N` chooses the
+//! cluster that is started for it and removed afterwards.
 
 mod backup;
 mod drift;
 mod failing;
 mod figures;
+mod folders;
 mod front;
-mod install;
 mod push;
 mod queues;
 mod quiet;
@@ -54,29 +54,22 @@ async fn main() {
         }
     }
     let number = std::env::var("BENCH_TESTBED").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    if asked_for("folders") {
+        folders::of_one_repository(number).await;
+        if only.is_some() {
+            return;
+        }
+    }
     let bed = Testbed::share_control_plane(number);
     drover_e2e::install(bed);
 
-    // The bare loop runs before the controller, which would react to what the loop creates.
-    let bare = if asked_for("install") { Some(install::bare_loop(bed).await) } else { None };
     let controller = Controller::shared().await;
-    if let Some(bare) = bare {
-        let installed = install::by_drover().await;
-        figures::print(&[
-            Row::new("install 100 Environments × 4 objects: drover", format!("{:.2} s", installed.as_secs_f64())),
-            Row::new("install the same: a loop of 16 parallel writes", format!("{:.2} s", bare.as_secs_f64())),
-            Row::new("loop / drover", format!("{:.2}", bare.as_secs_f64() / installed.as_secs_f64())),
-        ]);
-    }
     if asked_for("apps") {
         let apps = push::hundred_apps().await;
         figures::print(&push::one_of_a_hundred(&apps).await);
         figures::print(&drift::put_back(&apps).await);
-        figures::print(&quiet::minute(bed, &apps).await);
-        figures::print(&[Row::new(
-            "resident memory then, with all of the above",
-            format!("{} MiB", controller.resident_mebibytes()),
-        )]);
+        figures::print(&quiet::minute(bed, apps.namespace.name()).await);
+        figures::print(&[Row::new("resident memory then", format!("{} MiB", controller.resident_mebibytes()))]);
     }
     if asked_for("queues") {
         figures::print(&queues::many(bed, controller).await);

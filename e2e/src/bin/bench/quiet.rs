@@ -7,22 +7,17 @@ use std::time::Duration;
 use drover_e2e::{Asked, Testbed, eventually};
 
 use crate::figures::Row;
-use crate::push::Apps;
 
 /// Waits until drover has finished what came before, and counts its requests for a minute, from the API server's audit log.
 /// An open watch is logged when it ends, and then counts as one request.
-pub async fn minute(bed: &Testbed, apps: &Apps) -> Vec<Row> {
+pub async fn minute(bed: &Testbed, namespace: &str) -> Vec<Row> {
     let writes = Cell::new(0_usize);
-    eventually(
-        &format!("drover has nothing more to do in {}", apps.namespace.name()),
-        Duration::from_secs(300),
-        async || {
-            let before = writes.get();
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            writes.set(requests(bed).iter().filter(|(request, _)| is_write(request)).map(|(_, count)| count).sum());
-            if writes.get() == before { Ok(()) } else { Err(format!("{} writes in 5 s", writes.get() - before)) }
-        },
-    )
+    eventually(&format!("drover has nothing more to do in {namespace}"), Duration::from_secs(300), async || {
+        let before = writes.get();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        writes.set(requests(bed).iter().filter(|(request, _)| changes(request)).map(|(_, count)| count).sum());
+        if writes.get() == before { Ok(()) } else { Err(format!("{} writes in 5 s", writes.get() - before)) }
+    })
     .await;
     let before = requests(bed);
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -33,7 +28,7 @@ pub async fn minute(bed: &Testbed, apps: &Apps) -> Vec<Row> {
     during.retain(|_, count| *count > 0);
 
     let sum = |write: bool| {
-        during.iter().filter(|(request, _)| !write || is_write(request)).map(|(_, count)| count).sum::<usize>()
+        during.iter().filter(|(request, _)| !write || changes(request)).map(|(_, count)| count).sum::<usize>()
     };
     let shown: Vec<String> = during.iter().map(|(request, count)| format!("{count} × {request}")).collect();
     vec![
@@ -42,7 +37,7 @@ pub async fn minute(bed: &Testbed, apps: &Apps) -> Vec<Row> {
     ]
 }
 
-fn is_write(request: &str) -> bool {
+fn changes(request: &str) -> bool {
     !request.ends_with(" leases") && !["get ", "list ", "watch "].iter().any(|verb| request.starts_with(verb))
 }
 
