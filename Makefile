@@ -33,14 +33,15 @@ test: setup-tests ## run all tests: formatting, lints, units, chart, and end to 
 e2e: setup-tests ## run only the end-to-end tests; ONLY=name runs those whose name contains it
 	@cargo test --locked --workspace --test e2e -- $(ONLY)
 
-soak: setup-tests ## run the long campaigns, which print their figures; ONLY=name runs those whose name contains it, ONLY=uploads the slow ones
+soak: setup-tests ## run the long campaigns, which print their figures; ONLY=name runs those whose name contains it, ONLY=uploads the slow ones, ONLY=autoreduction 200 runs with workers killed
 	@case "$(ONLY)" in '' | uploads) JACOW_UPLOAD_SECONDS=150 cargo test --locked --workspace --test e2e -- jacow:: ;; esac
-	@case "$(ONLY)" in uploads) ;; *) cargo test --locked --workspace --test soak -- --nocapture --test-threads 1 $(ONLY) ;; esac
+	@case "$(ONLY)" in '' | autoreduction) AUTOREDUCTION_RUNS=200 AUTOREDUCTION_KILLS=20 cargo test --locked --workspace --test e2e -- autoreduction:: --nocapture ;; esac
+	@case "$(ONLY)" in uploads | autoreduction) ;; *) cargo test --locked --workspace --test soak -- --nocapture --test-threads 1 $(ONLY) ;; esac
 
 fuzz: setup ## throw made-up input at every parser, 10 minutes each; FUZZ_SECONDS=60 for less, ONLY=name for one
 	@fuzz/run $(ONLY)
 
-bench: setup-tests ## measure the release build on a control plane, and print a table; ONLY=folders, apps, queues, failing, sync, front or backup for a part
+bench: setup-tests ## measure the release build on a control plane, and print a table; ONLY=folders, large, apps, queues, failing, sync, front or backup for a part
 	@cargo build --quiet --release --locked --workspace --bin drover --bin drover-errands --bin bench
 	@case "$(ONLY)" in '' | sync) $(cluster) build versitygw rclone || true ;; esac
 	@PATH="$${TESTBED_BIN:-$(HOME)/.cache/drover/testbed/bin}:$$PATH" DROVER_BIN=$(CARGO_TARGET_DIR)/release/drover \

@@ -1,5 +1,6 @@
 //! A broker of ActiveMQ in a namespace, and what a person asks it.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,18 +15,56 @@ use crate::testbed::{Testbed, repository};
 /// How long it takes to start, on a machine that is busy with other tests.
 const STARTED: Duration = Duration::from_secs(150);
 
-/// An address of a Service that drover reaches: it runs beside the cluster, and this machine knows no way to Services, of which all clusters
-/// have the same addresses. So each testbed's have some of their own. The way ends with this.
-pub struct ServiceAddress(String);
+/// The way to addresses of Services that drover reaches: it runs beside the cluster, and this machine knows no way to Services, of which all
+/// clusters have the same addresses. So each testbed's have some of their own. The way ends with this.
+pub struct ServiceAddresses {
+    to: String,
+}
+
+impl ServiceAddresses {
+    /// All those of that testbed.
+    pub fn of(bed: &Testbed) -> Self {
+        Self::lead(bed, format!("{}.0/24", Self::network(bed)))
+    }
+
+    /// One that hardly another namespace of the testbed has.
+    pub fn of_namespace(namespace: &Namespace) -> String {
+        let mut hasher = DefaultHasher::new();
+        namespace.name().hash(&mut hasher);
+        format!("{}.{}", Self::network(namespace.bed()), 1 + hasher.finish() % 254)
+    }
+
+    fn network(bed: &Testbed) -> String {
+        format!("10.96.{}", 100 + bed.number())
+    }
+
+    fn lead(bed: &Testbed, to: String) -> Self {
+        if bed.node_ip() != "127.0.0.1" {
+            run(Command::new("ip").args(["route", "replace", &to, "via", bed.node_ip()]));
+        }
+        Self { to }
+    }
+}
+
+/// Leaves no way behind.
+impl Drop for ServiceAddresses {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["route", "del", &self.to]).status();
+    }
+}
+
+/// One of them, and the way to it alone.
+pub struct ServiceAddress {
+    address: String,
+    _way: ServiceAddresses,
+}
 
 impl ServiceAddress {
     /// One of that testbed, that hardly anybody has.
     pub fn of(bed: &Testbed) -> Self {
-        let address = format!("10.96.{}.{}", 100 + bed.number(), rand::random_range(1..255));
-        if bed.node_ip() != "127.0.0.1" {
-            run(Command::new("ip").args(["route", "replace", &format!("{address}/32"), "via", bed.node_ip()]));
-        }
-        Self(address)
+        let address = format!("{}.{}", ServiceAddresses::network(bed), rand::random_range(1..255));
+        let way = ServiceAddresses::lead(bed, format!("{address}/32"));
+        Self { address, _way: way }
     }
 }
 
@@ -33,14 +72,7 @@ impl std::ops::Deref for ServiceAddress {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Leaves no way behind.
-impl Drop for ServiceAddress {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["route", "del", &format!("{}/32", self.0)]).status();
+        &self.address
     }
 }
 

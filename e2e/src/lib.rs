@@ -45,7 +45,7 @@ mod web_app;
 
 pub use audit::{Asked, Audit};
 pub use binary::binary;
-pub use broker::{Broker, ServiceAddress, image as activemq_image, worker_image};
+pub use broker::{Broker, ServiceAddress, ServiceAddresses, image as activemq_image, worker_image};
 pub use browser::Browser;
 pub use bucket_server::BucketServer;
 pub use cheese::Cheese;

@@ -18,6 +18,7 @@ use super::error::ApiError;
 use super::index::{GroupKind, Index, Live};
 use super::refusal::{Refusal, is_conflict, is_not_found};
 use super::routes::{RouteTable, claims_routes};
+use super::secrets::Secrets;
 use super::watch::{Sight, Watches};
 
 /// What all acting clients share.
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) routes: Arc<RouteTable>,
     pub(super) autoscalers: Arc<AutoscalerTable>,
     pub(super) contests: Mutex<Contests>,
+    pub(super) secrets: Secrets,
     pub(super) hash_key: [u8; 32],
     /// Applies under way for all owners together: a burst of work must not starve status updates and leases.
     pub(super) slots: Semaphore,

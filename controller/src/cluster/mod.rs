@@ -24,6 +24,7 @@ mod rehearsal;
 mod replicas;
 mod restart;
 mod routes;
+mod secrets;
 mod status;
 mod watch;
 mod writes;
@@ -41,6 +42,7 @@ pub use generated::random_text;
 pub use index::{GroupKind, Index, Live};
 pub use refusal::{Refusal, is_conflict, is_not_found, refusal};
 pub use restart::Restarts;
+pub use secrets::Data;
 pub use status::{current_uid, definition, is_gone, namespace_is_going, patch_status, read_status};
 pub use watch::Sight;
 
@@ -95,6 +97,7 @@ impl Cluster {
             routes,
             autoscalers,
             contests: Mutex::default(),
+            secrets: secrets::Secrets::default(),
             hash_key,
             slots: Semaphore::new(SLOTS),
         };

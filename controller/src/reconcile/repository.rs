@@ -1,18 +1,15 @@
 //! The repository that an object follows: what its spec names elsewhere, read as the namespace's service account.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use drover_core::render::ObjectKey;
 use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_RECONCILE_AT, LocalObjectReference, Owner, Reference, Webhook};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use kube::core::ObjectMeta;
 use tokio::time::Instant;
 
-use crate::cluster::Acting;
+use crate::cluster::{Acting, Data};
 use crate::git::{Credential, Repositories, Subscription};
 
 /// How long the Secrets are believed before a reconcile reads them again.
@@ -67,7 +64,10 @@ pub(super) async fn follow(
     if memory.as_ref().is_some_and(|known| known.holds(meta)) {
         return Ok(());
     }
-    let dereferenced = dereference(acting, meta, wish).await?;
+    // Who asks, writes another spec, or was refused with what is known has reason to think that a Secret is another by now.
+    let is_other =
+        |known: &Dereferenced| known.generation != meta.generation || known.asked != asked(meta) || known.at.is_none();
+    let dereferenced = dereference(acting, meta, wish, memory.as_ref().is_some_and(is_other)).await?;
     repositories.subscribe(owner, dereferenced.subscription.as_ref().clone());
     if memory.as_ref().is_some_and(|before| before.asked != asked(meta)) {
         repositories.sync_now(owner);
@@ -83,19 +83,19 @@ pub(super) async fn refresh(
     (owner, meta): (&Owner, &ObjectMeta),
     wish: &Wish<'_>,
 ) {
-    match dereference(acting, meta, wish).await {
+    match dereference(acting, meta, wish, true).await {
         Ok(found) => repositories.subscribe(owner, found.subscription.as_ref().clone()),
         Err(trouble) => tracing::debug!(%owner, reason = %trouble.reason, "cannot read a webhook's token again"),
     }
 }
 
-/// Reads the Secrets.
-async fn dereference(acting: &Acting, meta: &ObjectMeta, wish: &Wish<'_>) -> Result<Dereferenced, Trouble> {
+/// Reads the Secrets, unless `anew` also as they were a moment ago.
+async fn dereference(acting: &Acting, meta: &ObjectMeta, wish: &Wish<'_>, anew: bool) -> Result<Dereferenced, Trouble> {
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let field = wish.field;
     let credential = match wish.secret_ref {
         Some(reference) => {
-            let data = secret(acting, namespace, reference, &format!("{field}.secretRef")).await?;
+            let data = secret(acting, namespace, reference, &format!("{field}.secretRef"), anew).await?;
             Credential::from_secret(&data).map_err(|wrong| {
                 let name = &reference.name;
                 let sentence =
@@ -108,7 +108,8 @@ async fn dereference(acting: &Acting, meta: &ObjectMeta, wish: &Wish<'_>) -> Res
     };
     let webhook_token = match wish.webhook {
         Some(webhook) => {
-            let data = secret(acting, namespace, &webhook.secret_ref, &format!("{field}.webhook.secretRef")).await?;
+            let data =
+                secret(acting, namespace, &webhook.secret_ref, &format!("{field}.webhook.secretRef"), anew).await?;
             let token = data.get("token").filter(|token| !token.is_empty()).cloned();
             Some(token.ok_or_else(|| {
                 let sentence = format!(
@@ -139,16 +140,16 @@ async fn secret(
     namespace: &str,
     reference: &LocalObjectReference,
     field: &str,
-) -> Result<BTreeMap<String, Vec<u8>>, Trouble> {
-    let api: Api<Secret> = Api::namespaced(acting.client(), namespace);
+    anew: bool,
+) -> Result<Data, Trouble> {
     let key = ObjectKey {
         group: String::new(),
         kind: "Secret".into(),
         namespace: Some(namespace.to_owned()),
         name: reference.name.clone(),
     };
-    match api.get_opt(&reference.name).await {
-        Ok(Some(secret)) => Ok(secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect()),
+    match acting.secret(&reference.name, anew).await {
+        Ok(Some(data)) => Ok(data),
         Ok(None) => {
             let sentence = format!("{key}, which {field} names, does not exist: create it, or correct {field}");
             Err(Trouble::new("SecretMissing", sentence, Mend::Person))

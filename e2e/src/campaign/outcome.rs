@@ -18,7 +18,7 @@ const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,
 /// What the counts of Jobs, and of their pods, begin with.
 const JOBS: &str = "Jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
-const CHANGING: [&str; 31] = [
+const CHANGING: [&str; 32] = [
     "fields",
     "tree",
     "uid",
@@ -49,6 +49,8 @@ const CHANGING: [&str; 31] = [
     "noted",
     "took",
     "asked",
+    // What a broker said last.
+    "queue",
     // Of a backup: where it is, in which store, and how large, since a moment in it is a digit longer or shorter.
     "place",
     "repository",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::broker::ServiceAddresses;
 use crate::git_repo::GitRepo;
 use crate::namespace::Namespace;
 use crate::system::System;
@@ -22,6 +23,9 @@ pub struct Versions {
 impl Versions {
     /// What stands in files and variables for the host of the namespace.
     pub const HOST: &str = "the-host-of-the-namespace";
+
+    /// What stands in files for an address of a Service that only the namespace has, where [`ServiceAddresses`](crate::ServiceAddresses) lead.
+    pub const SERVICE_ADDRESS: &str = "an-address-of-the-namespace";
 
     /// A system of some web apps, at least three after the push: all but two get a new version, one is removed, one is new, and so is one
     /// of its two ConfigMaps.
@@ -80,7 +84,10 @@ impl Versions {
     }
 
     pub(super) fn push(&self, namespace: &Namespace, repo: &GitRepo, version: usize) -> String {
-        let here = |(name, text): &(String, String)| (name.clone(), text.replace(Self::HOST, &namespace.host()));
+        let address = ServiceAddresses::of_namespace(namespace);
+        let here = |(name, text): &(String, String)| {
+            (name.clone(), text.replace(Self::HOST, &namespace.host()).replace(Self::SERVICE_ADDRESS, &address))
+        };
         let files: Vec<(String, String)> = self.files[version].iter().map(here).collect();
         let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         repo.push(&files, &format!("version {version}"))

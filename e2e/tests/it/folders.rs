@@ -144,6 +144,8 @@ async fn a_push_that_changes_one_folder_of_fifty_costs_one_and_a_new_process_not
     let of_second = drover.credential(&stage);
     let asked = until_quiet(&stage, &of_second, place).await;
     let written: Vec<&Asked> = asked.iter().filter(|asked| is_write(asked)).collect();
+    let read = asked.iter().filter(|asked| asked.call.verb == "get" && asked.call.resource == "secrets").count();
+    assert!(read < FOLDERS / 2, "the Secrets that all of them name were read {read} times");
     assert!(written.is_empty(), "a new process wrote {}: {written:#?}", counted(&asked));
     assert_eq!(events(&namespace).await, told);
     // It looks after them.

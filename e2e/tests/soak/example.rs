@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use drover_e2e::campaign::{Campaign, Disturbance, Versions};
 use drover_e2e::fault::api::{Fault, When};
-use drover_e2e::{BucketServer, DataServer, Forestry, System, Testbed, errand_image, front_image, postgres_image};
+use drover_e2e::{
+    BucketServer, DataServer, Forestry, ServiceAddresses, System, Testbed, activemq_image, errand_image, front_image,
+    mariadb_image, postgres_image,
+};
 use serde_json::json;
 
 /// The number of their cluster; `SOAK_TESTBED` chooses another.
@@ -135,4 +138,49 @@ async fn killed_at_any_write_mwa_transients_comes_to_the_same_end() {
     let front = front_image(bed);
     let arguments = ["--front-image", &*front];
     killed_at_any_write(bed, &arguments, Versions::of_example(versions, &["web"]), DEADLINE * 2).await;
+}
+
+/// A broker and a database, the two apps and the workers of the example, and a second release of an app and of the workers.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_write_autoreduction_comes_to_the_same_end() {
+    let bed = node();
+    let (mariadb, activemq, _way) = (mariadb_image(bed), activemq_image(bed), ServiceAddresses::of(bed));
+    let image = format!("{}/autoreduction:", bed.registry());
+    for version in ["1", "2"] {
+        let label = format!("version={version}");
+        bed.push_python(
+            &format!("{image}{version}"),
+            "autoreduction",
+            |_| (),
+            &["--workdir", "/app", "--label", &label],
+        );
+    }
+    let settled = |system: System| {
+        ["autoreduce-frontend", "autoreduce-rest-api", "autoreduce-run-detection", "autoreduce"]
+            .into_iter()
+            .fold(system, |system, name| system.with(&format!("registry.example.org/{name}:"), &image))
+            .with("registry.example.org/mariadb:10.11", &mariadb)
+            .with("registry.example.org/activemq:5.18.3", &activemq)
+            .with("  tls: [{hosts: [reduce.example.org], secretName: reduce-tls}]", "  tls: []")
+            .with("reduce.example.org", Versions::HOST)
+            .with(
+                "  selector: {app: activemq}\n",
+                &format!("  clusterIP: {}\n  selector: {{app: activemq}}\n", Versions::SERVICE_ADDRESS),
+            )
+            .with("[ReadWriteMany], storageClassName: \"\", volumeName: isis-archive,", "[ReadWriteOnce],")
+            .with("[ReadWriteMany], storageClassName: \"\", volumeName: instrument,", "[ReadWriteOnce],")
+            .with("storage: 20Gi", "storage: 300Mi")
+            .with("storage: 5Gi", "storage: 500Mi")
+            // What comes by the clock would come in the middle of one rollout and not of another.
+            .with("\"* * * * *\"", "\"0 0 1 1 *\"")
+            .with("\"0 2 * * *\"", "\"0 0 1 1 *\"")
+            .with("cooldown: 45m", "pollingInterval: 2s, cooldown: 10s")
+            .with("drain: {timeout: 45m", "drain: {timeout: 1m")
+            .with("health: {path: /}", "health: {path: /, probation: 0s}")
+            .with("health: {port: probe, path: /ready,", "health: {port: probe, path: /ready, probation: 0s,")
+    };
+    let versions = [System::first("autoreduction"), System::second("autoreduction")].map(settled);
+    let front = front_image(bed);
+    let arguments = ["--front-image", &front, "--front-trusted-proxy", "10.244.0.0/16"];
+    killed_at_any_write(bed, &arguments, Versions::of_example(versions, &["rest-api", "webapp"]), DEADLINE * 2).await;
 }

@@ -4,6 +4,7 @@ mod commit;
 mod decryption;
 mod depends;
 mod judged;
+mod moment;
 mod news;
 mod peers;
 mod refused;
@@ -16,6 +17,7 @@ pub use depends::{
     Waiters, awaited, circular, in_a_circle, is_held_back, own_object, unmet, unreadable, unserved, waiting,
 };
 pub use judged::{in_force, is_told, judged_before, occasion, speaks_of};
+pub use moment::Moment;
 pub use news::{applied, news, put_back};
 pub use peers::Peers;
 pub use refused::{not_applied, several};

@@ -16,6 +16,7 @@ mod secret;
 mod served;
 mod sops;
 mod source_file;
+mod sources;
 mod stage;
 mod substitute;
 #[cfg(test)]
@@ -32,5 +33,6 @@ pub use reading::{Entry, EntryKind, Manifests, Store, Unreadable, read_file, rea
 pub use served::{Unserved, unserved};
 pub use sops::{Opened, Sealed, sealed};
 pub use source_file::SourceFile;
+pub use sources::Sources;
 pub use stage::Stage;
 pub use substitute::{Variables, is_name};

@@ -112,7 +112,7 @@ pub(super) async fn apply(work: &Work<'_>) -> Result<Option<Done>, Trouble> {
     if !plan.stages.iter().any(|(stage, steps)| *stage == Stage::Definitions && defines(steps)) {
         work.served().await?;
     }
-    let bodies = bodies(work).await?;
+    let bodies = bodies(work, &plan).await?;
     let bodies = bodies.by_key();
     if let Some(ahead) = &plan.write_ahead {
         write(work, &owned, Some(ahead.clone())).await?;
@@ -224,14 +224,18 @@ async fn ask_peers(work: &Work<'_>, wanted: &BTreeSet<&ObjectKey>, known: &mut H
     }
 }
 
-/// The objects themselves: at hand after a rendering, else read again from the copy of the repository.
-async fn bodies(work: &Work<'_>) -> Result<Arc<Bodies>, Trouble> {
+/// The objects that are to be sent: at hand after a rendering, else read again from the copy of the repository.
+async fn bodies(work: &Work<'_>, plan: &Plan) -> Result<Arc<Bodies>, Trouble> {
     if let Some(bodies) = &work.desired.bodies {
         return Ok(bodies.clone());
     }
     let &Work { acting, environment, key, commit, occasion, .. } = work;
     let Desired { brought, keys, .. } = work.desired;
     let wish = Wish { acting, environment, brought, keys: keys.as_ref(), key, commit, occasion };
+    let sent = plan.applies().map(|step| &step.key).collect();
+    if let Some(some) = work.renderer.some(wish, work.desired, &sent).await {
+        return Ok(Arc::new(some));
+    }
     let again = work.renderer.desired(wish, None).await?;
     Ok(again.bodies.expect("what is not known is rendered"))
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use drover_core::branch::{Brought, CommitId, CommitInfo, Keys, Secrets, TreeId, hide_in, not_applied, several};
 use drover_core::plan::{self, Occasion};
-use drover_core::render::{self, Object, ObjectKey, Opened, SourceFile, Stage, render_with};
+use drover_core::render::{self, Object, ObjectKey, Opened, SourceFile, Sources, Stage, render_with};
 use drover_core::trouble::{Mend, Trouble};
 use drover_crds::{ANNOTATION_COMMIT, Environment, GROUP, Key, Owner, OwnerKind};
+use futures::future::try_join_all;
 use kube::ResourceExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::block_in_place;
@@ -27,6 +28,8 @@ use crate::tools::Sops;
 const LARGE: usize = 64 << 10;
 /// Large trees whose objects are in memory at once.
 const LARGE_AT_ONCE: usize = 2;
+/// Files that are read one by one, where these alone hold what is to be sent.
+const FEW: usize = 8;
 
 /// What a commit wants. The objects themselves are kept only as long as they are being applied: at ten thousand apps they
 /// would fill the memory, and the copy of the repository has them.
@@ -48,6 +51,8 @@ pub(super) struct Desired {
     pub(super) objects: Arc<[plan::Desired]>,
     /// The kinds, as apiVersion and kind.
     pub(super) kinds: Arc<[(String, String)]>,
+    /// Where the objects were read.
+    sources: Arc<Sources>,
     /// The objects for which it says how many replicas there are.
     pub(super) counted: Arc<HashSet<ObjectKey>>,
     /// The objects themselves, in the order of `objects`.
@@ -150,7 +155,7 @@ impl Renderer {
             (None, Some(known)) => Ok(Desired { commit: commit.id.clone(), ..known.without_objects() }),
             (None, None) => unreachable!("a tree is left out only when it is the known one"),
             (Some(files), _) => {
-                let is_large = files.iter().map(|file| file.bytes.len()).sum::<usize>() >= LARGE;
+                let is_large = bytes(&files) >= LARGE;
                 let place = match place {
                     None if is_large => Some(self.place(key, commit)?),
                     place => place,
@@ -158,6 +163,34 @@ impl Renderer {
                 self.render(wish, tree.id, files, place).await
             }
         }
+    }
+
+    /// Those of the objects that are `known` which are to be `sent`, read of their files alone: drift of one in thousands costs what that one
+    /// costs. `None` where they cannot be had so; what is the matter then is said to who reads all.
+    pub(super) async fn some(&self, wish: Wish<'_>, known: &Desired, sent: &HashSet<&ObjectKey>) -> Option<Bodies> {
+        let places = known.objects.iter().enumerate().filter(|(_, object)| sent.contains(&object.key));
+        let files = known.sources.files_of(places.map(|(place, _)| place))?;
+        if files.len() > FEW {
+            return None;
+        }
+        let owner = Owner::of(OwnerKind::Environment, wish.key);
+        let reads = files.into_iter().map(|file| self.repositories.read(&owner, &wish.commit.id, file, None));
+        let trees = try_join_all(reads).await.ok()?;
+        let files: Vec<SourceFile> = trees.into_iter().flat_map(|tree| tree.files.unwrap_or_default()).collect();
+        if bytes(&files) >= LARGE {
+            return None;
+        }
+        let read =
+            self.render(Wish { occasion: Occasion::Watch, ..wish }, known.tree.clone(), files, None).await.ok()?;
+        let hashes: HashMap<_, _> = read.objects.iter().map(|object| (&object.key, &object.hash)).collect();
+        let wanted = known.objects.iter().filter(|object| sent.contains(&object.key));
+        let are_same = wanted.clone().all(|object| hashes.get(&object.key) == Some(&&object.hash));
+        if !are_same || wanted.count() != sent.len() {
+            return None;
+        }
+        let mut bodies = Arc::into_inner(read.bodies?)?;
+        bodies.objects.retain(|object| sent.contains(&object.key()));
+        Some(bodies)
     }
 
     async fn render(
@@ -218,6 +251,7 @@ impl Renderer {
         let plan =
             |object: &Object| plan::Desired { key: object.key(), hash: acting.hash(object), stage: Stage::of(object) };
         let wanted = block_in_place(|| objects.iter().map(plan).collect());
+        let sources = Arc::new(Sources::of(&objects));
         let counted = objects.iter().filter(|object| object.replicas().is_some()).map(Object::key).collect();
         let mut kinds: Vec<_> = objects.iter().map(|o| (o.api_version().to_owned(), o.kind().to_owned())).collect();
         kinds.sort();
@@ -231,6 +265,7 @@ impl Renderer {
             decrypted: Secrets::of(opened),
             objects: wanted,
             kinds: kinds.into(),
+            sources,
             counted: Arc::new(counted),
             bodies: Some(Arc::new(Bodies { objects, _place: place })),
         })
@@ -246,6 +281,10 @@ impl Renderer {
             Trouble::new("Queued", message, Mend::Turn)
         })
     }
+}
+
+fn bytes(files: &[SourceFile]) -> usize {
+    files.iter().map(|file| file.bytes.len()).sum()
 }
 
 /// Settles the namespaces, and looks that the cluster will take each object; else each that it will not, with place and sentence.

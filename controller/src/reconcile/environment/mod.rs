@@ -18,14 +18,13 @@ mod deletion;
 mod dereference;
 mod desired;
 mod entrusted;
-mod moment;
 mod variables;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use drover_core::branch::{
-    self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Keys, Peers, Reached, applied, conclude, hide,
+    self, AppliedNow, BLIND_POLL, Brought, CommitInfo, Findings, Keys, Moment, Peers, Reached, applied, conclude, hide,
     hide_in, in_force, is_told, judged_before, listed, note, occasion, put_back, speaks_of,
 };
 use drover_core::health::Health;
@@ -35,14 +34,12 @@ use drover_core::trouble::{Mend, Trouble};
 use drover_core::workload::pods::Applied;
 use drover_crds::{DeletionPolicy, Environment, EnvironmentStatus, Key, Owner, OwnerKind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tokio::time::Instant;
 
 use self::apply::{Done, apply};
 use self::decryption::keys;
 pub use self::dereference::refresh;
 use self::dereference::{account, wish};
 use self::desired::{Desired, Renderer, Wish};
-use self::moment::Moment;
 use self::variables::brought;
 use super::depends::Gate;
 use super::repository::{Dereferenced, follow};
@@ -159,7 +156,7 @@ impl Kind for Environments {
         if let (Some(now), Ok(reached)) = (&findings.applied, &result)
             && reached.is_on_its_way(&findings)
             && !is_told(it.object, &draft.status, now)
-            && let Some(left) = memory.moment.left(&now.commit.id, now.changed, Instant::now())
+            && let Some(left) = memory.moment.left(&now.commit.id, now.changed, it.now().0)
         {
             return Ok(Ended::Unsaid(Next::After(left)));
         }

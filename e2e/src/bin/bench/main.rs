@@ -1,7 +1,7 @@
 //! Measures the release build against a real API server on the same machine, and prints a table.
 //!
 //! There is no node: what is measured is drover and the API server, not how fast containers start. `bench NAME` measures one
-//! part (`folders`, `apps`, `queues`, `failing`, `sync`, `front` or `backup`) without the others. `BENCH_TESTBED=N` chooses the
+//! part (`folders`, `large`, `apps`, `queues`, `failing`, `sync`, `front` or `backup`) without the others. `BENCH_TESTBED=N` chooses the
 //! cluster that is started for it and removed afterwards.
 
 mod backup;
@@ -10,6 +10,7 @@ mod failing;
 mod figures;
 mod folders;
 mod front;
+mod large;
 mod push;
 mod queues;
 mod quiet;
@@ -56,6 +57,12 @@ async fn main() {
     let number = std::env::var("BENCH_TESTBED").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     if asked_for("folders") {
         folders::of_one_repository(number).await;
+        if only.is_some() {
+            return;
+        }
+    }
+    if asked_for("large") {
+        large::environment(number).await;
         if only.is_some() {
             return;
         }

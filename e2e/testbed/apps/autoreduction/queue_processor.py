@@ -39,6 +39,14 @@ class Listener(stomp.ConnectionListener):
         self.frames.put(None)
 
 
+def note(number, frame):
+    """Writes down what was taken, and whether the broker had given it out before."""
+    folder = f"/instrument/{INSTRUMENT}"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/taken", "a", encoding="ascii") as file:
+        file.write(f"{number} {frame.headers.get('redelivered', 'false')}\n")
+
+
 def reduce(number):
     """The counts of a run, two and two together."""
     with open(f"/isis/NDX{INSTRUMENT}/{INSTRUMENT}{number:05}.txt", encoding="ascii") as file:
@@ -81,7 +89,9 @@ def main():
         open(BUSY, "w", encoding="ascii").close()
         if not AFTER:
             broker.ack(frame.headers["ack"])
-        process(json.loads(frame.body)["run_number"])
+        number = json.loads(frame.body)["run_number"]
+        note(number, frame)
+        process(number)
         if AFTER:
             broker.ack(frame.headers["ack"])
         os.remove(BUSY)

@@ -1,6 +1,6 @@
 //! `manifests/examples/autoreduction`, used as its people do: an instrument writes runs, and they look at the results.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -8,11 +8,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use drover_crds::condition::{CERTIFICATE_INVALID, get as condition};
-use drover_crds::{Database, QueueProcessor, ReleaseStep, WebApp};
+use drover_crds::{Database, LABEL_INSTANCE, QueueProcessor, ReleaseStep, WebApp};
 use drover_e2e::{
     Answer, Namespace, ServiceAddress, System, activemq_image, ask, eventually, finish, front_image, mariadb_image, run,
 };
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::ListParams;
 use serde_json::json;
 
 use crate::certificates::certificate;
@@ -23,6 +24,12 @@ const SOON: Duration = Duration::from_secs(120);
 fn many() -> u32 {
     let runs = std::env::var("AUTOREDUCTION_RUNS");
     runs.map_or(60, |text| text.parse().expect("AUTOREDUCTION_RUNS is a number"))
+}
+
+/// How many workers are killed meanwhile, as with their nodes: then they acknowledge a run after their work.
+fn kills() -> u32 {
+    let kills = std::env::var("AUTOREDUCTION_KILLS");
+    kills.map_or(0, |text| text.parse().expect("AUTOREDUCTION_KILLS is a number"))
 }
 
 /// The two folders of the instruments, as the cluster's people give them to a namespace.
@@ -69,6 +76,16 @@ spec:
             fs::write(folder.join("lastrun.txt"), format!("WISH {number:05} 0\n")).expect("ours");
         }
     }
+
+    /// How often the broker gave each run out again, as its workers wrote it down.
+    fn given_again(&self) -> BTreeMap<u32, u32> {
+        let taken = fs::read_to_string(self.root.join("instrument/WISH/taken")).expect("a worker wrote it");
+        let mut again = BTreeMap::new();
+        for number in taken.lines().filter_map(|line| line.strip_suffix(" true")) {
+            *again.entry(number.parse().expect("a number")).or_default() += 1;
+        }
+        again
+    }
 }
 
 impl Drop for Folders<'_> {
@@ -114,8 +131,8 @@ async fn runs(namespace: &Namespace) -> Result<Vec<(u32, String, u32)>, String> 
     if answer.status == 200 { Ok(answer.body.lines().filter_map(line).collect()) } else { Err(format!("{answer:?}")) }
 }
 
-/// Waits until these runs are completed, each begun once.
-async fn are_reduced(namespace: &Namespace, wanted: &BTreeSet<u32>, within: Duration) {
+/// Waits until these runs are completed, each begun once, and once more where the broker gave it `again`.
+async fn are_reduced(namespace: &Namespace, wanted: &BTreeSet<u32>, within: Duration, folders: &Folders<'_>) {
     eventually("all runs are reduced", within, async || {
         let runs = runs(namespace).await?;
         let left: Vec<_> =
@@ -128,8 +145,37 @@ async fn are_reduced(namespace: &Namespace, wanted: &BTreeSet<u32>, within: Dura
         }
     })
     .await;
-    let again: Vec<_> = runs(namespace).await.expect("a list").into_iter().filter(|(.., begun)| *begun != 1).collect();
-    assert!(again.is_empty(), "begun more than once, or never: {again:?}");
+    let again = folders.given_again();
+    let begun = runs(namespace).await.expect("a list");
+    let wrong: Vec<_> = begun
+        .iter()
+        .filter(|(number, _, begun)| *begun == 0 || *begun > 1 + again.get(number).copied().unwrap_or(0))
+        .collect();
+    assert!(wrong.is_empty(), "begun more often than the broker gave them out, or never: {wrong:?} {again:?}");
+    let repeated: u32 = begun.iter().map(|(.., begun)| begun - 1).sum();
+    println!("{} runs; begun again: {repeated}; given out again: {}", begun.len(), again.values().sum::<u32>());
+    assert!(kills() > 0 || (repeated == 0 && again.is_empty()), "nobody was killed: {again:?}");
+}
+
+/// Kills so many workers at random moments of their work, without a word to them.
+async fn kill_workers(namespace: &Namespace, count: u32) {
+    for _ in 0..count {
+        let pause: u64 = rand::random_range(500..4000);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let pods = namespace
+            .api::<Pod>()
+            .list(&ListParams::default().labels(&format!("{LABEL_INSTANCE}=queue-processor")))
+            .await
+            .expect("pods can be listed");
+        let runs = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+        let names: Vec<String> = pods.items.into_iter().filter(runs).filter_map(|pod| pod.metadata.name).collect();
+        if !names.is_empty() {
+            let name = &names[rand::random_range(0..names.len())];
+            // It may have ended meanwhile.
+            let kill = ["delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found"];
+            namespace.kubectl(&kill);
+        }
+    }
 }
 
 async fn workers(namespace: &Namespace) -> Option<(i32, i32)> {
@@ -155,6 +201,7 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
             &["--workdir", "/app", "--label", &label],
         );
     }
+    let acknowledged = if kills() > 0 { ", {name: ACKNOWLEDGE, value: after}" } else { "" };
     let settled = |system: System| {
         ["autoreduce-frontend", "autoreduce-rest-api", "autoreduce-run-detection", "autoreduce"]
             .into_iter()
@@ -172,7 +219,7 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
             .with("storage: 20Gi", "storage: 300Mi")
             .with("storage: 5Gi", "storage: 500Mi")
             // Minutes of the real program are seconds here.
-            .with("value: \"60\"", "value: \"1\"")
+            .with("REDUCTION_SECONDS, value: \"60\"}", &format!("REDUCTION_SECONDS, value: \"1\"}}{acknowledged}"))
             .with(
                 "maxReplicas: 8, messagesPerReplica: 1, cooldown: 45m",
                 "maxReplicas: 3, messagesPerReplica: 5, pollingInterval: 2s, cooldown: 10s",
@@ -205,7 +252,7 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
 
     // A run appears in the folder that is watched, and its plot on the page.
     folders.run(42, true);
-    are_reduced(&namespace, &[42].into(), SOON).await;
+    are_reduced(&namespace, &[42].into(), SOON, &folders).await;
     let answer = comes_to_answer(&namespace, "/runs/42/", &[]).await;
     assert!(answer.body.contains("[3, 7]") && answer.body.contains("src=\"/static/graphs/42.svg\""), "{answer:?}");
     let plot = comes_to_answer(&namespace, "/static/graphs/42.svg", &[]).await;
@@ -250,7 +297,8 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
         }
     })
     .await;
-    are_reduced(&namespace, &numbers, SOON + Duration::from_secs(u64::from(many()))).await;
+    kill_workers(&namespace, kills()).await;
+    are_reduced(&namespace, &numbers, SOON + Duration::from_secs(u64::from(many())), &folders).await;
     eventually("the workers go", SOON, async || match workers(&namespace).await {
         Some((1, 1)) => Ok(()),
         other => Err(format!("{other:?}")),
