@@ -80,12 +80,10 @@ impl Bench {
         let order = json!({"database": "bench/db", "repository": "claim", "keep": {"daily": 7}, "timeZone": "UTC", "timeoutSeconds": 3600});
         fs::write(bench.folder.path().join("order.json"), order.to_string()).expect("an order");
         let data = bench.path("server/data");
-        timed(
-            &mut bench.program(
-                "initdb",
-                &["-D", &data, "-U", "super", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"],
-            ),
-        );
+        timed(&mut bench.program(
+            "initdb",
+            &["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"],
+        ));
         let options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c shared_buffers=128MB -c max_wal_size=4GB",
             bench.path("server")
@@ -127,7 +125,7 @@ impl Bench {
             "-p",
             &port,
             "-U",
-            "super",
+            "postgres",
             "-d",
             database,
         ];
@@ -157,7 +155,8 @@ impl Bench {
     fn own(&self) -> (Duration, Duration) {
         let file = self.path("own/dump.sql");
         let (host, port) = (self.path("server"), self.port.to_string());
-        let dump = timed(&mut self.program("pg_dump", &["-h", &host, "-p", &port, "-U", "super", "-f", &file, "app"]));
+        let dump =
+            timed(&mut self.program("pg_dump", &["-h", &host, "-p", &port, "-U", "postgres", "-f", &file, "app"]));
         timed(&mut self.psql("postgres", &["-c", "create database again"]));
         let load = timed(&mut self.psql("again", &["--single-transaction", "-f", &file]));
         timed(&mut self.psql("postgres", &["-c", "drop database again"]));
@@ -183,7 +182,7 @@ impl Bench {
         };
         let mut dumping = script("dump.sh");
         dumping.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string());
-        dumping.env("PGDATABASE", "app").env("PGUSER", "super");
+        dumping.env("PGDATABASE", "app").env("PGUSER", "postgres");
         let stages = [
             ("dump", &mut dumping),
             ("store and take out", &mut errand("backup-store")),
