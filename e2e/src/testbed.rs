@@ -89,6 +89,14 @@ impl Testbed {
         finish(&mut tool(self.number(), what), "");
     }
 
+    /// Ends a container of the node as `kill -9` does, without a word to it; one that has ended stays so.
+    pub fn kill(&self, container: &str) {
+        let socket = self.state().join("run/containerd.sock");
+        let mut kill = self.program("ctr");
+        kill.arg("--address").arg(socket).args(["--namespace", "k8s.io", "task", "kill", "--signal", "SIGKILL"]);
+        finish(kill.arg(container), "");
+    }
+
     /// The audit log so far.
     pub fn audit(&self) -> Audit {
         Audit::read(&self.state().join("log/audit.log"))

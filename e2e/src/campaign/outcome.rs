@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use drover_crds::{
-    ANNOTATION_APPLIED, ANNOTATION_CONFIGURATION, ANNOTATION_JOBS, ANNOTATION_RECONCILE_AT, LABEL_OWNER, LABEL_RELEASE,
+    ANNOTATION_APPLIED, ANNOTATION_CONFIGURATION, ANNOTATION_JOBS, ANNOTATION_RECONCILE_AT, ANNOTATION_SETTINGS,
+    LABEL_OWNER, LABEL_RELEASE,
 };
 use serde_json::{Map, Value};
 
@@ -18,7 +19,7 @@ const KINDS: &str = "environments,webapps,deployments,replicasets,pods,services,
 /// What the counts of Jobs, and of their pods, begin with.
 const JOBS: &str = "Jobs";
 /// Fields that differ from run to run: identities, versions, times, and hashes of what names the namespace.
-const CHANGING: [&str; 32] = [
+const CHANGING: [&str; 40] = [
     "fields",
     "tree",
     "uid",
@@ -54,11 +55,26 @@ const CHANGING: [&str; 32] = [
     // Of a backup: where it is, in which store, and how large, since a moment in it is a digit longer or shorter.
     "place",
     "repository",
+    "expected",
     "bytes",
+    // Hashes of what Secrets say, whose passwords are made anew and whose addresses name the namespace, and what is named after them.
+    "secrets",
+    "content",
+    "keep",
+    "subPath",
+    "currentRevision",
+    "updateRevision",
+    "unavailableSeconds",
 ];
 /// The same for annotations and labels: keyed hashes, hashes of what holds addresses, and times.
-const CHANGING_MARKS: [&str; 5] =
-    [ANNOTATION_APPLIED, ANNOTATION_CONFIGURATION, ANNOTATION_JOBS, LABEL_OWNER, ANNOTATION_RECONCILE_AT];
+const CHANGING_MARKS: [&str; 6] = [
+    ANNOTATION_APPLIED,
+    ANNOTATION_CONFIGURATION,
+    ANNOTATION_JOBS,
+    ANNOTATION_SETTINGS,
+    LABEL_OWNER,
+    ANNOTATION_RECONCILE_AT,
+];
 
 /// The end of a rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +103,11 @@ impl Outcome {
                     continue;
                 }
                 if left.contains(&text_of(object, "/metadata/uid")) {
+                    continue;
+                }
+                // A StatefulSet's own, which is named after its hash.
+                let owner = text_of(object, "/metadata/ownerReferences/0/kind");
+                if kind == "ControllerRevision" && owner == "StatefulSet" {
                     continue;
                 }
                 if ["Pod", "ReplicaSet", "Job"].contains(&kind.as_str()) {
@@ -263,7 +284,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// The text without the names of backups, which are moments such as `20261127T020012Z`.
+/// The text without the names of backups, which are moments such as `20261127T020012Z`, and without how many seconds something took.
 fn without_moments(text: &str) -> String {
     let is_moment = |word: &str| {
         let is_number = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -271,7 +292,15 @@ fn without_moments(text: &str) -> String {
             .and_then(|word| word.split_once('T'))
             .is_some_and(|(day, time)| is_number(day, 8) && is_number(time, 6))
     };
-    let words = text.split(' ').map(|word| if is_moment(word) { "MOMENT" } else { word });
+    let is_time = |word: &str| {
+        let number = word.strip_suffix('s');
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let words = text.split(' ').map(|word| match word {
+        word if is_moment(word) => "MOMENT",
+        word if is_time(word) => "SECONDS",
+        word => word,
+    });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -279,6 +308,18 @@ fn without_moments(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn moments_and_what_follows_from_passwords_differ_from_run_to_run() {
+        let database = |name: &str, took: &str| {
+            let message =
+                format!("Backup {name} was restored in {took} and holds all that was backed up, 3 rows among it");
+            plain(&json!({"status": {"conditions": [{"message": message}], "updateRevision": name}}))
+        };
+        assert_eq!(database("20261127T020012Z", "7s"), database("20261128T030405Z", "12s"));
+        let said = database("20261127T020012Z", "7s").to_string();
+        assert!(said.contains("Backup MOMENT was restored in SECONDS") && said.contains("3 rows"), "{said}");
+    }
 
     #[test]
     fn what_the_collector_has_not_reached_yet_does_not_count() {

@@ -174,7 +174,13 @@ async fn killed_at_any_write_autoreduction_comes_to_the_same_end() {
             // What comes by the clock would come in the middle of one rollout and not of another.
             .with("\"* * * * *\"", "\"0 0 1 1 *\"")
             .with("\"0 2 * * *\"", "\"0 0 1 1 *\"")
-            .with("cooldown: 45m", "pollingInterval: 2s, cooldown: 10s")
+            // They share a volume of one node's now.
+            .with(
+                "maxReplicas: 8, messagesPerReplica: 1, cooldown: 45m",
+                "maxReplicas: 1, pollingInterval: 2s, cooldown: 10s",
+            )
+            // Nobody submits a run.
+            .with("select count(*) from reduction_viewer_reductionrun", "select 1")
             .with("drain: {timeout: 45m", "drain: {timeout: 1m")
             .with("health: {path: /}", "health: {path: /, probation: 0s}")
             .with("health: {port: probe, path: /ready,", "health: {port: probe, path: /ready, probation: 0s,")

@@ -169,12 +169,16 @@ async fn kill_workers(namespace: &Namespace, count: u32) {
             .await
             .expect("pods can be listed");
         let runs = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
-        let names: Vec<String> = pods.items.into_iter().filter(runs).filter_map(|pod| pod.metadata.name).collect();
-        if !names.is_empty() {
-            let name = &names[rand::random_range(0..names.len())];
-            // It may have ended meanwhile.
-            let kill = ["delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found"];
-            namespace.kubectl(&kill);
+        let container = |pod: Pod| {
+            let id = pod.status?.container_statuses?.pop()?.container_id?;
+            Some((pod.metadata.name?, id.trim_start_matches("containerd://").to_owned()))
+        };
+        let running: Vec<_> = pods.items.into_iter().filter(runs).filter_map(container).collect();
+        if !running.is_empty() {
+            let (name, container) = &running[rand::random_range(0..running.len())];
+            namespace.bed().kill(container);
+            // Another pod comes sooner than the same container again; this one may be gone by now.
+            namespace.kubectl(&["delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found"]);
         }
     }
 }
