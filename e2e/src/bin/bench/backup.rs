@@ -70,7 +70,9 @@ impl Bench {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our folder");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         let bench = Self { folder, port, user };
-        ["work", "server", "scripts", "claim", "own"].into_iter().for_each(|name| bench.make(name));
+        for name in ["work", "server", "scripts", "claim", "own"] {
+            bench.make(name);
+        }
         for (name, text) in Engine::Postgres.own().backs_up {
             fs::write(bench.folder.path().join("scripts").join(name), text).expect("a script");
         }
