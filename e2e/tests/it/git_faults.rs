@@ -83,7 +83,7 @@ async fn a_host_that_limits_requests_is_left_alone_for_as_long_as_it_asks() {
     environment.is_ready_at(&second).await;
     let next = *proxy.syncs().iter().find(|at| **at > refused).expect("it was asked again");
     let waited = next - refused;
-    assert!(waited >= Duration::from_secs(20) && waited < Duration::from_secs(40), "it waited {waited:?}");
+    assert!(waited >= Duration::from_secs(20) && waited < Duration::from_secs(25), "it waited {waited:?}");
     assert_eq!(proxy.most_at_once(), 1);
 }
 
@@ -199,7 +199,7 @@ async fn an_ill_host_is_asked_ever_less_often_however_many_follow_it() {
     all_look("second");
     let cut_short = Instant::now();
     join_all(environments.iter().map(|environment| environment.is_ready_at(&second))).await;
-    assert!(cut_short.elapsed() < Duration::from_secs(120), "it took {:?}", cut_short.elapsed());
+    assert!(cut_short.elapsed() < Duration::from_secs(60), "it took {:?}", cut_short.elapsed());
     assert_eq!(proxy.most_at_once(), 1);
 }
 

@@ -26,7 +26,7 @@ fn a_second_cluster_stands_beside_the_first_and_leaves_nothing_behind() {
     }
     // Its Ingress controller gives up on a slow request when it is told to, which is long before it would by itself.
     second.suffers(&["ingress", "--entryPoints.web.transport.respondingTimeouts.readTimeout=1s"]);
-    assert!(gives_up_on_a_slow_request(&node) < Duration::from_secs(40));
+    assert!(gives_up_on_a_slow_request(&node) < Duration::from_secs(20));
 
     let during = traces(&state, &node);
     assert!(!during.is_empty(), "a running cluster is not found: this test looks in the wrong places");

@@ -249,7 +249,7 @@ async fn a_release_that_ends_after_it_served_never_takes_over() {
     // The pod that ended had its share, which is half, of the requests until its node said that it was gone, and once more where it
     // was started again before drover saw that. A release that takes over fails nearly all of them.
     assert!(seen.failures.len() * 4 < seen.answers, "the new pod took over: {seen:?}");
-    assert!(seen.longest_gap < Duration::from_secs(10), "{seen:?}");
+    assert!(seen.longest_gap < Duration::from_secs(3), "{seen:?}");
     eventually("only the pods that served all along are left", Duration::from_secs(60), async || {
         let now = names(&app).await;
         if now == first_pods { Ok(()) } else { Err(format!("{now:?} instead of {first_pods:?}")) }
