@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::index::{GroupKind, Index, Live};
 use super::refusal::{Refusal, is_conflict, is_not_found};
 use super::routes::{RouteTable, claims_routes};
-use super::secrets::Secrets;
+use super::secrets::{Data, Secrets};
 use super::watch::{Sight, Watches};
 
 /// What all acting clients share.
@@ -48,6 +48,16 @@ impl Acting {
     /// A client whose every request acts as the account.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// What the Secret of that name in the namespace holds; `None` where there is none. Unless it is to be read `anew` that may be what the
+    /// same account read two seconds ago.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn secret(&self, name: &str, anew: bool) -> Result<Option<Data>, kube::Error> {
+        let place = (self.namespace.clone(), self.account.clone(), name.to_owned());
+        self.shared.secrets.read(self.client(), place, anew).await
     }
 
     /// Reads kube's error in the light of this account.

@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use kube::{Api, Client};
 use tokio::time::Instant;
 
-use super::Acting;
 use crate::unpoisoned;
 
 /// For how long what was read serves others of the same account.
@@ -18,37 +17,32 @@ const SHARED: Duration = Duration::from_secs(2);
 pub type Data = Arc<BTreeMap<String, Vec<u8>>>;
 
 /// A namespace, one of its accounts and the name of a Secret.
-type Place = (String, String, String);
+pub(super) type Place = (String, String, String);
 
 /// What was read a moment ago.
 #[derive(Default)]
 pub(super) struct Secrets(Mutex<HashMap<Place, (Instant, Data)>>);
 
 impl Secrets {
+    /// What the Secret at `place` holds, read by `client`, which acts as its account; `None` where there is none. Unless it is to be read
+    /// `anew` that may be what the same account read two seconds ago.
+    pub(super) async fn read(&self, client: Client, place: Place, anew: bool) -> Result<Option<Data>, kube::Error> {
+        if let Some(known) = self.known(&place).filter(|_| !anew) {
+            return Ok(Some(known));
+        }
+        let (namespace, _, name) = &place;
+        let secrets: Api<Secret> = Api::namespaced(client, namespace);
+        let Some(secret) = secrets.get_opt(name).await? else { return Ok(None) };
+        let data: Data = Arc::new(secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect());
+        unpoisoned::lock(&self.0).insert(place, (Instant::now(), data.clone()));
+        Ok(Some(data))
+    }
+
     fn known(&self, place: &Place) -> Option<Data> {
         let mut read = unpoisoned::lock(&self.0);
         // What nobody may use any more is not kept.
         read.retain(|_, (at, _)| at.elapsed() < SHARED);
         read.get(place).map(|(_, data)| data.clone())
-    }
-}
-
-impl Acting {
-    /// What the Secret of that name in the namespace holds; `None` where there is none. Unless it is to be read `anew` that may be what the
-    /// same account read two seconds ago.
-    ///
-    /// # Errors
-    /// When the API server does not say.
-    pub async fn secret(&self, name: &str, anew: bool) -> Result<Option<Data>, kube::Error> {
-        let place = (self.namespace.clone(), self.account.clone(), name.to_owned());
-        if let Some(known) = Some(&place).filter(|_| !anew).and_then(|place| self.shared.secrets.known(place)) {
-            return Ok(Some(known));
-        }
-        let secrets: Api<Secret> = Api::namespaced(self.client(), &self.namespace);
-        let Some(secret) = secrets.get_opt(name).await? else { return Ok(None) };
-        let data: Data = Arc::new(secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect());
-        unpoisoned::lock(&self.shared.secrets.0).insert(place, (Instant::now(), data.clone()));
-        Ok(Some(data))
     }
 }
 
