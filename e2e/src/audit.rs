@@ -33,6 +33,11 @@ impl Asked {
         self.user == "system:serviceaccount:drover-system:drover"
     }
 
+    /// Whether something was to be written, the Lease aside, whatever came of it.
+    pub fn is_write(&self) -> bool {
+        self.call.writes() && self.call.resource != "leases"
+    }
+
     /// Whether it changed the cluster, the Lease and Events aside.
     pub fn changed_something(&self) -> bool {
         self.call.writes() && self.code < 300 && !["leases", "events"].contains(&self.call.resource.as_str())

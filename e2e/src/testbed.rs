@@ -132,6 +132,15 @@ impl Testbed {
         told.trim().rsplit(' ').next().expect("name and digest").to_owned()
     }
 
+    /// The versions 1 and 2 of such a program, which differ in a label, as tags of `repository`.
+    pub fn push_python_versions(&self, repository: &str, program: &str) {
+        for version in ["1", "2"] {
+            let label = format!("version={version}");
+            let options = ["--workdir", "/app", "--label", &label];
+            self.push_python(&format!("{repository}:{version}"), program, |_| (), &options);
+        }
+    }
+
     /// Ends the cluster and removes all of it.
     pub fn down(&self) {
         cluster(self.number(), &["down"]);

@@ -41,9 +41,12 @@ pub(super) struct Dereferenced {
 impl Dereferenced {
     /// Whether this still holds for the object: same spec, no new request by a person, not too old.
     fn holds(&self, meta: &ObjectMeta) -> bool {
-        self.generation == meta.generation
-            && self.asked == asked(meta)
-            && self.at.is_some_and(|at| at.elapsed() < FRESH)
+        self.is_of(meta) && self.at.is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// Whether the spec is the same, and nobody has asked since.
+    fn is_of(&self, meta: &ObjectMeta) -> bool {
+        self.generation == meta.generation && self.asked == asked(meta)
     }
 
     /// At the next look everything is read again.
@@ -65,8 +68,7 @@ pub(super) async fn follow(
         return Ok(());
     }
     // Who asks, writes another spec, or was refused with what is known has reason to think that a Secret is another by now.
-    let is_other =
-        |known: &Dereferenced| known.generation != meta.generation || known.asked != asked(meta) || known.at.is_none();
+    let is_other = |known: &Dereferenced| !known.is_of(meta) || known.at.is_none();
     let dereferenced = dereference(acting, meta, wish, memory.as_ref().is_some_and(is_other)).await?;
     repositories.subscribe(owner, dereferenced.subscription.as_ref().clone());
     if memory.as_ref().is_some_and(|before| before.asked != asked(meta)) {

@@ -52,10 +52,6 @@ async fn events(namespace: &Namespace) -> BTreeMap<String, usize> {
     counts
 }
 
-fn is_write(asked: &Asked) -> bool {
-    asked.call.writes() && asked.call.resource != "leases"
-}
-
 /// Whether it writes the status of another Environment than that of the folder which changes.
 fn is_of_another(asked: &Asked) -> bool {
     asked.call.subresource == "status" && asked.call.name != name(CHANGED)
@@ -91,7 +87,7 @@ async fn a_push_that_changes_one_folder_of_fifty_costs_one_and_a_new_process_not
     Environment::named(&namespace, &name(CHANGED)).is_ready_at(&second).await;
     // At last all say so: a script that waits for its commit need not know which folders that changes.
     are_ready_at(&namespace, &second).await;
-    let written: Vec<Asked> = until_quiet(&stage, &of_first, place).await.into_iter().filter(is_write).collect();
+    let written: Vec<Asked> = until_quiet(&stage, &of_first, place).await.into_iter().filter(Asked::is_write).collect();
     println!("a push that changes one folder of {FOLDERS}: {}", counted(&written));
     let sent = written
         .iter()
@@ -143,7 +139,7 @@ async fn a_push_that_changes_one_folder_of_fifty_costs_one_and_a_new_process_not
     .await;
     let of_second = drover.credential(&stage);
     let asked = until_quiet(&stage, &of_second, place).await;
-    let written: Vec<&Asked> = asked.iter().filter(|asked| is_write(asked)).collect();
+    let written: Vec<&Asked> = asked.iter().filter(|asked| asked.is_write()).collect();
     let read = asked.iter().filter(|asked| asked.call.verb == "get" && asked.call.resource == "secrets").count();
     assert!(read < FOLDERS / 2, "the Secrets that all of them name were read {read} times");
     assert!(written.is_empty(), "a new process wrote {}: {written:#?}", counted(&asked));

@@ -117,15 +117,12 @@ async fn killed_at_any_write_viewbovis_comes_to_the_same_end() {
 async fn killed_at_any_write_mwa_transients_comes_to_the_same_end() {
     let bed = node();
     let postgres = postgres_image(bed);
-    let image = format!("{}/gleamxgp:", bed.registry());
-    for version in ["1", "2"] {
-        let label = format!("version={version}");
-        bed.push_python(&format!("{image}{version}"), "mwa", |_| (), &["--workdir", "/app", "--label", &label]);
-    }
+    let image = format!("{}/gleamxgp", bed.registry());
+    bed.push_python_versions(&image, "mwa");
     let settled = |system: System| {
         system
             .with("registry.example.org/postgres-q3c:15", &postgres)
-            .with("registry.example.org/gleamxgp:", &image)
+            .with("registry.example.org/gleamxgp:", &format!("{image}:"))
             .with("mwa.example.org", Versions::HOST)
             .with("storage: 10Gi", "storage: 500Mi")
             .with("storage: 11Gi", "storage: 200Mi")
@@ -145,20 +142,12 @@ async fn killed_at_any_write_mwa_transients_comes_to_the_same_end() {
 async fn killed_at_any_write_autoreduction_comes_to_the_same_end() {
     let bed = node();
     let (mariadb, activemq, _way) = (mariadb_image(bed), activemq_image(bed), ServiceAddresses::of(bed));
-    let image = format!("{}/autoreduction:", bed.registry());
-    for version in ["1", "2"] {
-        let label = format!("version={version}");
-        bed.push_python(
-            &format!("{image}{version}"),
-            "autoreduction",
-            |_| (),
-            &["--workdir", "/app", "--label", &label],
-        );
-    }
+    let image = format!("{}/autoreduction", bed.registry());
+    bed.push_python_versions(&image, "autoreduction");
     let settled = |system: System| {
         ["autoreduce-frontend", "autoreduce-rest-api", "autoreduce-run-detection", "autoreduce"]
             .into_iter()
-            .fold(system, |system, name| system.with(&format!("registry.example.org/{name}:"), &image))
+            .fold(system, |system, name| system.with(&format!("registry.example.org/{name}:"), &format!("{image}:")))
             .with("registry.example.org/mariadb:10.11", &mariadb)
             .with("registry.example.org/activemq:5.18.3", &activemq)
             .with("  tls: [{hosts: [reduce.example.org], secretName: reduce-tls}]", "  tls: []")

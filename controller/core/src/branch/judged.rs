@@ -40,16 +40,25 @@ pub fn occasion(
 /// Whether what is to be applied was applied in full before, at whatever commit: the same files, variables and spec. Where many follow one
 /// repository most commits are such, and wait for nothing.
 pub fn in_force(environment: &Environment, status: &EnvironmentStatus, tree: &TreeId, brought: &Brought) -> bool {
-    let is_same = |applied: &AppliedStatus| applied.tree == tree.as_str() && applied.variables == brought.hash;
-    status.applied.as_ref().is_some_and(is_same) && was_acted_upon(status, environment)
+    standing(environment, status, tree.as_str(), brought.hash.as_ref()).is_some()
 }
 
 /// Whether the status says already that this is applied, healthy or not.
 pub fn is_told(environment: &Environment, status: &EnvironmentStatus, now: &AppliedNow) -> bool {
-    let is_same = |told: &AppliedStatus| {
-        told.commit == now.commit.id.as_str() && told.tree == now.tree && told.variables == now.variables
-    };
-    status.applied.as_ref().is_some_and(is_same) && was_acted_upon(status, environment)
+    let told = standing(environment, status, &now.tree, now.variables.as_ref());
+    told.is_some_and(|told| told.commit == now.commit.id.as_str())
+}
+
+/// What is applied, where that is of these files and variables, and of the spec as it is now.
+fn standing<'a>(
+    environment: &Environment,
+    status: &'a EnvironmentStatus,
+    tree: &str,
+    variables: Option<&String>,
+) -> Option<&'a AppliedStatus> {
+    let applied = status.applied.as_ref()?;
+    let is_same = applied.tree == tree && applied.variables.as_ref() == variables;
+    (is_same && was_acted_upon(status, environment)).then_some(applied)
 }
 
 /// Whether what the spec is now was acted upon: one that waits for others was seen, and was not.

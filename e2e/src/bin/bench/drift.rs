@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent};
 use serde_json::json;
 
 use crate::figures::{Row, milliseconds, percentile};
 use crate::push::Apps;
+use crate::watched::Watched;
 
 const SAMPLES: usize = 20;
 
@@ -35,12 +35,13 @@ async fn after_an_edit(services: &Api<Service>, name: &str) -> Duration {
     let edit = Patch::Merge(json!({"spec": {"selector": {SELECTS: "nobody"}}}));
     let edited = services.patch(name, &PatchParams::default(), &edit).await.expect("a person may edit");
     let began = Instant::now();
-    seen(services, name, edited.metadata.resource_version, |event| {
+    let watched = Watched::since(services, name, edited.metadata.resource_version).await;
+    let is_back = |event: &WatchEvent<Service>| {
         let WatchEvent::Modified(service) = event else { return false };
         let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         selector.and_then(|selector| selector.get(SELECTS)).is_some_and(|app| app == name)
-    })
-    .await;
+    };
+    watched.until(is_back).await;
     began.elapsed()
 }
 
@@ -48,24 +49,7 @@ async fn after_a_deletion(services: &Api<Service>, name: &str) -> Duration {
     let before = services.get(name).await.expect("the app has a Service");
     let began = Instant::now();
     services.delete(name, &DeleteParams::default()).await.expect("a person may delete");
-    seen(services, name, before.metadata.resource_version, |event| matches!(event, WatchEvent::Added(_))).await;
+    let watched = Watched::since(services, name, before.metadata.resource_version).await;
+    watched.until(|event| matches!(event, WatchEvent::Added(_))).await;
     began.elapsed()
-}
-
-async fn seen(
-    services: &Api<Service>,
-    name: &str,
-    since: Option<String>,
-    wanted: impl Fn(&WatchEvent<Service>) -> bool,
-) {
-    let watch = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(60);
-    let since = since.expect("a stored object has a version");
-    let events = services.watch(&watch, &since).await.expect("a watch can be opened");
-    let mut events = std::pin::pin!(events);
-    loop {
-        let event = events.try_next().await.expect("the watch goes on");
-        if wanted(&event.unwrap_or_else(|| panic!("Service {name} was not put back within a minute"))) {
-            return;
-        }
-    }
 }

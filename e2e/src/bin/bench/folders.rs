@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 
 use drover_crds::Environment;
 use drover_e2e::{Asked, Commit, Controller, GitRepo, GitServer, Namespace, Testbed, eventually, ready};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{
-    Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams,
-};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::{Client, ResourceExt as _};
@@ -20,7 +18,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::figures::{self, Row, milliseconds, percentile};
-use crate::quiet;
+use crate::watched::Watched;
+use crate::{push, quiet};
 
 const IN_PARALLEL: usize = 16;
 const PUSHES: usize = 20;
@@ -129,6 +128,21 @@ async fn apply(client: &Client, namespace: &str, object: &Value) {
     applied.expect("an object is applied");
 }
 
+/// How everything stood when something began.
+struct Begun<'a> {
+    bed: &'a Testbed,
+    drover: &'a Controller,
+    place: usize,
+    at: Instant,
+    processor: Duration,
+}
+
+impl<'a> Begun<'a> {
+    fn now(bed: &'a Testbed, drover: &'a Controller) -> Self {
+        Self { bed, drover, place: bed.audit().len(), at: Instant::now(), processor: drover.processor_time() }
+    }
+}
+
 /// The repository, and the namespace of those who follow it.
 struct Folders {
     namespace: Namespace,
@@ -171,7 +185,7 @@ impl Folders {
     /// From the first Environment's creation.
     async fn installed(&self, bed: &Testbed, drover: &Controller, bare: &Bare) -> Vec<Row> {
         let commit = self.push();
-        let (place, began, processor) = (bed.audit().len(), Instant::now(), drover.processor_time());
+        let begun = Begun::now(bed, drover);
         let webhook = drover_e2e::Environment::webhook_spec(&self.namespace);
         in_parallel(names(self.count), async |name| {
             let mut wanted = environment(&name, self.repo.https());
@@ -181,28 +195,34 @@ impl Folders {
             self.environments().create(&PostParams::default(), &wanted).await.expect("an Environment is created");
         })
         .await;
-        let applied = self.all(|one| is_applied_at(one, &commit), began).await;
-        let ready = self.all(|one| is_ready_at(one, &commit), began).await;
         let what = format!("install {} Environments × 4 objects", self.count);
-        let processor = drover.processor_time().saturating_sub(processor);
-        let mut rows = beside(&what, (applied, ready), bare.install, processor);
-        rows.push(Row::new("drover's requests for each", self.requests_for_each(bed, place)));
-        rows
+        self.settled(&begun, &what, &commit, bare.install).await
     }
 
     /// From the webhook's request, with one field of each changed.
     async fn upgraded(&mut self, bed: &Testbed, drover: &Controller, bare: &Bare) -> Vec<Row> {
         self.greetings = vec!["moin".to_owned(); self.count];
         let commit = self.push();
-        let (place, began, processor) = (bed.audit().len(), Instant::now(), drover.processor_time());
+        let begun = Begun::now(bed, drover);
         self.tell(drover).await;
-        let applied = self.all(|one| is_applied_at(one, &commit), began).await;
-        let ready = self.all(|one| is_ready_at(one, &commit), began).await;
         let what = format!("upgrade one field of each of the {}", self.count);
-        let processor = drover.processor_time().saturating_sub(processor);
-        let mut rows = beside(&what, (applied, ready), bare.upgrade, processor);
-        rows.push(Row::new("drover's requests for each", self.requests_for_each(bed, place)));
-        rows
+        self.settled(&begun, &what, &commit, bare.upgrade).await
+    }
+
+    /// Waits until all have `commit`, and compares with the loop, which took `bare`. Until all are Ready is the controller manager's pace.
+    async fn settled(&self, begun: &Begun<'_>, what: &str, commit: &Commit, bare: Duration) -> Vec<Row> {
+        let applied = self.all(|one| is_applied_at(one, commit), begun.at).await;
+        let ready = self.all(|one| is_ready_at(one, commit), begun.at).await;
+        let processor = begun.drover.processor_time().saturating_sub(begun.processor);
+        let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+        vec![
+            Row::new(format!("{what}, all applied: drover"), seconds(applied)),
+            Row::new(format!("the same writes: a loop of {IN_PARALLEL} in parallel"), seconds(bare)),
+            Row::new("loop / drover", format!("{:.2}", bare.as_secs_f64() / applied.as_secs_f64())),
+            Row::new("until all are Ready, which waits for Kubernetes' own controllers", seconds(ready)),
+            Row::new("drover's processor time", seconds(processor)),
+            Row::new("drover's requests for each", self.requests_for_each(begun.bed, begun.place)),
+        ]
     }
 
     /// By verb and kind, since that place in the log, such as `1.00 patch deployments, 2.00 patch environments/status`.
@@ -252,22 +272,11 @@ impl Folders {
             self.push();
             let name = name(changed);
             let before = deployments.get(&name).await.expect("the folder has a Deployment");
-            let version = before.metadata.resource_version.expect("a stored object has a version");
-            let watch = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(120);
-            let events = deployments.watch(&watch, &version).await.expect("a watch can be opened");
-            let mut events = std::pin::pin!(events);
+            let watched = Watched::since(&deployments, &name, before.metadata.resource_version).await;
             let asked = bed.audit().len();
             let began = Instant::now();
             self.tell(drover).await;
-            loop {
-                let event = events.try_next().await.expect("the watch goes on");
-                let event = event.unwrap_or_else(|| panic!("{greeting} was not applied within two minutes"));
-                if let WatchEvent::Modified(deployment) = event
-                    && serde_json::to_string(&deployment).expect("it is JSON").contains(&greeting)
-                {
-                    break;
-                }
-            }
+            watched.until(|event| push::greets(event, &greeting)).await;
             samples.push(began.elapsed());
             until_applied.push(writes(bed, asked));
         }
@@ -320,7 +329,7 @@ impl Folders {
         let (back, steady) = tokio::join!(back, steady);
         tokio::time::sleep(Duration::from_secs(5)).await;
         let audit = bed.audit();
-        let written = audit.since(place).iter().filter(|asked| is_write(asked) && asked.by_drover());
+        let written = audit.since(place).iter().filter(|asked| asked.is_write() && asked.by_drover());
         let statuses = written.clone().filter(|asked| asked.call.subresource == "status").count();
         vec![
             Row::new(format!("start with {} Environments: until each had a turn", self.count), milliseconds(steady)),
@@ -341,23 +350,7 @@ fn is_ready_at(environment: &Environment, commit: &Commit) -> bool {
     is_applied_at(environment, commit) && ready(&status.conditions).is_ok_and(|ready| ready.status == "True")
 }
 
-/// How drover compares with the loop: until all is applied, and said to be. Until all are `ready` is the controller manager's pace.
-fn beside(what: &str, (applied, ready): (Duration, Duration), bare: Duration, processor: Duration) -> Vec<Row> {
-    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-    vec![
-        Row::new(format!("{what}, all applied: drover"), seconds(applied)),
-        Row::new(format!("the same writes: a loop of {IN_PARALLEL} in parallel"), seconds(bare)),
-        Row::new("loop / drover", format!("{:.2}", bare.as_secs_f64() / applied.as_secs_f64())),
-        Row::new("until all are Ready, which waits for Kubernetes' own controllers", seconds(ready)),
-        Row::new("drover's processor time", seconds(processor)),
-    ]
-}
-
-fn is_write(asked: &Asked) -> bool {
-    asked.call.writes() && asked.call.resource != "leases"
-}
-
 /// Drover's, since that place in the log.
 fn writes(bed: &Testbed, place: usize) -> usize {
-    bed.audit().since(place).iter().filter(|asked| is_write(asked) && asked.by_drover()).count()
+    bed.audit().since(place).iter().filter(|asked| asked.is_write() && asked.by_drover()).count()
 }

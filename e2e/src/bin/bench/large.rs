@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use drover_e2e::{Controller, Environment, GitRepo, GitServer, Namespace, Testbed};
-use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, WatchEvent};
 use serde_json::json;
 
 use crate::figures::{self, Row, milliseconds, percentile};
+use crate::watched::Watched;
 
 const FILES: usize = 50;
 const OBJECTS: usize = 100;
@@ -37,20 +37,6 @@ fn push(repo: &GitRepo, changed: Option<(usize, &str)>) -> drover_e2e::Commit {
     let files: Vec<(String, String)> = (0..FILES).map(file).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(name, yaml)| (name.as_str(), yaml.as_str())).collect();
     repo.push(&files, "Change")
-}
-
-/// Waits for a change of that object since `version`, and for `wanted` among them.
-async fn seen(namespace: &Namespace, name: &str, version: &str, wanted: impl Fn(&WatchEvent<ConfigMap>) -> bool) {
-    let watch = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(120);
-    let maps = namespace.api::<ConfigMap>();
-    let events = maps.watch(&watch, version).await.expect("a watch can be opened");
-    let mut events = std::pin::pin!(events);
-    loop {
-        let event = events.try_next().await.expect("the watch goes on");
-        if wanted(&event.unwrap_or_else(|| panic!("{name} did not come within two minutes"))) {
-            return;
-        }
-    }
 }
 
 fn says(event: &WatchEvent<ConfigMap>, text: &str) -> bool {
@@ -81,10 +67,7 @@ pub async fn environment(number: u32) {
     )]);
 
     let maps = namespace.api::<ConfigMap>();
-    let version = async |name: &str| {
-        let map = maps.get(name).await.expect("it is there");
-        map.metadata.resource_version.expect("a stored object has a version")
-    };
+    let version = async |name: &str| maps.get(name).await.expect("it is there").metadata.resource_version;
     let mut samples = Vec::new();
     for sample in 0..SAMPLES {
         let (text, file) = (format!("changed-{sample}"), sample * 7 % FILES);
@@ -93,7 +76,7 @@ pub async fn environment(number: u32) {
         let version = version(&name).await;
         let began = Instant::now();
         environment.webhook_to(&drover, &repo).await;
-        seen(&namespace, &name, &version, |event| says(event, &text)).await;
+        Watched::since(&maps, &name, version).await.until(|event| says(event, &text)).await;
         samples.push(began.elapsed());
         environment.has_applied(&commit).await;
     }
@@ -110,13 +93,14 @@ pub async fn environment(number: u32) {
             let edit = Patch::Merge(json!({"data": {"text": "of somebody else"}}));
             let edited = maps.patch(&name, &PatchParams::default(), &edit).await.expect("a person may edit");
             began = Instant::now();
-            let version = edited.metadata.resource_version.expect("a version");
-            seen(&namespace, &name, &version, |event| says(event, "the same")).await;
+            let watched = Watched::since(&maps, &name, edited.metadata.resource_version).await;
+            watched.until(|event| says(event, "the same")).await;
         } else {
             let version = version(&name).await;
             began = Instant::now();
             maps.delete(&name, &DeleteParams::default()).await.expect("a person may delete");
-            seen(&namespace, &name, &version, |event| matches!(event, WatchEvent::Added(_))).await;
+            let watched = Watched::since(&maps, &name, version).await;
+            watched.until(|event| matches!(event, WatchEvent::Added(_))).await;
         }
         samples.push(began.elapsed());
     }

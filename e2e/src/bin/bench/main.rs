@@ -15,6 +15,7 @@ mod push;
 mod queues;
 mod quiet;
 mod sync;
+mod watched;
 
 use drover_e2e::{Controller, GitServer, Testbed};
 

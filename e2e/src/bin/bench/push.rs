@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use drover_crds::WebApp;
 use drover_e2e::{Environment, GitRepo, Namespace, eventually};
-use futures::TryStreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{ListParams, WatchEvent, WatchParams};
+use kube::api::{ListParams, WatchEvent};
 
 use crate::figures::{Row, milliseconds, percentile};
+use crate::watched::Watched;
 
 const APPS: usize = 100;
 const SAMPLES: usize = 20;
@@ -59,6 +59,12 @@ pub async fn hundred_apps() -> Apps {
     Apps { namespace, repo }
 }
 
+/// Whether a Deployment came to have that greeting.
+pub fn greets(event: &WatchEvent<Deployment>, greeting: &str) -> bool {
+    let WatchEvent::Modified(deployment) = event else { return false };
+    serde_json::to_string(deployment).expect("it is JSON").contains(greeting)
+}
+
 /// From the webhook's request until the API server has the changed Deployment.
 pub async fn one_of_a_hundred(apps: &Apps) -> Vec<Row> {
     let environment = Environment::named(&apps.namespace, "prod");
@@ -68,22 +74,11 @@ pub async fn one_of_a_hundred(apps: &Apps) -> Vec<Row> {
         let greeting = format!("greeting-{number}");
         push(&apps.repo, &greeting);
         let before = deployments.get("web-0").await.expect("the app has a Deployment");
-        let version = before.metadata.resource_version.expect("a stored object has a version");
-        let watch = WatchParams::default().fields("metadata.name=web-0").timeout(60);
-        let events = deployments.watch(&watch, &version).await.expect("a watch can be opened");
-        let mut events = std::pin::pin!(events);
+        let watched = Watched::since(&deployments, "web-0", before.metadata.resource_version).await;
         let began = Instant::now();
         let answer = environment.webhook(&apps.repo).await;
         assert!((200..300).contains(&answer.status), "the webhook was answered with {answer:?}");
-        loop {
-            let event = events.try_next().await.expect("the watch goes on");
-            let event = event.unwrap_or_else(|| panic!("{greeting} was not applied within a minute"));
-            if let WatchEvent::Modified(deployment) = event
-                && serde_json::to_string(&deployment).expect("it is JSON").contains(&greeting)
-            {
-                break;
-            }
-        }
+        watched.until(|event| greets(event, &greeting)).await;
         samples.push(began.elapsed());
     }
     vec![

@@ -197,15 +197,7 @@ async fn autoreduction_runs_from_git_and_is_used_as_its_people_do() {
     let folders = Folders::make(&namespace);
     let broker = ServiceAddress::of(bed);
     let image = format!("{}/{}", bed.registry(), namespace.name());
-    for version in ["1", "2"] {
-        let label = format!("version={version}");
-        bed.push_python(
-            &format!("{image}:{version}"),
-            "autoreduction",
-            |_| (),
-            &["--workdir", "/app", "--label", &label],
-        );
-    }
+    bed.push_python_versions(&image, "autoreduction");
     let acknowledged = if kills() > 0 { ", {name: ACKNOWLEDGE, value: after}" } else { "" };
     let settled = |system: System| {
         ["autoreduce-frontend", "autoreduce-rest-api", "autoreduce-run-detection", "autoreduce"]
